@@ -1,0 +1,158 @@
+"""Twins of the methods: slow, obvious float64 loops that share no code with the package; and small grids to read."""
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Floats = NDArray[np.float64]
+Pair = tuple[int, int]
+Weight = Callable[[Fraction], float]
+
+SHARED = Path(__file__).parents[2] / "shared"
+"""Material that several projects share, where it lies beside the checkout."""
+
+needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason=f"there is no folder {SHARED.name} beside the checkout")
+
+
+def grid(text: str) -> Array:
+    """An array of numbers, a line a row.
+
+    >>> grid('''1 2
+    ...         3 4.5''').tolist()
+    [[1.0, 2.0], [3.0, 4.5]]
+    """
+    return np.array([[float(word) for word in line.split()] for line in text.strip().splitlines()])
+
+
+def assert_grid(have: Array, expected: str) -> None:
+    """Fail, and show both as grids, when an array (H, W) is not what is written."""
+    wanted = grid(expected)
+    shown = "\n".join(f"{name}:\n{values}" for name, values in (("Have", have), ("Expected", wanted)))
+    assert have.shape == wanted.shape, shown
+    assert (have == wanted).all(), shown
+
+
+def triangle(x: Fraction) -> float:
+    """`1 − x` for distances `0 <= x < 1`."""
+    return float(max(1 - x, 0))
+
+
+def keys(a: Fraction) -> Weight:
+    """The cubic of Keys (1981, equation 4, there with a = −½), for distances `x >= 0`."""
+
+    def weight(x: Fraction) -> float:
+        if x < 1:
+            return float((a + 2) * x**3 - (a + 3) * x**2 + 1)
+        return float(a * x**3 - 5 * a * x**2 + 8 * a * x - 4 * a) if x < 2 else 0.0
+
+    return weight
+
+
+def b_spline(x: Fraction) -> float:
+    """The cubic B-spline, for distances `x >= 0`."""
+    if x < 1:
+        return float(Fraction(2, 3) - x**2 + x**3 / 2)
+    return float((2 - x) ** 3 / 6) if x < 2 else 0.0
+
+
+def mitchell(b: Fraction, c: Fraction) -> Weight:
+    """The family of Mitchell & Netravali (1988): linear in b and c, from Keys's cubics at b = 0 to the B-spline."""
+    return lambda x: keys(-c)(x) + float(b) * (b_spline(x) - keys(Fraction(0))(x))
+
+
+def lanczos(a: int) -> Weight:
+    """`sinc(x)·sinc(x/a)` for distances `0 <= x < a`."""
+
+    def sinc(x: Fraction) -> float:
+        if x.denominator == 1:
+            return float(x == 0)
+        return math.sin(math.pi * x) / (math.pi * x)
+
+    return lambda x: sinc(x) * sinc(x / a) if x < a else 0.0
+
+
+FILTERS: dict[str, tuple[Weight, int]] = {
+    "bilinear": (triangle, 1),
+    "bicubic": (keys(Fraction(-1, 2)), 2),
+    "lanczos": (lanczos(3), 3),
+}
+"""The filter of a method with its default parameters, and its radius."""
+
+
+def axis_weights(n_in: int, n_out: int, weight: Weight, radius: int) -> Floats:
+    """How much of each input each output of one axis takes: (n_out, n_in), rows that sum to 1."""
+    matrix = np.zeros((n_out, n_in))
+    for j in range(n_out):
+        u = Fraction(2 * j + 1, 2) * n_in / n_out - Fraction(1, 2)
+        for i in range(max(0, math.floor(u) - radius), min(n_in, math.ceil(u) + radius + 1)):
+            matrix[j, i] = weight(abs(i - u))
+    return matrix / matrix.sum(axis=1, keepdims=True)
+
+
+def resampled(source: Array, size: Pair, weight: Weight, radius: int) -> Floats:
+    """A separable filter as a plain sum, in float64: source (H, W) or (H, W, C), finite."""
+    down = axis_weights(source.shape[0], size[0], weight, radius)
+    across = axis_weights(source.shape[1], size[1], weight, radius)
+    return np.einsum("yi,xj,ij...->yx...", down, across, source.astype(np.float64))
+
+
+def stamped(source: Array, kernel: Array, stride: Pair, groups: int = 1, dilation: Pair = (1, 1)) -> Floats:
+    """A transposed convolution, nothing cropped: each input stamps the kernel onto the output, `stride` apart.
+
+    Source (H, W, C_in), kernel (C_in, C_out / groups, kh, kw). A weight of 0 stamps nothing, not even of a NaN.
+    """
+    height, width, inputs = source.shape
+    outputs, kh, kw = kernel.shape[1:]
+    (sy, sx), (dy, dx) = stride, dilation
+    full = np.zeros(
+        ((height - 1) * sy + (kh - 1) * dy + 1, (width - 1) * sx + (kw - 1) * dx + 1, groups * outputs)
+    )
+    for y, x, c in np.ndindex(height, width, inputs):
+        group = c // (inputs // groups)
+        for m, i, j in np.ndindex(outputs, kh, kw):
+            if kernel[c, m, i, j] != 0:
+                place = y * sy + i * dy, x * sx + j * dx, group * outputs + m
+                full[place] += float(source[y, x, c]) * float(kernel[c, m, i, j])
+    return full
+
+
+def pooled(
+    source: Array, window: Pair, stride: Pair, padding: Pair, dilation: Pair, size: Pair
+) -> tuple[Array, Array]:
+    """Max pooling of a source (H, W, C): the values and their flat places, both of `size` and C."""
+    height, width, channels = source.shape
+    values = np.zeros((*size, channels), source.dtype)
+    places = np.zeros(values.shape, np.int64)
+    for y, x, c in np.ndindex(values.shape):
+        best = None
+        for i, j in np.ndindex(window):
+            row, column = (
+                o * s - p + t * d
+                for o, s, p, t, d in zip((y, x), stride, padding, (i, j), dilation, strict=True)
+            )
+            if 0 <= row < height and 0 <= column < width and (best is None or source[row, column, c] > best):
+                best = source[row, column, c]
+                values[y, x, c], places[y, x, c] = best, row * width + column
+    return values, places
+
+
+def assert_rounded(have: Array, exact: Floats, tie: float = 1e-3) -> None:
+    """Fail where integers are not exact values rounded half up and clamped; within `tie` of a tie both sides will do."""
+    info = np.iinfo(have.dtype)
+    low, high = (np.clip(np.floor(exact + 0.5 + e), info.min, info.max) for e in (-tie, tie))
+    wrong = (have != low) & (have != high)
+    assert not wrong.any(), f"{wrong.sum()} wrong; have {have[wrong][:5]} for {exact[wrong][:5]}"
+
+
+def assert_near(have: Array, expected: Array, rtol: float = 1e-5) -> None:
+    """Fail where values differ by more than `rtol` of the full range of what is expected."""
+    assert have.shape == expected.shape
+    worst = float(np.abs(have.astype(np.float64) - expected).max())
+    assert worst <= rtol * float(np.abs(expected).max()), f"off by {worst}"

@@ -1,0 +1,82 @@
+"""The guide to adding a method, followed to the letter in a copy of the checkout."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+GUIDE = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+BLOCK = re.compile(r"^```python\n# (\S+), (above|first in|a new file) ?(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def put(file: Path, where: str, name: str, code: str) -> None:
+    """Do what the first line of a block says."""
+    if where == "a new file":
+        assert not file.exists()
+        file.write_text(code, "utf-8")
+        return
+    text = file.read_text("utf-8")
+    line = re.compile(rf"^{name}\b.*?= *[({{\[]" if where == "first in" else rf"^(?={name}\b)", re.MULTILINE)
+    assert len(line.findall(text)) == 1, f"{file.name} has no one place {where} {name}"
+    file.write_text(line.sub(lambda found: f"{found[0]}{code}", text), "utf-8")
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the checkout to which the guide has been applied."""
+    folder = tmp_path_factory.mktemp("copy")
+    for name in ("upscale_cli", "tests"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    for file, where, name, code in BLOCK.findall(GUIDE):
+        put(folder / file, where, name, code)
+    return folder
+
+
+def python(folder: Path, *arguments: str) -> str:
+    """What Python prints that imports the package from a folder."""
+    environment = os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    run = subprocess.run(
+        [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout
+
+
+def test_every_block_is_followed() -> None:
+    assert len(BLOCK.findall(GUIDE)) == GUIDE.count("```python") == 4
+
+
+def test_the_new_method_passes_the_tests_that_are_there(copy: Path) -> None:
+    files = ["tests/test_hamming.py", "tests/test_contract.py", "upscale_cli/methods/filters.py"]
+    said = python(copy, "-m", "pytest", "-v", "-k", "hamming", "-p", "no:cacheprovider", *files)
+    print(said)
+    assert "filters.hamming PASSED" in said
+
+
+def test_the_new_row_is_told_to_users(copy: Path) -> None:
+    assert "hamming " in python(copy, "-m", "upscale_cli", "--methods")
+
+
+def test_the_new_row_keeps_its_promises(copy: Path) -> None:
+    code = """
+import numpy as np
+from upscale_cli import METHODS, upscale
+from upscale_cli.methods import resolve
+from upscale_cli.methods.samples import Samples
+row, dtype = METHODS["hamming"], np.dtype(np.uint16)
+source = np.random.default_rng(2).integers(0, 65536, (37, 29, 3), dtype)
+scale, shape = resolve(row, source.shape, "1.5x3", None, {})
+assert upscale(source, "1.5x3", "hamming").shape == shape == (111, 44, 3)
+assert (upscale(source, 1, "hamming") == source).all()
+assert (upscale(np.full((5, 4), 65535, dtype), 3, "hamming") == 65535).all()
+upsampler = row.make(source, scale, shape[:2], Samples(dtype, 3, dtype), {})
+parts = [upsampler.rows(start, min(start + 7, 111)) for start in range(0, 111, 7)]
+assert (np.concatenate(parts) == upsampler.rows(0, 111)).all()
+"""
+    python(copy, "-c", code)

@@ -1,0 +1,384 @@
+"""16-bit colour: files made here by hand, byte by byte, are read whole, and what is written is read back."""
+
+import io
+import itertools
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image, features
+
+from upscale_cli.errors import UpscaleError
+from upscale_cli.images.deep import (
+    CHANNELS,
+    is_deep,
+    read_deep,
+    refuse_reduced,
+    write_deep_ppm,
+    write_deep_tiff,
+)
+
+RNG = np.random.default_rng(16)
+ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+Samples = NDArray[np.uint16]
+
+
+def noise(height: int, width: int, channels: int) -> Samples:
+    return RNG.integers(0, 65536, (height, width, channels)).astype(np.uint16)
+
+
+def png(samples: Samples, *, interlaced: bool = False, key: tuple[int, int, int] | None = None) -> bytes:
+    """A 16-bit PNG; `interlaced` as in section 8.1 of the specification."""
+    height, width, channels = samples.shape
+    passes = ADAM7 if interlaced else [(0, 0, 1, 1)]
+    data = b""
+    for x, y, across, down in passes:
+        part = samples[y::down, x::across].astype(">u2")
+        data += b"".join(b"\0" + row.tobytes() for row in part if row.size)
+    header = struct.pack(">IIBBBBB", width, height, 16, {2: 4, 3: 2, 4: 6}[channels], 0, 0, interlaced)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(data)), (b"IEND", b"")]
+    if key is not None:
+        chunks.insert(1, (b"tRNS", struct.pack(">HHH", *key)))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in chunks
+    )
+
+
+def lzw(data: bytes) -> bytes:
+    """TIFF's LZW without a single repeat: the table is cleared before codes become longer than nine bits."""
+    codes = [c for at in range(0, len(data), 250) for c in (256, *data[at : at + 250])] + [257]
+    return np.packbits(np.array(codes)[:, None] >> np.arange(8, -1, -1) & 1).tobytes()
+
+
+PACKERS = {1: bytes, 5: lzw, 8: zlib.compress}
+
+
+def tiff(
+    samples: Samples,
+    *,
+    order: str = "<",
+    compression: int = 1,
+    planar: bool = False,
+    tile: tuple[int, int] | None = None,
+    differences: bool = False,
+    photometric: int = 2,
+    extra: int | None = None,
+    orientation: int = 1,
+) -> bytes:
+    """A TIFF page of 16-bit samples, in strips of five rows or tiles of (rows, columns)."""
+    height, width, channels = samples.shape
+    rows, columns = tile or (5, width)
+    planes = [samples[..., c : c + 1] for c in range(channels)] if planar else [samples]
+    parts = []
+    for plane, y, x in itertools.product(planes, range(0, height, rows), range(0, width, columns)):
+        part = plane[y : y + rows, x : x + columns]
+        if tile:
+            part = np.pad(part, ((0, rows - part.shape[0]), (0, columns - part.shape[1]), (0, 0)))
+        if differences:
+            part = np.concatenate([part[:, :1], part[:, 1:] - part[:, :-1]], axis=1)
+        parts.append(PACKERS[compression](part.astype(f"{order}u2").tobytes()))
+    places = list(itertools.accumulate([8, *map(len, parts)]))
+    tags = {256: [width], 257: [height], 258: [16] * channels, 259: [compression], 262: [photometric]}
+    tags |= {274: [orientation], 277: [channels], 284: [1 + planar], 317: [1 + differences]}
+    sizes = [len(part) for part in parts]
+    if tile:
+        tags |= {322: [columns], 323: [rows], 324: places[:-1], 325: sizes}
+    else:
+        tags |= {273: places[:-1], 278: [rows], 279: sizes}
+    if extra is not None:
+        tags[338] = [extra]
+    after, entries, arrays = places[-1] + 2 + 12 * len(tags) + 4, b"", b""
+    for tag, values in sorted(tags.items()):
+        packed = struct.pack(f"{order}{len(values)}I", *values)
+        if len(values) > 1:
+            packed, arrays = struct.pack(f"{order}I", after + len(arrays)), arrays + packed
+        entries += struct.pack(f"{order}HHI", tag, 4, len(values)) + packed
+    header = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HI", 42, places[-1])
+    return header + b"".join(parts) + struct.pack(f"{order}H", len(tags)) + entries + bytes(4) + arrays
+
+
+def ppm(samples: NDArray[Any], maximum: int = 65535) -> bytes:
+    height, width, _ = samples.shape
+    return b"P6 # a comment\n%d %d\n%d\n" % (width, height, maximum) + samples.astype(">u2").tobytes()
+
+
+def read(file: bytes) -> tuple[Samples, str]:
+    """What `read_deep` makes of a file that Pillow would reduce, from a stream that stands anywhere."""
+    stream = io.BytesIO(file)
+    with Image.open(stream) as image:
+        assert is_deep(image)
+        refuse_reduced(image, stream)
+    stream.seek(3)
+    return read_deep(stream)
+
+
+def assert_reads(file: bytes, expected: NDArray[Any], layout: str) -> None:
+    samples, found = read(file)
+    assert (samples.dtype, found) == (np.uint16, layout)
+    np.testing.assert_array_equal(samples, expected)
+
+
+@pytest.mark.parametrize("interlaced", [False, True])
+@pytest.mark.parametrize("size", [(1, 1), (2, 9), (13, 11)])
+@pytest.mark.parametrize("layout", ["LA", "RGB", "RGBA"])
+def test_png(layout: str, size: tuple[int, int], interlaced: bool) -> None:
+    samples = noise(*size, CHANNELS[layout])
+    assert_reads(png(samples, interlaced=interlaced), samples, layout)
+
+
+def test_png_colour_key_is_compared_in_all_16_bits() -> None:
+    samples = noise(4, 5, 3)
+    samples[1, 2] = samples[3, 0] = 0x1234, 0x5678, 0x9ABC
+    samples[2, 2] = 0x1234, 0x5678, 0x9ABD
+    alpha = np.full((4, 5, 1), 65535)
+    alpha[1, 2] = alpha[3, 0] = 0
+    file = png(samples, key=(0x1234, 0x5678, 0x9ABC))
+    assert_reads(file, np.concatenate([samples, alpha], axis=2), "RGBA")
+
+
+@pytest.mark.parametrize("tile", [None, (16, 32)])
+@pytest.mark.parametrize("planar", [False, True])
+@pytest.mark.parametrize(
+    ("compression", "differences"), [(1, False), (5, False), (5, True), (8, False), (8, True)]
+)
+@pytest.mark.parametrize("order", "<>")
+def test_tiff(
+    order: str, compression: int, differences: bool, planar: bool, tile: tuple[int, int] | None
+) -> None:
+    how: dict[str, Any] = {"order": order, "compression": compression, "differences": differences}
+    how |= {"planar": planar, "tile": tile}
+    colour, four = noise(18, 37, 3), noise(18, 37, 4)
+    assert_reads(tiff(colour, **how), colour, "RGB")
+    assert_reads(tiff(four, extra=2, **how), four, "RGBA")
+    assert_reads(tiff(four, extra=0, **how), four[..., :3], "RGB")
+    assert_reads(tiff(four, photometric=5, **how), four, "CMYK")
+
+
+@pytest.mark.parametrize("planar", [False, True])
+@pytest.mark.parametrize("compression", [1, 8])
+def test_tiff_premultiplied_alpha_is_divided_in_16_bits(compression: int, planar: bool) -> None:
+    samples = noise(9, 20, 4)
+    alpha = samples[..., 3:].astype(np.float64)
+    samples[..., :3] = np.floor(samples[..., :3] * alpha / 65535)
+    samples[0, 0], samples[0, 1], samples[0, 2] = (5, 5, 5, 0), (1, 2, 3, 2), (65535, 65534, 0, 65535)
+    file = tiff(samples, extra=1, compression=compression, planar=planar)
+    found, layout = read(file)
+    assert layout == "RGBA"
+    assert found[0, :3].tolist() == [[0, 0, 0, 0], [32768, 65535, 65535, 2], [65535, 65534, 0, 65535]]
+    rest = np.s_[1:]
+    expected = samples[rest].astype(np.float64)
+    expected[..., :3] = np.floor(expected[..., :3] * 65535 / expected[..., 3:] + 0.5)
+    np.testing.assert_array_equal(found[rest], expected)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("compression", [1, 8])
+def test_tiff_rows_are_as_stored(compression: int, orientation: int) -> None:
+    samples = noise(6, 11, 3)
+    for planar in (False, True):
+        file = tiff(samples, compression=compression, orientation=orientation, planar=planar)
+        assert_reads(file, samples, "RGB")
+
+
+@pytest.mark.parametrize("maximum", [256, 1023, 4095, 65534, 65535])
+def test_ppm_is_scaled(maximum: int) -> None:
+    values = RNG.integers(0, maximum + 1, (5, 4, 3))
+    values[0, 0] = 0, maximum, maximum // 2
+    expected = np.floor(values * 65535 / maximum + 0.5)
+    assert_reads(ppm(values, maximum) + b"P6 another image may follow", expected, "RGB")
+    plain = b"P3\n4 5 %d\n# comment\n%s #" % (maximum, b" ".join(b"%d" % value for value in values.ravel()))
+    assert_reads(plain, expected, "RGB")
+
+
+@given(st.integers(1, 9), st.integers(1, 9), st.sampled_from(["LA", "RGB", "RGBA", "CMYK"]), st.data())
+def test_tiff_round_trip(height: int, width: int, layout: Any, data: st.DataObject) -> None:
+    count = height * width * CHANNELS[layout]
+    values = data.draw(st.binary(min_size=2 * count, max_size=2 * count))
+    samples = np.frombuffer(values, np.uint16).reshape(height, width, -1)
+    stream = io.BytesIO()
+    write_deep_tiff(stream, [samples], layout)
+    expected = samples[..., (0, 0, 0, 1)] if layout == "LA" else samples
+    assert_reads(stream.getvalue(), expected, "RGBA" if layout == "LA" else layout)
+
+
+def test_tiff_pages_of_several_sizes_and_strips_with_metadata() -> None:
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0112], exif[0x0111], exif[0x0100] = "Maker", 1, 77, 88
+    exif.get_ifd(0x8769)[0x829A] = 0.005
+    exif.get_ifd(0x8769)[0x927C] = b"\x00\x01maker note"
+    exif.get_ifd(0x8825)[1] = "N"
+    pages = [noise(301, 203, 3), noise(1, 1, 3), noise(2, 500, 3)]
+    stream = io.BytesIO()
+    write_deep_tiff(
+        stream, iter(pages), "RGB", icc=b"profile", exif=exif.tobytes(), xmp=b"<x/>", dpi=(300, 72.5)
+    )
+    for index, page in enumerate(pages):
+        samples, layout = read_deep(stream, index)
+        assert layout == "RGB"
+        np.testing.assert_array_equal(samples, page)
+        with Image.open(stream) as image:
+            image.seek(index)
+            assert is_deep(image)
+            np.testing.assert_array_equal(np.asarray(image), page >> 8)
+            assert image.info["icc_profile"] == b"profile"
+            assert image.info["xmp"] == b"<x/>"
+            assert image.info["dpi"] == (300, 72.5)
+            found = image.getexif()
+            assert found[0x010F] == "Maker"
+            assert found.get_ifd(0x8769)[0x829A] == pytest.approx(0.005)
+            assert found.get_ifd(0x8769)[0x927C] == b"\x00\x01maker note"
+            assert found.get_ifd(0x8825)[1] == "N"
+    with Image.open(stream) as image:
+        assert image.n_frames == 3
+
+
+def test_tiff_is_written_forwards_and_the_same_each_time() -> None:
+    class Pipe(io.RawIOBase):
+        def __init__(self) -> None:
+            self.pieces: list[bytes] = []
+
+        def writable(self) -> bool:
+            return True
+
+        def write(self, piece: Any) -> int:
+            self.pieces.append(bytes(piece))
+            return len(piece)
+
+    samples = noise(40, 30, 4)
+    files = []
+    for _ in range(2):
+        pipe = Pipe()
+        write_deep_tiff(pipe, [samples, samples], "RGBA", dpi=(96, 96))  # type: ignore[arg-type]
+        files.append(b"".join(pipe.pieces))
+    assert files[0] == files[1]
+    assert_reads(files[0], samples, "RGBA")
+
+
+def test_damaged_exif_is_refused() -> None:
+    with pytest.raises(UpscaleError, match="damaged EXIF"):
+        write_deep_tiff(io.BytesIO(), [noise(2, 2, 3)], "RGB", exif=b"Exif\0\0nonsense")
+
+
+def test_ppm_round_trip() -> None:
+    samples, stream = noise(3, 7, 3), io.BytesIO()
+    write_deep_ppm(stream, samples)
+    assert_reads(stream.getvalue(), samples, "RGB")
+
+
+SMALL = noise(5, 4, 3)
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        png(SMALL),
+        png(SMALL, interlaced=True),
+        tiff(SMALL),
+        tiff(SMALL, planar=True),
+        tiff(SMALL, compression=5),
+        tiff(SMALL, compression=8, tile=(16, 16)),
+        tiff(SMALL, compression=8, planar=True),
+        ppm(SMALL),
+    ],
+    ids=["png", "adam7", "tiff", "planes", "lzw", "tiles", "deflated planes", "ppm"],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_truncated_file_is_refused_or_whole(file: bytes) -> None:
+    refused = 0
+    for length in range(len(file)):
+        try:
+            samples, _ = read_deep(io.BytesIO(file[:length]))
+        except (UpscaleError, OSError, SyntaxError, ValueError, KeyError, TypeError, struct.error):
+            refused += 1
+        else:
+            np.testing.assert_array_equal(samples, SMALL)
+    assert refused > len(file) / 2
+
+
+def test_a_truncated_written_tiff_is_refused_or_whole() -> None:
+    stream = io.BytesIO()
+    write_deep_tiff(stream, [SMALL], "RGB")
+    test_a_truncated_file_is_refused_or_whole(stream.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (b"1 2 300 4 5", "5 of 6 samples"),
+        (b"1 2 300 4 5 301", "outside 0 to 300"),
+        (b"1 2 300 4 5 -1", "outside 0"),
+    ],
+)
+def test_damaged_ppm_is_refused(body: bytes, sentence: str) -> None:
+    with pytest.raises(UpscaleError, match=sentence):
+        read_deep(io.BytesIO(b"P3 2 1 300\n" + body))
+    if b"-" not in body:
+        values = struct.pack(f">{len(body.split())}H", *map(int, body.split()))
+        with pytest.raises(UpscaleError, match=sentence):
+            read_deep(io.BytesIO(b"P6 2 1 300\n" + values))
+
+
+def saved(mode: str, name: str, **options: Any) -> bytes:
+    stream = io.BytesIO()
+    Image.new(mode, (8, 8)).save(stream, name, **options)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "CMYK", "F"])
+@pytest.mark.parametrize("name", ["PNG", "TIFF", "PPM", "JPEG", "GIF", "WEBP", "JPEG2000"])
+def test_what_pillow_writes_is_not_deep(mode: str, name: str) -> None:
+    try:
+        file = saved(mode, name)
+    except OSError:
+        pytest.skip(f"Pillow writes no {mode} {name}")
+    stream = io.BytesIO(file)
+    with Image.open(stream) as image:
+        position = stream.tell()
+        assert not is_deep(image)
+        refuse_reduced(image, stream)
+        assert stream.tell() == position
+        image.load()
+
+
+@pytest.mark.skipif(not features.check("jpg_2000"), reason="this Pillow has no JPEG 2000")
+@pytest.mark.parametrize("no_jp2", [False, True])
+def test_deep_jpeg_2000_is_refused(no_jp2: bool) -> None:
+    file = bytearray(saved("RGB", "JPEG2000", no_jp2=no_jp2))
+    start = file.find(b"\xff\x4f\xff\x51")
+    file[start + 45] = 12 - 1  # the depth of the second of three components
+    stream = io.BytesIO(file)
+    with Image.open(stream) as image, pytest.raises(UpscaleError, match="has 12 bits a channel.*JPEG2000"):
+        refuse_reduced(image, stream)
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
+@pytest.mark.parametrize(("flags", "bits"), [(0x40, 10), (0x60, 12)])
+def test_deep_avif_is_refused(flags: int, bits: int) -> None:
+    file = saved("RGB", "AVIF")
+    stream = io.BytesIO(file)
+    with Image.open(stream) as image:
+        refuse_reduced(image, stream)
+        changed = bytearray(file)
+        changed[changed.find(b"av1C") + 6] |= flags
+        with pytest.raises(UpscaleError, match=f"has {bits} bits a channel.*AVIF"):
+            refuse_reduced(image, io.BytesIO(changed))
+
+
+def test_animated_16_bit_png_is_refused() -> None:
+    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+    stream = io.BytesIO()
+    frames[0].save(stream, "PNG", save_all=True, append_images=frames[1:])
+    with Image.open(stream) as image:
+        refuse_reduced(image, stream)
+    still = png(noise(4, 4, 3))
+    control = b"acTL" + struct.pack(">II", 2, 0)
+    chunk = struct.pack(">I", 8) + control + struct.pack(">I", zlib.crc32(control))
+    stream = io.BytesIO(still[:33] + chunk + still[33:])
+    with Image.open(stream) as image, pytest.raises(UpscaleError, match="has 16 bits a channel.*PNG"):
+        refuse_reduced(image, stream)

@@ -1,0 +1,152 @@
+"""Which layer may import what, who may talk, and what `--help` waits for: held by reading every module."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted((ROOT / "upscale_cli").rglob("*.py"))
+SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
+
+LAYERS: dict[str, set[str]] = {
+    "errors": set(),
+    "methods": {"numpy", "errors"},
+    "api": {"numpy", "methods", "errors"},
+    "images": {"numpy", "PIL", "isal", "methods", "errors"},
+    "batch": {"images", "methods", "errors"},
+    "commands": {"click", "tqdm", "batch", "images", "methods", "errors", "__version__"},
+    "__init__": {"api", "methods", "errors"},
+    "__main__": {"commands"},
+}
+"""What a layer may import besides itself and the standard library."""
+
+TALK = {
+    "print",
+    "input",
+    "exit",
+    "quit",
+    "SystemExit",
+    "sys.exit",
+    "os._exit",
+    "sys.stdin",
+    "sys.stdout",
+    "sys.stderr",
+}
+"""Words that belong to commands alone."""
+
+FILES = {
+    "open",
+    "load",
+    "save",
+    "savez",
+    "savez_compressed",
+    "fromfile",
+    "tofile",
+    "memmap",
+    "read_bytes",
+    "read_text",
+}
+"""Words that methods do without, as names or after a dot."""
+
+
+def imported(node: ast.AST) -> Iterator[str]:
+    """What a statement imports: a top-level module, or a layer or name of this package; `.` for a relative import."""
+    if isinstance(node, ast.Import):
+        names = [alias.name for alias in node.names]
+    elif isinstance(node, ast.ImportFrom) and node.module == "upscale_cli":
+        names = [f"upscale_cli.{alias.name}" for alias in node.names]
+    elif isinstance(node, ast.ImportFrom):
+        names = ["." if node.level else str(node.module)]
+    else:
+        return
+    for name in names:
+        yield name.removeprefix("upscale_cli.").split(".")[0] or "."
+
+
+def faults(layer: str, source: str) -> list[str]:
+    """Where a module of a layer breaks the rules, a line each. Imports inside functions count like all others."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        line = f"line {getattr(node, 'lineno', 0)}"
+        for name in imported(node):
+            if name != layer and name not in LAYERS[layer] | set(sys.stdlib_module_names):
+                found.append(f"{line}: {layer} imports {name}")
+        word = ast.unparse(node) if isinstance(node, ast.Name | ast.Attribute) else ""
+        if layer != "commands" and word in TALK:
+            found.append(f"{line}: {layer} says {word}")
+        if layer == "methods" and word.rpartition(".")[2] in FILES:
+            found.append(f"{line}: {layer} calls {word}")
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_keeps_to_its_layer(path: Path) -> None:
+    layer = path.relative_to(ROOT / "upscale_cli").parts[0].removesuffix(".py")
+    assert layer in LAYERS, f"{layer} is a new layer: say in LAYERS what it may import"
+    assert not faults(layer, path.read_text("utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("layer", "source"),
+    [
+        ("methods", "from PIL import Image"),
+        ("methods", "import os, tqdm"),
+        ("methods", "import upscale_cli.images.files"),
+        ("methods", "from upscale_cli import api"),
+        ("methods", "def f():\n    from upscale_cli.images import png"),
+        ("methods", "with open('x') as f:\n    pass"),
+        ("methods", "np.load('kernel.npy')"),
+        ("methods", "print(1)"),
+        ("images", "from upscale_cli.batch.plan import Job"),
+        ("images", "import click"),
+        ("images", "if not there:\n    raise SystemExit(1)"),
+        ("batch", "from upscale_cli.commands import terminal"),
+        ("batch", "import sys\nsys.exit(1)"),
+        ("batch", "sys.stderr.write('x')"),
+        ("api", "from upscale_cli.images.files import Picture"),
+        ("errors", "from upscale_cli.methods import METHODS"),
+        ("commands", "from .. import batch"),
+    ],
+)
+def test_a_broken_rule_is_found(layer: str, source: str) -> None:
+    assert faults(layer, source)
+
+
+def test_the_layers_stand_on_each_other() -> None:
+    """`LAYERS` is listed from the ground up: no layer may import one that comes later, so there is no circle."""
+    below: set[str] = set()
+    for layer, may in LAYERS.items():
+        assert may & LAYERS.keys() <= below
+        below.add(layer)
+
+
+@pytest.mark.parametrize(("script", "option"), [("upscale", "--methods"), *product(SCRIPTS, ("--help", "--version"))])
+def test_help_waits_for_nothing_large(script: str, option: str) -> None:
+    code = """
+import sys
+from importlib import import_module
+module, function, option = sys.argv[1:]
+sys.argv = [module, option]
+try:
+    getattr(import_module(module), function)()
+except SystemExit as end:
+    sys.stderr.write(f"{end.code}:")
+sys.stderr.write(" ".join({"numpy", "PIL", "tqdm"} & set(sys.modules)))
+"""
+    command = [sys.executable, "-c", code, *SCRIPTS[script].split(":"), option]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert run.stdout
+    assert run.stderr == "0:"
+
+
+def test_the_design_shows_every_module() -> None:
+    design = (ROOT / "docs" / "design.md").read_text("utf-8")
+    house = design.split("## The house")[1].split("\n## ")[0]
+    named = [path.name for path in MODULES if path.name != "__init__.py"]
+    assert [name for name in named if f" {name} " not in house] == []

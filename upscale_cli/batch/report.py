@@ -1,0 +1,45 @@
+"""The report: counts, a closing sentence, and one exit status."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass
+class Report:
+    """How a run ended, image by image counted.
+
+    Attributes
+    ----------
+    word : str
+        What images became: enlarged, pooled.
+    done, failed, skipped : int
+    """
+
+    word: str
+    done: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    @property
+    def exit_status(self) -> int:
+        """0 all done · 1 at least one image failed, the others are written.
+
+        Wrong usage (2) and interruptions (130, 143) end a run before its report.
+        """
+        return 1 if self.failed else 0
+
+    def sentence(self, seconds: float, pixels: int) -> str:
+        """The closing sentence.
+
+        >>> Report("enlarged", done=47, failed=3).sentence(2.04, 81_000_000)
+        '47 images enlarged, 3 failed, in 2.0 s (39.7 Mpx/s).'
+        >>> Report("enlarged", skipped=2).sentence(0.1, 0)
+        'No image enlarged, 2 skipped, in 0.1 s.'
+        """
+        parts = [f"{self.done or 'No'} image{'s' if self.done > 1 else ''} {self.word}"]
+        parts += [f"{n} {word}" for n, word in self._others() if n]
+        rate = f" ({pixels / seconds / 1e6:.1f} Mpx/s)" if pixels and seconds else ""
+        return f"{', '.join(parts)}, in {seconds:.1f} s{rate}."
+
+    def _others(self) -> Sequence[tuple[int, str]]:
+        return (self.failed, "failed"), (self.skipped, "skipped")

@@ -1,0 +1,146 @@
+"""Options that commands share, and values that they read."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from upscale_cli.errors import UpscaleError
+from upscale_cli.methods import METHODS, find_method
+from upscale_cli.methods.parameters import pair, read_scale
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Command(click.Command):
+    """A command whose help begins with examples.
+
+    Parameters
+    ----------
+    intro, outro : str
+        What stands before and after the options.
+    """
+
+    def __init__(self, *args: Any, intro: str, outro: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._intro, self._outro = intro, outro
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write(self._intro)
+        self.format_options(ctx, formatter)
+        formatter.write_paragraph()
+        formatter.write_text(self._outro)
+
+
+class MethodName(click.ParamType[str]):
+    """A name of `METHODS`."""
+
+    name = "name"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return find_method(value).name
+        except UpscaleError as error:
+            self.fail(str(error), param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [
+            CompletionItem(row.name, help=row.summary) for row in METHODS.values() if row.name.startswith(incomplete)
+        ]
+
+
+class Factor(click.ParamType[Any]):
+    """A scale: a number of at least 1, or two as width x height."""
+
+    name = "factor"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return read_scale(value)
+        except UpscaleError as error:
+            self.fail(str(error), param, ctx)
+
+
+class PairOf(click.ParamType[Any]):
+    """A whole number, or two as width x height; read as (vertical, horizontal)."""
+
+    name = "n"
+
+    def __init__(self, low: int) -> None:
+        self._read, self._domain = pair(low)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return self._read(value)
+        except ValueError:
+            self.fail(f'"{value}" is not {self._domain}.', param, ctx)
+
+
+class Count(click.ParamType[int]):
+    """A whole number of at least 1, with k, M or G for thousands."""
+
+    name = "n"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        units = {"k": 10**3, "m": 10**6, "g": 10**9}
+        unit = units.get(value[-1:].lower())
+        digits = value[:-1] if unit else value
+        if not digits.isascii() or not digits.isdigit() or int(digits) < 1:
+            self.fail(f'"{value}" is not a whole number of at least 1 (500M and 2G are).', param, ctx)
+        return int(digits) * (unit or 1)
+
+
+class Told(click.ParamType[tuple[str, str]]):
+    """KEY=VALUE for a parameter of a method."""
+
+    name = "key=value"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        key, equals, text = value.partition("=")
+        if not equals or not key:
+            self.fail(f'"{value}" is not KEY=VALUE.', param, ctx)
+        return key, text
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        row = METHODS.get(ctx.params.get("method") or "lanczos", METHODS["lanczos"])
+        names = [p for p in row.parameters if not p.file and p.name.startswith(incomplete)]
+        return [CompletionItem(f"{p.name}=", help=f"{p.summary} ({p.domain})") for p in names]
+
+
+def file_options(command: F) -> F:
+    """An option for each array that some method takes from a file."""
+    files = {p.name: p for row in METHODS.values() for p in row.parameters if p.file}
+    for name in reversed(files):
+        users = ", ".join(row.name for row in METHODS.values() if any(p.name == name for p in row.parameters))
+        option = click.option(
+            f"--{name}", metavar="FILE", type=click.Path(path_type=Path), help=f"Array of {name} (.npy) for {users}."
+        )
+        command = option(command)
+    return command
+
+
+def batch_options(command: F) -> F:
+    """The options that every command for many images has."""
+    options = [
+        click.option("-o", "--output", metavar="PATH", help="File, folder, or - for standard output."),
+        click.option(
+            "-f", "--format", metavar="FORMAT", help="Format to write [the output's name, else the input's]."
+        ),
+        click.option("--overwrite", is_flag=True, help="Replace results that exist."),
+        click.option("--skip-existing", is_flag=True, help="Leave them, make the others: resumes a run."),
+        click.option("-j", "--jobs", type=Count(), metavar="N", help="Threads [one per processor]."),
+        click.option("-n", "--dry-run", is_flag=True, help="Say what would be done."),
+        click.option("--json", "as_json", is_flag=True, help="One JSON object an image on standard output."),
+        click.option("--channels-first", is_flag=True, help="Arrays are (C, H, W), as in PyTorch."),
+        click.option("-q", "--quiet", is_flag=True, help="Only errors."),
+        click.option("-v", "--verbose", count=True, help="Say more; twice: tracebacks too."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command

@@ -1,0 +1,96 @@
+"""The command `upscale-pool`."""
+
+from typing import Any
+
+import click
+
+from upscale_cli import __version__
+from upscale_cli.commands.options import Command, PairOf, batch_options
+from upscale_cli.commands.terminal import ends
+
+INTRO = """\
+Max pooling: keep the largest pixel of each window, and remember where it was.
+
+  upscale-pool in.png -s 2               in_pooled.png and in_pooled.indices.npz
+  upscale in_pooled.png -m max-unpooling -s 2     puts the pixels back
+  upscale-pool x.npy -s 2 --window 3 --padding 1 --channels-first
+
+Usage: upscale-pool [OPTIONS] INPUT...        INPUT: file or folder
+"""
+OUTRO = "Sizes and places are those of PyTorch's MaxPool2d. Pairs are width x height."
+
+
+@click.command(
+    cls=Command,
+    intro=INTRO,
+    outro=OUTRO,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+)
+@click.argument("inputs", nargs=-1, metavar="INPUT...", type=click.Path())
+@click.option("-s", "--scale", "stride", type=PairOf(1), default=(2, 2), metavar="N", help="Stride [2].")
+@click.option("--window", type=PairOf(1), metavar="N", help="Window [the stride].")
+@click.option("--padding", type=PairOf(0), default=(0, 0), metavar="N", help="Border that no value comes from [0].")
+@click.option("--dilation", type=PairOf(1), default=(1, 1), metavar="N", help="Distance of a window's pixels [1].")
+@click.option("--ceil", is_flag=True, help="Keep the last, partial windows.")
+@batch_options
+@click.version_option(__version__, "--version", message="%(prog)s %(version)s", help="Show the version.")
+@click.pass_context
+def cli(ctx: click.Context, /, inputs: tuple[str, ...], verbose: int, **options: Any) -> None:
+    """Max pooling."""
+    if not inputs:
+        click.echo(f"{INTRO}\nTry upscale-pool --help for all options.", err=True)
+        ctx.exit(2)
+    ends(lambda: pool(inputs, verbose=verbose, **options), "upscale-pool", verbose)
+
+
+def pool(
+    inputs: tuple[str, ...],
+    *,
+    stride: tuple[int, int],
+    window: tuple[int, int] | None,
+    padding: tuple[int, int],
+    dilation: tuple[int, int],
+    ceil: bool,
+    output: str | None,
+    format: str | None,
+    overwrite: bool,
+    skip_existing: bool,
+    jobs: int | None,
+    dry_run: bool,
+    as_json: bool,
+    channels_first: bool,
+    quiet: bool,
+    verbose: int,
+) -> int:
+    """Plan, run, report; the exit status."""
+    from upscale_cli.commands.process import Session, process
+    from upscale_cli.images.formats import find_format
+    from upscale_cli.images.pool import Pooling
+
+    work = Pooling(
+        window or stride,
+        stride,
+        padding,
+        dilation,
+        ceil,
+        channels_first,
+        overwrite,
+        find_format(format) if format else None,
+    )
+    return process(
+        Session("upscale-pool", "pooled", quiet, verbose, as_json, dry_run),
+        inputs,
+        work,
+        output=output,
+        skip_existing=skip_existing,
+        jobs=jobs,
+    )
+
+
+def main() -> None:
+    """The entry point."""
+    cli(prog_name="upscale-pool")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""What people see: lines on standard error, a bar where it is a terminal, and the ends of a run."""
+
+import os
+import signal
+import sys
+import threading
+import traceback
+import types
+import unicodedata
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO, NoReturn
+
+import click
+
+from upscale_cli.errors import UpscaleError
+
+INTERRUPTED, TERMINATED, HUNG_UP, PIPE_CLOSED = 130, 143, 129, 141
+LARGEST_INPUT = 1 << 30
+"""Bytes that are read from standard input, at most."""
+
+
+def say(text: str) -> None:
+    """A line on standard error. Control and bidirectional characters of odd names are shown, not obeyed."""
+    shown = "".join(c if c == "\n" or unicodedata.category(c)[0] != "C" else _escaped(c) for c in text)
+    click.echo(shown, err=True)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a name that is not UTF-8
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
+
+
+def fail(text: str, status: int = 2) -> NoReturn:
+    """Say what is wrong, and leave."""
+    say(text)
+    raise SystemExit(status)
+
+
+def read_standard_input() -> bytes:
+    """All of standard input, a gigabyte at most."""
+    if sys.stdin is None or sys.stdin.closed:
+        fail("upscale: standard input is closed; pipe an image into it.")
+    if sys.stdin.isatty():
+        fail("upscale: standard input is a terminal; pipe an image into it.")
+    data = sys.stdin.buffer.read(LARGEST_INPUT + 1)
+    if len(data) > LARGEST_INPUT:
+        fail(f"upscale: standard input is larger than {LARGEST_INPUT >> 30} GiB; give a file.", 1)
+    return data
+
+
+def standard_output() -> BinaryIO:
+    """Standard output for image bytes, unless it is a terminal."""
+    if sys.stdout is None or sys.stdout.closed:
+        fail("upscale: standard output is closed; give a file as --output.", 1)
+    if sys.stdout.isatty():
+        fail("upscale: standard output is a terminal; redirect it, or give a file as --output.")
+    return sys.stdout.buffer
+
+
+class Bar:
+    """A bar on standard error, weighted by output pixels; nothing where that is no terminal."""
+
+    def __init__(self, pixels: int, jobs: int, shown: bool) -> None:
+        self._bar: Any = None
+        self._lock = threading.Lock()
+        if shown and sys.stderr is not None and sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                total=pixels,
+                unit="px",
+                unit_scale=True,
+                dynamic_ncols=True,
+                delay=0.5,
+                postfix={"images": f"0/{jobs}"} if jobs > 1 else None,
+            )
+        self._jobs, self._ended = jobs, 0
+
+    def advance(self, pixels: int) -> None:
+        """So many more are done."""
+        if self._bar is not None:
+            with self._lock:
+                self._bar.update(pixels)
+
+    def image_ended(self) -> None:
+        """One more image is done or has failed."""
+        self._ended += 1
+        if self._bar is not None and self._jobs > 1:
+            self._bar.set_postfix(images=f"{self._ended}/{self._jobs}", refresh=False)
+
+    def say(self, text: str) -> None:
+        """A line above the bar."""
+        if self._bar is None:
+            say(text)
+        else:
+            with self._lock:
+                self._bar.clear()
+                say(text)
+                self._bar.refresh()
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.leave = False
+            self._bar.close()
+
+
+class Interrupted(BaseException):
+    """A signal asked to stop."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Turn the first SIGINT, SIGTERM or SIGHUP into `Interrupted`; a second one leaves at once."""
+    statuses = {"SIGINT": INTERRUPTED, "SIGTERM": TERMINATED, "SIGHUP": HUNG_UP}
+    known = {getattr(signal, name): status for name, status in statuses.items() if hasattr(signal, name)}
+
+    def stop(number: int, frame: types.FrameType | None) -> None:
+        for each in known:
+            signal.signal(each, lambda again, _: os._exit(known[again]))
+        raise Interrupted(known[number])
+
+    before = {number: signal.signal(number, stop) for number in known}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _silence_libraries() -> None:
+    """Keep what libraries say on their own off the terminal: ours is the one line that is said about a file.
+
+    Decoders in C write to file descriptor 2, whatever `sys.stderr` is; so ours moves to another.
+    """
+    warnings.simplefilter("ignore")
+    try:
+        if sys.stderr.fileno() != 2:
+            return
+        encoding, ours = sys.stderr.encoding, os.dup(2)
+        sys.stderr = open(ours, "w", encoding=encoding, errors="backslashreplace", buffering=1)  # noqa: SIM115
+        silence = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(silence, 2)
+        os.close(silence)
+    except (AttributeError, OSError):
+        pass  # closed, or not a file: nobody reads it
+
+
+def ends(run: Callable[[], int], name: str, verbose: int) -> NoReturn:
+    """Run a command, and leave with its status: the one place where exceptions become lines and statuses."""
+    if verbose < 2:
+        _silence_libraries()
+    try:
+        with interruptible():
+            status = run()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except UpscaleError as error:
+        say(f"{name}: {error}")
+        status = error.exit_status
+    except Interrupted as interrupted:
+        status = interrupted.status
+    except BrokenPipeError:
+        # Whoever read has read enough; Python must not complain about it at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = PIPE_CLOSED
+    except Exception as error:
+        say(f"{name}: failed unexpectedly: {type(error).__name__}: {error}. With -v -v it says where.")
+        if verbose >= 2:
+            traceback.print_exc()
+        status = 1
+    raise SystemExit(status)
+
+
+def show_cause(cause: BaseException | None, verbose: int) -> None:
+    """The traceback behind a line, for those who asked for it."""
+    if cause is not None and verbose >= 2:
+        traceback.print_exception(cause)

@@ -1,0 +1,157 @@
+"""The command `upscale`."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from upscale_cli import __version__
+from upscale_cli.commands.options import Command, Count, Factor, MethodName, Told, batch_options, file_options
+from upscale_cli.commands.terminal import ends
+from upscale_cli.errors import UsageError
+from upscale_cli.methods import METHODS, find_method
+from upscale_cli.methods.parameters import REQUIRED, read_parameters
+
+INTRO = """\
+Enlarge images exactly, fast, and without losing what was in the file.
+
+  upscale photo.jpg                            photo_2x.jpg beside it
+  upscale in.png --method lanczos -s 4         in_4x.png
+  upscale sprites/ -o large/ -m nearest -s 3   a folder, its tree mirrored
+  curl -s "$URL" | upscale - -s 3 > big.png    a pipeline
+
+Usage: upscale [OPTIONS] INPUT...        INPUT: file, folder, or - for stdin
+"""
+OUTRO = f"Methods: {', '.join(METHODS)}. More with --methods."
+
+
+def show_methods(ctx: click.Context, param: click.Parameter, asked: bool) -> None:
+    """Print the table of methods, and leave."""
+    if not asked or ctx.resilient_parsing:
+        return
+    for row in METHODS.values():
+        click.echo(f"{row.name:16}{row.summary}\n{'':16}for {row.when}")
+        for p in row.parameters:
+            option = f"--{p.name} FILE" if p.file else f"-p {p.name}="
+            default = "" if p.file or p.default in (None, REQUIRED) else f" [{_shown(p.default)}]"
+            click.echo(f"{'':16}{option:20}{p.summary}{default}")
+        click.echo(f"{'':16}{row.source}{'; whole factors only' if row.whole else ''}\n")
+    ctx.exit()
+
+
+def _shown(value: Any) -> str:
+    return "x".join(str(v) for v in dict.fromkeys(value)) if isinstance(value, tuple) else str(value)
+
+
+@click.command(
+    cls=Command,
+    intro=INTRO,
+    outro=OUTRO,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+)
+@click.argument("inputs", nargs=-1, metavar="INPUT...", type=click.Path())
+@click.option("-s", "--scale", type=Factor(), metavar="FACTOR", help="Any number of at least 1, or 3x2 [2].")
+@click.option("--size", metavar="SIZE", help="3840 | 3840x2160 | 3840x | x2160, instead of a scale.")
+@click.option("-m", "--method", type=MethodName(), default="lanczos", metavar="NAME", help="See --methods [lanczos].")
+@click.option(
+    "-p", "--param", "told", type=Told(), multiple=True, metavar="KEY=VALUE", help="Parameter of the method."
+)
+@file_options
+@click.option("--linear", is_flag=True, help="Blend light instead of code values.")
+@click.option("--quality", type=click.IntRange(1, 100), metavar="N", help="Of lossy formats, 1 to 100 [95].")
+@click.option("--strip", is_flag=True, help="Keep no metadata but the colour profile.")
+@click.option("--max-pixels", type=Count(), default=10**9, metavar="N", help="Refuse larger results [1G].")
+@batch_options
+@click.option(
+    "--methods", is_flag=True, is_eager=True, expose_value=False, callback=show_methods, help="List the methods."
+)
+@click.version_option(__version__, "--version", message="%(prog)s %(version)s", help="Show the version.")
+@click.pass_context
+def cli(ctx: click.Context, /, inputs: tuple[str, ...], verbose: int, **options: Any) -> None:
+    """Enlarge images."""
+    if not inputs:
+        click.echo(f"{INTRO}\nTry upscale --help for all options, upscale --methods for the methods.", err=True)
+        ctx.exit(2)
+    ends(lambda: upscale(inputs, verbose=verbose, **options), "upscale", verbose)
+
+
+def upscale(
+    inputs: Iterable[str],
+    *,
+    scale: Any,
+    size: str | None,
+    method: str,
+    told: Iterable[tuple[str, str]],
+    linear: bool,
+    quality: int | None,
+    strip: bool,
+    max_pixels: int,
+    output: str | None,
+    format: str | None,
+    overwrite: bool,
+    skip_existing: bool,
+    jobs: int | None,
+    dry_run: bool,
+    as_json: bool,
+    channels_first: bool,
+    quiet: bool,
+    verbose: int,
+    **files: Path | None,
+) -> int:
+    """Plan, run, report; the exit status."""
+    from upscale_cli.commands.process import Session, process
+    from upscale_cli.images.enlarge import Request, wanted_size
+    from upscale_cli.images.formats import find_format
+
+    if scale is not None and size is not None:
+        raise UsageError("--scale and --size were both given; leave one out.")
+    if size is not None:
+        wanted_size(size, 1, 1)
+    request = Request(
+        method,
+        parameters(method, told, files),
+        scale,
+        size,
+        find_format(format) if format else None,
+        quality or 95,
+        linear,
+        strip,
+        channels_first,
+        overwrite,
+        max_pixels,
+    )
+    return process(
+        Session("upscale", "enlarged", quiet, verbose, as_json, dry_run),
+        inputs,
+        request,
+        output=output,
+        skip_existing=skip_existing,
+        jobs=jobs,
+    )
+
+
+def parameters(method: str, told: Iterable[tuple[str, str]], files: dict[str, Path | None]) -> dict[str, Any]:
+    """What the method is told: `-p` read and checked, arrays still in their files."""
+    row = find_method(method)
+    named = {name: path for name, path in files.items() if path is not None}
+    takes = {p.name for p in row.parameters}
+    for name in named:
+        if name not in takes:
+            others = [p.name if not p.file else f"--{p.name}" for p in row.parameters]
+            raise UsageError(f"{method} takes no --{name}; it takes {', '.join(others) or 'no parameters'}.")
+    texts: dict[str, Any] = dict(told)
+    for p in row.parameters:
+        if p.file and p.name in texts:
+            raise UsageError(f"{p.name} is an array: give its file with --{p.name}.")
+    own = [p for p in row.parameters if not p.file]
+    missing = [p for p in row.parameters if p.file and p.default is REQUIRED and not p.beside and p.name not in named]
+    if missing:
+        raise UsageError(f"{method} needs --{missing[0].name} FILE: {missing[0].summary}")
+    read = read_parameters(method, own, texts)
+    return {key: read[key] for key in texts} | named
+
+
+def main() -> None:
+    """The entry point."""
+    cli(prog_name="upscale")

@@ -1,0 +1,132 @@
+"""How a frame goes through a method into a format: which pixels are kept, which are converted, and what is said."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from upscale_cli.errors import UpscaleError
+from upscale_cli.images.colour import cmyk_to_rgb, transfer_of
+from upscale_cli.images.formats import Format, fit
+from upscale_cli.images.metadata import Metadata
+from upscale_cli.images.pixels import CHANNELS, Frame, expand_palette, index_colours, to_mode
+from upscale_cli.methods import Method
+from upscale_cli.methods.samples import SRGB, Samples, white
+
+CMYK_TO_RGB = "CMYK becomes RGB"
+
+
+@dataclass(frozen=True)
+class Arrangement:
+    """A frame made ready for a method.
+
+    Attributes
+    ----------
+    frame : Frame
+        What the method is given.
+    samples : Samples
+        What its samples mean, and what they become.
+    mode : str or None
+        Of the output.
+    colours : bool
+        The output's colours are to be reduced to a palette.
+    notes : tuple of str
+        What the user should know, in words.
+    """
+
+    frame: Frame
+    samples: Samples
+    mode: str | None
+    colours: bool
+    notes: tuple[str, ...]
+
+
+def arrange(frame: Frame, row: Method, format: Format, metadata: Metadata, linear: bool) -> Arrangement:
+    """Make a frame ready for a method and a format.
+
+    A palette and single bits are kept where values are only copied. Everything else is worked on in true colours,
+    with as much depth as it has, and fitted to what the format holds.
+
+    Raises
+    ------
+    UpscaleError
+        When the format cannot hold such pixels, or linear light has no meaning for them.
+    """
+    notes: list[str] = []
+    if (
+        row.values == "copied"
+        and format.holds
+        and ("RGB", "uint8") not in format.holds
+        and frame.samples.dtype == np.uint8
+    ):
+        # A format of palettes alone: few colours fit exactly, and copying makes no new ones.
+        frame = index_colours(frame) or frame
+    if row.values == "copied" and frame.mode == "P" and frame.kind in format.holds:
+        return Arrangement(frame, _plain(frame, frame.samples.dtype), "P", False, ())
+    frame = expand_palette(frame)
+    if frame.mode is None:
+        if not format.holds:
+            return Arrangement(frame, _plain(frame, frame.samples.dtype, linear), None, False, ())
+        frame = _as_image(frame)
+    if frame.samples.dtype == bool and row.values == "weighed":
+        frame = replace(frame, samples=frame.samples * np.uint8(255))
+    if not format.holds:
+        wanted, depth = str(frame.mode), frame.samples.dtype.name
+    else:
+        (wanted, depth), lost = fit(frame.kind, format)
+        if lost:
+            notes.append(f"{format.name}: {lost}")
+    if frame.mode == "CMYK" and (wanted == "RGB" or linear):
+        if wanted != "RGB":
+            raise UpscaleError(
+                "is CMYK, and --linear needs light, not ink; convert it to RGB first, or leave it out."
+            )
+        frame = replace(frame, samples=cmyk_to_rgb(frame.samples, metadata.icc), mode="RGB")
+    colours = wanted == "P"
+    if colours:
+        wanted = str(frame.mode)
+    flatten = frame.alpha and wanted not in ("LA", "RGBA")
+    frame = to_mode(frame, {"L": "LA", "RGB": "RGBA"}[wanted] if flatten else wanted)
+    transfer = None
+    if linear and row.values == "weighed":
+        transfer = transfer_of(metadata.icc) if metadata.icc else SRGB
+        if transfer is None:
+            transfer = SRGB
+            notes.append("its colour profile has no simple curve, so --linear uses sRGB's")
+    opaque = (
+        row.keeps_constants and frame.alpha and bool((frame.samples[..., -1] == white(frame.samples.dtype)).all())
+    )
+    samples = Samples(
+        frame.samples.dtype,
+        frame.samples.shape[2],
+        np.dtype(depth),
+        alpha=frame.alpha,
+        opaque=opaque and row.values == "weighed",
+        flatten=flatten,
+        transfer=transfer,
+    )
+    return Arrangement(frame, samples, wanted, colours, tuple(notes))
+
+
+def _plain(frame: Frame, target: np.dtype[Any], linear: bool = False) -> Samples:
+    """Channels that are just numbers."""
+    stored = frame.samples.dtype
+    return Samples(stored, frame.samples.shape[2], target, transfer=SRGB if linear else None)
+
+
+def _as_image(frame: Frame) -> Frame:
+    """An array as an image, by the number of its channels.
+
+    Raises
+    ------
+    UpscaleError
+        When there is no such image.
+    """
+    modes = {count: mode for mode, count in CHANNELS.items() if mode in ("L", "LA", "RGB", "RGBA")}
+    count, dtype = frame.samples.shape[2], frame.samples.dtype
+    if count not in modes or dtype.name not in ("bool", "uint8", "uint16", "int32", "float32"):
+        raise UpscaleError(
+            f"is an array of {count} channels of {dtype}, which no image format holds; use --format npy, "
+            "or 1 to 4 channels of uint8 or uint16."
+        )
+    return replace(frame, mode=modes[count])  # type: ignore[arg-type]

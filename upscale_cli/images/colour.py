@@ -1,0 +1,88 @@
+"""Colour profiles, as far as this tool needs them: the curve of a simple one, and CMYK for formats without it."""
+
+import io
+import struct
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+from upscale_cli.methods.samples import Transfer
+
+
+def transfer_of(icc: bytes) -> Transfer | None:
+    """The transfer function that all channels of an ICC profile share; None where it is not that simple.
+
+    Curves are read as ICC.1:2022 defines them: `curv` (10.6) and `para` (10.18).
+    """
+    try:
+        curves = [data for name, data in _tags(icc) if name in (b"rTRC", b"gTRC", b"bTRC", b"kTRC")]
+        if not curves or any(curve != curves[0] for curve in curves):
+            return None
+        return _curve(curves[0])
+    except (struct.error, ValueError, IndexError):
+        return None
+
+
+def _tags(icc: bytes) -> list[tuple[bytes, bytes]]:
+    (count,) = struct.unpack_from(">I", icc, 128)
+    entries = [struct.unpack_from(">4sII", icc, 132 + 12 * i) for i in range(min(count, 100))]
+    return [(name, icc[offset : offset + size]) for name, offset, size in entries]
+
+
+def _curve(data: bytes) -> Transfer | None:
+    if data[:4] == b"curv":
+        (count,) = struct.unpack_from(">I", data, 8)
+        if count == 0:
+            return _power(1.0)
+        values = np.frombuffer(data, ">u2", count, 12)
+        return _power(values[0] / 256) if count == 1 else _table(values / 65535)
+    if data[:4] == b"para":
+        (kind,) = struct.unpack_from(">H", data, 8)
+        count = (1, 3, 4, 5, 7)[kind]
+        g, a, b, c, d, e, f = [n / 65536 for n in struct.unpack_from(f">{count}i", data, 12)] + [
+            1.0,
+            0.0,
+            0.0,
+            0.0,
+            0.0,
+            0.0,
+        ][count - 1 :]
+        if kind in (1, 2):
+            c, d, e, f = 0.0, -b / a, (c if kind == 2 else 0.0), (c if kind == 2 else 0.0)
+        x = np.linspace(0, 1, 4096)
+        return _table(np.where(x >= d, np.maximum(a * x + b, 0) ** g + e, c * x + f))
+    return None
+
+
+def _power(gamma: float) -> Transfer | None:
+    if not 0.1 < gamma < 10:
+        return None
+    return Transfer(lambda x: x**gamma, lambda x: x ** (1 / gamma))
+
+
+def _table(values: NDArray[Any]) -> Transfer | None:
+    """A curve through equally spaced values, when it can be turned round."""
+    if len(values) < 2 or not (np.diff(values) > 0).sum() > len(values) // 2 or (np.diff(values) < 0).any():
+        return None
+    grid = np.linspace(0, 1, len(values))
+    return Transfer(lambda x: np.interp(x, grid, values), lambda x: np.interp(x, values, grid))
+
+
+def cmyk_to_rgb(samples: NDArray[np.uint8], icc: bytes | None) -> NDArray[np.uint8]:
+    """CMYK samples (H, W, 4) as sRGB (H, W, 3): through their profile, or as plain ink without one."""
+    image = Image.frombuffer("CMYK", samples.shape[1::-1], np.ascontiguousarray(samples), "raw", "CMYK", 0, 1)
+    if icc:
+        try:
+            made = ImageCms.profileToProfile(
+                image,
+                ImageCms.ImageCmsProfile(io.BytesIO(icc)),
+                ImageCms.createProfile("sRGB"),
+                outputMode="RGB",
+            )
+            assert made is not None
+            return np.asarray(made)
+        except ImageCms.PyCMSError:
+            pass
+    return np.asarray(image.convert("RGB"))

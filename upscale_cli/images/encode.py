@@ -1,0 +1,225 @@
+"""Writing an enlarged image: one function a way of writing, chosen by format and pixels."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any, BinaryIO, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, PngImagePlugin
+
+from upscale_cli.errors import UpscaleError
+from upscale_cli.images import arrays, deep
+from upscale_cli.images.files import from_stack
+from upscale_cli.images.formats import Format
+from upscale_cli.images.metadata import Metadata
+from upscale_cli.images.pixels import Frame, quantise, to_pillow
+from upscale_cli.images.png import PngStream, png_chunks
+from upscale_cli.images.tiff import write_tiff
+from upscale_cli.methods.strips import in_order, strip_ranges
+from upscale_cli.methods.upsampler import Array, Finish, Upsampler
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Enlarged:
+    """A frame that is enlarged while it is written.
+
+    Attributes
+    ----------
+    upsampler, finish : Upsampler, callable
+        Its rows, and how they become samples.
+    shape : (int, int, int)
+        Height, width and channels.
+    dtype : numpy.dtype
+    mode, palette, duration
+        As those of a `Frame`.
+    colours : bool
+        Its colours are to be reduced to a palette.
+    executor : Executor or None
+        Whose threads make strips.
+    progress : callable
+        Told how many pixels more are done.
+    """
+
+    upsampler: Upsampler
+    finish: Finish
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+    mode: Any
+    palette: NDArray[np.uint8] | None
+    duration: float | None
+    colours: bool
+    executor: Executor | None
+    progress: Callable[[int], None]
+
+    def strips(self, work: Callable[[Array, bool, bool], T]) -> Iterator[T]:
+        """`work(rows, is first, is last)` for each strip, in order; the work is done by the executor's threads."""
+
+        def make(start: int, stop: int) -> T:
+            rows = np.empty((stop - start, *self.shape[1:]), self.dtype)
+            self.upsampler.rows(start, stop, rows, self.finish)
+            return work(rows, start == 0, stop == self.shape[0])
+
+        return self._told(in_order(make, strip_ranges(self.upsampler), self.executor))
+
+    def whole(self) -> Frame:
+        """The whole frame, in memory."""
+        samples = np.empty(self.shape, self.dtype)
+
+        def make(start: int, stop: int) -> None:
+            self.upsampler.rows(start, stop, samples[start:stop], self.finish)
+
+        for _ in self._told(in_order(make, strip_ranges(self.upsampler), self.executor)):
+            pass
+        frame = Frame(samples, self.mode, self.palette, self.duration)
+        return quantise(frame) if self.colours else frame
+
+    def _told(self, made: Iterator[T]) -> Iterator[T]:
+        """The results as they come, telling how many pixels each was."""
+        for (start, stop), result in zip(strip_ranges(self.upsampler), made, strict=True):
+            self.progress((stop - start) * self.shape[1])
+            yield result
+
+
+@dataclass(frozen=True)
+class Writing:
+    """How an image is to be written: format, quality, metadata, the number of frames, an array's layout."""
+
+    format: Format
+    quality: int
+    metadata: Metadata
+    count: int
+    ndim: int
+    channels_first: bool
+
+
+def write(stream: BinaryIO, frames: Iterator[Enlarged], first: Enlarged, how: Writing) -> None:
+    """Write all frames, `first` and those of the iterator, to a seekable stream."""
+    if how.format.name == "npy":
+        _write_npy(stream, frames, first, how)
+    elif how.format.name == "tiff":
+        _write_tiff(stream, frames, first, how)
+    elif how.format.name == "png" and how.count == 1:
+        _write_png(stream, first, how)
+    elif how.format.name == "ppm" and first.mode == "RGB" and first.dtype == np.uint16:
+        deep.write_deep_ppm(stream, first.whole().samples)
+    else:
+        _write_pillow(stream, frames, first, how)
+
+
+def _chain(first: Enlarged, rest: Iterator[Enlarged]) -> Iterator[Enlarged]:
+    yield first
+    yield from rest
+
+
+def _write_png(stream: BinaryIO, image: Enlarged, how: Writing) -> None:
+    height, width, channels = image.shape
+    depth = {"bool": 1, "uint8": 8, "uint16": 16}[image.dtype.name]
+    colours = None if image.palette is None else image.palette[:, :3].tobytes()
+    opacity = None if image.palette is None else image.palette[:, 3].tobytes().rstrip(b"\xff") or None
+    chunks = png_chunks(**_kept(how, "icc", "exif", "xmp", "dpi", "text"))
+    png = PngStream(width, height, channels, depth, palette=colours, palette_alpha=opacity, chunks=chunks)
+    stream.write(png.head())
+    for part in image.strips(png.pack):
+        stream.write(png.idat(part))
+    stream.write(png.tail())
+
+
+def _write_npy(stream: BinaryIO, frames: Iterator[Enlarged], first: Enlarged, how: Writing) -> None:
+    if how.channels_first and how.ndim != 2:
+        stack = np.stack([frame.whole().samples for frame in _chain(first, frames)])
+        array = np.ascontiguousarray(from_stack(stack, how.ndim, True))
+        stream.write(arrays.header(array.shape, array.dtype))
+        stream.write(array.data)
+        return
+    shape = (how.count, *first.shape)
+    kept = shape if how.ndim == 4 else shape[1:3] if shape[3] == 1 and how.ndim == 2 else shape[1:]
+    stream.write(arrays.header(kept, first.dtype))
+    for frame in _chain(first, frames):
+        if frame.shape != first.shape:
+            raise UpscaleError("has pages of different sizes, which one array cannot hold; choose --format tiff.")
+        for rows in frame.strips(lambda rows, *_: rows):
+            stream.write(rows.data)
+
+
+def _write_tiff(stream: BinaryIO, frames: Iterator[Enlarged], first: Enlarged, how: Writing) -> None:
+    pages = (frame.whole() for frame in _chain(first, frames))
+    write_tiff(stream, pages, **_kept(how, "icc", "exif", "xmp", "dpi"))
+
+
+def _kept(how: Writing, *names: str) -> dict[str, Any]:
+    """The metadata of some names, None where there is none."""
+    present = how.metadata.present()
+    if "text" in names and "comment" in present:
+        text = {"Comment": present["comment"].decode("utf-8", "replace")} | present.get("text", {})
+        present["text"] = text
+    return {name: present.get(name) for name in names}
+
+
+def _write_pillow(stream: BinaryIO, frames: Iterator[Enlarged], first: Enlarged, how: Writing) -> None:
+    image = _as_pillow(first.whole())
+    options = _options(image, how)
+    if how.count > 1:
+        durations = [first.duration or 0]
+
+        def rest() -> Iterator[Image.Image]:
+            for frame in frames:
+                durations.append(frame.duration or 0)
+                yield _as_pillow(frame.whole())
+
+        # Pillow wants the durations of all frames before it asks for the frames.
+        others = list(rest())
+        options |= {"save_all": True, "append_images": others, "duration": [int(d) for d in durations]}
+    try:
+        image.save(stream, how.format.pillow[0], **options)
+    except MemoryError:
+        raise UpscaleError("the result does not fit into memory; use --format png, which needs less.") from None
+
+
+def _as_pillow(frame: Frame) -> Image.Image:
+    return to_pillow(frame.samples, str(frame.mode), frame.palette)
+
+
+def _options(image: Image.Image, how: Writing) -> dict[str, Any]:
+    """What Pillow is told when it saves."""
+    name, metadata = how.format.name, how.metadata
+    options: dict[str, Any] = {}
+    present = {key: value for key, value in metadata.present().items() if key in how.format.keeps}
+    for key, option in (("icc", "icc_profile"), ("xmp", "xmp"), ("dpi", "dpi"), ("comment", "comment")):
+        if key in present:
+            options[option] = present[key]
+    if "exif" in present:
+        options["exif"] = b"Exif\0\0" + present["exif"]
+    if name == "jpeg":
+        options |= {"quality": how.quality, "subsampling": 0}
+    elif name == "webp":
+        options |= {"quality": how.quality, "exact": True}
+    elif name == "avif":
+        options |= {"quality": how.quality, "subsampling": "4:4:4"}
+    elif name == "png":
+        options["pnginfo"] = _png_text(present)
+        options.pop("xmp", None)
+        options.pop("comment", None)
+    elif name == "gif" and "transparency" in image.info:
+        options |= {"transparency": image.info["transparency"], "disposal": 2}
+    if how.count > 1:
+        # Absent means once, to GIF; APNG and WebP count, and 0 is for ever.
+        loop = metadata.loop if name == "gif" or metadata.loop is not None else 1
+        if loop is not None:
+            options["loop"] = loop
+        if name == "gif":
+            options["optimize"] = False
+    return options
+
+
+def _png_text(present: dict[str, Any]) -> PngImagePlugin.PngInfo:
+    """The texts of an animated PNG, which Pillow writes."""
+    info = PngImagePlugin.PngInfo()
+    for key, value in present.get("text", {}).items():
+        info.add_itxt(key, value)
+    if "xmp" in present:
+        info.add_itxt("XML:com.adobe.xmp", present["xmp"].decode("utf-8", "replace"))
+    return info

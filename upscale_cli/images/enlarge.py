@@ -1,0 +1,319 @@
+"""One image, from its source to its target."""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from upscale_cli.errors import UpscaleError, UsageError
+from upscale_cli.images import arrays
+from upscale_cli.images.arrange import Arrangement, arrange
+from upscale_cli.images.encode import Enlarged, Writing, write
+from upscale_cli.images.files import Picture, to_stack
+from upscale_cli.images.formats import Format
+from upscale_cli.images.metadata import Metadata, resized
+from upscale_cli.images.pixels import Frame
+from upscale_cli.images.targets import replacing
+from upscale_cli.methods import Method, Scale, Size, find_method, resolve
+from upscale_cli.methods.parameters import round_side
+
+SPOOL = 64 << 20
+"""Bytes of a result for standard output that are kept in memory before they go to a temporary file."""
+
+
+@dataclass
+class Result:
+    """What was made of an image: sizes (width, height), and what a user should know about it."""
+
+    before: Size = (0, 0)
+    after: Size = (0, 0)
+    frames: int = 1
+    notes: list[str] = field(default_factory=list)
+
+    def note(self, text: str) -> None:
+        """Say something once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be done to each image. It can be sent to another process.
+
+    Attributes
+    ----------
+    method : str
+    parameters : mapping
+        Given ones, read already; a `Path` for an array that is still in its file.
+    scale : Scale or None
+    size : str or None
+        As it was typed: 3840, 3840x2160, 3840x, x2160.
+    format : Format or None
+        The one to write, where it was named.
+    quality : int
+        1 … 100, for lossy formats.
+    linear, strip, channels_first, overwrite : bool
+    max_pixels : int
+        Of a result, all its frames together.
+    """
+
+    method: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    scale: Scale | None = None
+    size: str | None = None
+    format: Format | None = None
+    quality: int = 95
+    linear: bool = False
+    strip: bool = False
+    channels_first: bool = False
+    overwrite: bool = False
+    max_pixels: int = 10**9
+
+    def with_format(self, format: Format) -> "Request":
+        """The same, with another format named."""
+        return replace(self, format=format)
+
+    def format_for(self, picture: Picture) -> Format:
+        """The format to write: the one that was named, else the one that was read."""
+        return self.format or picture.format
+
+    def label(self, expected: Result) -> str:
+        """What a result's name says about it: 4x, or its size where that was asked for.
+
+        >>> Request("lanczos", scale=(Fraction(3, 2), Fraction(3, 2))).label(Result())
+        '1.5x'
+        """
+        if self.size is not None:
+            return f"{expected.after[0]}x{expected.after[1]}"
+        factors = [f"{float(s):g}" for s in reversed(self.scale or (Fraction(2), Fraction(2)))]
+        return f"{'x'.join(dict.fromkeys(factors))}x"
+
+    def check(self, picture: Picture, source: Path | bytes) -> Result:
+        """What the header of a source tells about its result, without decoding it.
+
+        Raises
+        ------
+        UpscaleError
+            When there can be no result: its size, its frames, its parameters.
+        """
+        row = find_method(self.method)
+        told, size = told_parameters(row, self, source)
+        format = self.format_for(picture)
+        if self.size is not None:
+            size = wanted_size(self.size, picture.height, picture.width)
+        scale = None if size else self.scale
+        _, shape = resolve(row, (picture.height, picture.width, picture.channels), scale, size, told)
+        before = (picture.width, picture.height)
+        check_limits(self, format, shape, before, picture.count)
+        check_frames(picture, format)
+        return Result(before, (shape[1], shape[0]), picture.count)
+
+    def carry_out(
+        self,
+        source: Path | bytes,
+        target: Path | BinaryIO,
+        executor: Executor | None = None,
+        progress: Callable[[int], None] = lambda pixels: None,
+    ) -> Result:
+        """Make one target of one source.
+
+        Parameters
+        ----------
+        source : Path or bytes
+            A file, or its content.
+        target : Path or binary stream
+            Replaced when complete; a stream is written to when everything is complete.
+        executor : Executor, optional
+            Whose threads make strips.
+        progress : callable
+            Told how many output pixels more are done.
+
+        Raises
+        ------
+        UpscaleError
+            When it cannot be done; the sentence does not name the source.
+        """
+        row = find_method(self.method)
+        result = Result()
+        with Picture(source, self.channels_first) as picture:
+            told, size = told_parameters(row, self, source)
+            format = self.format_for(picture)
+            check_frames(picture, format)
+
+            def made(index: int, frame: Frame) -> Enlarged:
+                ready = arrange(frame, row, format, picture.metadata, self.linear)
+                for note in ready.notes:
+                    result.note(note)
+                own = told_for_frame(told, index, self.channels_first and picture.ndim > 0)
+                return _enlarged(ready, row, self, own, size, picture, result, executor, progress)
+
+            frames = (made(index, frame) for index, frame in enumerate(picture.frames()))
+            first = next(frames)
+            metadata = kept_metadata(picture, first, format, self.strip, result)
+            how = Writing(format, self.quality, metadata, picture.count, picture.ndim, self.channels_first)
+            write_target(target, self.overwrite, frames, first, how)
+        return result
+
+
+def wanted_size(text: str, height: int, width: int) -> Size:
+    """Height and width of the output for what was typed after `--size`, keeping the shape where it leaves it open.
+
+    Raises
+    ------
+    UsageError
+        When it is no size.
+
+    Examples
+    --------
+    >>> wanted_size("3840", 600, 800), wanted_size("x1200", 600, 800), wanted_size("4000x1200", 600, 800)
+    ((2880, 3840), (1200, 1600), (1200, 1600))
+    """
+    match = re.fullmatch(r"([1-9]\d{0,11})|([1-9]\d{0,11})?x([1-9]\d{0,11})?", text.strip().lower())
+    if match is None or not any(match.groups()):
+        raise UsageError(f'size "{text}" is not one of 3840, 3840x2160, 3840x, x2160.')
+    longest, wide, high = (int(group) if group else None for group in match.groups())
+    pairs = ((longest, max(height, width)), (wide, width), (high, height))
+    factor = min(Fraction(wanted, side) for wanted, side in pairs if wanted is not None)
+    return max(1, round_side(height, factor)), max(1, round_side(width, factor))
+
+
+def check_limits(request: Request, format: Format, shape: tuple[int, int, int], before: Size, frames: int) -> None:
+    """Raise `UpscaleError` when a result is larger than allowed, or than its format can be."""
+    height, width = shape[:2]
+    if (pixels := height * width * frames) > request.max_pixels:
+        factor = (request.max_pixels / (before[0] * before[1] * frames)) ** 0.5
+        hint = f"the largest factor that fits is {int(factor * 100) / 100:g}; or raise" if factor >= 1 else "raise"
+        raise UpscaleError(
+            f"would be {width}x{height}, {pixels:,} pixels; {hint} --max-pixels {request.max_pixels:,}."
+        )
+    if max(height, width) > format.longest:
+        factor = format.longest / max(before)
+        hint = f"; the largest factor that fits is {int(factor * 100) / 100:g}" if factor >= 1 else ""
+        raise UpscaleError(
+            f"would be {width}x{height}, and {format.name} ends at {format.longest:,}{hint}; or use --format png."
+        )
+
+
+def told_parameters(row: Method, request: Request, source: Path | bytes) -> tuple[dict[str, Any], Size | None]:
+    """The request's parameters, with arrays in the place of files, and the output's size where a file names it.
+
+    A file that lies beside the source is found by its name.
+
+    Raises
+    ------
+    UpscaleError
+        When a file cannot be read, or a parameter is missing.
+    """
+    given, size = dict(request.parameters), None
+    for p in row.parameters:
+        path = given.get(p.name)
+        if path is None and p.beside and isinstance(source, Path):
+            beside = source.with_name(source.stem + p.beside)
+            path = beside if beside.is_file() else None
+        if not isinstance(path, Path):
+            continue
+        try:
+            loaded = arrays.load_arrays(path)
+            if p.name not in loaded and "" not in loaded:
+                raise UpscaleError(f'holds no array "{p.name}"; it has {", ".join(loaded) or "none"}.')
+        except UpscaleError as error:
+            raise UpscaleError(f'{p.name} file "{path}" {error}') from None
+        given[p.name] = loaded.get(p.name, loaded.get(""))
+        named = loaded.get("size")
+        if named is not None and named.shape == (2,) and named.dtype.kind in "iu" and (named > 0).all():
+            size = int(named[0]), int(named[1])
+    return row.read(given), size
+
+
+def check_frames(picture: Picture, format: Format) -> None:
+    """Raise `UpscaleError` when a format cannot hold as many frames as there are."""
+    if picture.count > 1 and not format.frames:
+        raise UpscaleError(f"has {picture.count} frames, and {format.name} holds one; use --format png or tiff.")
+
+
+def told_for_frame(told: dict[str, Any], index: int, channels_first: bool) -> dict[str, Any]:
+    """The parameters of one frame: of indices for several frames, those of this one, as (H, W, C)."""
+    indices = told.get("indices")
+    if indices is None:
+        return told
+    stack = to_stack(indices, channels_first)
+    if len(stack) == 1:
+        return told | {"indices": stack[0]}
+    if index >= len(stack):
+        raise UpscaleError(f"has more frames than the {len(stack)} that there are indices for.")
+    return told | {"indices": stack[index]}
+
+
+def _enlarged(
+    ready: Arrangement,
+    row: Method,
+    request: Request,
+    told: dict[str, Any],
+    size: Size | None,
+    picture: Picture,
+    result: Result,
+    executor: Executor | None,
+    progress: Callable[[int], None],
+) -> Enlarged:
+    """A frame with its upsampler, when limits allow it."""
+    samples, mode = ready.samples, ready.mode
+    height, width, channels = ready.frame.samples.shape
+    if request.size is not None:
+        size = wanted_size(request.size, height, width)
+    scale, shape = resolve(row, (height, width, samples.channels), None if size else request.scale, size, told)
+    check_limits(request, request.format or picture.format, shape, (width, height), picture.count)
+    if (warning := row.warn((height, width, samples.channels), scale, told)) is not None:
+        result.note(warning)
+    if shape[2] != samples.channels:
+        # A kernel that mixes channels makes other ones; only arrays and plain colours can be that.
+        mode = {1: "L", 3: "RGB"}.get(shape[2]) if mode is not None else None
+        if mode is None and ready.mode is not None:
+            raise UpscaleError(f"would have {shape[2]} channels, which is no image; use --format npy.")
+        samples, channels = replace(samples, alpha=False, opaque=False), shape[2]
+    elif samples.flatten:
+        channels = samples.channels
+    result.before, result.after, result.frames = (width, height), (shape[1], shape[0]), picture.count
+    return Enlarged(
+        row.make(ready.frame.samples, scale, shape[:2], samples, told),
+        samples.finish if row.values == "weighed" else samples.move,
+        (*shape[:2], channels),
+        samples.target,
+        mode,
+        ready.frame.palette,
+        ready.frame.duration,
+        ready.colours,
+        executor,
+        progress,
+    )
+
+
+def kept_metadata(picture: Picture, first: Enlarged, format: Format, strip: bool, result: Result) -> Metadata:
+    """The metadata that the target gets; what it cannot hold is said."""
+    metadata = picture.metadata.stripped() if strip else picture.metadata
+    if picture.colours == "CMYK" and first.mode == "RGB":
+        metadata = replace(metadata, icc=None)
+    if lost := sorted(set(metadata.present()) - format.keeps):
+        result.note(f"{format.name} cannot hold its {' and '.join(lost)}")
+    if picture.dropped:
+        result.note(picture.dropped)
+    return resized(metadata, first.shape[1], first.shape[0])
+
+
+def write_target(
+    target: Path | BinaryIO, overwrite: bool, frames: Iterator[Enlarged], first: Enlarged, how: Writing
+) -> None:
+    """Write frames to a file that is replaced when complete, or to a stream once everything is there."""
+    if isinstance(target, Path):
+        with replacing(target, overwrite=overwrite) as stream:
+            write(stream, frames, first, how)
+        return
+    with tempfile.SpooledTemporaryFile(SPOOL) as spool:
+        write(spool, frames, first, how)  # type: ignore[arg-type]
+        spool.seek(0)
+        shutil.copyfileobj(spool, target)
+        target.flush()

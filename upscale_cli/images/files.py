@@ -1,0 +1,218 @@
+"""Opening an image: format by content, size from the header, limits before work, every frame as it is."""
+
+import contextlib
+import io
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from upscale_cli.errors import UpscaleError
+from upscale_cli.images import arrays, deep
+from upscale_cli.images.formats import FORMATS, format_of_pillow, pillow_names
+from upscale_cli.images.metadata import Metadata, read_metadata
+from upscale_cli.images.pixels import Frame, from_pillow, oriented
+from upscale_cli.methods.upsampler import Array
+
+MAX_SOURCE_PIXELS = 178_956_970
+"""Pixels of a source, all its frames together, at most: Pillow's own limit, a gigabyte of RGB and alpha."""
+
+Image.MAX_IMAGE_PIXELS = None  # the limit above is asked before anything is decoded, and counts frames
+
+
+@contextlib.contextmanager
+def decoding() -> Iterator[None]:
+    """Turn whatever a decoder raises into a sentence: Pillow raises OSError, SyntaxError, struct.error, …"""
+    try:
+        yield
+    except UpscaleError:
+        raise
+    except MemoryError:
+        raise UpscaleError("does not fit into memory.") from None
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UpscaleError(f"cannot be decoded: {reason}.") from error
+
+
+class Picture:
+    """An opened image: what its header says, and its frames.
+
+    Parameters
+    ----------
+    source : Path or bytes
+        A file, or its content.
+    channels_first : bool
+        Arrays are (C, H, W) or (N, C, H, W).
+
+    Attributes
+    ----------
+    format : Format
+        By content, whatever the name says.
+    height, width : int
+        Upright, in pixels.
+    channels : int
+        As far as the header tells.
+    count : int
+        Frames or pages.
+    metadata : Metadata
+        Complete once the first frame has been read.
+    colours : str
+        Pillow's mode; empty for an array.
+    dropped : str
+        What the file holds that is not kept, in words.
+
+    Raises
+    ------
+    UpscaleError
+        When it cannot be read, is no image of a known format, or is larger than the limit.
+    """
+
+    def __init__(self, source: Path | bytes, channels_first: bool = False) -> None:
+        self.metadata, self.colours, self.dropped = Metadata(), "", ""
+        self.ndim, self.channels_first = 0, channels_first
+        self._image: Image.Image | None = None
+        try:
+            self._stream: BinaryIO = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+        except OSError as error:
+            raise UpscaleError(f"cannot be read: {error.strerror}.") from None
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> None:
+        try:
+            length = self._stream.seek(0, os.SEEK_END)
+            self._stream.seek(0)
+            magic = self._stream.read(len(arrays.MAGIC))
+            self._stream.seek(0)
+        except OSError as error:
+            raise UpscaleError(f"cannot be read: {error.strerror}.") from None
+        if not length:
+            raise UpscaleError("is empty.")
+        if magic == arrays.MAGIC:
+            self._open_array(length)
+        else:
+            self._open_image()
+        if self.height < 1 or self.width < 1:
+            raise UpscaleError(f"is {self.width}x{self.height}: it has no pixels.")
+        if (pixels := self.height * self.width * self.count) > MAX_SOURCE_PIXELS:
+            raise UpscaleError(
+                f"has {pixels:,} pixels, more than the {MAX_SOURCE_PIXELS:,} that are decoded; cut it into parts."
+            )
+
+    def _open_array(self, length: int) -> None:
+        self.format = FORMATS["npy"]
+        shape, _, _ = arrays.read_header(self._stream, length)
+        self.count, self.height, self.width, self.channels = stack_shape(shape, self.channels_first)
+        self.ndim, self._length = len(shape), length
+
+    def _open_image(self) -> None:
+        try:
+            with decoding():
+                self._image = image = Image.open(self._stream, formats=pillow_names())
+        except UpscaleError as error:
+            if isinstance(error.__cause__, UnidentifiedImageError):
+                names = ", ".join(FORMATS)
+                raise UpscaleError(f"is not an image of a known format ({names}), or is damaged.") from None
+            raise
+        found = format_of_pillow(image.format)
+        assert found is not None
+        self.format, self.colours = found, image.mode
+        self.width, self.height = image.size
+        if self.width * self.height > MAX_SOURCE_PIXELS:
+            self.count = 1
+            return
+        with decoding():
+            deep.refuse_reduced(image, self._stream)
+            self.count = int(getattr(image, "n_frames", 1))
+            # A PNG's EXIF may stand behind its pixels; asking for it then would decode them.
+            orientation = read_metadata(image)[1] if image.format != "PNG" or "exif" in image.info else 1
+        if not self.format.frames and self.count > 1:
+            self.dropped, self.count = f"only the first of its {self.count} pictures is enlarged", 1
+        # Pillow turns TIFF pages itself.
+        if orientation >= 5 and image.format != "TIFF":
+            self.width, self.height = self.height, self.width
+        self.channels = 3 if image.mode == "P" else len(image.getbands())
+
+    def frames(self) -> Iterator[Frame]:
+        """Every frame, upright; raises `UpscaleError` at the first that cannot be decoded whole."""
+        if self._image is None:
+            self._stream.seek(0)
+            with decoding():
+                stack = to_stack(arrays.read_array(self._stream, self._length), self.channels_first)
+            for samples in stack:
+                yield Frame(samples, None)
+            return
+        for index in range(self.count):
+            with decoding():
+                if self.count > 1:
+                    self._image.seek(index)
+                if self._image.width * self._image.height * self.count > MAX_SOURCE_PIXELS:
+                    raise UpscaleError(f"frame {index + 1} is {self._image.width}x{self._image.height}: too large.")
+                frame = self._frame(self._image, index)
+            yield frame
+
+    def _frame(self, image: Image.Image, index: int) -> Frame:
+        if deep.is_deep(image):
+            samples, mode = deep.read_deep(self._stream, index)
+            frame = Frame(samples, mode)
+        else:
+            image.load()
+            frame = from_pillow(image)
+        metadata, orientation = read_metadata(image)
+        if index == 0:
+            self.metadata = metadata
+        duration = image.info.get("duration") if self.count > 1 else None
+        return replace(frame, samples=oriented(frame.samples, orientation), duration=duration)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._image is not None:
+            self._image.close()
+        if hasattr(self, "_stream"):
+            self._stream.close()
+
+    def __enter__(self) -> "Picture":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def stack_shape(shape: tuple[int, ...], channels_first: bool) -> tuple[int, int, int, int]:
+    """(N, H, W, C) of an array file's shape.
+
+    >>> stack_shape((3, 8, 9), True), stack_shape((8, 9), False)
+    ((1, 8, 9, 3), (1, 8, 9, 1))
+    """
+    if len(shape) == 2:
+        return 1, shape[0], shape[1], 1
+    if len(shape) not in (3, 4):
+        raise UpscaleError(f"holds an array of shape {shape}; (H, W), (H, W, C) and (N, H, W, C) are images.")
+    count, rest = (shape[0], shape[1:]) if len(shape) == 4 else (1, shape)
+    return (count, rest[1], rest[2], rest[0]) if channels_first else (count, rest[0], rest[1], rest[2])
+
+
+def to_stack(array: Array, channels_first: bool) -> Array:
+    """An array file's array as (N, H, W, C)."""
+    if array.ndim == 2:
+        return array[None, :, :, None]
+    stack_shape(array.shape, channels_first)
+    stack = array if array.ndim == 4 else array[None]
+    return np.moveaxis(stack, 1, 3) if channels_first else stack
+
+
+def from_stack(stack: Array, ndim: int, channels_first: bool) -> Array:
+    """A stack (N, H, W, C) in the layout of the array file that it comes from."""
+    if channels_first and ndim != 2:
+        stack = np.moveaxis(stack, 3, 1)
+    if ndim == 4:
+        return stack
+    single: Array = stack[0]
+    return single[:, :, 0] if ndim == 2 and single.shape[2] == 1 else single

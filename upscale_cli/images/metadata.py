@@ -1,0 +1,141 @@
+"""What a file says about its image: read from Pillow, put right for the enlarged image, and handed to an encoder."""
+
+import re
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from PIL import ExifTags, Image, PngImagePlugin
+
+_DESCRIPTIVE = frozenset(
+    int(tag)
+    for tag in (
+        ExifTags.Base.ImageDescription,
+        ExifTags.Base.Make,
+        ExifTags.Base.Model,
+        ExifTags.Base.Orientation,
+        ExifTags.Base.Software,
+        ExifTags.Base.DateTime,
+        ExifTags.Base.Artist,
+        ExifTags.Base.HostComputer,
+        ExifTags.Base.Copyright,
+        ExifTags.Base.Rating,
+        ExifTags.Base.RatingPercent,
+        ExifTags.Base.XPTitle,
+        ExifTags.Base.XPComment,
+        ExifTags.Base.XPAuthor,
+        ExifTags.Base.XPKeywords,
+        ExifTags.Base.XPSubject,
+        ExifTags.IFD.Exif,
+        ExifTags.IFD.GPSInfo,
+    )
+)
+"""Tags of a TIFF file that say something about the picture, and not where and how its pixels are stored."""
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """Everything about an image that is not pixels.
+
+    Attributes
+    ----------
+    icc, exif, xmp : bytes or None
+        As they stand in a file; EXIF without its `Exif\\0\\0` prefix.
+    dpi : (float, float) or None
+        Horizontal and vertical pixels an inch.
+    text : dict
+        Keywords and texts of a PNG.
+    comment : bytes or None
+        Of a JPEG or GIF.
+    loop : int or None
+        How often an animation is repeated; 0 for ever, None for once.
+    """
+
+    icc: bytes | None = None
+    exif: bytes | None = None
+    xmp: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    text: dict[str, str] = field(default_factory=dict)
+    comment: bytes | None = None
+    loop: int | None = None
+
+    def stripped(self) -> "Metadata":
+        """Only what the pixels need: the ICC profile, and the loop count."""
+        return Metadata(icc=self.icc, loop=self.loop)
+
+    def present(self) -> dict[str, Any]:
+        """What there is of what formats can keep, by name."""
+        names = ("icc", "exif", "xmp", "dpi", "text", "comment")
+        return {name: value for name in names if (value := getattr(self, name))}
+
+
+def read_metadata(image: Image.Image) -> tuple[Metadata, int]:
+    """The metadata of a loaded Pillow image, and its EXIF orientation, 1 … 8.
+
+    Orientation is reset to 1 in EXIF and XMP: whoever writes the metadata turns the pixels. Unreadable EXIF is left
+    out, as every viewer leaves it out.
+    """
+    info = image.info
+    xmp = info.get("xmp") or info.get("XML:com.adobe.xmp")
+    if isinstance(xmp, str):
+        xmp = xmp.encode()
+    exif, orientation = _read_exif(image)
+    text = {}
+    if isinstance(image, PngImagePlugin.PngImageFile):
+        text = {k: str(v) for k, v in image.text.items() if k != "XML:com.adobe.xmp"}
+    comment = info.get("comment")
+    return Metadata(
+        icc=info.get("icc_profile") or None,
+        exif=exif,
+        xmp=_upright(xmp) if xmp else None,
+        dpi=_dpi(info.get("dpi")),
+        text=text,
+        comment=comment.encode() if isinstance(comment, str) else comment,
+        loop=info.get("loop"),
+    ), orientation
+
+
+def _dpi(value: Any) -> tuple[float, float] | None:
+    try:
+        x, y = (float(v) for v in value)
+    except (TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (x, y) if 0 < x < 1e6 and 0 < y < 1e6 else None
+
+
+def _read_exif(image: Image.Image) -> tuple[bytes | None, int]:
+    try:
+        exif = image.getexif()
+        if image.format == "TIFF":
+            for tag in list(exif):
+                if tag not in _DESCRIPTIVE:
+                    del exif[tag]
+        orientation = exif.get(ExifTags.Base.Orientation, 1)
+        if ExifTags.Base.Orientation in exif:
+            exif[ExifTags.Base.Orientation] = 1
+        data = exif.tobytes() if len(exif) else b""
+    except Exception:  # a decoder of a stranger's bytes raises anything
+        return None, 1
+    return data.removeprefix(b"Exif\0\0") or None, orientation if orientation in range(1, 9) else 1
+
+
+def _upright(xmp: bytes) -> bytes:
+    """XMP with its own copy of the orientation reset, which some viewers prefer to EXIF's."""
+    xmp = re.sub(rb'(tiff:Orientation\s*=\s*["\'])[2-8](["\'])', rb"\g<1>1\2", xmp)
+    return re.sub(rb"(<tiff:Orientation>\s*)[2-8](\s*</tiff:Orientation>)", rb"\g<1>1\2", xmp)
+
+
+def resized(metadata: Metadata, width: int, height: int) -> Metadata:
+    """Metadata whose EXIF names the new size, where it named the old one."""
+    if metadata.exif is None:
+        return metadata
+    exif = Image.Exif()
+    try:
+        exif.load(metadata.exif)
+        details = exif.get_ifd(ExifTags.IFD.Exif)
+        for tag, side in ((ExifTags.Base.ExifImageWidth, width), (ExifTags.Base.ExifImageHeight, height)):
+            if tag in details:
+                details[tag] = side
+        data = exif.tobytes()
+    except Exception:  # as above
+        return metadata
+    return replace(metadata, exif=data.removeprefix(b"Exif\0\0"))

@@ -1,0 +1,197 @@
+"""What a method can be told: each parameter is declared once, and reads what people type and what programs pass."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from upscale_cli.errors import UpscaleError, UsageError, did_you_mean
+
+REQUIRED = object()
+"""The default of a parameter that has none."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One thing that a method can be told.
+
+    Attributes
+    ----------
+    name : str
+        As users type it.
+    read : callable
+        Text or a Python value to the value that the method takes; raises `ValueError` when it is not one.
+    domain : str
+        What it can be, for help and for the error.
+    default : object
+        Its value when nothing is said; `REQUIRED` where there is none.
+    summary : str
+        What it does, in a line.
+    file : bool
+        It is an array, which the command line takes from a file with an option of this name.
+    beside : str, optional
+        How the name of that file ends where it lies beside the image, instead of the image's extension.
+    """
+
+    name: str
+    read: Callable[[Any], Any]
+    domain: str
+    default: Any
+    summary: str
+    file: bool = False
+    beside: str | None = None
+
+
+Kind = tuple[Callable[[Any], Any], str]
+
+
+def number(low: float, high: float) -> Kind:
+    """A real number of an interval, a fraction such as 1/3 among them.
+
+    >>> read, domain = number(0, 1)
+    >>> read("1/3"), domain
+    (0.3333333333333333, '0 to 1')
+    """
+
+    def read(value: Any) -> float:
+        result = float(Fraction(value)) if isinstance(value, str) else float(value)
+        if not low <= result <= high:
+            raise ValueError
+        return result
+
+    return read, f"{low:g} to {high:g}"
+
+
+def whole(low: int, high: int | None = None) -> Kind:
+    """A whole number, at least `low` and at most `high`."""
+
+    def read(value: Any) -> int:
+        result = int(value)
+        if (not isinstance(value, str) and result != value) or result < low or (high is not None and result > high):
+            raise ValueError
+        return result
+
+    return read, f"{low} to {high}" if high is not None else f"a whole number of at least {low}"
+
+
+def pair(low: int, *words: str) -> Kind:
+    """Two whole numbers for (vertical, horizontal), or one for both, or one of some words.
+
+    On the command line two numbers are written as sizes are, width x height.
+
+    >>> read, _ = pair(1, "same")
+    >>> read(2), read((2, 3)), read("3x2"), read("same")
+    ((2, 2), (2, 3), (2, 3), 'same')
+    """
+    one, _ = whole(low)
+
+    def read(value: Any) -> tuple[int, int] | str:
+        if isinstance(value, str):
+            if value in words:
+                return value
+            value = [one(part) for part in reversed(value.lower().split("x"))]
+        parts = tuple(value) if isinstance(value, Iterable) else (value,)
+        if not 1 <= len(parts) <= 2:
+            raise ValueError
+        return one(parts[0]), one(parts[-1])
+
+    text = f"a whole number of at least {low}, or two as 3x2"
+    return read, " or ".join([*words, text])
+
+
+def choice(*words: str) -> Kind:
+    """One of some words."""
+
+    def read(value: Any) -> str:
+        if value not in words:
+            raise ValueError
+        return str(value)
+
+    return read, " or ".join(words)
+
+
+def array(domain: str) -> Kind:
+    """An array; what it must look like is for the method to check."""
+
+    def read(value: Any) -> Any:
+        import numpy as np
+
+        return np.asarray(value)
+
+    return read, domain
+
+
+def read_parameters(method: str, declared: Sequence[Parameter], given: Mapping[str, Any]) -> dict[str, Any]:
+    """A value for every declared parameter: what was given, read, or its default.
+
+    Raises
+    ------
+    UsageError
+        When the method has no parameter of a name, a value is not of its domain, or a required one is missing.
+    """
+    names = [p.name for p in declared]
+    for name in given:
+        if name not in names:
+            takes = f"it takes {', '.join(names)}" if names else "it takes none"
+            raise UsageError(f'{method} has no parameter "{name}"; {takes}.{did_you_mean(name, names)}')
+    values = {}
+    for p in declared:
+        if given.get(p.name) is None:
+            if p.default is REQUIRED:
+                # What lies beside one image may be missing beside another: no fault of the request.
+                raise (UpscaleError if p.beside else UsageError)(f"{method} needs {p.name}: {p.summary}")
+            values[p.name] = p.default
+            continue
+        try:
+            values[p.name] = p.read(given[p.name])
+        except (ValueError, TypeError, OverflowError, ZeroDivisionError):
+            raise UsageError(f"{method}: {p.name}={given[p.name]} is not {p.domain}.") from None
+    return values
+
+
+Scale = tuple[Fraction, Fraction]
+
+
+def read_scale(value: Any) -> Scale:
+    """A factor of at least 1 for (vertical, horizontal), exact as it was written.
+
+    Parameters
+    ----------
+    value : real number, pair of them for (vertical, horizontal), or text
+        Text is one factor, or two as width x height.
+
+    Raises
+    ------
+    UsageError
+        When it is not a finite number of at least 1.
+
+    Examples
+    --------
+    >>> read_scale(1.1), read_scale("3x2")
+    ((Fraction(11, 10), Fraction(11, 10)), (Fraction(2, 1), Fraction(3, 1)))
+    """
+    parts = list(reversed(value.lower().split("x"))) if isinstance(value, str) else value
+    parts = list(parts) if isinstance(parts, Iterable) else [parts]
+    factors = []
+    for part in parts:
+        try:
+            factor = Fraction(part if isinstance(part, str) else repr(float(part)))
+        except (ValueError, TypeError, ZeroDivisionError, OverflowError):
+            factor = Fraction(0)
+        # Beyond 2⁵³ a factor is no longer a count of pixels, and "1e999999999" would take for ever.
+        if not 1 <= factor <= 2**53:
+            raise UsageError(f'scale "{value}" is not a number of at least 1, or two as 3x2 (width x height).')
+        factors.append(factor)
+    if not 1 <= len(factors) <= 2:
+        raise UsageError(f'scale "{value}" is not a number of at least 1, or two as 3x2 (width x height).')
+    return factors[0], factors[-1]
+
+
+def round_side(side: int, factor: Fraction) -> int:
+    """`side · factor`, rounded half up.
+
+    >>> round_side(5, Fraction("1.5")), round_side(1, Fraction(1))
+    (8, 1)
+    """
+    return math.floor(side * factor + Fraction(1, 2))

@@ -1,0 +1,230 @@
+"""Samples that are moved, not weighed: nearest neighbour, bed of nails, max unpooling; and max pooling.
+
+Output values are the source's own, in its own dtype: any dtype goes through unchanged.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from upscale_cli.errors import UpscaleError
+from upscale_cli.methods.upsampler import Array, Block, Scratch, Upsampler
+
+BAND_VALUES = 1 << 18
+"""Values of a band, about: few enough to stay in cache, enough to make calls long."""
+
+_scratch = Scratch()
+
+
+class Nearest(Upsampler):
+    """Each output is the input under its centre: `source[floor((j + ½)·n_in/n_out)]` on both axes.
+
+    Parameters
+    ----------
+    source : array (H, W, C)
+        Any dtype.
+    size : (int, int)
+        Height and width of the output.
+    """
+
+    def __init__(self, source: Array, size: tuple[int, int]) -> None:
+        self.source, self.dtype, self.shape = source, source.dtype, (*size, source.shape[2])
+        self.band = max(1, min(size[0], BAND_VALUES // (size[1] * source.shape[2])))
+        self._repeat = size[1] // source.shape[1] if size[1] % source.shape[1] == 0 else None
+        self._rows, self._columns = (
+            (2 * np.arange(n_out, dtype=np.int64) + 1) * n_in // (2 * n_out)
+            for n_in, n_out in zip(source.shape, size, strict=False)
+        )
+
+    def blocks(self, band: int) -> Iterator[Block]:
+        index = self._rows[band * self.band : (band + 1) * self.band]
+        needed = self.source[index[0] : index[-1] + 1]
+        wide = _scratch.get("wide", (len(needed), *self.shape[1:]), self.dtype)
+        if self._repeat is not None:
+            cells = wide.reshape(*needed.shape[:2], self._repeat, -1)
+            for k in range(self._repeat):
+                cells[:, :, k] = needed
+        else:
+            np.take(needed, self._columns, axis=1, out=wide, mode="clip")
+        values = _scratch.get("values", (len(index), *self.shape[1:]), self.dtype)
+        np.take(wide, index - index[0], axis=0, out=values, mode="clip")
+        yield Block(band * self.band, 0, 0, values)
+
+
+class BedOfNails(Upsampler):
+    """Each input stands at one place of its cell of `scale` outputs; everything else is 0.
+
+    Parameters
+    ----------
+    source : array (H, W, C)
+        Any dtype.
+    scale : (int, int)
+        Height and width of a cell.
+    position : {"top-left", "center"}
+        Where in its cell the value stands; `center` is `(scale − 1) // 2`.
+    """
+
+    def __init__(self, source: Array, scale: tuple[int, int], position: str) -> None:
+        height, width, channels = source.shape
+        self.source, self.dtype = source, source.dtype
+        self.shape = (height * scale[0], width * scale[1], channels)
+        self._scale = scale
+        self._place = tuple((s - 1) // 2 if position == "center" else 0 for s in scale)
+        self.band = scale[0] * max(1, min(height, BAND_VALUES // (self.shape[1] * scale[0] * channels)))
+
+    def blocks(self, band: int) -> Iterator[Block]:
+        top = band * self.band
+        samples = self.source[top // self._scale[0] : (top + self.band) // self._scale[0]]
+        values = _scratch.get("values", (len(samples) * self._scale[0], *self.shape[1:]), self.dtype)
+        values.fill(0)
+        values[self._place[0] :: self._scale[0], self._place[1] :: self._scale[1]] = samples
+        yield Block(top, 0, 0, values)
+
+
+class MaxUnpooling(Upsampler):
+    """Each input stands at its remembered place in the output; everything else is 0.
+
+    Where several inputs share a place (overlapping windows), the last in row order wins.
+
+    Parameters
+    ----------
+    source : array (H, W, C)
+        Any dtype.
+    indices : int array (H, W, C)
+        Flat places `y·W' + x` in the output plane of each channel.
+    size : (int, int)
+        Height and width of the output.
+    """
+
+    def __init__(self, source: Array, indices: NDArray[np.int64], size: tuple[int, int]) -> None:
+        self.dtype, self.shape = source.dtype, (*size, source.shape[2])
+        self.band = max(1, min(size[0], BAND_VALUES // (size[1] * source.shape[2])))
+        self._planes = []
+        for channel in range(source.shape[2]):
+            places = indices[:, :, channel].ravel()
+            order = np.argsort(places, kind="stable")
+            places = places[order]
+            last = np.append(places[1:] != places[:-1], True)
+            self._planes.append((places[last], source[:, :, channel].ravel()[order[last]]))
+
+    def blocks(self, band: int) -> Iterator[Block]:
+        _, width, channels = self.shape
+        top = band * self.band
+        values = _scratch.get("values", (self.band, width, channels), self.dtype)
+        values.fill(0)
+        for channel, (places, samples) in enumerate(self._planes):
+            a, b = np.searchsorted(places, (top * width, (top + self.band) * width))
+            values.reshape(-1, channels)[places[a:b] - top * width, channel] = samples[a:b]
+        yield Block(top, 0, 0, values)
+
+
+class Pooled(NamedTuple):
+    """What max pooling keeps, and what max unpooling needs to put it back.
+
+    Attributes
+    ----------
+    values : array (H', W', C)
+        The largest sample of each window, in the source's dtype.
+    indices : int64 (H', W', C)
+        Its flat place `y·W + x` in the source plane of its channel.
+    size : (int, int)
+        Height and width of the source.
+    """
+
+    values: Array
+    indices: NDArray[np.int64]
+    size: tuple[int, int]
+
+
+Pair = tuple[int, int]
+
+
+def pooled_sides(sides: Pair, window: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil: bool) -> Pair:
+    """Height and width of what `max_pool` makes of a source of `sides`, with its arguments and errors."""
+    if any(2 * p > w for p, w in zip(padding, window, strict=True)):
+        raise UpscaleError(f"padding {padding[1]}x{padding[0]} is more than half of the window; make it smaller.")
+    counts = []
+    for n, w, s, p, d in zip(sides, window, stride, padding, dilation, strict=True):
+        room = n + 2 * p - d * (w - 1) - 1
+        if room < 0:
+            raise UpscaleError(f"a window of {w} (dilation {d}) does not fit into {n} samples; make it smaller.")
+        count = (-(-room // s) if ceil else room // s) + 1
+        counts.append(count - 1 if ceil and (count - 1) * s >= n + p else count)
+    return counts[0], counts[1]
+
+
+def max_pool(
+    source: Array,
+    window: Pair = (2, 2),
+    stride: Pair | None = None,
+    padding: Pair = (0, 0),
+    dilation: Pair = (1, 1),
+    ceil: bool = False,
+) -> Pooled:
+    """The largest sample of each window, and its place: the arithmetic of PyTorch's `MaxPool2d`.
+
+    Outputs on an axis: `(n + 2·padding − dilation·(window − 1) − 1) / stride + 1`, rounded down, or up with `ceil`
+    (leaving out a last window that would begin beyond the source and its left padding). Of equal samples the first
+    in row order wins; a NaN wins over everything.
+
+    Parameters
+    ----------
+    source : array (H, W, C)
+        Any real dtype.
+    window, stride, padding, dilation : (int, int)
+        For (vertical, horizontal). `stride` is `window` where absent; `padding` at most half of `window`.
+    ceil : bool
+        Keep the last, partial windows.
+
+    Raises
+    ------
+    UpscaleError
+        When the padding exceeds half a window, or no window fits.
+
+    Examples
+    --------
+    >>> pooled = max_pool(np.array([[1, 5, 2, 0], [3, 4, 8, 6]])[:, :, None])
+    >>> pooled.values[:, :, 0].tolist(), pooled.indices[:, :, 0].tolist()
+    ([[5, 8]], [[1, 6]])
+    """
+    height, width, channels = source.shape
+    stride = stride or window
+    counts = pooled_sides((height, width), window, stride, padding, dilation, ceil)
+    best = np.zeros((*counts, channels), source.dtype)
+    places = np.full(best.shape, -1, np.int64)
+    for i in range(window[0]):
+        y = np.arange(counts[0]) * stride[0] + i * dilation[0] - padding[0]
+        for j in range(window[1]):
+            x = np.arange(counts[1]) * stride[1] + j * dilation[1] - padding[1]
+            inside = ((y >= 0) & (y < height))[:, None] & ((x >= 0) & (x < width))
+            rows, columns = np.clip(y, 0, height - 1)[:, None], np.clip(x, 0, width - 1)
+            sample = source[rows, columns]
+            wins = inside[:, :, None] & ((places < 0) | (sample > best) | (sample != sample))
+            best = np.where(wins, sample, best)
+            places = np.where(wins, (rows * width + columns)[:, :, None], places)
+    if (places < 0).any():
+        raise UpscaleError("a window lies wholly outside the image; reduce padding or dilation, or leave ceil out.")
+    return Pooled(best, places, (height, width))
+
+
+def check_indices(indices: NDArray[Any], shape: tuple[int, int, int], size: tuple[int, int]) -> NDArray[np.int64]:
+    """Indices (H, W, C) as int64, when they fit pooled values of `shape` and an output of `size`.
+
+    Raises
+    ------
+    UpscaleError
+        When they are not whole numbers, not of the values' shape, negative, or beyond the output plane.
+    """
+    if indices.dtype.kind not in "iu":
+        raise UpscaleError(f"indices are {indices.dtype}; max unpooling needs whole numbers.")
+    if indices.shape != shape:
+        raise UpscaleError(
+            f"indices of shape {indices.shape} do not fit values of shape {shape}: one index a value is needed."
+        )
+    lowest, highest = int(indices.min()), int(indices.max())
+    if lowest < 0 or highest >= size[0] * size[1]:
+        bad = lowest if lowest < 0 else highest
+        raise UpscaleError(f"index {bad} lies outside the output plane of {size[1]}x{size[0]}; give its --size.")
+    return indices.astype(np.int64)

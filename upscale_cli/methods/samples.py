@@ -1,0 +1,171 @@
+"""What stored samples mean to a method that weighs them: depth, alpha, linear light; and rounding, once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from upscale_cli.methods.upsampler import Array, working_dtype
+
+Curve = Callable[[NDArray[Any]], NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """How code values stand for light.
+
+    Attributes
+    ----------
+    decode, encode : callable
+        Floats of 0 … 1, code to light and light to code.
+    """
+
+    decode: Curve
+    encode: Curve
+
+
+SRGB = Transfer(
+    lambda x: np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4),
+    lambda x: np.where(x <= 0.0031308, x * 12.92, 1.055 * np.maximum(x, 0.0031308) ** (1 / 2.4) - 0.055),
+)
+"""The transfer function of IEC 61966-2-1:1999."""
+
+
+def white(dtype: np.dtype[Any]) -> float:
+    """The code value of full intensity: 255, 65535, …; 1 for bool and floats."""
+    return 1.0 if dtype.kind in "bf" else float(np.iinfo(dtype).max)
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The meaning of stored samples: `read` makes the floats that are weighed, `finish` makes samples of those.
+
+    Colour is weighed premultiplied by alpha, so that transparent pixels bleed no colour, and divided at the end.
+    An alpha channel that is opaque everywhere is left out and set again: the pixels are the same as without one.
+
+    Attributes
+    ----------
+    stored : numpy.dtype
+        Of the source.
+    channels_in : int
+        Of the source.
+    target : numpy.dtype
+        Of the output. From another type, full intensity becomes full intensity.
+    alpha : bool
+        The last channel is opacity.
+    opaque : bool
+        It is full everywhere.
+    flatten : bool
+        Put the image onto white; the output has no alpha.
+    transfer : Transfer, optional
+        Weigh light, not code values.
+    """
+
+    stored: np.dtype[Any]
+    channels_in: int
+    target: np.dtype[Any]
+    alpha: bool = False
+    opaque: bool = False
+    flatten: bool = False
+    transfer: Transfer | None = None
+
+    @property
+    def working(self) -> np.dtype[Any]:
+        """The float type that is weighed."""
+        return working_dtype(self.stored)
+
+    @property
+    def channels(self) -> int:
+        """Channels that are weighed."""
+        return self.channels_in - (self.alpha and (self.opaque or self.flatten))
+
+    def finite(self, samples: Array) -> bool:
+        """Whether all samples are finite, as integers always are."""
+        return samples.dtype.kind != "f" or bool(np.isfinite(samples).all())
+
+    def read(self, samples: Array) -> Array:
+        """Stored samples (n, w, channels_in) to working floats (n, w, channels) of the source's range."""
+        colours = self.channels_in - self.alpha
+        if self.transfer is None and (not self.alpha or self.opaque):
+            return samples[..., :colours].astype(self.working) if self.opaque else samples.astype(self.working)
+        full = white(self.stored)
+        values = samples.astype(self.working)
+        if self.transfer is not None:
+            values[..., :colours] = self._decode(samples[..., :colours])
+        if not self.alpha:
+            return values
+        if not self.opaque:
+            opacity = values[..., colours:] / self.working.type(full)
+            values[..., :colours] *= opacity
+            if self.flatten:
+                values[..., :colours] += (1 - opacity) * self.working.type(full)
+        return values[..., : self.channels]
+
+    def finish(self, values: Array, out: Array) -> None:
+        """Working floats (n, w, channels), which are overwritten, to samples of the target in `out`.
+
+        Integers are rounded half up and clamped; floats are neither.
+        """
+        premultiplied = self.alpha and not self.opaque and not self.flatten
+        full = self.working.type(white(self.stored))
+        if premultiplied:
+            opacity = values[..., -1:]
+            # What rounds to no opacity at all has no colour; dividing would only bring up noise.
+            least = 0 if self.target.kind == "f" else full / (2 * white(self.target))
+            with np.errstate(invalid="ignore"):
+                values[..., :-1] *= np.where(opacity > least, full / np.where(opacity > least, opacity, 1), 0)
+        if self.transfer is not None:
+            colours = values[..., :-1] if premultiplied else values
+            colours[...] = self._encode(colours)
+        if self.target != self.stored and white(self.target) != full:
+            values *= self.working.type(white(self.target)) / full
+        place = out[..., : values.shape[-1]]
+        if self.target.kind == "f":
+            np.copyto(place, values, casting="same_kind")
+        else:
+            low, high = _limits(self.target, values.dtype)
+            values += 0.5
+            if low < 0:
+                np.floor(values, out=values)
+            np.clip(values, low, high, out=values)
+            np.copyto(place, values, casting="unsafe")
+        if self.alpha and self.opaque and not self.flatten:
+            out[..., -1] = white(self.target)
+
+    def move(self, values: Array, out: Array) -> None:
+        """Samples that a method only moved to samples of the target: a copy where nothing has to change."""
+        if self.target == self.stored and not self.flatten:
+            np.copyto(out, values)
+        else:
+            self.finish(self.read(values), out)
+
+    def _decode(self, samples: Array) -> Array:
+        """Code values to light, on the same scale."""
+        assert self.transfer is not None
+        full = white(self.stored)
+        if self.stored.kind == "f":
+            light = np.copysign(self.transfer.decode(np.abs(samples)), samples)
+        else:
+            codes = np.arange(int(full) + 1) / full
+            light = (self.transfer.decode(codes) * full).astype(self.working)[samples.astype(np.intp)]
+        return light
+
+    def _encode(self, values: Array) -> Array:
+        assert self.transfer is not None
+        full = values.dtype.type(white(self.stored))
+        light: Array = np.copysign(self.transfer.encode(np.abs(values) / full) * full, values)
+        return light
+
+
+def _limits(dtype: np.dtype[Any], working: np.dtype[Any]) -> tuple[float, float]:
+    """Between which working floats lie that can be cut off to an integer of a type, ½ having been added."""
+    if dtype.kind == "b":
+        # Cutting off is what makes a number of a float; a bool would be whatever is not 0.
+        return 0.0, 1.5
+    info = np.iinfo(dtype)
+    high = info.max + 0.5
+    if float(high) > info.max + 0.75 or working.type(high) >= float(info.max) + 1:
+        high = float(np.nextafter(working.type(float(info.max)), working.type(0)))
+    return float(info.min), high

@@ -1,0 +1,54 @@
+"""Strips: an upsampler's rows, computed by several threads, handed on in order."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from typing import TypeVar
+
+from upscale_cli.methods.upsampler import Upsampler
+
+STRIP_VALUES = 1 << 20
+"""Values of a strip, about: long enough to be worth a task, short enough to keep memory small."""
+
+T = TypeVar("T")
+
+
+def strip_ranges(upsampler: Upsampler) -> Iterator[tuple[int, int]]:
+    """Rows `start … stop − 1` of each strip, whole bands; they depend on the upsampler alone."""
+    height, width, channels = upsampler.shape
+    rows = upsampler.band * max(1, STRIP_VALUES // (upsampler.band * width * channels))
+    start = 0
+    while start < height:
+        stop = min(height, (start + upsampler.offset) // rows * rows + rows - upsampler.offset)
+        yield start, stop
+        start = stop
+
+
+def in_order(
+    work: Callable[[int, int], T],
+    ranges: Iterator[tuple[int, int]],
+    executor: Executor | None,
+    ahead: int = 4,
+) -> Iterator[T]:
+    """`work(start, stop)` for each range, in order, at most `ahead` of them begun before they are asked for.
+
+    Parameters
+    ----------
+    executor : concurrent.futures.Executor or None
+        Who works; the caller itself where there is none.
+    """
+    if executor is None:
+        for start, stop in ranges:
+            yield work(start, stop)
+        return
+    waiting: deque[Future[T]] = deque()
+    try:
+        for start, stop in ranges:
+            waiting.append(executor.submit(work, start, stop))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()

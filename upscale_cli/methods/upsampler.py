@@ -1,0 +1,111 @@
+"""The upsampler: a method made for one source and one scale, a pure function from output rows to those rows."""
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+Array = NDArray[Any]
+Read = Callable[[Array], Array]
+Finish = Callable[[Array, Array], None]
+
+
+class Block(NamedTuple):
+    """Some output values and where they belong; parts may lie outside the image and are cut off."""
+
+    top: int
+    left: int
+    channel: int
+    values: Array
+    """(n, w, c), of the upsampler's dtype. Scratch memory: gone when the next block is asked for."""
+
+
+class Upsampler(ABC):
+    """A method made for one source and one scale.
+
+    Rows are computed in bands on a fixed grid: a band is always computed whole and in the same way, whoever asks
+    for which part of it, so results are the same bit for bit at any strip height and on any number of threads.
+    (BLAS may add up a differently shaped product in another order, and one last bit is enough to turn a rounding.)
+
+    Attributes
+    ----------
+    shape : (int, int, int)
+        Height, width and channels of the output.
+    dtype : numpy.dtype
+        Of the output values: the source's own where samples are moved, a float type where they are weighed.
+    band : int
+        Rows of a band; the band of row 0 begins `offset` rows above it. Strips of whole bands waste no work.
+    """
+
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+    band: int
+    offset: int = 0
+
+    @abstractmethod
+    def blocks(self, band: int) -> Iterator[Block]:
+        """The blocks of one band, whose rows begin at `band · self.band − self.offset`."""
+
+    def rows(self, start: int, stop: int, out: Array | None = None, finish: Finish | None = None) -> Array:
+        """Output rows `start … stop − 1`.
+
+        Parameters
+        ----------
+        start, stop : int
+            `0 <= start < stop <= shape[0]`.
+        out : array (stop − start, W', C'), optional
+            Where to write; a new array of `self.dtype` where absent.
+        finish : callable(values, out), optional
+            Writes values `(n, w, c)` into a part of `out`; may use `values` as scratch. A plain copy where absent.
+            Blocks that hold all channels are given all channels of `out`, which may have more or fewer.
+
+        Returns
+        -------
+        array (stop − start, W', C')
+        """
+        height, width, channels = self.shape
+        if not 0 <= start < stop <= height:
+            raise IndexError(f"rows {start} to {stop} of {height}")
+        if out is None:
+            out = np.empty((stop - start, width, channels), self.dtype)
+        for band in range((start + self.offset) // self.band, (stop + self.offset - 1) // self.band + 1):
+            for top, left, channel, values in self.blocks(band):
+                above, before = max(start - top, 0), max(-left, 0)
+                part = values[above : stop - top, before : width - left]
+                if part.size:
+                    y, x = top + above - start, left + before
+                    last = channel + part.shape[2] if part.shape[2] < channels else None
+                    place = out[y : y + len(part), x : x + part.shape[1], channel:last]
+                    (finish or _copy)(part, place)
+        return out
+
+
+def _copy(values: Array, out: Array) -> None:
+    np.copyto(out, values)
+
+
+class Scratch(threading.local):
+    """Buffers that a thread uses again and again: a fresh large array pays for each of its pages."""
+
+    def __init__(self) -> None:
+        self._buffers: dict[str, Array] = {}
+
+    def get(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+        """An uninitialised C-contiguous array; valid until this thread asks for `name` again."""
+        count = int(np.prod(shape))
+        buffer = self._buffers.get(name)
+        if buffer is None or buffer.dtype != dtype or buffer.size < count:
+            buffer = self._buffers[name] = np.empty(count, dtype)
+        return buffer[:count].reshape(shape)
+
+
+def working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The float type that samples of `dtype` are weighed in: float32, or float64 where that holds more.
+
+    >>> working_dtype(np.dtype("uint16")), working_dtype(np.dtype("int32"))
+    (dtype('float32'), dtype('float64'))
+    """
+    return np.dtype(np.float64 if dtype.itemsize >= 4 and dtype != np.float32 else np.float32)
