@@ -184,9 +184,7 @@ def sphere_distance(centre: Array, radius: float) -> Distance:
     return distance
 
 
-def rod_distance(
-    axis: int, centre: tuple[float, float], radius: float, ends: tuple[float, float]
-) -> Distance:
+def rod_distance(axis: int, centre: tuple[float, float], radius: float, ends: tuple[float, float]) -> Distance:
     """Distance function of a round rod along `axis` between `ends`; `centre` lies on the other two axes."""
     first, second = (i for i in range(3) if i != axis)
 
@@ -303,16 +301,12 @@ def painted(point: Array, normal: Array) -> Material:
 
 def post(z: float) -> Callable[[Array], Material]:
     """The paint of the upright rod at `z`."""
-    return lambda point: painted(
-        point, unit(np.stack([point[0] - RAIL_X, np.zeros_like(point[0]), point[2] - z]))
-    )
+    return lambda point: painted(point, unit(np.stack([point[0] - RAIL_X, np.zeros_like(point[0]), point[2] - z])))
 
 
 def rail(y: float) -> Callable[[Array], Material]:
     """The paint of the level rod at height `y`."""
-    return lambda point: painted(
-        point, unit(np.stack([point[0] - RAIL_X, point[1] - y, np.zeros_like(point[0])]))
-    )
+    return lambda point: painted(point, unit(np.stack([point[0] - RAIL_X, point[1] - y, np.zeros_like(point[0])])))
 
 
 def boat_part(point: Array) -> npt.NDArray[np.int64]:

@@ -111,9 +111,7 @@ def stamped(source: Array, kernel: Array, stride: Pair, groups: int = 1, dilatio
     height, width, inputs = source.shape
     outputs, kh, kw = kernel.shape[1:]
     (sy, sx), (dy, dx) = stride, dilation
-    full = np.zeros(
-        ((height - 1) * sy + (kh - 1) * dy + 1, (width - 1) * sx + (kw - 1) * dx + 1, groups * outputs)
-    )
+    full = np.zeros(((height - 1) * sy + (kh - 1) * dy + 1, (width - 1) * sx + (kw - 1) * dx + 1, groups * outputs))
     for y, x, c in np.ndindex(height, width, inputs):
         group = c // (inputs // groups)
         for m, i, j in np.ndindex(outputs, kh, kw):
@@ -134,8 +132,7 @@ def pooled(
         best = None
         for i, j in np.ndindex(window):
             row, column = (
-                o * s - p + t * d
-                for o, s, p, t, d in zip((y, x), stride, padding, (i, j), dilation, strict=True)
+                o * s - p + t * d for o, s, p, t, d in zip((y, x), stride, padding, (i, j), dilation, strict=True)
             )
             if 0 <= row < height and 0 <= column < width and (best is None or source[row, column, c] > best):
                 best = source[row, column, c]

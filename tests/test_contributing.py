@@ -21,9 +21,13 @@ def put(file: Path, where: str, name: str, code: str) -> None:
         file.write_text(code, "utf-8")
         return
     text = file.read_text("utf-8")
-    line = re.compile(rf"^{name}\b.*?= *[({{\[]" if where == "first in" else rf"^(?={name}\b)", re.MULTILINE)
-    assert len(line.findall(text)) == 1, f"{file.name} has no one place {where} {name}"
-    file.write_text(line.sub(lambda found: f"{found[0]}{code}", text), "utf-8")
+    if where == "above":
+        place, code = rf"^(?={name}\b)", f"{code}\n\n"
+    else:
+        place, code = rf"^{name}\b.*?= *[({{\[]", f"\n{code.rstrip()}"
+    text, count = re.subn(place, lambda found: f"{found[0]}{code}", text, flags=re.MULTILINE)
+    assert count == 1, f"{file.name} has no one place {where} {name}"
+    file.write_text(text, "utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +58,7 @@ def test_every_block_is_followed() -> None:
 
 def test_the_new_method_passes_the_tests_that_are_there(copy: Path) -> None:
     files = ["tests/test_hamming.py", "tests/test_contract.py", "upscale_cli/methods/filters.py"]
-    said = python(copy, "-m", "pytest", "-v", "-k", "hamming", "-p", "no:cacheprovider", *files)
+    said = python(copy, "-m", "pytest", "-vv", "-k", "hamming", "-p", "no:cacheprovider", *files)
     print(said)
     assert "filters.hamming PASSED" in said
 

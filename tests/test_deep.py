@@ -4,24 +4,26 @@ import io
 import itertools
 import struct
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, features
+from PIL.TiffImagePlugin import TiffImageFile
 
 from upscale_cli.errors import UpscaleError
 from upscale_cli.images.deep import (
-    CHANNELS,
     is_deep,
     read_deep,
     refuse_reduced,
     write_deep_ppm,
-    write_deep_tiff,
 )
+from upscale_cli.images.pixels import CHANNELS, Frame
+from upscale_cli.images.tiff import write_tiff
 
 RNG = np.random.default_rng(16)
 ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
@@ -56,7 +58,7 @@ def lzw(data: bytes) -> bytes:
     return np.packbits(np.array(codes)[:, None] >> np.arange(8, -1, -1) & 1).tobytes()
 
 
-PACKERS = {1: bytes, 5: lzw, 8: zlib.compress}
+PACKERS: dict[int, Callable[[bytes], bytes]] = {1: bytes, 5: lzw, 8: zlib.compress}
 
 
 def tiff(
@@ -120,7 +122,8 @@ def read(file: bytes) -> tuple[Samples, str]:
 
 def assert_reads(file: bytes, expected: NDArray[Any], layout: str) -> None:
     samples, found = read(file)
-    assert (samples.dtype, found) == (np.uint16, layout)
+    assert samples.dtype == np.uint16
+    assert found == layout
     np.testing.assert_array_equal(samples, expected)
 
 
@@ -144,13 +147,18 @@ def test_png_colour_key_is_compared_in_all_16_bits() -> None:
 
 @pytest.mark.parametrize("tile", [None, (16, 32)])
 @pytest.mark.parametrize("planar", [False, True])
-@pytest.mark.parametrize(
-    ("compression", "differences"), [(1, False), (5, False), (5, True), (8, False), (8, True)]
-)
+@pytest.mark.parametrize("differences", [False, True])
+@pytest.mark.parametrize("compression", [1, 5, 8])
 @pytest.mark.parametrize("order", "<>")
 def test_tiff(
-    order: str, compression: int, differences: bool, planar: bool, tile: tuple[int, int] | None
+    order: str,
+    compression: int,
+    differences: bool,
+    planar: bool,
+    tile: tuple[int, int] | None,
 ) -> None:
+    if compression == 1 and differences:
+        return  # no reader applies differences to what is not compressed
     how: dict[str, Any] = {"order": order, "compression": compression, "differences": differences}
     how |= {"planar": planar, "tile": tile}
     colour, four = noise(18, 37, 3), noise(18, 37, 4)
@@ -163,7 +171,7 @@ def test_tiff(
 @pytest.mark.parametrize("planar", [False, True])
 @pytest.mark.parametrize("compression", [1, 8])
 def test_tiff_premultiplied_alpha_is_divided_in_16_bits(compression: int, planar: bool) -> None:
-    samples = noise(9, 20, 4)
+    samples = np.maximum(noise(9, 20, 4), 1)
     alpha = samples[..., 3:].astype(np.float64)
     samples[..., :3] = np.floor(samples[..., :3] * alpha / 65535)
     samples[0, 0], samples[0, 1], samples[0, 2] = (5, 5, 5, 0), (1, 2, 3, 2), (65535, 65534, 0, 65535)
@@ -196,13 +204,14 @@ def test_ppm_is_scaled(maximum: int) -> None:
     assert_reads(plain, expected, "RGB")
 
 
+@settings(deadline=None)
 @given(st.integers(1, 9), st.integers(1, 9), st.sampled_from(["LA", "RGB", "RGBA", "CMYK"]), st.data())
 def test_tiff_round_trip(height: int, width: int, layout: Any, data: st.DataObject) -> None:
     count = height * width * CHANNELS[layout]
     values = data.draw(st.binary(min_size=2 * count, max_size=2 * count))
     samples = np.frombuffer(values, np.uint16).reshape(height, width, -1)
     stream = io.BytesIO()
-    write_deep_tiff(stream, [samples], layout)
+    write_tiff(stream, [Frame(samples, layout)])
     expected = samples[..., (0, 0, 0, 1)] if layout == "LA" else samples
     assert_reads(stream.getvalue(), expected, "RGBA" if layout == "LA" else layout)
 
@@ -213,18 +222,21 @@ def test_tiff_pages_of_several_sizes_and_strips_with_metadata() -> None:
     exif.get_ifd(0x8769)[0x829A] = 0.005
     exif.get_ifd(0x8769)[0x927C] = b"\x00\x01maker note"
     exif.get_ifd(0x8825)[1] = "N"
-    pages = [noise(301, 203, 3), noise(1, 1, 3), noise(2, 500, 3)]
+    pages = [noise(301, 203, 3), noise(2, 500, 3), *(noise(1, width, 3) for width in range(1, 9))]
     stream = io.BytesIO()
-    write_deep_tiff(
-        stream, iter(pages), "RGB", icc=b"profile", exif=exif.tobytes(), xmp=b"<x/>", dpi=(300, 72.5)
+    block = exif.tobytes()
+    write_tiff(
+        stream, (Frame(page, "RGB") for page in pages), icc=b"profile", exif=block, xmp=b"<x/>", dpi=(300, 72.5)
     )
     for index, page in enumerate(pages):
         samples, layout = read_deep(stream, index)
         assert layout == "RGB"
         np.testing.assert_array_equal(samples, page)
         with Image.open(stream) as image:
+            assert isinstance(image, TiffImageFile)
             image.seek(index)
             assert is_deep(image)
+            assert image.tag_v2.offset % 2 == 0, "directories begin on word boundaries"
             np.testing.assert_array_equal(np.asarray(image), page >> 8)
             assert image.info["icc_profile"] == b"profile"
             assert image.info["xmp"] == b"<x/>"
@@ -235,7 +247,7 @@ def test_tiff_pages_of_several_sizes_and_strips_with_metadata() -> None:
             assert found.get_ifd(0x8769)[0x927C] == b"\x00\x01maker note"
             assert found.get_ifd(0x8825)[1] == "N"
     with Image.open(stream) as image:
-        assert image.n_frames == 3
+        assert getattr(image, "n_frames", 1) == len(pages)
 
 
 def test_tiff_is_written_forwards_and_the_same_each_time() -> None:
@@ -254,7 +266,7 @@ def test_tiff_is_written_forwards_and_the_same_each_time() -> None:
     files = []
     for _ in range(2):
         pipe = Pipe()
-        write_deep_tiff(pipe, [samples, samples], "RGBA", dpi=(96, 96))  # type: ignore[arg-type]
+        write_tiff(pipe, [Frame(samples, "RGBA")] * 2, dpi=(96, 96))  # type: ignore[arg-type]
         files.append(b"".join(pipe.pieces))
     assert files[0] == files[1]
     assert_reads(files[0], samples, "RGBA")
@@ -262,7 +274,7 @@ def test_tiff_is_written_forwards_and_the_same_each_time() -> None:
 
 def test_damaged_exif_is_refused() -> None:
     with pytest.raises(UpscaleError, match="damaged EXIF"):
-        write_deep_tiff(io.BytesIO(), [noise(2, 2, 3)], "RGB", exif=b"Exif\0\0nonsense")
+        write_tiff(io.BytesIO(), [Frame(noise(2, 2, 3), "RGB")], exif=b"Exif\0\0nonsense")
 
 
 def test_ppm_round_trip() -> None:
@@ -301,9 +313,10 @@ def test_a_truncated_file_is_refused_or_whole(file: bytes) -> None:
     assert refused > len(file) / 2
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_truncated_written_tiff_is_refused_or_whole() -> None:
     stream = io.BytesIO()
-    write_deep_tiff(stream, [SMALL], "RGB")
+    write_tiff(stream, [Frame(SMALL, "RGB")])
     test_a_truncated_file_is_refused_or_whole(stream.getvalue())
 
 
@@ -330,20 +343,27 @@ def saved(mode: str, name: str, **options: Any) -> bytes:
     return stream.getvalue()
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "CMYK", "F"])
-@pytest.mark.parametrize("name", ["PNG", "TIFF", "PPM", "JPEG", "GIF", "WEBP", "JPEG2000"])
-def test_what_pillow_writes_is_not_deep(mode: str, name: str) -> None:
-    try:
-        file = saved(mode, name)
-    except OSError:
-        pytest.skip(f"Pillow writes no {mode} {name}")
-    stream = io.BytesIO(file)
-    with Image.open(stream) as image:
-        position = stream.tell()
-        assert not is_deep(image)
-        refuse_reduced(image, stream)
-        assert stream.tell() == position
-        image.load()
+@pytest.mark.parametrize(
+    ("name", "modes"),
+    [
+        ("PNG", "1 L LA P RGB RGBA I;16"),
+        ("TIFF", "1 L LA P PA RGB RGBA I;16 I F CMYK"),
+        ("PPM", "1 L RGB RGBA I;16 I F"),
+        ("JPEG", "1 L RGB CMYK"),
+        ("GIF", "1 L P RGB RGBA"),
+        ("WEBP", "RGB RGBA"),
+        ("JPEG2000", "L LA RGB RGBA I;16"),
+    ],
+)
+def test_what_pillow_writes_is_not_deep(name: str, modes: str) -> None:
+    for mode in modes.split():
+        stream = io.BytesIO(saved(mode, name))
+        with Image.open(stream) as image:
+            position = stream.tell()
+            assert not is_deep(image)
+            refuse_reduced(image, stream)
+            assert stream.tell() == position
+            image.load()
 
 
 @pytest.mark.skipif(not features.check("jpg_2000"), reason="this Pillow has no JPEG 2000")
@@ -353,7 +373,7 @@ def test_deep_jpeg_2000_is_refused(no_jp2: bool) -> None:
     start = file.find(b"\xff\x4f\xff\x51")
     file[start + 45] = 12 - 1  # the depth of the second of three components
     stream = io.BytesIO(file)
-    with Image.open(stream) as image, pytest.raises(UpscaleError, match="has 12 bits a channel.*JPEG2000"):
+    with Image.open(stream) as image, pytest.raises(UpscaleError, match=r"has 12 bits a channel.*JPEG2000"):
         refuse_reduced(image, stream)
 
 
@@ -366,7 +386,7 @@ def test_deep_avif_is_refused(flags: int, bits: int) -> None:
         refuse_reduced(image, stream)
         changed = bytearray(file)
         changed[changed.find(b"av1C") + 6] |= flags
-        with pytest.raises(UpscaleError, match=f"has {bits} bits a channel.*AVIF"):
+        with pytest.raises(UpscaleError, match=rf"has {bits} bits a channel.*AVIF"):
             refuse_reduced(image, io.BytesIO(changed))
 
 
@@ -380,5 +400,5 @@ def test_animated_16_bit_png_is_refused() -> None:
     control = b"acTL" + struct.pack(">II", 2, 0)
     chunk = struct.pack(">I", 8) + control + struct.pack(">I", zlib.crc32(control))
     stream = io.BytesIO(still[:33] + chunk + still[33:])
-    with Image.open(stream) as image, pytest.raises(UpscaleError, match="has 16 bits a channel.*PNG"):
+    with Image.open(stream) as image, pytest.raises(UpscaleError, match=r"has 16 bits a channel.*PNG"):
         refuse_reduced(image, stream)

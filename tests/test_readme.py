@@ -70,5 +70,13 @@ def test_commands_run(desk: Path) -> None:
     for command in found:
         done = subprocess.run(command, shell=True, cwd=desk, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, f"{command}\n{done.stderr}"
-    for name in ("photo_2x.jpg", "in_4x.png", "large/hero.png", "logo.webp", "thick/1.png", "shots_2x/1.jpg", "b.png"):
+    for name in (
+        "photo_2x.jpg",
+        "in_4x.png",
+        "large/hero.png",
+        "logo.webp",
+        "thick/1.png",
+        "shots_2x/1.jpg",
+        "b.png",
+    ):
         assert (desk / name).is_file(), name

@@ -169,9 +169,7 @@ def test_kernel_is_its_filter_on_the_pixel_centre_grid(name: str, weight: Callab
     size, length, bright = len(kernel), 11, 5
     scattered = np.zeros(2 * length)
     first = 2 * bright - (size - 2) // 2
-    scattered[first : first + size] = (
-        kernel.sum(axis=0) / 2
-    )  # the phases of the other axis sum to 1, and are 2
+    scattered[first : first + size] = kernel.sum(axis=0) / 2  # the phases of the other axis sum to 1, and are 2
     for output in range(2 * length):
         place = (output + 0.5) / 2 - 0.5
         weights = [weight(place - sample) for sample in range(-6, length + 6)]

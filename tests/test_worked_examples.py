@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from support import Array, assert_grid, grid
+
 from upscale_cli import upscale
 from upscale_cli.methods.placement import max_pool
 
@@ -109,9 +109,7 @@ def test_max_pooling_and_back() -> None:
 
 
 @pytest.mark.parametrize(("method", "scale", "parameters", "expected"), EXAMPLES)
-def test_from_the_shell(
-    tmp_path: Path, method: str, scale: int, parameters: dict[str, Any], expected: str
-) -> None:
+def test_from_the_shell(tmp_path: Path, method: str, scale: int, parameters: dict[str, Any], expected: str) -> None:
     words = ["a.npy", "-m", method, "-s", str(scale), "-o", "out.npy"]
     np.save(tmp_path / "a.npy", SOURCE)
     for key, value in parameters.items():

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from upscale_cli import __version__
 from upscale_cli.errors import UpscaleError
 from upscale_cli.methods import METHODS, find_method
 from upscale_cli.methods.parameters import pair, read_scale
@@ -144,3 +145,9 @@ def batch_options(command: F) -> F:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def version_option(name: str) -> Callable[[F], F]:
+    """The option that shows the version of the command `name`."""
+    text = "%(prog)s %(version)s"
+    return click.version_option(__version__, "--version", prog_name=name, message=text, help="Show the version.")

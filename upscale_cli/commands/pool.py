@@ -4,8 +4,7 @@ from typing import Any
 
 import click
 
-from upscale_cli import __version__
-from upscale_cli.commands.options import Command, PairOf, batch_options
+from upscale_cli.commands.options import Command, PairOf, batch_options, version_option
 from upscale_cli.commands.terminal import ends
 
 INTRO = """\
@@ -33,7 +32,7 @@ OUTRO = "Sizes and places are those of PyTorch's MaxPool2d. Pairs are width x he
 @click.option("--dilation", type=PairOf(1), default=(1, 1), metavar="N", help="Distance of a window's pixels [1].")
 @click.option("--ceil", is_flag=True, help="Keep the last, partial windows.")
 @batch_options
-@click.version_option(__version__, "--version", message="%(prog)s %(version)s", help="Show the version.")
+@version_option("upscale-pool")
 @click.pass_context
 def cli(ctx: click.Context, /, inputs: tuple[str, ...], verbose: int, **options: Any) -> None:
     """Max pooling."""

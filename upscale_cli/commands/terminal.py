@@ -23,7 +23,7 @@ LARGEST_INPUT = 1 << 30
 
 def say(text: str) -> None:
     """A line on standard error. Control and bidirectional characters of odd names are shown, not obeyed."""
-    shown = "".join(c if c == "\n" or unicodedata.category(c)[0] != "C" else _escaped(c) for c in text)
+    shown = "".join(c if unicodedata.category(c)[0] != "C" else _escaped(c) for c in text)
     click.echo(shown, err=True)
 
 

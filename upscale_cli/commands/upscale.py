@@ -6,8 +6,16 @@ from typing import Any
 
 import click
 
-from upscale_cli import __version__
-from upscale_cli.commands.options import Command, Count, Factor, MethodName, Told, batch_options, file_options
+from upscale_cli.commands.options import (
+    Command,
+    Count,
+    Factor,
+    MethodName,
+    Told,
+    batch_options,
+    file_options,
+    version_option,
+)
 from upscale_cli.commands.terminal import ends
 from upscale_cli.errors import UsageError
 from upscale_cli.methods import METHODS, find_method
@@ -66,7 +74,7 @@ def _shown(value: Any) -> str:
 @click.option(
     "--methods", is_flag=True, is_eager=True, expose_value=False, callback=show_methods, help="List the methods."
 )
-@click.version_option(__version__, "--version", message="%(prog)s %(version)s", help="Show the version.")
+@version_option("upscale")
 @click.pass_context
 def cli(ctx: click.Context, /, inputs: tuple[str, ...], verbose: int, **options: Any) -> None:
     """Enlarge images."""

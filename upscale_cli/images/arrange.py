@@ -9,11 +9,9 @@ from upscale_cli.errors import UpscaleError
 from upscale_cli.images.colour import cmyk_to_rgb, transfer_of
 from upscale_cli.images.formats import Format, fit
 from upscale_cli.images.metadata import Metadata
-from upscale_cli.images.pixels import CHANNELS, Frame, expand_palette, index_colours, to_mode
+from upscale_cli.images.pixels import CHANNELS, Frame, expand_palette, index_colours, to_mode, widen
 from upscale_cli.methods import Method
 from upscale_cli.methods.samples import SRGB, Samples, white
-
-CMYK_TO_RGB = "CMYK becomes RGB"
 
 
 @dataclass(frozen=True)
@@ -53,34 +51,30 @@ def arrange(frame: Frame, row: Method, format: Format, metadata: Metadata, linea
         When the format cannot hold such pixels, or linear light has no meaning for them.
     """
     notes: list[str] = []
-    if (
-        row.values == "copied"
-        and format.holds
-        and ("RGB", "uint8") not in format.holds
-        and frame.samples.dtype == np.uint8
-    ):
-        # A format of palettes alone: few colours fit exactly, and copying makes no new ones.
-        frame = index_colours(frame) or frame
-    if row.values == "copied" and frame.mode == "P" and frame.kind in format.holds:
-        return Arrangement(frame, _plain(frame, frame.samples.dtype), "P", False, ())
-    frame = expand_palette(frame)
     if frame.mode is None:
         if not format.holds:
             return Arrangement(frame, _plain(frame, frame.samples.dtype, linear), None, False, ())
         frame = _as_image(frame)
+    if row.values == "copied" and (indexed := _in_palette(frame, format)) is not None:
+        return Arrangement(indexed, _plain(indexed, indexed.samples.dtype), "P", False, ())
+    frame = expand_palette(frame)
     if frame.samples.dtype == bool and row.values == "weighed":
-        frame = replace(frame, samples=frame.samples * np.uint8(255))
+        frame = widen(frame)
     if not format.holds:
         wanted, depth = str(frame.mode), frame.samples.dtype.name
     else:
         (wanted, depth), lost = fit(frame.kind, format)
         if lost:
             notes.append(f"{format.name}: {lost}")
-    if frame.mode == "CMYK" and (wanted == "RGB" or linear):
-        if wanted != "RGB":
+    if frame.mode == "CMYK" and (wanted in ("RGB", "P") or linear):
+        if wanted == "CMYK":
             raise UpscaleError(
                 "is CMYK, and --linear needs light, not ink; convert it to RGB first, or leave it out."
             )
+        if frame.samples.dtype == np.uint16:
+            # Profiles are applied to 8 bits.
+            frame, depth = replace(frame, samples=((frame.samples + np.uint32(128)) // 257).astype(np.uint8)), "uint8"
+            notes.append(f"{format.name}: 16 bits a channel become 8")
         frame = replace(frame, samples=cmyk_to_rgb(frame.samples, metadata.icc), mode="RGB")
     colours = wanted == "P"
     if colours:
@@ -106,6 +100,27 @@ def arrange(frame: Frame, row: Method, format: Format, metadata: Metadata, linea
         transfer=transfer,
     )
     return Arrangement(frame, samples, wanted, colours, tuple(notes))
+
+
+def _in_palette(frame: Frame, format: Format) -> Frame | None:
+    """A frame with a palette that a format holds as it is; None where there is none."""
+    palettes_alone = format.holds and ("RGB", "uint8") not in format.holds
+    if palettes_alone and frame.kind in (("LA", "uint8"), ("RGB", "uint8"), ("RGBA", "uint8")):
+        # Few colours fit exactly, and copying makes no new ones.
+        frame = index_colours(frame) or frame
+    if frame.palette is None or frame.kind not in format.holds:
+        return None
+    if format.clear == "any":
+        return frame
+    used = np.zeros(256, bool)
+    used[frame.samples] = True
+    palette = frame.palette.copy()
+    palette[~used, 3] = 255
+    clear = palette[palette[:, 3] < 255, 3]
+    if clear.any() or (len(clear) and format.clear == "none"):
+        return None
+    frame = replace(frame, palette=palette)
+    return index_colours(frame) if len(clear) > 1 else frame
 
 
 def _plain(frame: Frame, target: np.dtype[Any], linear: bool = False) -> Samples:

@@ -11,6 +11,12 @@ from PIL import Image, ImageCms
 from upscale_cli.methods.samples import Transfer
 
 
+def fits(icc: bytes, mode: str | None) -> bool:
+    """Whether an ICC profile of grey or of ink is about the colours of a mode (ICC.1:2022, table 19)."""
+    modes = {b"GRAY": ("L", "LA"), b"CMYK": ("CMYK",)}.get(icc[16:20])
+    return modes is None or mode in modes
+
+
 def transfer_of(icc: bytes) -> Transfer | None:
     """The transfer function that all channels of an ICC profile share; None where it is not that simple.
 

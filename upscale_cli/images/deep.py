@@ -15,8 +15,6 @@ import math
 import re
 import struct
 import sys
-from collections.abc import Iterable
-from itertools import accumulate
 from typing import Any, BinaryIO, Literal, cast
 
 import numpy as np
@@ -26,16 +24,9 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
 from upscale_cli.errors import UpscaleError
 from upscale_cli.images.pixels import CHANNELS, oriented
-from upscale_cli.images.png import compressed
 
 Layout = Literal["LA", "RGB", "RGBA", "CMYK"]
 Samples = NDArray[np.uint16]
-
-STRIP_BYTES = 1 << 18
-"""Bytes of a TIFF strip before it is deflated, about."""
-
-LONGEST_FILE = 2**32 - 2**24
-"""Bytes of a TIFF file without its last directory, at most."""
 
 # Tags of TIFF 6.0.
 WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 256, 257, 258, 259, 262, 266
@@ -46,10 +37,6 @@ XMP, EXIF, ICC, INTEROPERABILITY = 700, 34665, 34675, 40965
 
 PLANE_TAGS = {WIDTH, HEIGHT, COMPRESSION, FILL_ORDER, STRIP_ROWS, PREDICTOR, TILE_WIDTH, TILE_HEIGHT}
 """Tags that each plane of a TIFF page takes over when it is read as a page of its own."""
-
-DESCRIPTIVE_TAGS = {269, 270, 271, 272, ORIENTATION, X_RESOLUTION, Y_RESOLUTION, 285, RESOLUTION_UNIT}
-DESCRIPTIVE_TAGS |= {305, 306, 315, 316}
-"""Tags of TIFF 6.0 that say something about the picture, and not where and how its pixels are stored."""
 
 
 def is_deep(image: Image.Image) -> bool:
@@ -88,15 +75,15 @@ def read_deep(stream: BinaryIO, frame: int = 0) -> tuple[Samples, Layout]:
 
     Raises
     ------
-    UpscaleError, OSError, SyntaxError, ValueError
-        When the file is truncated or damaged: Pillow's exceptions where Pillow decodes. There is never a part
-        of an image.
+    UpscaleError, or whatever Pillow raises where Pillow decodes
+        When the file is truncated or damaged: there is never a part of an image.
     """
     stream.seek(0)
     image = Image.open(stream, formats=("PNG", "TIFF", "PPM"))
     image.seek(frame)
     layout = cast(Layout, image.mode)
     if isinstance(image, TiffImageFile):
+        check_directory(stream, image.tag_v2)
         if image.tag_v2.get(PLANAR, 1) == 2:
             samples = _read_planes(stream, image.tag_v2, CHANNELS[layout])
         else:
@@ -128,10 +115,14 @@ def refuse_reduced(image: Image.Image, stream: BinaryIO) -> None:
     UpscaleError
         With the number of bits.
     """
-    position = stream.tell()
-    stream.seek(0)
-    bits = _stored_bits(image, stream)
-    stream.seek(position)
+    bits = 8
+    if image.format in ("JPEG2000", "AVIF"):
+        position = stream.tell()
+        stream.seek(0)
+        bits = (_jpeg2000_bits if image.format == "JPEG2000" else _avif_bits)(stream.read())
+        stream.seek(position)
+    elif image.format == "PNG" and getattr(image, "is_animated", False) and is_deep(image):
+        bits = 16
     if bits > 8:
         raise UpscaleError(
             f"has {bits} bits a channel, which Pillow's {image.format} decoder reduces to 8; "
@@ -139,66 +130,41 @@ def refuse_reduced(image: Image.Image, stream: BinaryIO) -> None:
         )
 
 
-def write_deep_ppm(stream: BinaryIO, samples: Samples) -> None:
-    """Samples (H, W, 3) as a binary PPM (P6) with the maximum 65535."""
-    stream.write(b"P6\n%d %d\n65535\n" % (samples.shape[1], samples.shape[0]))
-    stream.write(samples.astype(">u2").tobytes())
+def check_directory(stream: BinaryIO, tags: ImageFileDirectory_v2) -> None:
+    """Raise when Pillow has not read all tags of a TIFF page, deep or not, that matter to its pixels.
 
-
-def write_deep_tiff(
-    stream: BinaryIO,
-    pages: Iterable[Samples],
-    layout: Layout,
-    *,
-    icc: bytes | None = None,
-    exif: bytes | None = None,
-    xmp: bytes | None = None,
-    dpi: tuple[float, float] | None = None,
-) -> None:
-    """A TIFF file with 16 bits a sample: little-endian, deflated strips, horizontal differences.
-
-    Format: Adobe, "TIFF Revision 6.0", 1992 (horizontal differences: section 14), and "Photoshop TIFF
-    Technical Notes", 2002 (deflate).
+    Where the directory is cut off, or points beyond the end of the file, Pillow warns, leaves tags out, and
+    decodes what the others seem to say: another image.
 
     Parameters
     ----------
     stream : binary file
-        Only written to, forwards.
-    pages : iterable of uint16 (H, W, C)
-        At least one. One is held at a time, with the packed strips of another.
-    layout : {"LA", "RGB", "RGBA", "CMYK"}
-        What the channels are; alpha is not premultiplied. `LA` is written as RGBA, for Pillow opens no other.
-    icc, exif, xmp : bytes, optional
-        Metadata of every page.
-    dpi : (float, float), optional
-        Horizontal and vertical.
+        Seekable; left anywhere.
+    tags : PIL.TiffImagePlugin.ImageFileDirectory_v2
+        Of a page that is opened and not yet loaded.
 
     Raises
     ------
     UpscaleError
-        When the file would exceed the 4 GiB of TIFF, or the EXIF block is damaged.
+        When the file is truncated.
     """
-    tags = _exif_tags(exif) if exif else {}
-    tags |= {tag: payload for tag, payload in ((ICC, icc), (XMP, xmp)) if payload}
-    tags |= {X_RESOLUTION: dpi[0], Y_RESOLUTION: dpi[1], RESOLUTION_UNIT: 2} if dpi else {}
-    stream.write(struct.pack("<2sHI", b"II", 42, 8))
-    offset = 8
-    iterator = iter(pages)
-    page: Samples | None = next(iterator)
-    while page is not None:
-        rows, strips = _packed(page, layout)
-        size = sum(map(len, strips))
-        if offset + size > LONGEST_FILE:
-            raise UpscaleError("is more than a TIFF file can hold (4 GiB); write PNG, or make it smaller.")
-        directory = _directory(page, layout, rows, strips)
-        directory.update(tags)
-        head = bytearray(directory.tobytes(offset))
-        offset += len(head) + size
-        page = next(iterator, None)
-        if page is not None:
-            struct.pack_into("<I", head, 2 + 12 * len(directory), offset)
-        stream.write(head)
-        stream.writelines(strips)
+    stream.seek(2)
+    big = 43 in stream.read(2)
+    little = tags.prefix == b"II"
+    entry = struct.Struct(("<" if little else ">") + ("HHQ8s" if big else "HHI4s"))
+    stream.seek(tags.offset)
+    count = int.from_bytes(stream.read(8 if big else 2), "little" if little else "big")
+    entries = stream.read(min(count, 65535) * entry.size)
+    whole = len(entries) == count * entry.size
+    listed = {tag for tag, _, number, _ in entry.iter_unpack(entries) if number} if whole else set()
+    if not whole or any(tag < XMP or tag == ICC for tag in listed - set(tags)):
+        raise UpscaleError("is truncated: its directory is not all there; get the whole file.")
+
+
+def write_deep_ppm(stream: BinaryIO, samples: Samples) -> None:
+    """Samples (H, W, 3) as a binary PPM (P6) with the maximum 65535."""
+    stream.write(b"P6\n%d %d\n65535\n" % (samples.shape[1], samples.shape[0]))
+    stream.write(samples.astype(">u2").tobytes())
 
 
 def _read_raw(stream: BinaryIO, frame: int, raw_mode: str) -> NDArray[np.uint8]:
@@ -237,7 +203,9 @@ def _read_planes(stream: BinaryIO, tags: ImageFileDirectory_v2, count: int) -> S
     stream.seek(0)
     data = stream.read()
     places, lengths = (STRIP_OFFSETS, STRIP_COUNTS) if STRIP_OFFSETS in tags else (TILE_OFFSETS, TILE_COUNTS)
-    size = len(tags[places]) // tags[SAMPLES]
+    size = len(tags.get(places, ())) // tags.get(SAMPLES, 1)
+    if not size or len(tags.get(lengths, ())) < count * size:
+        raise UpscaleError("does not say where its pixels are; it is damaged, get another copy.")
     planes = []
     for first in range(0, count * size, size):
         plane = ImageFileDirectory_v2(prefix=tags.prefix)
@@ -261,14 +229,14 @@ def _read_planes(stream: BinaryIO, tags: ImageFileDirectory_v2, count: int) -> S
 def _divide_by_alpha(samples: Samples) -> None:
     """Colour · 65535 / alpha, rounded half up, in place; 0 where alpha is 0."""
     alpha = samples[..., 3:].astype(np.uint32)
-    colour = (samples[..., :3] * np.uint32(65535) + alpha // 2) // np.maximum(alpha, 1)
+    colour = (samples[..., :3].astype(np.uint32) * 65535 + alpha // 2) // np.maximum(alpha, 1)
     samples[..., :3] = np.where(alpha > 0, np.minimum(colour, 65535), 0)
 
 
 def _read_ppm(stream: BinaryIO, image: ImageFile.ImageFile) -> Samples:
     """The samples of a P6 or P3 file whose header Pillow has read."""
     decoder, _, offset, args = image.tile[0]
-    maximum = cast(tuple[Any, ...], args)[1]
+    maximum = int(cast(tuple[Any, ...], args)[1])
     shape = (image.height, image.width, CHANNELS[image.mode])
     count = math.prod(shape)
     stream.seek(offset)
@@ -283,83 +251,25 @@ def _read_ppm(stream: BinaryIO, image: ImageFile.ImageFile) -> Samples:
         raise UpscaleError(f"is truncated: {len(values)} of {count} samples are there; get the whole file.")
     if values.min() < 0 or values.max() > maximum:
         raise UpscaleError(f"has samples outside 0 to {maximum}: it is damaged; get another copy.")
-    scaled = (values.astype(np.uint32) * np.uint32(65535) + np.uint32(maximum // 2)) // np.uint32(maximum)
+    scaled = (values.astype(np.uint32) * 65535 + maximum // 2) // maximum
     return scaled.astype(np.uint16).reshape(shape)
 
 
-def _stored_bits(image: Image.Image, stream: BinaryIO) -> int:
-    """Bits a channel of an image that Pillow would reduce to 8; 8 for any other."""
-    if image.format == "JPEG2000":
-        # Component depths in the SIZ marker segment, after SOC: ISO/IEC 15444-1, A.5.1.
-        data = stream.read()
-        start = data.find(b"\xff\x4f\xff\x51")
-        count = int.from_bytes(data[start + 40 : start + 42], "big")
-        depths = [(depth & 127) + 1 for depth in data[start + 42 : start + 42 + 3 * count : 3]]
-        bits = max(depths, default=8)
-        return bits if count > 1 or bits > 16 else 8
-    if image.format == "AVIF":
-        # "high_bitdepth" and "twelve_bit" of each av1C box: AOM, "AV1 Codec ISO Media File Format Binding",
-        # section 2.3.
-        flags: list[int] = [found[1][0] for found in re.finditer(rb"av1C\x81.(.)", stream.read(), re.DOTALL)]
-        return max((8 if not flag & 64 else 12 if flag & 32 else 10 for flag in flags), default=8)
-    if image.format == "PNG" and getattr(image, "is_animated", False) and is_deep(image):
-        return 16
-    return 8
+def _jpeg2000_bits(data: bytes) -> int:
+    """The depth of the deepest component, as the SIZ marker segment says (ISO/IEC 15444-1, A.5.1).
 
-
-def _packed(page: Samples, layout: Layout) -> tuple[int, list[bytes]]:
-    """Rows a strip, and the strips: differences of each sample from the one a pixel to the left, deflated.
-
-    The last strip ends on a word boundary, where a directory may follow.
+    8 for a single component of up to 16 bits: Pillow holds those.
     """
-    rows = max(1, STRIP_BYTES // page[0].nbytes)
-    strips = []
-    for top in range(0, len(page), rows):
-        samples = page[top : top + rows].astype("<u2")
-        if layout == "LA":
-            samples = samples[..., (0, 0, 0, 1)]
-        samples[:, 1:] -= samples[:, :-1].copy()
-        strips.append(compressed(samples.tobytes()))
-    strips[-1] += b"\0" * (sum(map(len, strips)) % 2)
-    return rows, strips
+    segment = data.partition(b"\xff\x4f\xff\x51")[2]
+    count = int.from_bytes(segment[36:38], "big")
+    bits = max(((depth & 127) + 1 for depth in segment[38 : 38 + 3 * count : 3]), default=8)
+    return bits if count > 1 or bits > 16 else 8
 
 
-def _directory(page: Samples, layout: Layout, rows: int, strips: list[bytes]) -> ImageFileDirectory_v2:
-    """Of one page; offsets count from the end of the directory, which Pillow adds when it writes it."""
-    channels = 4 if layout == "LA" else CHANNELS[layout]
-    sizes = [len(strip) for strip in strips]
-    directory = ImageFileDirectory_v2()
-    directory[HEIGHT], directory[WIDTH] = page.shape[:2]
-    directory[BITS], directory[SAMPLES] = (16,) * channels, channels
-    directory[COMPRESSION], directory[PREDICTOR], directory[PLANAR] = 8, 2, 1
-    directory[PHOTOMETRIC] = 5 if layout == "CMYK" else 2
-    if layout in ("LA", "RGBA"):
-        directory[EXTRA_SAMPLES] = 2
-    directory[STRIP_ROWS], directory[STRIP_COUNTS] = rows, tuple(sizes)
-    directory[STRIP_OFFSETS] = (0, *accumulate(sizes[:-1]))
-    return directory
+def _avif_bits(data: bytes) -> int:
+    """The depth of the deepest image, as the bits `high_bitdepth` and `twelve_bit` of the av1C boxes say.
 
-
-def _exif_tags(exif: bytes) -> dict[int, Any]:
-    """An EXIF block as tags of a TIFF directory, without those that speak of other pixels.
-
-    Raises
-    ------
-    UpscaleError
-        When it cannot be read or written again.
+    AOM, "AV1 Codec ISO Media File Format Binding", section 2.3.
     """
-    try:
-        block = Image.Exif()
-        block.load(exif)
-        kept = [tag for tag in block if tag in DESCRIPTIVE_TAGS or (tag > XMP and tag != ICC)]
-        tags = {tag: block[tag] for tag in kept}
-        for tag in tags.keys() & TiffTags.TAGS_V2_GROUPS.keys():
-            tags[tag] = dict(block.get_ifd(tag))
-        if INTEROPERABILITY in tags.get(EXIF, ()):
-            tags[EXIF][INTEROPERABILITY] = dict(block.get_ifd(INTEROPERABILITY))
-        trial = ImageFileDirectory_v2()
-        trial.update(tags)
-        trial.tobytes()
-    except Exception as error:  # Pillow raises whatever a damaged block happens to cause.
-        raise UpscaleError(f"has damaged EXIF data ({error}); leave it out with --strip.") from error
-    return tags
+    flags: list[int] = [found[1][0] for found in re.finditer(rb"av1C\x81.(.)", data, re.DOTALL)]
+    return max((8 if not flag & 64 else 12 if flag & 32 else 10 for flag in flags), default=8)

@@ -7,14 +7,14 @@ from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, PngImagePlugin
+from PIL import PngImagePlugin
 
 from upscale_cli.errors import UpscaleError
 from upscale_cli.images import arrays, deep
-from upscale_cli.images.files import from_stack
+from upscale_cli.images.files import array_ndim, from_stack
 from upscale_cli.images.formats import Format
 from upscale_cli.images.metadata import Metadata
-from upscale_cli.images.pixels import Frame, quantise, to_pillow
+from upscale_cli.images.pixels import Frame, expand_palette, quantise, to_mode, to_pillow, widen
 from upscale_cli.images.png import PngStream, png_chunks
 from upscale_cli.images.tiff import write_tiff
 from upscale_cli.methods.strips import in_order, strip_ranges
@@ -129,19 +129,25 @@ def _write_png(stream: BinaryIO, image: Enlarged, how: Writing) -> None:
 
 
 def _write_npy(stream: BinaryIO, frames: Iterator[Enlarged], first: Enlarged, how: Writing) -> None:
-    if how.channels_first and how.ndim != 2:
-        stack = np.stack([frame.whole().samples for frame in _chain(first, frames)])
-        array = np.ascontiguousarray(from_stack(stack, how.ndim, True))
+    def alike(frame: Enlarged) -> Enlarged:
+        if (frame.shape, frame.dtype) != (first.shape, first.dtype):
+            raise UpscaleError(
+                "has pages of different sizes or kinds, which one array cannot hold; choose --format tiff."
+            )
+        return frame
+
+    ndim = how.ndim or array_ndim(how.count, first.shape[2])
+    if how.channels_first and ndim != 2:
+        stack = np.stack([alike(frame).whole().samples for frame in _chain(first, frames)])
+        array = np.ascontiguousarray(from_stack(stack, ndim, True))
         stream.write(arrays.header(array.shape, array.dtype))
         stream.write(array.data)
         return
     shape = (how.count, *first.shape)
-    kept = shape if how.ndim == 4 else shape[1:3] if shape[3] == 1 and how.ndim == 2 else shape[1:]
+    kept = shape if ndim == 4 else shape[1:3] if shape[3] == 1 and ndim == 2 else shape[1:]
     stream.write(arrays.header(kept, first.dtype))
     for frame in _chain(first, frames):
-        if frame.shape != first.shape:
-            raise UpscaleError("has pages of different sizes, which one array cannot hold; choose --format tiff.")
-        for rows in frame.strips(lambda rows, *_: rows):
+        for rows in alike(frame).strips(lambda rows, *_: rows):
             stream.write(rows.data)
 
 
@@ -154,36 +160,73 @@ def _kept(how: Writing, *names: str) -> dict[str, Any]:
     """The metadata of some names, None where there is none."""
     present = how.metadata.present()
     if "text" in names and "comment" in present:
-        text = {"Comment": present["comment"].decode("utf-8", "replace")} | present.get("text", {})
-        present["text"] = text
+        present["text"] = {"Comment": _decoded(present["comment"])} | present.get("text", {})
     return {name: present.get(name) for name in names}
 
 
-def _write_pillow(stream: BinaryIO, frames: Iterator[Enlarged], first: Enlarged, how: Writing) -> None:
-    image = _as_pillow(first.whole())
-    options = _options(image, how)
-    if how.count > 1:
-        durations = [first.duration or 0]
-
-        def rest() -> Iterator[Image.Image]:
-            for frame in frames:
-                durations.append(frame.duration or 0)
-                yield _as_pillow(frame.whole())
-
-        # Pillow wants the durations of all frames before it asks for the frames.
-        others = list(rest())
-        options |= {"save_all": True, "append_images": others, "duration": [int(d) for d in durations]}
+def _decoded(text: bytes) -> str:
+    """A text of unknown encoding."""
     try:
-        image.save(stream, how.format.pillow[0], **options)
+        return text.decode()
+    except UnicodeDecodeError:
+        return text.decode("latin-1")
+
+
+def _write_pillow(stream: BinaryIO, frames: Iterator[Enlarged], first: Enlarged, how: Writing) -> None:
+    # Pillow wants the durations of all frames before it asks for the frames.
+    whole = _alike([frame.whole() for frame in _chain(first, frames)], how)
+    images = [to_pillow(frame.samples, str(frame.mode), frame.palette) for frame in whole]
+    options = _options(how)
+    if how.count > 1:
+        options |= {"save_all": True, "append_images": images[1:]} | _timing(whole, how)
+        if how.format.name == "gif":
+            options |= {"optimize": False}
+            if any("transparency" in image.info for image in images):
+                options["disposal"] = 2
+    try:
+        images[0].save(stream, how.format.pillow[0], **options)
     except MemoryError:
         raise UpscaleError("the result does not fit into memory; use --format png, which needs less.") from None
 
 
-def _as_pillow(frame: Frame) -> Image.Image:
-    return to_pillow(frame.samples, str(frame.mode), frame.palette)
+def _alike(frames: list[Frame], how: Writing) -> list[Frame]:
+    """Frames as an animation wants them: of one size and, where they differ, of a kind that holds them all.
+
+    Raises
+    ------
+    UpscaleError
+        When they cannot be made so.
+    """
+    name, first = how.format.name, frames[0]
+    if any(frame.samples.shape[:2] != first.samples.shape[:2] for frame in frames):
+        raise UpscaleError(f"has pages of different sizes, and {name} holds frames of one; choose --format tiff.")
+    if name == "png" and any(frame.samples.dtype == np.uint16 for frame in frames):
+        raise UpscaleError("has several images of 16 bits, which Pillow writes as 8 to png; choose --format tiff.")
+    if name == "gif" and all(frame.mode == "P" for frame in frames):
+        return frames
+    if len({(frame.kind, frame.palette is not None and frame.palette.tobytes()) for frame in frames}) == 1:
+        return frames
+    frames = [expand_palette(widen(frame)) for frame in frames]
+    if name == "gif":
+        return [quantise(frame) for frame in frames]
+    return [to_mode(frame, "RGBA" if any(each.alpha for each in frames) else "RGB") for frame in frames]
 
 
-def _options(image: Image.Image, how: Writing) -> dict[str, Any]:
+def _timing(frames: list[Frame], how: Writing) -> dict[str, Any]:
+    """How long each frame of an animation is shown, and how often it is repeated."""
+    name, loop = how.format.name, how.metadata.loop
+    durations = [frame.duration or 0 for frame in frames]
+    if name == "png":
+        options: dict[str, Any] = {"default_image": how.metadata.still, "duration": durations[how.metadata.still :]}
+    else:
+        # GIF counts hundredths of a second, and Pillow would cut the rest off.
+        step = 10 if name == "gif" else 1
+        options = {"duration": [step * round(duration / step) for duration in durations]}
+    # Absent means once, to GIF; APNG and WebP count, and 0 is for ever.
+    return options if name == "gif" and loop is None else options | {"loop": 1 if loop is None else loop}
+
+
+def _options(how: Writing) -> dict[str, Any]:
     """What Pillow is told when it saves."""
     name, metadata = how.format.name, how.metadata
     options: dict[str, Any] = {}
@@ -200,26 +243,9 @@ def _options(image: Image.Image, how: Writing) -> dict[str, Any]:
     elif name == "avif":
         options |= {"quality": how.quality, "subsampling": "4:4:4"}
     elif name == "png":
-        options["pnginfo"] = _png_text(present)
+        options["pnginfo"] = info = PngImagePlugin.PngInfo()
+        for chunk in png_chunks(**_kept(how, "xmp", "text")):
+            info.add(*chunk)
         options.pop("xmp", None)
         options.pop("comment", None)
-    elif name == "gif" and "transparency" in image.info:
-        options |= {"transparency": image.info["transparency"], "disposal": 2}
-    if how.count > 1:
-        # Absent means once, to GIF; APNG and WebP count, and 0 is for ever.
-        loop = metadata.loop if name == "gif" or metadata.loop is not None else 1
-        if loop is not None:
-            options["loop"] = loop
-        if name == "gif":
-            options["optimize"] = False
     return options
-
-
-def _png_text(present: dict[str, Any]) -> PngImagePlugin.PngInfo:
-    """The texts of an animated PNG, which Pillow writes."""
-    info = PngImagePlugin.PngInfo()
-    for key, value in present.get("text", {}).items():
-        info.add_itxt(key, value)
-    if "xmp" in present:
-        info.add_itxt("XML:com.adobe.xmp", present["xmp"].decode("utf-8", "replace"))
-    return info

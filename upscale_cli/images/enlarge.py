@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.images import arrays
 from upscale_cli.images.arrange import Arrangement, arrange
+from upscale_cli.images.colour import fits
 from upscale_cli.images.encode import Enlarged, Writing, write
 from upscale_cli.images.files import Picture, to_stack
 from upscale_cli.images.formats import Format
@@ -186,17 +187,31 @@ def check_limits(request: Request, format: Format, shape: tuple[int, int, int], 
     """Raise `UpscaleError` when a result is larger than allowed, or than its format can be."""
     height, width = shape[:2]
     if (pixels := height * width * frames) > request.max_pixels:
-        factor = (request.max_pixels / (before[0] * before[1] * frames)) ** 0.5
-        hint = f"the largest factor that fits is {int(factor * 100) / 100:g}; or raise" if factor >= 1 else "raise"
-        raise UpscaleError(
-            f"would be {width}x{height}, {pixels:,} pixels; {hint} --max-pixels {request.max_pixels:,}."
-        )
-    if max(height, width) > format.longest:
-        factor = format.longest / max(before)
-        hint = f"; the largest factor that fits is {int(factor * 100) / 100:g}" if factor >= 1 else ""
-        raise UpscaleError(
-            f"would be {width}x{height}, and {format.name} ends at {format.longest:,}{hint}; or use --format png."
-        )
+        hint, way = f"{pixels:,} pixels", f"raise --max-pixels {request.max_pixels:,}"
+    elif max(height, width) > format.longest:
+        hint, way = f"and {format.name} ends at {format.longest:,}", "use --format png"
+    else:
+        return
+    factor = largest_factor(request, format, before, frames)
+    smaller = f"the largest factor that fits is {factor}; or " if factor else ""
+    raise UpscaleError(f"would be {width}x{height}, {hint}; {smaller}{way}.")
+
+
+def largest_factor(request: Request, format: Format, before: Size, frames: int) -> str:
+    """The largest factor, to hundredths, that limits allow for an image (width, height); empty where there is none.
+
+    >>> from upscale_cli.images.formats import FORMATS
+    >>> largest_factor(Request("lanczos", max_pixels=24), FORMATS["png"], (3, 3), 1)
+    '1.49'
+    """
+    step = 100 if find_method(request.method).whole else 1
+    guess = min((request.max_pixels / (before[0] * before[1] * frames)) ** 0.5, (format.longest + 0.5) / max(before))
+    # Sides are rounded, so the guess may be a little too large.
+    for hundredths in range(int(guess * 100) // step * step, 99, -step):
+        width, height = (round_side(side, Fraction(hundredths, 100)) for side in before)
+        if width * height * frames <= request.max_pixels and max(width, height) <= format.longest:
+            return f"{hundredths / 100:.2f}".rstrip("0").rstrip(".")
+    return ""
 
 
 def told_parameters(row: Method, request: Request, source: Path | bytes) -> tuple[dict[str, Any], Size | None]:
@@ -295,10 +310,17 @@ def _enlarged(
 def kept_metadata(picture: Picture, first: Enlarged, format: Format, strip: bool, result: Result) -> Metadata:
     """The metadata that the target gets; what it cannot hold is said."""
     metadata = picture.metadata.stripped() if strip else picture.metadata
-    if picture.colours == "CMYK" and first.mode == "RGB":
+    present = metadata.present()
+    lost = set(present) - format.keeps
+    lost |= {name for name in ("exif", "xmp", "comment") if len(present.get(name, b"")) > format.entry}
+    lost |= {"durations"} - format.keeps if first.duration is not None else set()
+    if metadata.icc is not None and not fits(metadata.icc, first.mode):
+        lost |= {"icc"} if picture.colours != "CMYK" else set()
         metadata = replace(metadata, icc=None)
-    if lost := sorted(set(metadata.present()) - format.keeps):
-        result.note(f"{format.name} cannot hold its {' and '.join(lost)}")
+    if lost:
+        result.note(f"{format.name} cannot hold its {' and '.join(sorted(lost))}")
+    without: dict[str, Any] = dict.fromkeys(lost & {"exif", "xmp", "comment"})
+    metadata = replace(metadata, **without)
     if picture.dropped:
         result.note(picture.dropped)
     return resized(metadata, first.shape[1], first.shape[0])

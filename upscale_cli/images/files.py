@@ -10,11 +10,12 @@ from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from upscale_cli.errors import UpscaleError
 from upscale_cli.images import arrays, deep
 from upscale_cli.images.formats import FORMATS, format_of_pillow, pillow_names
-from upscale_cli.images.metadata import Metadata, read_metadata
+from upscale_cli.images.metadata import Metadata, read_metadata, read_orientation
 from upscale_cli.images.pixels import Frame, from_pillow, oriented
 from upscale_cli.methods.upsampler import Array
 
@@ -132,7 +133,7 @@ class Picture:
             deep.refuse_reduced(image, self._stream)
             self.count = int(getattr(image, "n_frames", 1))
             # A PNG's EXIF may stand behind its pixels; asking for it then would decode them.
-            orientation = read_metadata(image)[1] if image.format != "PNG" or "exif" in image.info else 1
+            orientation = read_orientation(image) if image.format != "PNG" or "exif" in image.info else 1
         if not self.format.frames and self.count > 1:
             self.dropped, self.count = f"only the first of its {self.count} pictures is enlarged", 1
         # Pillow turns TIFF pages itself.
@@ -159,15 +160,18 @@ class Picture:
             yield frame
 
     def _frame(self, image: Image.Image, index: int) -> Frame:
+        if isinstance(image, TiffImageFile):
+            deep.check_directory(self._stream, image.tag_v2)
         if deep.is_deep(image):
             samples, mode = deep.read_deep(self._stream, index)
             frame = Frame(samples, mode)
         else:
+            _spread_key(image)
             image.load()
             frame = from_pillow(image)
-        metadata, orientation = read_metadata(image)
+        orientation = read_orientation(image)
         if index == 0:
-            self.metadata = metadata
+            self.metadata = read_metadata(image)
         duration = image.info.get("duration") if self.count > 1 else None
         return replace(frame, samples=oriented(frame.samples, orientation), duration=duration)
 
@@ -183,6 +187,14 @@ class Picture:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _spread_key(image: Image.Image) -> None:
+    """Spread the grey that stands for transparency over 8 bits, as Pillow does with a PNG's samples of 2 and 4."""
+    tiles = getattr(image, "tile", ())
+    factor = {"L;2": 85, "L;4": 17}.get(str(tiles[0][3])) if image.format == "PNG" and tiles else None
+    if factor and "transparency" in image.info:
+        image.info["transparency"] *= factor
 
 
 def stack_shape(shape: tuple[int, ...], channels_first: bool) -> tuple[int, int, int, int]:
@@ -206,6 +218,11 @@ def to_stack(array: Array, channels_first: bool) -> Array:
     stack_shape(array.shape, channels_first)
     stack = array if array.ndim == 4 else array[None]
     return np.moveaxis(stack, 1, 3) if channels_first else stack
+
+
+def array_ndim(count: int, channels: int) -> int:
+    """Dimensions of the array that an image becomes: (H, W), (H, W, C) or (N, H, W, C)."""
+    return 4 if count > 1 else 2 if channels == 1 else 3
 
 
 def from_stack(stack: Array, ndim: int, channels_first: bool) -> Array:

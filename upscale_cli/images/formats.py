@@ -31,12 +31,16 @@ class Format:
         Which pixels it can hold.
     longest : int
         The largest height or width in pixels.
+    clear : {"none", "one", "any"}
+        Which colours of a palette can be transparent: none; one, fully; any, by any degree.
     frames : bool
         It can hold several images.
     lossy : bool
         It changes pixels a little, depending on `--quality`.
+    entry : int
+        Bytes of an entry of EXIF, XMP or comment, at most.
     keeps : frozenset of str
-        The metadata that it can hold, of icc, exif, xmp, dpi, text, comment.
+        The metadata that it can hold, of icc, exif, xmp, dpi, text, comment, loop, durations.
     """
 
     name: str
@@ -44,8 +48,10 @@ class Format:
     extensions: tuple[str, ...]
     holds: frozenset[Kind]
     longest: int
+    clear: Literal["none", "one", "any"] = "none"
     frames: bool = False
     lossy: bool = False
+    entry: int = 2**31 - 1
     keeps: frozenset[str] = frozenset()
 
 
@@ -60,8 +66,9 @@ _ROWS = (
         (".png", ".apng"),
         _kinds(bool="L", uint8="L LA RGB RGBA P", uint16="L LA RGB RGBA"),
         2**31 - 1,
+        clear="any",
         frames=True,
-        keeps=frozenset({"icc", "exif", "xmp", "dpi", "text", "comment"}),
+        keeps=frozenset({"icc", "exif", "xmp", "dpi", "text", "comment", "loop", "durations"}),
     ),
     Format(
         "jpeg",
@@ -70,6 +77,7 @@ _ROWS = (
         _kinds(uint8="L RGB CMYK"),
         65_500,
         lossy=True,
+        entry=65_500,
         keeps=frozenset({"icc", "exif", "xmp", "dpi", "comment"}),
     ),
     Format(
@@ -80,7 +88,7 @@ _ROWS = (
         16_383,
         frames=True,
         lossy=True,
-        keeps=frozenset({"icc", "exif", "xmp"}),
+        keeps=frozenset({"icc", "exif", "xmp", "loop", "durations"}),
     ),
     Format(
         "tiff",
@@ -97,14 +105,15 @@ _ROWS = (
         (".gif",),
         _kinds(bool="L", uint8="L P"),
         65_535,
+        clear="one",
         frames=True,
-        keeps=frozenset({"comment"}),
+        keeps=frozenset({"comment", "loop", "durations"}),
     ),
     Format(
         "bmp",
         ("BMP", "DIB"),
         (".bmp", ".dib"),
-        _kinds(bool="L", uint8="L RGB RGBA P"),
+        _kinds(bool="L", uint8="L RGB P"),
         2**31 - 1,
         keeps=frozenset({"dpi"}),
     ),
@@ -116,7 +125,7 @@ _ROWS = (
         32_768,
         frames=True,
         lossy=True,
-        keeps=frozenset({"icc", "exif", "xmp"}),
+        keeps=frozenset({"icc", "exif", "xmp", "durations"}),
     ),
     Format(
         "ppm",
@@ -131,6 +140,7 @@ _ROWS = (
         (".jp2", ".j2k", ".jpx", ".jpf", ".j2c", ".jpc"),
         _kinds(uint8="L LA RGB RGBA", uint16="L"),
         2**31 - 1,
+        keeps=frozenset({"comment"}),
     ),
     Format("tga", ("TGA",), (".tga",), _kinds(bool="L", uint8="L LA RGB RGBA P"), 65_535),
     Format("npy", (), (".npy",), frozenset(), 2**62, frames=True),
@@ -212,9 +222,11 @@ def _nearest(mode: str) -> Iterable[tuple[str, tuple[str, ...]]]:
     )
     if mode == "CMYK":
         yield "CMYK becomes RGB", ("RGB",)
-    if mode in ("LA", "RGB", "RGBA"):
+        yield "CMYK becomes RGB, colours are reduced to 256", ("P",)
+    if mode == "RGB":
         yield "colours are reduced to 256", ("P",)
     if mode in ("LA", "RGBA"):
+        yield "colours are reduced to 256, transparency to all or nothing", ("P",)
         yield "transparency goes onto white", {"LA": ("L", "RGB")}.get(mode, ("RGB",))
 
 

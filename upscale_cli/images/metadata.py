@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from PIL import ExifTags, Image, PngImagePlugin
+from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin
 
 _DESCRIPTIVE = frozenset(
     int(tag)
@@ -48,6 +48,8 @@ class Metadata:
         Of a JPEG or GIF.
     loop : int or None
         How often an animation is repeated; 0 for ever, None for once.
+    still : bool
+        The first picture is no part of the animation: it is for those who cannot show it.
     """
 
     icc: bytes | None = None
@@ -57,65 +59,70 @@ class Metadata:
     text: dict[str, str] = field(default_factory=dict)
     comment: bytes | None = None
     loop: int | None = None
+    still: bool = False
 
     def stripped(self) -> "Metadata":
-        """Only what the pixels need: the ICC profile, and the loop count."""
-        return Metadata(icc=self.icc, loop=self.loop)
+        """Only what the pixels need: the ICC profile, and how they move."""
+        return Metadata(icc=self.icc, loop=self.loop, still=self.still)
 
     def present(self) -> dict[str, Any]:
         """What there is of what formats can keep, by name."""
-        names = ("icc", "exif", "xmp", "dpi", "text", "comment")
+        names = ("icc", "exif", "xmp", "dpi", "text", "comment", "loop")
         return {name: value for name in names if (value := getattr(self, name))}
 
 
-def read_metadata(image: Image.Image) -> tuple[Metadata, int]:
-    """The metadata of a loaded Pillow image, and its EXIF orientation, 1 … 8.
-
-    Orientation is reset to 1 in EXIF and XMP: whoever writes the metadata turns the pixels. Unreadable EXIF is left
-    out, as every viewer leaves it out.
-    """
+def read_metadata(image: Image.Image) -> Metadata:
+    """The metadata of a loaded Pillow image. Unreadable EXIF is left out, as every viewer leaves it out."""
     info = image.info
     xmp = info.get("xmp") or info.get("XML:com.adobe.xmp")
     if isinstance(xmp, str):
         xmp = xmp.encode()
-    exif, orientation = _read_exif(image)
     text = {}
     if isinstance(image, PngImagePlugin.PngImageFile):
         text = {k: str(v) for k, v in image.text.items() if k != "XML:com.adobe.xmp"}
     comment = info.get("comment")
     return Metadata(
         icc=info.get("icc_profile") or None,
-        exif=exif,
-        xmp=_upright(xmp) if xmp else None,
-        dpi=_dpi(info.get("dpi")),
+        exif=_read_exif(image),
+        xmp=xmp or None,
+        dpi=_read_dpi(image),
         text=text,
         comment=comment.encode() if isinstance(comment, str) else comment,
-        loop=info.get("loop"),
-    ), orientation
+        loop=info.get("loop") if getattr(image, "n_frames", 1) > 1 else None,
+        still=bool(info.get("default_image")),
+    )
 
 
-def _dpi(value: Any) -> tuple[float, float] | None:
+def read_orientation(image: Image.Image) -> int:
+    """The EXIF orientation of a Pillow image, 1 … 8; 1 where there is none that can be read."""
     try:
-        x, y = (float(v) for v in value)
-    except (TypeError, ValueError, ZeroDivisionError):
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # a decoder of a stranger's bytes raises anything
+        return 1
+    return orientation if orientation in range(1, 9) else 1
+
+
+def _read_dpi(image: Image.Image) -> tuple[float, float] | None:
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and ExifTags.Base.XResolution not in image.tag_v2:
+        return None  # Pillow makes it 1
+    try:
+        x, y = (float(v) for v in image.info["dpi"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
     return (x, y) if 0 < x < 1e6 and 0 < y < 1e6 else None
 
 
-def _read_exif(image: Image.Image) -> tuple[bytes | None, int]:
+def _read_exif(image: Image.Image) -> bytes | None:
     try:
         exif = image.getexif()
         if image.format == "TIFF":
             for tag in list(exif):
                 if tag not in _DESCRIPTIVE:
                     del exif[tag]
-        orientation = exif.get(ExifTags.Base.Orientation, 1)
-        if ExifTags.Base.Orientation in exif:
-            exif[ExifTags.Base.Orientation] = 1
         data = exif.tobytes() if len(exif) else b""
-    except Exception:  # a decoder of a stranger's bytes raises anything
-        return None, 1
-    return data.removeprefix(b"Exif\0\0") or None, orientation if orientation in range(1, 9) else 1
+    except Exception:  # as above
+        return None
+    return data.removeprefix(b"Exif\0\0") or None
 
 
 def _upright(xmp: bytes) -> bytes:
@@ -125,17 +132,22 @@ def _upright(xmp: bytes) -> bytes:
 
 
 def resized(metadata: Metadata, width: int, height: int) -> Metadata:
-    """Metadata whose EXIF names the new size, where it named the old one."""
+    """Metadata of the enlarged image: it stands upright, and where EXIF named the old size it names the new one."""
+    if metadata.xmp is not None:
+        metadata = replace(metadata, xmp=_upright(metadata.xmp))
     if metadata.exif is None:
         return metadata
     exif = Image.Exif()
     try:
         exif.load(metadata.exif)
-        details = exif.get_ifd(ExifTags.IFD.Exif)
-        for tag, side in ((ExifTags.Base.ExifImageWidth, width), (ExifTags.Base.ExifImageHeight, height)):
-            if tag in details:
-                details[tag] = side
+        if ExifTags.Base.Orientation in exif:
+            exif[ExifTags.Base.Orientation] = 1
+        if ExifTags.IFD.Exif in exif:
+            details = exif.get_ifd(ExifTags.IFD.Exif)
+            for tag, side in ((ExifTags.Base.ExifImageWidth, width), (ExifTags.Base.ExifImageHeight, height)):
+                if tag in details:
+                    details[tag] = side
         data = exif.tobytes()
     except Exception:  # as above
-        return metadata
+        return replace(metadata, exif=None)
     return replace(metadata, exif=data.removeprefix(b"Exif\0\0"))

@@ -65,7 +65,9 @@ def from_pillow(image: Image.Image) -> Frame:
         mode: Any = "L" if image.mode == "1" else image.mode
     elif image.mode in ("I", "F") or image.mode.startswith("I;16"):
         mode = "L"
-        samples = samples.astype(samples.dtype.newbyteorder("="), copy=False)
+        # A PGM of 16 bits comes as 32, spread over 0 … 65535.
+        kept = np.dtype(np.uint16) if image.format == "PPM" and image.mode == "I" else samples.dtype
+        samples = samples.astype(kept.newbyteorder("="), copy=False)
         if image.mode.startswith("I;16") and "transparency" in image.info:
             opaque = samples != np.uint16(image.info["transparency"])
             return Frame(np.stack([samples, opaque * np.uint16(65535)], axis=2), "LA")
@@ -104,13 +106,17 @@ def expand_palette(frame: Frame) -> Frame:
     return replace(frame, samples=colours, mode="RGBA", palette=None)
 
 
+def widen(frame: Frame) -> Frame:
+    """A frame of single bits in 8; others as they are."""
+    return replace(frame, samples=frame.samples * np.uint8(255)) if frame.samples.dtype == bool else frame
+
+
 def index_colours(frame: Frame) -> Frame | None:
     """An 8-bit frame of at most 256 colours with a palette of just those; None for one of more.
 
-    Opacity becomes all or nothing, as GIF has it.
+    What is fully transparent is one colour, whatever is hidden there.
     """
     rgba = to_mode(frame, "RGBA").samples.copy()
-    rgba[..., 3] = np.where(rgba[..., 3] >= 128, 255, 0)
     rgba[rgba[..., 3] == 0] = 0
     packed = np.ascontiguousarray(rgba).view(np.uint32)[:, :, 0]
     colours, index = np.unique(packed, return_inverse=True)
@@ -125,11 +131,12 @@ def index_colours(frame: Frame) -> Frame | None:
 
 def quantise(frame: Frame) -> Frame:
     """An 8-bit frame in a palette of 256 colours, dithered where it had more; opacity becomes all or nothing."""
-    exact = index_colours(frame)
+    rgba = to_mode(frame, "RGBA").samples.copy()
+    clear = rgba[:, :, 3] < 128
+    rgba[:, :, 3] = np.where(clear, 0, 255)
+    exact = index_colours(replace(frame, samples=rgba, mode="RGBA", palette=None))
     if exact is not None:
         return exact
-    rgba = to_mode(frame, "RGBA").samples
-    clear = rgba[:, :, 3] < 128
     colours = Image.fromarray(np.ascontiguousarray(rgba[:, :, :3]))
     image = colours.quantize(255, Image.Quantize.MEDIANCUT)
     image = colours.quantize(palette=image, dither=Image.Dither.FLOYDSTEINBERG)

@@ -296,9 +296,9 @@ def _best_filter(rows: Bytes2D, step: int, indices: bool) -> int:
 
     Photographs: the one of the smaller differences, and Up in doubt, which was the best for 212 of 228 strips
     of Kodak's photographs enlarged four times. Flat and sparse images, where deflate finds repeats that no
-    difference tells of, and indices: the one that deflates to fewest bytes. Such trials take a quarter of the
-    time of a strip, but of strips that take a third of a photograph's or less. Rows are tried whole, for a
-    repeat may be out of deflate's reach (32 KiB).
+    difference tells of, and indices: the one that deflates to fewest bytes. Such trials take a tenth to a
+    third of a strip's time, but most such strips are quick. Rows are tried whole, for a repeat may be out of
+    deflate's reach (32 KiB).
     """
     count = min(8, max(2, len(rows) // 8))
     some = rows[(len(rows) - count) // 2 :][:count]

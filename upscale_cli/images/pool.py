@@ -12,7 +12,7 @@ from upscale_cli.errors import UpscaleError
 from upscale_cli.images.arrange import arrange
 from upscale_cli.images.encode import Enlarged, Writing
 from upscale_cli.images.enlarge import Result, check_frames, kept_metadata, write_target
-from upscale_cli.images.files import Picture, from_stack
+from upscale_cli.images.files import Picture, array_ndim, from_stack
 from upscale_cli.images.formats import FORMATS, Format
 from upscale_cli.images.pixels import Frame
 from upscale_cli.images.targets import replacing
@@ -126,7 +126,7 @@ class Pooling:
         if any(each.indices.shape != pooled[0].indices.shape for each in pooled):
             raise UpscaleError("has pages of different sizes; pool them one by one.")
         stack = np.stack([each.indices for each in pooled])
-        ndim = picture.ndim or (4 if picture.count > 1 else 2 if stack.shape[3] == 1 else 3)
+        ndim = picture.ndim or array_ndim(picture.count, stack.shape[3])
         indices = np.ascontiguousarray(from_stack(stack, ndim, self.channels_first and picture.ndim > 0))
         with replacing(path, overwrite=self.overwrite) as stream:
             np.savez_compressed(stream, indices=indices, size=np.array(pooled[0].size))

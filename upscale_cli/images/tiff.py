@@ -1,7 +1,7 @@
 """Writing TIFF: every depth that this tool has, where Pillow writes 16 bits of grey only.
 
-Format: Adobe, "TIFF Revision 6.0", 1992 (horizontal differences: section 14; sample formats: section 19), and "Photoshop
-TIFF Technical Notes", 2002 (deflate). Pillow's directories carry the metadata.
+Format: Adobe, "TIFF Revision 6.0", 1992 (horizontal differences: section 14; sample formats: section 19), and
+"Photoshop TIFF Technical Notes", 2002 (deflate). Pillow's directories carry the metadata.
 """
 
 import struct
@@ -115,7 +115,7 @@ def _directory(page: Frame, rows: int, strips: list[bytes]) -> ImageFileDirector
     dtype, sizes = page.samples.dtype, [len(strip) for strip in strips]
     directory = ImageFileDirectory_v2()
     directory[HEIGHT], directory[WIDTH] = height, width
-    directory[BITS] = (1 if dtype == bool else 8 * dtype.itemsize,) * channels
+    directory[BITS] = (1 if dtype.kind == "b" else 8 * dtype.itemsize,) * channels
     directory[SAMPLES], directory[SAMPLE_FORMAT] = channels, (SAMPLE_FORMATS[dtype.kind],) * channels
     directory[COMPRESSION], directory[PREDICTOR], directory[PLANAR] = 8, 1 + _differences(page), 1
     directory[PHOTOMETRIC] = PHOTOMETRICS[str(page.mode)]

@@ -55,7 +55,8 @@ def number(low: float, high: float) -> Kind:
     """
 
     def read(value: Any) -> float:
-        result = float(Fraction(value)) if isinstance(value, str) else float(value)
+        upper, _, lower = value.partition("/") if isinstance(value, str) else (value, "", "")
+        result = float(upper) / float(lower or 1)
         if not low <= result <= high:
             raise ValueError
         return result
@@ -176,11 +177,12 @@ def read_scale(value: Any) -> Scale:
     factors = []
     for part in parts:
         try:
-            factor = Fraction(part if isinstance(part, str) else repr(float(part)))
-        except (ValueError, TypeError, ZeroDivisionError, OverflowError):
+            # As a float first: the exact value of "1e999999999" would take for ever.
+            usable = 1 <= float(part) <= 2**53
+            factor = Fraction(part if isinstance(part, str) else repr(float(part))) if usable else Fraction(0)
+        except (ValueError, TypeError, OverflowError):
             factor = Fraction(0)
-        # Beyond 2⁵³ a factor is no longer a count of pixels, and "1e999999999" would take for ever.
-        if not 1 <= factor <= 2**53:
+        if not factor:
             raise UsageError(f'scale "{value}" is not a number of at least 1, or two as 3x2 (width x height).')
         factors.append(factor)
     if not 1 <= len(factors) <= 2:

@@ -82,8 +82,13 @@ class Samples:
         return self.channels_in - (self.alpha and (self.opaque or self.flatten))
 
     def finite(self, samples: Array) -> bool:
-        """Whether all samples are finite, as integers always are."""
-        return samples.dtype.kind != "f" or bool(np.isfinite(samples).all())
+        """Whether sums of samples are finite, as those of integers always are: no sample is near the largest float."""
+        if samples.dtype.kind != "f":
+            return True
+        # The weights of a filter, signs aside, add up to less than 3 on an axis. No comparison with NaN is true.
+        largest = float(np.finfo(self.working).max) / 16
+        with np.errstate(invalid="ignore"):
+            return float(samples.min()) >= -largest and float(samples.max()) <= largest
 
     def read(self, samples: Array) -> Array:
         """Stored samples (n, w, channels_in) to working floats (n, w, channels) of the source's range."""
@@ -123,14 +128,16 @@ class Samples:
             values *= self.working.type(white(self.target)) / full
         place = out[..., : values.shape[-1]]
         if self.target.kind == "f":
-            np.copyto(place, values, casting="same_kind")
+            with np.errstate(over="ignore"):
+                np.copyto(place, values, casting="same_kind")
         else:
             low, high = _limits(self.target, values.dtype)
             values += 0.5
             if low < 0:
                 np.floor(values, out=values)
             np.clip(values, low, high, out=values)
-            np.copyto(place, values, casting="unsafe")
+            # Cutting off is what makes a number of a float; a bool would be True for whatever is not 0.
+            np.copyto(place.view(np.uint8) if self.target.kind == "b" else place, values, casting="unsafe")
         if self.alpha and self.opaque and not self.flatten:
             out[..., -1] = white(self.target)
 
@@ -162,7 +169,6 @@ class Samples:
 def _limits(dtype: np.dtype[Any], working: np.dtype[Any]) -> tuple[float, float]:
     """Between which working floats lie that can be cut off to an integer of a type, ½ having been added."""
     if dtype.kind == "b":
-        # Cutting off is what makes a number of a float; a bool would be whatever is not 0.
         return 0.0, 1.5
     info = np.iinfo(dtype)
     high = info.max + 0.5

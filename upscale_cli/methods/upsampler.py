@@ -108,4 +108,4 @@ def working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     >>> working_dtype(np.dtype("uint16")), working_dtype(np.dtype("int32"))
     (dtype('float32'), dtype('float64'))
     """
-    return np.dtype(np.float64 if dtype.itemsize >= 4 and dtype != np.float32 else np.float32)
+    return np.dtype(np.float64 if dtype.itemsize >= 4 and dtype.newbyteorder("=") != np.float32 else np.float32)

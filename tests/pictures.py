@@ -1,0 +1,82 @@
+"""Images made for tests, and the way through the package from the bytes of one file to those of another."""
+
+import io
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageCms, ImageSequence
+from support import Array
+
+from upscale_cli.images.enlarge import Request, Result
+from upscale_cli.images.formats import FORMATS
+
+SRGB_PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def noise(mode: str, width: int = 7, height: int = 5, seed: int = 0, colours: int = 256) -> Image.Image:
+    """An image of random samples; of mode P, in a random palette."""
+    rng = np.random.default_rng(seed)
+    if mode == "1":
+        return Image.fromarray(rng.integers(0, 2, (height, width)).astype(bool))
+    if mode == "I;16":
+        return Image.fromarray(rng.integers(0, 65536, (height, width), np.uint16))
+    if mode == "I":
+        return Image.fromarray(rng.integers(-(2**31), 2**31, (height, width), np.int32))
+    if mode == "F":
+        return Image.fromarray(rng.normal(0.5, 2, (height, width)).astype(np.float32))
+    samples = rng.integers(0, colours, (height, width, len(Image.new(mode, (1, 1)).getbands())), np.uint8)
+    image = Image.frombytes(mode, (width, height), samples.tobytes())
+    if mode == "P":
+        image.putpalette(rng.integers(0, 256, 768, np.uint8).tobytes())
+    return image
+
+
+def encoded(image: Image.Image, format: str, **options: Any) -> bytes:
+    """The file that Pillow makes of an image."""
+    stream = io.BytesIO()
+    image.save(stream, format, **options)
+    return stream.getvalue()
+
+
+def animated(frames: list[Image.Image], format: str, **options: Any) -> bytes:
+    """The file that Pillow makes of several images."""
+    return encoded(frames[0], format, save_all=True, append_images=frames[1:], **options)
+
+
+def opened(data: bytes) -> Image.Image:
+    """The image of a file, loaded."""
+    image = Image.open(io.BytesIO(data))
+    image.load()
+    return image
+
+
+def frames_of(data: bytes) -> list[Image.Image]:
+    """The images of a file, each with its own `info`."""
+    return [frame.copy() for frame in ImageSequence.Iterator(Image.open(io.BytesIO(data)))]
+
+
+def seen(image: Image.Image) -> Array:
+    """What a viewer shows: RGBA, or the numbers of deeper images; what is fully transparent hides nothing."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        return np.asarray(image)
+    shown = np.array(image.convert("RGBA"))
+    shown[shown[..., 3] == 0] = 0
+    return shown
+
+
+def repeated(array: Array, factor: int) -> Array:
+    """Each pixel of (H, W) or (H, W, C) as a square."""
+    return array.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
+def enlarged(
+    source: bytes | Path, format: str | None = None, scale: int = 1, method: str = "nearest", **more: Any
+) -> tuple[bytes, Result]:
+    """The file that is made of a file, and what is said about it."""
+    stream = io.BytesIO()
+    factor = None if "size" in more else (Fraction(scale), Fraction(scale))
+    request = Request(method, scale=factor, format=FORMATS[format] if format else None, **more)
+    result = request.carry_out(source, stream)
+    return stream.getvalue(), result

@@ -1,0 +1,383 @@
+"""The command line: what it says, where it says it, and with which status it ends."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from upscale_cli import METHODS, __version__
+from upscale_cli.commands.pool import cli as pool_cli
+from upscale_cli.commands.upscale import cli
+
+SAMPLES = Path(__file__).parents[1] / "sample_images"
+COMMAND = [sys.executable, "-m", "upscale_cli"]
+
+
+def call(*arguments: object, status: int = 0) -> Result:
+    """The command in this process."""
+    result = CliRunner().invoke(cli, [str(a) for a in arguments])
+    assert result.exit_code == status, f"{result.output}\n{result.exception!r}"
+    return result
+
+
+def shell(
+    arguments: Sequence[object], cwd: Path, data: bytes = b"", **options: object
+) -> subprocess.CompletedProcess[bytes]:
+    """The command in a process of its own."""
+    line = [*COMMAND, *map(str, arguments)]
+    return subprocess.run(line, cwd=cwd, input=data, capture_output=True, timeout=60, check=False, **options)  # type: ignore[call-overload,no-any-return]
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "in.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)).save(path)
+    return path
+
+
+def test_help_fits_a_screen_and_begins_with_examples() -> None:
+    lines = call("--help").stdout.splitlines()
+    assert len(lines) <= 45
+    assert max(map(len, lines)) <= 80
+    assert lines[2].strip().startswith("upscale photo.jpg")
+
+
+def test_help_names_every_file_of_every_method_and_methods_everything() -> None:
+    text, table = call("--help").stdout, call("--methods").stdout
+    for row in METHODS.values():
+        assert row.name in text
+        assert row.summary in table
+        assert row.when in table
+        for p in row.parameters:
+            assert f"--{p.name}" in text if p.file else f"-p {p.name}=" in table
+            assert p.summary in table
+
+
+def test_nothing_gives_short_help_and_version_its_number() -> None:
+    result = call(status=2)
+    assert "upscale photo.jpg" in result.stderr
+    assert not result.stdout
+    assert call("--version").stdout == f"upscale {__version__}\n"
+
+
+def test_as_it_stands(picture: Path) -> None:
+    assert shell(["in.png", "--method", "lanczos", "-s", "4"], picture.parent).returncode == 0
+    with Image.open(picture.with_name("in_4x.png")) as made:
+        assert made.size == (120, 80)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "size"),
+    [
+        (["-s", "1.5"], (45, 30)),
+        (["-s", "3x2"], (90, 40)),
+        (["--size", "300"], (300, 200)),
+        (["--size", "90x90"], (90, 60)),
+        (["--size", "x44"], (66, 44)),
+        (["--size", "61x"], (61, 41)),
+        (["--size", "60x", "-m", "bed-of-nails"], (60, 40)),
+        ([], (60, 40)),
+    ],
+)
+def test_sizes(picture: Path, arguments: list[str], size: tuple[int, int]) -> None:
+    call(picture, "-o", picture.with_name("out.png"), *arguments)
+    with Image.open(picture.with_name("out.png")) as made:
+        assert made.size == size
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-s", "0"], 'scale "0"'),
+        (["-s", "-1"], 'scale "-1"'),
+        (["-s", "nan"], 'scale "nan"'),
+        (["-s", "inf"], 'scale "inf"'),
+        (["-s", "1e308"], 'scale "1e308"'),
+        (["-s", "1e999999999"], 'scale "1e999999999"'),
+        (["-s", "2x"], 'scale "2x"'),
+        (["--size", "0"], 'size "0"'),
+        (["--size", "x"], 'size "x"'),
+        (["-s", "2", "--size", "90"], "leave one out"),
+        (["-m", "lanzcos"], 'Did you mean "lanczos"?'),
+        (["-p", "a=9"], "a=9 is not 2 to 8"),
+        (["-p", "b=0.3"], 'no parameter "b"; it takes a'),
+        (["-p", "oops"], '"oops" is not KEY=VALUE'),
+        (["-m", "nearest", "-p", "a=3"], "it takes none"),
+        (["-m", "transposed-conv"], "needs --kernel FILE"),
+        (["--kernel", "k.npy"], "lanczos takes no --kernel"),
+        (["-f", "jpgg"], 'no format "jpgg"'),
+        (["-o", "out.xyz"], "--format"),
+        (["--overwrite", "--skip-existing"], "leave one out"),
+        (["--max-pixels", "lots"], '"lots" is not a whole number'),
+        (["-o", "-", "--json"], "cannot share standard output"),
+        (["--quality", "101"], "quality"),
+    ],
+)
+def test_wrong_usage_is_one_sentence_and_status_2(picture: Path, arguments: list[str], words: str) -> None:
+    result = call(picture, *arguments, status=2)
+    assert words in result.stderr
+    assert not result.stdout
+    assert list(picture.parent.iterdir()) == [picture]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-s", "1000000"], "the largest factor that fits is"),
+        (["-s", "1000", "-o", "out.webp"], "webp ends at 16,383; the largest factor that fits is 546.1"),
+        (["--size", "10"], "smaller than the image"),
+        (["-m", "bed-of-nails", "-s", "1.5"], "needs a whole factor, not 1.5; try 2"),
+        (["-m", "max-unpooling"], "upscale-pool"),
+        (["-m", "transposed-conv", "--kernel", "absent.npy"], 'kernel file "absent.npy" cannot be read'),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_and_status_1(picture: Path, arguments: list[str], words: str) -> None:
+    start = time.perf_counter()
+    result = call(picture, *arguments, status=1)
+    assert time.perf_counter() - start < 1
+    assert words in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert result.stderr.startswith(str(picture))
+    assert list(picture.parent.iterdir()) == [picture]
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    assert "No such file" in call(tmp_path / "absent.png", status=1).stderr
+
+
+def test_pipes_give_the_bytes_of_files(picture: Path) -> None:
+    once = shell(["-", "-s", "3"], picture.parent, picture.read_bytes())
+    assert once.stderr == b""
+    twice = shell(["-", "-m", "nearest", "-s", "2"], picture.parent, once.stdout)
+    call(picture, "-s", "3", "-o", picture.with_name("a.png"))
+    call(picture.with_name("a.png"), "-m", "nearest", "-s", "2", "-o", picture.with_name("b.png"))
+    assert twice.stdout == picture.with_name("b.png").read_bytes()
+
+
+def test_standard_input_to_a_folder_and_a_format(picture: Path) -> None:
+    shell(["-", "-o", "out/"], picture.parent, picture.read_bytes())
+    assert (picture.parent / "out" / "stdin.png").is_file()
+    assert shell(["-", "-f", "jpeg"], picture.parent, picture.read_bytes()).stdout[:2] == b"\xff\xd8"
+
+
+def broken_folder(folder: Path) -> None:
+    """Fifty files, three of them broken, two in folders below."""
+    (folder / "deep" / "er").mkdir(parents=True)
+    for i in range(47):
+        place = folder / "deep" / "er" if i < 2 else folder
+        Image.fromarray(np.full((4, 5, 3), i, np.uint8)).save(place / f"{i:02}.png")
+    good = (folder / "40.png").read_bytes()
+    (folder / "half.png").write_bytes(good[: len(good) // 2])
+    (folder / "empty.jpg").write_bytes(b"")
+    (folder / "text.gif").write_text("no picture")
+    (folder / "notes.txt").write_text("not looked at")
+
+
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_a_folder_with_broken_files(tmp_path: Path, jobs: int) -> None:
+    broken_folder(tmp_path / "in")
+    result = call(tmp_path / "in", "-o", tmp_path / "out", "-j", jobs, status=1)
+    lines = result.stderr.splitlines()
+    assert len(list((tmp_path / "out").rglob("*.*"))) == 47
+    assert (tmp_path / "out" / "deep" / "er" / "00.png").is_file()
+    assert sorted(line.split("/in/")[1].split(":")[0] for line in lines[:3]) == ["empty.jpg", "half.png", "text.gif"]
+    assert lines[3].startswith("47 images enlarged, 3 failed, in ")
+    assert len(lines) == 4
+
+
+def test_a_folder_without_an_output_gets_one_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "in" / "below").mkdir(parents=True)
+    Image.new("L", (2, 2)).save(tmp_path / "in" / "below" / "a.png")
+    call(tmp_path / "in")
+    assert (tmp_path / "in_2x" / "below" / "a.png").is_file()
+
+
+def test_an_output_folder_inside_the_input_is_not_walked(tmp_path: Path) -> None:
+    Image.new("L", (2, 2)).save(tmp_path / "a.png")
+    for _ in range(2):
+        call(tmp_path, "-o", tmp_path / "out", "--overwrite")
+    assert [p.name for p in tmp_path.rglob("*.png")] == ["a.png", "a.png"]
+
+
+def test_clashes_are_found_before_any_work(tmp_path: Path) -> None:
+    for name in ("a.jpg", "a.png"):
+        Image.new("L", (2, 2)).save(tmp_path / name)
+    both = [tmp_path / "a.jpg", tmp_path / "a.png"]
+    assert "have several sources" in call(*both, "-f", "webp", "-o", tmp_path / "out", status=2).stderr
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "b.png").symlink_to("a.png")
+    os.link(tmp_path / "a.png", tmp_path / "c.png")
+    for name in ("a.png", "b.png", "c.png"):
+        before = (tmp_path / "a.png").read_bytes()
+        result = call(tmp_path / "a.png", "-o", tmp_path / name, "--overwrite", status=2)
+        assert "both an input" in result.stderr
+        assert (tmp_path / "a.png").read_bytes() == before
+
+
+def test_existing_targets(picture: Path) -> None:
+    target = picture.with_name("in_2x.png")
+    target.write_text("precious")
+    assert "exists already; use --overwrite or --skip-existing" in call(picture, status=1).stderr
+    call(picture, "--skip-existing")
+    assert target.read_text() == "precious"
+    call(picture, "--overwrite")
+    with Image.open(target) as made:
+        assert made.size == (60, 40)
+
+
+def test_json_is_one_object_an_image(picture: Path) -> None:
+    other = picture.with_name("no.png")
+    other.write_text("no picture")
+    result = call(picture, other, "-s", "3", "--json", "-o", picture.parent / "out", status=1)
+    objects = [json.loads(line) for line in result.stdout.splitlines()]
+    good = next(o for o in objects if "error" not in o)
+    assert (good["source"], good["before"], good["after"]) == (str(picture), [30, 20], [90, 60])
+    assert (good["method"], good["scale"]) == ("lanczos", [3, 3])
+    assert good["seconds"] > 0
+    bad = next(o for o in objects if "error" in o)
+    assert bad["source"] == str(other)
+
+
+def test_a_dry_run_writes_nothing(picture: Path) -> None:
+    result = call(picture, "-s", "3", "-n")
+    assert "in.png 30x20 → " in result.stderr
+    assert "in_3x.png 90x60" in result.stderr
+    assert list(picture.parent.iterdir()) == [picture]
+
+
+def test_bytes_do_not_depend_on_jobs_locale_or_hash_seed(tmp_path: Path) -> None:
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 200, 4), np.uint8)).save(tmp_path / "in.png")
+    made = set()
+    for jobs, place, seed in ((1, "C", "0"), (4, "C.UTF-8", "1")):
+        environment = os.environ | {"LC_ALL": place, "PYTHONHASHSEED": seed}
+        made.add(shell(["in.png", "-s", "4", "-j", jobs, "-o", "-"], tmp_path, env=environment).stdout)
+    assert len(made) == 1
+
+
+def test_odd_names(tmp_path: Path) -> None:
+    for name in (
+        b"new\nline.png",
+        b"esc\x1b[31m.png",
+        b"-s.png",
+        b"\xff.png",
+        b"100%d.png",
+        "\u202egnp.png".encode(),
+    ):
+        Image.new("L", (2, 2)).save(os.path.join(os.fsencode(tmp_path), name), "PNG")
+    (tmp_path / "[a]*.png").write_text("no picture")
+    done = shell([".", "-o", "out", "-v"], tmp_path)
+    assert done.returncode == 1
+    assert len(os.listdir(tmp_path / "out")) == 6
+    assert b"\x1b" not in done.stderr
+    assert "\u202e".encode() not in done.stderr
+    assert b"new\\nline.png" in done.stderr
+
+
+def test_image_bytes_are_not_written_to_a_terminal(picture: Path) -> None:
+    main, terminal = pty.openpty()
+    done = subprocess.run(
+        [*COMMAND, "in.png", "-o", "-"], cwd=picture.parent, stdout=terminal, stderr=subprocess.PIPE, check=False
+    )
+    os.close(main)
+    os.close(terminal)
+    assert done.returncode == 2
+    assert b"is a terminal" in done.stderr
+
+
+def test_a_closed_pipe_ends_without_a_word(tmp_path: Path) -> None:
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (400, 400, 3), np.uint8)).save(tmp_path / "in.png")
+    line = f"{sys.executable} -m upscale_cli in.png -s 4 -o - 2>err | head -c1 >/dev/null; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, check=False)
+    assert done.stdout == b"141\n"
+    assert (tmp_path / "err").read_bytes() == b""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_no_part_of_an_image(tmp_path: Path, number: int, status: int) -> None:
+    for i in range(12):
+        Image.fromarray(np.random.default_rng(i).integers(0, 256, (200, 300, 3), np.uint8)).save(
+            tmp_path / f"{i}.png"
+        )
+    run = subprocess.Popen(
+        [*COMMAND, str(tmp_path), "-o", str(tmp_path / "out"), "-s", "8", "-j", "2"], stderr=subprocess.PIPE
+    )
+    while not (tmp_path / "out").is_dir() or not list((tmp_path / "out").glob("*.png")):
+        time.sleep(0.01)
+        assert run.poll() is None, "it was over before the signal"
+    run.send_signal(number)
+    _, said = run.communicate(timeout=30)
+    assert run.returncode == status
+    assert b"stopped after" in said
+    made = list((tmp_path / "out").iterdir())
+    assert 0 < len(made) < 12
+    for path in made:
+        with Image.open(path) as image:
+            image.load()
+    assert shell([tmp_path, "-o", tmp_path / "out", "-s", "8", "--skip-existing"], tmp_path).returncode == 0
+    assert len(list((tmp_path / "out").iterdir())) == 12
+
+
+def test_the_bar_is_for_terminals_only(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((1500, 1500, 3), np.uint8)).save(tmp_path / "in.png")
+    assert b"px/s" not in shell(["in.png", "-s", "3", "-o", "a.png"], tmp_path).stderr
+
+
+def test_completion_knows_the_methods(tmp_path: Path) -> None:
+    environment = os.environ | {
+        "_UPSCALE_COMPLETE": "bash_complete",
+        "COMP_WORDS": "upscale -m la",
+        "COMP_CWORD": "2",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", "from upscale_cli.commands.upscale import main; main()"],
+        env=environment,
+        capture_output=True,
+        check=False,
+    )
+    assert done.stdout.split() == [b"plain,lanczos"]
+
+
+def test_unexpected_errors_show_where_only_when_asked(picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("surprise")
+
+    monkeypatch.setattr("upscale_cli.images.enlarge.arrange", broken)
+    result = call(picture, status=1)
+    assert "failed unexpectedly: RuntimeError: surprise" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "Traceback" in call(picture, "-v", "-v", status=1).stderr
+
+
+def test_pool_writes_the_image_and_the_places(picture: Path) -> None:
+    result = CliRunner().invoke(pool_cli, [str(picture), "-s", "2"])
+    assert result.exit_code == 0, result.output
+    pooled = picture.with_name("in_pooled.png")
+    with np.load(picture.with_name("in_pooled.indices.npz")) as archive:
+        places = dict(archive)
+    source = np.asarray(Image.open(picture))
+    assert places["size"].tolist() == [20, 30]
+    for c in range(3):
+        assert np.array_equal(
+            source[:, :, c].ravel()[places["indices"][:, :, c]], np.asarray(Image.open(pooled))[:, :, c]
+        )
+    call(pooled, "-m", "max-unpooling", "-s", "2", "-o", picture.with_name("back.png"))
+    back = np.asarray(Image.open(picture.with_name("back.png")))
+    assert back.shape == source.shape
+    assert np.array_equal(back[back > 0], source[back > 0])
+    assert np.count_nonzero(back) <= 10 * 15 * 3
+
+
+def test_pool_of_a_photograph_loses_nothing_to_jpeg(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg")
+    assert CliRunner().invoke(pool_cli, [str(tmp_path / "a.jpg")]).exit_code == 0
+    assert (tmp_path / "a_pooled.png").is_file()
