@@ -11,8 +11,13 @@ from support import Array
 
 from upscale_cli.images.enlarge import Request, Result
 from upscale_cli.images.formats import FORMATS
+from upscale_cli.images.pixels import Frame
+from upscale_cli.images.png import Chunk, PngStream
+from upscale_cli.images.tiff import write_tiff
 
 SRGB_PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+CLEAR = {"one": 2, "two": bytes([0, 255, 0]), "soft": bytes([0, 128, 255, 7])}
+"""Transparent colours of a palette, as Pillow is told them."""
 
 
 def noise(mode: str, width: int = 7, height: int = 5, seed: int = 0, colours: int = 256) -> Image.Image:
@@ -43,6 +48,25 @@ def encoded(image: Image.Image, format: str, **options: Any) -> bytes:
 def animated(frames: list[Image.Image], format: str, **options: Any) -> bytes:
     """The file that Pillow makes of several images."""
     return encoded(frames[0], format, save_all=True, append_images=frames[1:], **options)
+
+
+def deep(channels: int) -> Array:
+    """Random samples of 16 bits, (5, 7, channels)."""
+    return np.random.default_rng(0).integers(0, 65536, (5, 7, channels), np.uint16)
+
+
+def deep_png(samples: Array, *chunks: Chunk) -> bytes:
+    """A 16-bit PNG, which Pillow cannot write, of uint16 (H, W, C)."""
+    png = PngStream(samples.shape[1], samples.shape[0], samples.shape[2], 16, chunks=chunks)
+    part = png.pack(samples, True, True)
+    return png.head() + png.idat(part) + png.tail()
+
+
+def deep_tiff(samples: Array, mode: Any, **metadata: Any) -> bytes:
+    """A 16-bit TIFF, which Pillow cannot write, of uint16 (H, W, C)."""
+    stream = io.BytesIO()
+    write_tiff(stream, [Frame(samples, mode)], **metadata)
+    return stream.getvalue()
 
 
 def opened(data: bytes) -> Image.Image:

@@ -41,7 +41,7 @@ def assert_grid(have: Array, expected: str) -> None:
 
 def triangle(x: Fraction) -> float:
     """`1 − x` for distances `0 <= x < 1`."""
-    return float(max(1 - x, 0))
+    return float(1 - x) if x < 1 else 0.0
 
 
 def keys(a: Fraction) -> Weight:
@@ -93,14 +93,16 @@ def axis_weights(n_in: int, n_out: int, weight: Weight, radius: int) -> Floats:
         u = Fraction(2 * j + 1, 2) * n_in / n_out - Fraction(1, 2)
         for i in range(max(0, math.floor(u) - radius), min(n_in, math.ceil(u) + radius + 1)):
             matrix[j, i] = weight(abs(i - u))
-    return matrix / matrix.sum(axis=1, keepdims=True)
+    matrix /= matrix.sum(axis=1, keepdims=True)
+    return matrix
 
 
 def resampled(source: Array, size: Pair, weight: Weight, radius: int) -> Floats:
     """A separable filter as a plain sum, in float64: source (H, W) or (H, W, C), finite."""
     down = axis_weights(source.shape[0], size[0], weight, radius)
     across = axis_weights(source.shape[1], size[1], weight, radius)
-    return np.einsum("yi,xj,ij...->yx...", down, across, source.astype(np.float64))
+    exact: Floats = np.einsum("yi,xj,ij...->yx...", down, across, source.astype(np.float64))
+    return exact
 
 
 def stamped(source: Array, kernel: Array, stride: Pair, groups: int = 1, dilation: Pair = (1, 1)) -> Floats:
@@ -141,7 +143,7 @@ def pooled(
 
 
 def assert_rounded(have: Array, exact: Floats, tie: float = 1e-3) -> None:
-    """Fail where integers are not exact values rounded half up and clamped; within `tie` of a tie both sides will do."""
+    """Fail where integers are not exact values rounded half up and clamped; so near to a tie both sides will do."""
     info = np.iinfo(have.dtype)
     low, high = (np.clip(np.floor(exact + 0.5 + e), info.min, info.max) for e in (-tie, tie))
     wrong = (have != low) & (have != high)

@@ -61,7 +61,7 @@ def weights(made: filters.Filter, *distances: float) -> list[float]:
     """The weights at some distances, on both sides alike."""
     x = np.array(distances)
     np.testing.assert_array_equal(made.weight(x), made.weight(-x))
-    return made.weight(x).tolist()
+    return [float(w) for w in made.weight(x)]
 
 
 def test_catmull_rom_at_half_distances() -> None:
@@ -177,10 +177,10 @@ sides = st.integers(1, 40)
 @given(st.sampled_from(sorted(FILTERS)), sides, sides, st.data())
 def test_any_size(method: str, height: int, width: int, data: st.DataObject) -> None:
     """Short periods, long periods, and none at all; both ways of adding up."""
-    size = tuple(data.draw(st.integers(n, 9 * n + 60)) for n in (height, width))
+    size = data.draw(st.integers(height, 9 * height + 60)), data.draw(st.integers(width, 9 * width + 60))
     channels = data.draw(st.integers(1, 6))
     source = noise((height, width, channels))
-    expected = resampled(source, (size[0], size[1]), *FILTERS[method])
+    expected = resampled(source, size, *FILTERS[method])
     assert_near(upscale(source, size=size, method=method), expected, 1e-12)
     assert_near(upscale(source.astype("f4"), size=size, method=method), expected)
 
@@ -273,7 +273,7 @@ def test_padding_same_is_exactly_the_scale(shape: Pair, edge: str) -> None:
             if edge == "zero":
                 full = np.pad(full, [(0, 9), (0, 9), (0, 0)])
             expected = full[top : top + shape[0] * stride[0], left : left + shape[1] * stride[1]]
-            told = {} if edge == "repeat" else {"edge": "zero"}
+            told: dict[str, Any] = {} if edge == "repeat" else {"edge": "zero"}
             assert_near(upscale(source, stride, "transposed-conv", kernel=weights[:, 0], **told), expected, 1e-12)
 
 
@@ -329,7 +329,7 @@ def test_the_largest_floats_reach_only_outputs_that_weigh_them(method: str, dtyp
 
 
 def test_half_floats_may_overshoot_to_infinity() -> None:
-    source = np.float16([[0, 65504, 0, 65504]])
+    source = np.array([[0, 65504, 0, 65504]], "f2")
     np.testing.assert_array_equal(np.isinf(upscale(source, 2)), resampled(source, (2, 8), lanczos(3), 3) > 65520)
 
 
@@ -362,17 +362,18 @@ def test_direct_resampler_agrees(method: str) -> None:
 @given(st.data())
 def test_max_pooling(data: st.DataObject) -> None:
     draw = data.draw
-    window, stride, dilation = (tuple(draw(st.integers(1, 3)) for _ in "yx") for _ in range(3))
-    padding = tuple(draw(st.integers(0, w // 2)) for w in window)
-    shape = tuple(draw(st.integers(d * (w - 1) + 1, 9)) for d, w in zip(dilation, window, strict=True))
+    pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
+    window, stride, dilation = draw(pairs), draw(pairs), draw(pairs)
+    padding = draw(st.integers(0, window[0] // 2)), draw(st.integers(0, window[1] // 2))
+    shape = [draw(st.integers(d * (w - 1) + 1, 9)) for d, w in zip(dilation, window, strict=True)]
     source = noise((*shape, 2), draw(st.sampled_from(["uint8", "float32", "int32"])))
     room = [n + 2 * p - d * (w - 1) - 1 for n, p, d, w in zip(shape, padding, dilation, window, strict=True)]
-    size = tuple(r // s + 1 for r, s in zip(room, stride, strict=True))
+    size = room[0] // stride[0] + 1, room[1] // stride[1] + 1
     have = max_pool(source, window, stride, padding, dilation)
     values, places = pooled(source, window, stride, padding, dilation, size)
     np.testing.assert_array_equal(have.values, values)
     np.testing.assert_array_equal(have.indices, places)
-    assert (have.values.dtype, have.size) == (source.dtype, shape)
+    assert (have.values.dtype, have.size) == (source.dtype, tuple(shape))
 
 
 def test_ceil_keeps_the_last_partial_window_unless_it_begins_beyond_the_image() -> None:
@@ -390,12 +391,13 @@ def test_pooling_keeps_not_a_number() -> None:
 
 def test_pooling_refuses_what_does_not_fit() -> None:
     source = np.zeros((4, 4, 1))
-    for told, sentence in (
+    refused: list[tuple[dict[str, Any], str]] = [
         ({"window": (5, 2)}, "does not fit"),
         ({"padding": (2, 0)}, "half of the window"),
         ({"window": (2, 2), "padding": (1, 1), "dilation": (6, 1)}, "does not fit"),
         ({"window": (2, 2), "padding": (1, 1), "dilation": (5, 5)}, "wholly outside"),
-    ):
+    ]
+    for told, sentence in refused:
         with pytest.raises(UpscaleError, match=sentence):
             max_pool(source, **told)
 

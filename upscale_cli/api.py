@@ -76,7 +76,7 @@ def upscale(
     told = row.read(parameters)
     stack = source if source.ndim == 4 else source.reshape(1, *source.shape[:2], -1)
     exact, (height, width, channels) = resolve(row, _shape3(stack.shape[1:]), scale, size, told)
-    samples = Samples(source.dtype, stack.shape[3], source.dtype)
+    samples = Samples(source.dtype, stack.shape[3], source.dtype, constants=row.keeps_constants)
     result = np.empty((len(stack), height, width, channels), source.dtype)
     count = threads or os.cpu_count() or 1
     pool = ThreadPoolExecutor(count) if count > 1 and result.size >= WORTH_THREADS else None

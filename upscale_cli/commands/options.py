@@ -44,7 +44,7 @@ class MethodName(click.ParamType[str]):
         try:
             return find_method(value).name
         except UpscaleError as error:
-            self.fail(str(error), param, ctx)
+            raise click.UsageError(str(error), ctx) from None
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         return [
@@ -61,7 +61,7 @@ class Factor(click.ParamType[Any]):
         try:
             return read_scale(value)
         except UpscaleError as error:
-            self.fail(str(error), param, ctx)
+            raise click.UsageError(str(error), ctx) from None
 
 
 class PairOf(click.ParamType[Any]):
@@ -76,7 +76,7 @@ class PairOf(click.ParamType[Any]):
         try:
             return self._read(value)
         except ValueError:
-            self.fail(f'"{value}" is not {self._domain}.', param, ctx)
+            raise click.UsageError(f'"{value}" is not {self._domain}.', ctx) from None
 
 
 class Count(click.ParamType[int]):
@@ -91,7 +91,7 @@ class Count(click.ParamType[int]):
         unit = units.get(value[-1:].lower())
         digits = value[:-1] if unit else value
         if not digits.isascii() or not digits.isdigit() or int(digits) < 1:
-            self.fail(f'"{value}" is not a whole number of at least 1 (500M and 2G are).', param, ctx)
+            raise click.UsageError(f'"{value}" is not a whole number of at least 1 (500M and 2G are).', ctx)
         return int(digits) * (unit or 1)
 
 
@@ -105,7 +105,7 @@ class Told(click.ParamType[tuple[str, str]]):
             return value
         key, equals, text = value.partition("=")
         if not equals or not key:
-            self.fail(f'"{value}" is not KEY=VALUE.', param, ctx)
+            raise click.UsageError(f'"{value}" is not KEY=VALUE.', ctx)
         return key, text
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from upscale_cli.commands.options import Command, PairOf, batch_options, version_option
-from upscale_cli.commands.terminal import ends
+from upscale_cli.commands.terminal import ends, start
 
 INTRO = """\
 Max pooling: keep the largest pixel of each window, and remember where it was.
@@ -88,7 +88,7 @@ def pool(
 
 def main() -> None:
     """The entry point."""
-    cli(prog_name="upscale-pool")
+    start(cli, "upscale-pool")
 
 
 if __name__ == "__main__":

@@ -179,6 +179,17 @@ def ends(run: Callable[[], int], name: str, verbose: int) -> NoReturn:
     raise SystemExit(status)
 
 
+def start(command: click.Command, name: str) -> NoReturn:
+    """Read the arguments and run a command. What is wrong with them is one line, as everything is."""
+    try:
+        status = command.main(prog_name=name, standalone_mode=False)
+    except click.ClickException as error:
+        fail(f"{name}: {error.format_message()} {name} --help shows all options.", error.exit_code)
+    except click.Abort:
+        raise SystemExit(INTERRUPTED) from None
+    raise SystemExit(status)
+
+
 def show_cause(cause: BaseException | None, verbose: int) -> None:
     """The traceback behind a line, for those who asked for it."""
     if cause is not None and verbose >= 2:

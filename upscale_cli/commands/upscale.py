@@ -1,5 +1,6 @@
 """The command `upscale`."""
 
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from upscale_cli.commands.options import (
     file_options,
     version_option,
 )
-from upscale_cli.commands.terminal import ends
+from upscale_cli.commands.terminal import ends, start
 from upscale_cli.errors import UsageError
 from upscale_cli.methods import METHODS, find_method
 from upscale_cli.methods.parameters import REQUIRED, read_parameters
@@ -39,12 +40,18 @@ def show_methods(ctx: click.Context, param: click.Parameter, asked: bool) -> Non
     if not asked or ctx.resilient_parsing:
         return
     for row in METHODS.values():
-        click.echo(f"{row.name:16}{row.summary}\n{'':16}for {row.when}")
+        told = [f"{row.summary}, for {row.when}", f"{row.source}{'; whole factors only' if row.whole else ''}"]
         for p in row.parameters:
             option = f"--{p.name} FILE" if p.file else f"-p {p.name}="
             default = "" if p.file or p.default in (None, REQUIRED) else f" [{_shown(p.default)}]"
-            click.echo(f"{'':16}{option:20}{p.summary}{default}")
-        click.echo(f"{'':16}{row.source}{'; whole factors only' if row.whole else ''}\n")
+            told.append(f"{option:20}{p.summary}{default}")
+        for number, text in enumerate(told):
+            column = 36 if number > 1 else 16
+            first = f"{'' if number else row.name:16}"
+            click.echo(
+                textwrap.fill(text, 80, initial_indent=first, subsequent_indent=" " * column, break_on_hyphens=False)
+            )
+        click.echo()
     ctx.exit()
 
 
@@ -162,4 +169,4 @@ def parameters(method: str, told: Iterable[tuple[str, str]], files: dict[str, Pa
 
 def main() -> None:
     """The entry point."""
-    cli(prog_name="upscale")
+    start(cli, "upscale")

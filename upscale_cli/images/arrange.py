@@ -98,6 +98,7 @@ def arrange(frame: Frame, row: Method, format: Format, metadata: Metadata, linea
         opaque=opaque and row.values == "weighed",
         flatten=flatten,
         transfer=transfer,
+        constants=row.keeps_constants,
     )
     return Arrangement(frame, samples, wanted, colours, tuple(notes))
 

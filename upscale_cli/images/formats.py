@@ -205,7 +205,7 @@ def fit(kind: Kind, format: Format) -> tuple[Kind, str]:
     if depth in ("int32", "float32") and kind not in format.holds:
         names = ", ".join(row.name for row in _ROWS if kind in row.holds) or "none"
         raise UpscaleError(f"{depth} pixels do not fit into {format.name}; these formats hold them: {names}, npy.")
-    for losses, modes in _nearest(mode):
+    for losses, modes in _nearest(mode, format):
         for loss, depths in _depths(depth):
             for wanted in modes:
                 for wide in depths:
@@ -214,7 +214,7 @@ def fit(kind: Kind, format: Format) -> tuple[Kind, str]:
     raise UpscaleError(f"{mode} pixels do not fit into {format.name}; choose another --format.")
 
 
-def _nearest(mode: str) -> Iterable[tuple[str, tuple[str, ...]]]:
+def _nearest(mode: str, format: Format) -> Iterable[tuple[str, tuple[str, ...]]]:
     """Modes that can take the place of one, by what is lost."""
     yield (
         "",
@@ -224,9 +224,10 @@ def _nearest(mode: str) -> Iterable[tuple[str, tuple[str, ...]]]:
         yield "CMYK becomes RGB", ("RGB",)
         yield "CMYK becomes RGB, colours are reduced to 256", ("P",)
     if mode == "RGB":
-        yield "colours are reduced to 256", ("P",)
+        yield "no more than 256 colours are kept", ("P",)
     if mode in ("LA", "RGBA"):
-        yield "colours are reduced to 256, transparency to all or nothing", ("P",)
+        if format.clear != "none":
+            yield "no more than 256 colours are kept, and transparency is all or nothing", ("P",)
         yield "transparency goes onto white", {"LA": ("L", "RGB")}.get(mode, ("RGB",))
 
 

@@ -176,7 +176,7 @@ def _make_transposed(array: "Array", scale: Scale, size: Size, samples: "Samples
         told["padding"],
     )
     if padding == "same":
-        # The kernel's centre stands on the cell's centre, or half an output before it. int() rounds to 0.
+        # The kernel's centre stands on the cell's centre, or as near to it as there is a place. int() rounds to 0.
         padding = tuple(int((k - s) / 2) for k, s in zip(kernel.shape[-2:], stride, strict=True))
         edge = told["edge"] or "repeat"
     else:

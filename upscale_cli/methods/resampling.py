@@ -22,10 +22,10 @@ TILE = 16
 """Outputs of a tile, at least. Wider tiles multiply more zeros, narrower ones make BLAS calls too short."""
 LONGEST_PERIOD = 64
 """A scale p/q in lowest terms repeats its weights every p outputs; tiles are whole periods up to this length."""
-BAND = 128
+BAND = 256
 """Rows of a band, about: its block of intermediate rows and of results stay in the second-level cache."""
-BLOCK = 1024
-"""Values in a row of a block, about. 16 × 11 × 1024 multiplications stay below OpenBLAS's threshold for threads."""
+BLOCK = 1440
+"""Values in a row of a block, about. 16 × 11 × 1440 multiplications stay below OpenBLAS's threshold for threads."""
 CHANNELS = 4
 """Channels that are resampled together; more of them go in groups."""
 

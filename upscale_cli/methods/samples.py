@@ -61,6 +61,8 @@ class Samples:
         Put the image onto white; the output has no alpha.
     transfer : Transfer, optional
         Weigh light, not code values.
+    constants : bool
+        The method that weighs them keeps constants.
     """
 
     stored: np.dtype[Any]
@@ -70,6 +72,7 @@ class Samples:
     opaque: bool = False
     flatten: bool = False
     transfer: Transfer | None = None
+    constants: bool = False
 
     @property
     def working(self) -> np.dtype[Any]:
@@ -81,8 +84,14 @@ class Samples:
         """Channels that are weighed."""
         return self.channels_in - (self.alpha and (self.opaque or self.flatten))
 
+    @property
+    def _half_added(self) -> bool:
+        """Whether `read` adds the ½ that rounding needs: weights of sum 1 leave it as it is, and sources are small."""
+        unchanged = self.target == self.stored and self.transfer is None and (not self.alpha or self.opaque)
+        return self.constants and unchanged and self.stored.kind == "u" and self.stored.itemsize <= 2
+
     def finite(self, samples: Array) -> bool:
-        """Whether sums of samples are finite, as those of integers always are: no sample is near the largest float."""
+        """Whether sums of samples are finite, as those of integers always are: none is near the largest float."""
         if samples.dtype.kind != "f":
             return True
         # The weights of a filter, signs aside, add up to less than 3 on an axis. No comparison with NaN is true.
@@ -94,7 +103,8 @@ class Samples:
         """Stored samples (n, w, channels_in) to working floats (n, w, channels) of the source's range."""
         colours = self.channels_in - self.alpha
         if self.transfer is None and (not self.alpha or self.opaque):
-            return samples[..., :colours].astype(self.working) if self.opaque else samples.astype(self.working)
+            part = samples[..., : self.channels]
+            return np.add(part, 0.5, dtype=self.working) if self._half_added else part.astype(self.working)
         full = white(self.stored)
         values = samples.astype(self.working)
         if self.transfer is not None:
@@ -132,7 +142,8 @@ class Samples:
                 np.copyto(place, values, casting="same_kind")
         else:
             low, high = _limits(self.target, values.dtype)
-            values += 0.5
+            if not self._half_added:
+                values += 0.5
             if low < 0:
                 np.floor(values, out=values)
             np.clip(values, low, high, out=values)

@@ -1,0 +1,140 @@
+"""Animations and pages: every frame, its time, the repeats, whatever the frames are; or something is said."""
+
+import io
+
+import numpy as np
+import pytest
+from pictures import animated, encoded, enlarged, frames_of, noise, opened, repeated, seen
+from PIL import Image
+
+from upscale_cli.errors import UpscaleError
+
+
+def small(mode: str, count: int = 4, **more: int) -> list[Image.Image]:
+    return [noise(mode, seed=seed, **more) for seed in range(count)]
+
+
+def with_clear(images: list[Image.Image], first: int = 3) -> list[Image.Image]:
+    """Palette images, each with another colour that is transparent."""
+    for index, image in enumerate(images):
+        image.info["transparency"] = (index + first) % 6
+    return images
+
+
+TIMES = [50, 100, 150, 70]
+
+ANIMATIONS: dict[str, bytes] = {
+    "GIF": animated(small("P"), "GIF", duration=TIMES, loop=3),
+    "GIF, clear": animated(with_clear(small("P", colours=6)), "GIF", duration=TIMES, loop=0, disposal=2),
+    "GIF, once": animated(small("P", colours=6), "GIF", duration=TIMES),
+    "APNG": animated(small("RGB"), "PNG", duration=TIMES, loop=2),
+    "APNG, alpha": animated(small("RGBA"), "PNG", duration=TIMES, loop=0),
+    "WebP": animated(small("RGBA"), "WEBP", duration=TIMES, loop=5, lossless=True),
+}
+
+
+@pytest.mark.parametrize("name", ANIMATIONS)
+@pytest.mark.parametrize("format", ["gif", "png", "webp", "avif"])
+@pytest.mark.parametrize("method", ["nearest", "lanczos"])
+def test_every_frame_its_time_and_the_repeats_stay(name: str, format: str, method: str) -> None:
+    source = ANIMATIONS[name]
+    before = frames_of(source)
+    data, result = enlarged(source, format, 2, method)
+    after = frames_of(data)
+    assert [frame.info["duration"] for frame in after] == TIMES
+    assert {frame.size for frame in after} == {(14, 10)}
+    loop = opened(source).info.get("loop")
+    if format != "avif":
+        assert opened(data).info.get("loop") == (loop if format == "gif" or loop is not None else 1)
+    else:
+        assert ("avif cannot hold its loop" in result.notes) == bool(loop)
+    soft = any("all or nothing" in note for note in result.notes)
+    if method == "nearest" and format in ("gif", "png") and not soft:
+        assert result.notes == []
+        for was, made in zip(before, after, strict=True):
+            np.testing.assert_array_equal(seen(made), repeated(seen(was), 2))
+
+
+def test_frames_are_weighed_like_single_images() -> None:
+    frames = small("RGB")
+    data, _ = enlarged(animated(frames, "PNG", duration=TIMES), scale=3, method="lanczos")
+    for frame, made in zip(frames, frames_of(data), strict=True):
+        alone, _ = enlarged(encoded(frame, "PNG"), scale=3, method="lanczos")
+        np.testing.assert_array_equal(seen(made), seen(opened(alone)))
+
+
+def test_times_that_are_no_whole_milliseconds_stay_in_png() -> None:
+    data, _ = enlarged(animated(small("RGB", 3), "PNG", duration=[1000 / 30, 1000 / 24, 0.5]), scale=2)
+    assert [round(frame.info["duration"], 3) for frame in frames_of(data)] == [33.333, 41.667, 0.5]
+
+
+def test_a_picture_for_viewers_without_animation_stays_apart() -> None:
+    frames = small("RGB", 3)
+    source = animated(frames, "PNG", duration=[50, 100], default_image=True)
+    data, _ = enlarged(source, scale=2)
+    image = opened(data)
+    assert image.info["default_image"]
+    for frame, made in zip(frames, frames_of(data), strict=True):
+        np.testing.assert_array_equal(seen(made), repeated(seen(frame), 2))
+
+
+def test_an_animated_png_keeps_its_metadata() -> None:
+    source = animated(small("P"), "GIF", duration=50, comment="Mühle".encode())
+    data, result = enlarged(source, "png")
+    assert opened(data).info["Comment"] == "Mühle"
+    assert opened(enlarged(source, scale=2)[0]).info["comment"] == "Mühle".encode()
+    assert result.notes == []
+
+
+PAGES = [noise("RGB"), noise("L", 3, 9), noise("1", 5, 5), noise("P"), noise("CMYK"), noise("F"), noise("I;16")]
+
+
+def test_pages_of_different_sizes_and_kinds_stay() -> None:
+    source = animated(PAGES, "TIFF")
+    data, result = enlarged(source, scale=2)
+    assert result.notes == []
+    for was, made in zip(PAGES, frames_of(data), strict=True):
+        assert made.mode == was.mode
+        np.testing.assert_array_equal(np.asarray(made), repeated(np.asarray(was), 2))
+
+
+@pytest.mark.parametrize("format", ["png", "gif", "webp", "avif", "npy"])
+def test_pages_of_different_sizes_are_refused_where_they_do_not_fit(format: str) -> None:
+    with pytest.raises(UpscaleError, match=r"pages of different sizes.*choose --format tiff"):
+        enlarged(animated(PAGES[:2], "TIFF"), format)
+
+
+@pytest.mark.parametrize("format", ["png", "gif", "webp", "avif"])
+def test_pages_of_different_kinds_become_frames_of_one(format: str) -> None:
+    pages = [noise("L"), noise("P", colours=6), noise("1"), noise("RGBA", colours=2)]
+    pages[3] = Image.fromarray(np.where(np.asarray(pages[3])[..., 3:] > 0, 255, 0).astype(np.uint8).repeat(4, axis=2))
+    data, result = enlarged(animated(pages, "TIFF"), format)
+    assert result.notes == []
+    for was, made in zip(pages, frames_of(data), strict=True):
+        if format in ("png", "gif"):
+            np.testing.assert_array_equal(seen(made), seen(was))
+        else:
+            np.testing.assert_allclose(np.asarray(made.convert("RGBA"))[..., 3], seen(was)[..., 3], atol=12)
+
+
+def test_pages_of_16_bits_are_not_reduced_in_an_animation() -> None:
+    source = animated([noise("I;16", seed=1), noise("I;16", seed=2)], "TIFF")
+    with pytest.raises(UpscaleError, match="16 bits"):
+        enlarged(source, "png")
+    data, _ = enlarged(source, "npy", 2)
+    assert np.load(io.BytesIO(data)).shape == (2, 10, 14, 1)
+
+
+def test_frames_become_one_array_and_their_times_are_said_to_be_lost() -> None:
+    source = ANIMATIONS["APNG"]
+    for first in (False, True):
+        data, result = enlarged(source, "npy", 2, channels_first=first)
+        stack = np.load(io.BytesIO(data))
+        stack = np.moveaxis(stack, 1, 3) if first else stack
+        np.testing.assert_array_equal(stack, np.stack([repeated(np.asarray(f), 2) for f in small("RGB")]))
+        assert result.notes == ["npy cannot hold its durations and loop"]
+
+
+def test_several_frames_are_refused_where_a_format_holds_one() -> None:
+    with pytest.raises(UpscaleError, match="has 4 frames, and jpeg holds one"):
+        enlarged(ANIMATIONS["GIF"], "jpeg")

@@ -1,0 +1,223 @@
+"""What a file says about its image: orientation is applied once, the rest is kept, or something is said."""
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from pictures import SRGB_PROFILE, deep, deep_png, deep_tiff, encoded, enlarged, noise, opened, repeated
+from PIL import ExifTags, Image, PngImagePlugin
+from support import Array
+
+from upscale_cli.images.deep import read_deep
+from upscale_cli.images.formats import FORMATS
+
+UPRIGHT: dict[int, Callable[[Array], Array]] = {
+    1: lambda a: a,
+    2: np.fliplr,
+    3: lambda a: np.rot90(a, 2),
+    4: np.flipud,
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: np.rot90(a, 2).swapaxes(0, 1),
+    8: lambda a: np.rot90(a),
+}
+"""What a viewer does for each EXIF orientation (Exif 2.32, tag 0x0112), written with NumPy's own words."""
+
+ORIENTED = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="%d"/></x:xmpmeta>'
+
+
+def exif_of(orientation: int, width: int = 7, height: int = 5) -> Image.Exif:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    exif[ExifTags.Base.ImageDescription] = "a mill"
+    exif.get_ifd(ExifTags.IFD.Exif).update(
+        {ExifTags.Base.ExifImageWidth: width, ExifTags.Base.ExifImageHeight: height, 0x9003: "2020:01:02 03:04:05"}
+    )
+    exif.get_ifd(ExifTags.IFD.GPSInfo).update({1: "N", 2: (52.0, 31.0, 0.0)})
+    return exif
+
+
+def turned_file(format: str, depth: int, orientation: int) -> tuple[bytes, Array]:
+    """A file whose pixels lie turned, and those pixels."""
+    exif, xmp = exif_of(orientation), ORIENTED % orientation
+    samples = deep(3) if depth == 16 else np.asarray(noise("RGB"))
+    if depth == 16 and format == "TIFF":
+        return deep_tiff(samples, "RGB", exif=exif.tobytes(), xmp=xmp), samples
+    if depth == 16:
+        return deep_png(samples, (b"eXIf", exif.tobytes()[6:])), samples
+    if format == "JPEG":  # which keeps flat blocks nearly as they are
+        samples = repeated(samples, 8)
+    options: dict[str, Any] = {"exif": exif.tobytes(), "xmp": xmp}
+    if format == "PNG":
+        options["pnginfo"] = PngImagePlugin.PngInfo()
+        options.pop("xmp")
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", xmp.decode())
+    if format == "TIFF":
+        exif[ExifTags.Base.XMLPacket] = options.pop("xmp")
+        options["exif"] = exif.tobytes()
+    if format == "WEBP":
+        options["lossless"] = True
+    if format == "JPEG":
+        options |= {"quality": 100, "subsampling": 0}
+    return encoded(Image.fromarray(samples), format, **options), samples
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize(
+    ("format", "depth"), [("JPEG", 8), ("PNG", 8), ("PNG", 16), ("WEBP", 8), ("TIFF", 8), ("TIFF", 16)]
+)
+def test_pixels_are_turned_upright_once(format: str, depth: int, orientation: int) -> None:
+    source, stored = turned_file(format, depth, orientation)
+    upright = repeated(UPRIGHT[orientation](stored), 2)
+    for target in ("png", "tiff", "jpeg"):
+        if depth == 16 and target == "jpeg":
+            continue
+        data, result = enlarged(source, target, 2)
+        assert result.after == upright.shape[1::-1]
+        again, _ = enlarged(data, target)
+        for file in (data, again):
+            read = np.asarray(opened(file)) if depth == 8 else read_deep(io.BytesIO(file))[0]
+            assert read.shape == upright.shape
+            if format == "JPEG" or target == "jpeg":
+                assert np.abs(read.astype(int) - upright).mean() < 12
+            else:
+                np.testing.assert_array_equal(read, upright)
+            image = opened(file)
+            exif = image.getexif()
+            assert exif.get(ExifTags.Base.Orientation, 1) == 1
+            assert exif[ExifTags.Base.ImageDescription] == "a mill"
+            assert exif.get_ifd(ExifTags.IFD.GPSInfo)[1] == "N"
+            details = exif.get_ifd(ExifTags.IFD.Exif)
+            assert (details[0xA002], details[0xA003]) == upright.shape[1::-1]
+            xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp", b"")
+            xmp = xmp.encode() if isinstance(xmp, str) else xmp
+            # Pillow cuts the entry out of the TIFF pages that it turns.
+            without = ORIENTED.replace(b'tiff:Orientation="%d"', b"")
+            assert xmp in ([b""] if (format, depth) == ("PNG", 16) else [ORIENTED % 1, without])
+
+
+PACKET = '<x:xmpmeta xmlns:x="adobe:ns:meta/"><dc:title>Mühle</dc:title></x:xmpmeta>'.encode()
+TEXTS = {"Title": "Old mill", "Author": "Jürgen", "Description": "水車 " * 3, "Comment": "long " * 500}
+
+
+def rich_png() -> bytes:
+    info = PngImagePlugin.PngInfo()
+    for key, value in TEXTS.items():
+        try:
+            info.add_text(key, value.encode("latin-1"), zip=len(value) > 100)
+        except UnicodeEncodeError:
+            info.add_itxt(key, value)
+    info.add_itxt("XML:com.adobe.xmp", PACKET.decode())
+    return encoded(
+        noise("RGB"), "PNG", pnginfo=info, dpi=(300, 150), icc_profile=SRGB_PROFILE, exif=exif_of(1).tobytes()
+    )
+
+
+def metadata_of(data: bytes) -> dict[str, Any]:
+    """What Pillow reads of it."""
+    image = opened(data)
+    xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
+    dpi = image.info.get("dpi")
+    has_dpi = dpi is not None and not (image.format == "TIFF" and dpi == (1, 1))
+    exif = image.getexif()
+    return {
+        "icc": image.info.get("icc_profile"),
+        "xmp": xmp.encode() if isinstance(xmp, str) else xmp,
+        "dpi": tuple(round(float(v)) for v in dpi) if has_dpi else None,
+        "text": {k: str(v) for k, v in getattr(image, "text", {}).items() if not k.startswith("XML")},
+        "taken": exif.get_ifd(ExifTags.IFD.Exif).get(0x9003),
+        "place": exif.get_ifd(ExifTags.IFD.GPSInfo).get(2),
+        "comment": image.info.get("comment"),
+    }
+
+
+ALL = {
+    "icc": SRGB_PROFILE,
+    "xmp": PACKET,
+    "dpi": (300, 150),
+    "text": TEXTS,
+    "taken": "2020:01:02 03:04:05",
+    "place": (52.0, 31.0, 0.0),
+    "comment": None,
+}
+NOTHING = dict.fromkeys(ALL) | {"text": {}}
+
+
+@pytest.mark.parametrize("method", ["nearest", "bicubic"])
+def test_a_png_keeps_all_that_is_in_it(method: str) -> None:
+    data, result = enlarged(rich_png(), scale=2, method=method)
+    assert metadata_of(data) == ALL
+    assert result.notes == []
+
+
+def test_metadata_travels_through_formats_and_what_is_lost_is_said() -> None:
+    data, have = rich_png(), dict(ALL)
+    for format, lost in (
+        ("jpeg", ["text"]),
+        ("tiff", []),
+        ("webp", ["dpi"]),
+        ("avif", []),
+        ("png", []),
+        ("bmp", ["exif", "icc", "xmp"]),
+    ):
+        data, result = enlarged(data, format)
+        if lost:
+            assert result.notes == [f"{format} cannot hold its {' and '.join(lost)}"]
+        have |= {key: NOTHING[key] for key in lost if key in NOTHING}
+        if "exif" in lost:
+            have |= {"taken": None, "place": None}
+        if format == "bmp":
+            have["dpi"] = (96, 96)  # which Pillow writes where there is none
+        assert metadata_of(data) == have, format
+
+
+def test_a_jpeg_keeps_all_that_is_in_it() -> None:
+    source = encoded(
+        noise("RGB"),
+        "JPEG",
+        exif=exif_of(1),
+        icc_profile=SRGB_PROFILE,
+        xmp=PACKET,
+        dpi=(300, 150),
+        comment="Mühle".encode("latin-1"),
+    )
+    data, result = enlarged(source, scale=2, method="lanczos")
+    assert metadata_of(data) == ALL | {"text": {}, "comment": "Mühle".encode("latin-1")}
+    assert result.notes == []
+    data, _ = enlarged(source, "png")
+    assert metadata_of(data)["text"] == {"Comment": "Mühle"}
+
+
+@pytest.mark.parametrize("format", [name for name, row in FORMATS.items() if "icc" in row.keeps])
+def test_strip_leaves_the_profile_alone(format: str) -> None:
+    data, result = enlarged(rich_png(), format, strip=True)
+    assert metadata_of(data) == NOTHING | {"icc": SRGB_PROFILE}
+    assert result.notes == []
+
+
+def test_a_profile_of_grey_is_not_given_to_colours() -> None:
+    profile = b"\0" * 16 + b"GRAY" + b"\0" * 108
+    data, result = enlarged(encoded(noise("L"), "PNG", icc_profile=profile), "webp")
+    assert "icc_profile" not in opened(data).info
+    assert result.notes == ["webp cannot hold its icc"]
+
+
+def test_entries_that_are_too_long_are_left_out_and_it_is_said() -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", "x" * 70_000)
+    data, result = enlarged(encoded(noise("RGB"), "PNG", pnginfo=info), "jpeg")
+    assert metadata_of(data) == NOTHING
+    assert result.notes == ["jpeg cannot hold its xmp"]
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+def test_damaged_exif_is_left_out() -> None:
+    data, _ = enlarged(encoded(noise("RGB"), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\0"), scale=2)
+    assert opened(data).size == (14, 10)
+
+
+def test_the_same_image_gives_the_same_bytes() -> None:
+    for format in ("png", "jpeg", "webp", "tiff", "avif", "gif"):
+        assert enlarged(rich_png(), format, 2)[0] == enlarged(rich_png(), format, 2)[0]
