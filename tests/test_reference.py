@@ -320,12 +320,13 @@ def test_what_is_not_finite_reaches_only_outputs_that_weigh_it(method: str, bad:
 @pytest.mark.parametrize("method", FILTERS)
 def test_the_largest_floats_reach_only_outputs_that_weigh_them(method: str, dtype: str) -> None:
     """Rasters mark what they do not know with −3.4e38, which a filter that overshoots makes infinite."""
-    source = noise((40, 7), dtype)
-    source[:3] = np.finfo(dtype).min
-    have = upscale(source, 2, method)
-    source[:3] = 0
-    expected, radius = resampled(source, (80, 14), *FILTERS[method]), FILTERS[method][1]
-    np.testing.assert_allclose(have[6 + 2 * radius :], expected[6 + 2 * radius :], atol=1e-5)
+    for extreme in (np.finfo(dtype).min, np.finfo(dtype).max):
+        source = noise((40, 7), dtype)
+        source[:3] = extreme
+        have = upscale(source, 2, method)
+        source[:3] = 0
+        expected, reach = resampled(source, (80, 14), *FILTERS[method]), 6 + 2 * FILTERS[method][1]
+        np.testing.assert_allclose(have[reach:], expected[reach:], atol=1e-5)
 
 
 def test_half_floats_may_overshoot_to_infinity() -> None:
@@ -420,14 +421,24 @@ def test_of_several_values_for_one_place_the_last_wins() -> None:
 # Samples: alpha and light.
 
 
-def rendered(source: Array, **meaning: Any) -> Array:
-    """A source twice as large by Lanczos, its samples meaning something."""
-    samples = Samples(source.dtype, source.shape[2], source.dtype, **meaning)
+def rendered(source: Array, target: Any = None, **meaning: Any) -> Array:
+    """A source twice as large by Lanczos, its samples meaning something, as samples of a type."""
+    samples = Samples(source.dtype, source.shape[2], np.dtype(target or source.dtype), **meaning)
     size = source.shape[0] * 2, source.shape[1] * 2
     made = Resampler(source, size, filters.lanczos(), samples.read, samples.channels, samples.working)
-    out = np.empty((*size, source.shape[2] - samples.flatten), source.dtype)
+    out = np.empty((*size, source.shape[2] - samples.flatten), samples.target)
     made.rows(0, size[0], out, samples.finish)
     return out
+
+
+@pytest.mark.parametrize(("dtype", "target"), [("bool", "uint8"), ("uint8", "uint16"), ("uint16", "uint8")])
+def test_full_intensity_stays_full_intensity_at_another_depth(dtype: str, target: str) -> None:
+    source = noise((6, 7, 2), "uint16").astype(dtype)
+    factor = np.iinfo(target).max / (1 if dtype == "bool" else np.iinfo(dtype).max)
+    assert_rounded(rendered(source, target), resampled(source, (12, 14), lanczos(3), 3) * factor, 0.03)
+    moved = np.empty(source.shape, target)
+    Samples(source.dtype, 2, np.dtype(target)).move(source, moved)
+    np.testing.assert_array_equal(moved, np.floor(source * factor + 0.5))
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])

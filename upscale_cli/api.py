@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from upscale_cli.errors import UpscaleError
+from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.methods import Method, Scale, Size, find_method, resolve
 from upscale_cli.methods.samples import Samples
 from upscale_cli.methods.strips import in_order, strip_ranges
@@ -72,6 +72,8 @@ def upscale(
     """
     source = np.asarray(array)
     check_array(source)
+    if threads is not None and threads < 1:
+        raise UsageError(f"{threads} threads cannot work; give at least 1.")
     row = find_method(method)
     told = row.read(parameters)
     stack = source if source.ndim == 4 else source.reshape(1, *source.shape[:2], -1)

@@ -1,6 +1,5 @@
 """What a user can do wrong, as a sentence; and the exit status that it leads to."""
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -28,5 +27,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     >>> did_you_mean("xyz", ["nearest", "lanczos"])
     ''
     """
+    # Only mistakes pay for the import.
+    import difflib
+
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f' Did you mean "{near[0]}"?' if near else ""

@@ -1,7 +1,6 @@
 """`.npy` and `.npz` files: read without trusting them, written strip by strip."""
 
 import io
-import zipfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -70,6 +69,8 @@ def load_arrays(path: Path) -> dict[str, Array]:
         return {"": read_array(io.BytesIO(data), len(data))}
     if not data.startswith(b"PK"):
         raise UpscaleError("is not a .npy or .npz file; save it with numpy.save or numpy.savez.")
+    import zipfile
+
     arrays = {}
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:

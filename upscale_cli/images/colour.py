@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import Image
 
 from upscale_cli.methods.samples import Transfer
 
@@ -80,6 +80,8 @@ def cmyk_to_rgb(samples: NDArray[np.uint8], icc: bytes | None) -> NDArray[np.uin
     """CMYK samples (H, W, 4) as sRGB (H, W, 3): through their profile, or as plain ink without one."""
     image = Image.frombuffer("CMYK", samples.shape[1::-1], np.ascontiguousarray(samples), "raw", "CMYK", 0, 1)
     if icc:
+        from PIL import ImageCms
+
         try:
             made = ImageCms.profileToProfile(
                 image,

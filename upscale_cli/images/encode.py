@@ -13,6 +13,7 @@ from upscale_cli.errors import UpscaleError
 from upscale_cli.images import arrays, deep
 from upscale_cli.images.files import array_ndim, from_stack
 from upscale_cli.images.formats import Format
+from upscale_cli.images.gif import write_gif
 from upscale_cli.images.metadata import Metadata
 from upscale_cli.images.pixels import Frame, expand_palette, quantise, to_mode, to_pillow, widen
 from upscale_cli.images.png import PngStream, png_chunks
@@ -102,6 +103,9 @@ def write(stream: BinaryIO, frames: Iterator[Enlarged], first: Enlarged, how: Wr
         _write_npy(stream, frames, first, how)
     elif how.format.name == "tiff":
         _write_tiff(stream, frames, first, how)
+    elif how.format.name == "gif":
+        pages = (frame.whole() for frame in _chain(first, frames))
+        write_gif(stream, pages, loop=how.metadata.loop, comment=how.metadata.comment)
     elif how.format.name == "png" and how.count == 1:
         _write_png(stream, first, how)
     elif how.format.name == "ppm" and first.mode == "RGB" and first.dtype == np.uint16:
@@ -179,10 +183,6 @@ def _write_pillow(stream: BinaryIO, frames: Iterator[Enlarged], first: Enlarged,
     options = _options(how)
     if how.count > 1:
         options |= {"save_all": True, "append_images": images[1:]} | _timing(whole, how)
-        if how.format.name == "gif":
-            options |= {"optimize": False}
-            if any("transparency" in image.info for image in images):
-                options["disposal"] = 2
     try:
         images[0].save(stream, how.format.pillow[0], **options)
     except MemoryError:
@@ -202,28 +202,19 @@ def _alike(frames: list[Frame], how: Writing) -> list[Frame]:
         raise UpscaleError(f"has pages of different sizes, and {name} holds frames of one; choose --format tiff.")
     if name == "png" and any(frame.samples.dtype == np.uint16 for frame in frames):
         raise UpscaleError("has several images of 16 bits, which Pillow writes as 8 to png; choose --format tiff.")
-    if name == "gif" and all(frame.mode == "P" for frame in frames):
-        return frames
     if len({(frame.kind, frame.palette is not None and frame.palette.tobytes()) for frame in frames}) == 1:
         return frames
     frames = [expand_palette(widen(frame)) for frame in frames]
-    if name == "gif":
-        return [quantise(frame) for frame in frames]
     return [to_mode(frame, "RGBA" if any(each.alpha for each in frames) else "RGB") for frame in frames]
 
 
 def _timing(frames: list[Frame], how: Writing) -> dict[str, Any]:
-    """How long each frame of an animation is shown, and how often it is repeated."""
-    name, loop = how.format.name, how.metadata.loop
+    """How long each frame of an animation is shown, and how often it is repeated: 0 is for ever."""
     durations = [frame.duration or 0 for frame in frames]
-    if name == "png":
-        options: dict[str, Any] = {"default_image": how.metadata.still, "duration": durations[how.metadata.still :]}
-    else:
-        # GIF counts hundredths of a second, and Pillow would cut the rest off.
-        step = 10 if name == "gif" else 1
-        options = {"duration": [step * round(duration / step) for duration in durations]}
-    # Absent means once, to GIF; APNG and WebP count, and 0 is for ever.
-    return options if name == "gif" and loop is None else options | {"loop": 1 if loop is None else loop}
+    repeats = {"loop": 1 if how.metadata.loop is None else how.metadata.loop}
+    if how.format.name == "png":
+        return repeats | {"default_image": how.metadata.still, "duration": durations[how.metadata.still :]}
+    return repeats | {"duration": [round(duration) for duration in durations]}
 
 
 def _options(how: Writing) -> dict[str, Any]:

@@ -1,8 +1,6 @@
 """One image, from its source to its target."""
 
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
@@ -334,6 +332,9 @@ def write_target(
         with replacing(target, overwrite=overwrite) as stream:
             write(stream, frames, first, how)
         return
+    import shutil
+    import tempfile
+
     with tempfile.SpooledTemporaryFile(SPOOL) as spool:
         write(spool, frames, first, how)  # type: ignore[arg-type]
         spool.seek(0)

@@ -14,6 +14,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from upscale_cli.errors import UpscaleError
 from upscale_cli.images import arrays, deep
+from upscale_cli.images.complete import refuse_truncated
 from upscale_cli.images.formats import FORMATS, format_of_pillow, pillow_names
 from upscale_cli.images.metadata import Metadata, read_metadata, read_orientation
 from upscale_cli.images.pixels import Frame, from_pillow, oriented
@@ -131,6 +132,7 @@ class Picture:
             return
         with decoding():
             deep.refuse_reduced(image, self._stream)
+            refuse_truncated(image, self._stream)
             self.count = int(getattr(image, "n_frames", 1))
             # A PNG's EXIF may stand behind its pixels; asking for it then would decode them.
             orientation = read_orientation(image) if image.format != "PNG" or "exif" in image.info else 1

@@ -222,7 +222,7 @@ def _nearest(mode: str, format: Format) -> Iterable[tuple[str, tuple[str, ...]]]
     )
     if mode == "CMYK":
         yield "CMYK becomes RGB", ("RGB",)
-        yield "CMYK becomes RGB, colours are reduced to 256", ("P",)
+        yield "CMYK becomes RGB, no more than 256 colours are kept", ("P",)
     if mode == "RGB":
         yield "no more than 256 colours are kept", ("P",)
     if mode in ("LA", "RGBA"):

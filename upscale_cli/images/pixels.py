@@ -118,10 +118,10 @@ def index_colours(frame: Frame) -> Frame | None:
     """
     rgba = to_mode(frame, "RGBA").samples.copy()
     rgba[rgba[..., 3] == 0] = 0
+    if Image.fromarray(rgba).getcolors(256) is None:
+        return None
     packed = np.ascontiguousarray(rgba).view(np.uint32)[:, :, 0]
     colours, index = np.unique(packed, return_inverse=True)
-    if len(colours) > 256:
-        return None
     palette = np.zeros((256, 4), np.uint8)
     palette[:, 3] = 255
     palette[: len(colours)] = colours.view(np.uint8).reshape(-1, 4)

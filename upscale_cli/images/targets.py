@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,7 +39,7 @@ def replacing(target: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
         return
     if old is not None and not overwrite:
         raise UpscaleError("exists already; use --overwrite, or --skip-existing.")
-    temporary = target.parent / f"{PREFIX}{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    temporary = target.parent / f"{PREFIX}{os.getpid()}-{os.urandom(4).hex()}.tmp"
     descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0), 0o666)
     try:
         with open(descriptor, "w+b") as stream:

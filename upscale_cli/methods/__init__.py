@@ -65,7 +65,7 @@ class Method:
     interpolates : bool
         Scale 1 is the identity.
     symmetric : bool
-        It commutes with flips and transposition; otherwise it is anchored at a corner, or by its arrays.
+        It commutes with flips and transposition, ties aside; otherwise it is anchored at a corner, or by its arrays.
     warn : callable(shape, scale, parameters) -> str or None
         What a user should know about these parameters before using the result.
     """
@@ -147,7 +147,9 @@ def _kernel(shape: Shape, told: Parameters) -> "NDArray[np.float64]":
 
 
 def _transposed_shape(shape: Shape, scale: Scale, told: Parameters) -> Shape:
-    kernel, stride = _kernel(shape, told), _stride(scale)
+    from upscale_cli.methods.transposed import check_kernel
+
+    kernel, stride = check_kernel(told["kernel"], shape[2], told["groups"]), _stride(scale)
     channels = kernel.shape[0] * kernel.shape[2]
     if told["padding"] == "same":
         if told["output_padding"] is not None:
@@ -159,8 +161,10 @@ def _transposed_shape(shape: Shape, scale: Scale, told: Parameters) -> Shape:
     if any(o >= max(s, d) for o, s, d in zip(extra, stride, told["dilation"], strict=True)):
         raise UsageError("transposed-conv: output_padding must be smaller than the scale or the dilation.")
     height, width = (
-        (n - 1) * s + k - 2 * p + o
-        for n, s, k, p, o in zip(shape[:2], stride, kernel.shape[-2:], told["padding"], extra, strict=True)
+        (n - 1) * s + (k - 1) * d + 1 - 2 * p + o
+        for n, s, k, d, p, o in zip(
+            shape[:2], stride, kernel.shape[-2:], told["dilation"], told["padding"], extra, strict=True
+        )
     )
     if height < 1 or width < 1:
         raise UpscaleError(f"padding leaves nothing of the output ({width}x{height}); make it smaller.")

@@ -173,7 +173,10 @@ def read_scale(value: Any) -> Scale:
     ((Fraction(11, 10), Fraction(11, 10)), (Fraction(2, 1), Fraction(3, 1)))
     """
     parts = list(reversed(value.lower().split("x"))) if isinstance(value, str) else value
-    parts = list(parts) if isinstance(parts, Iterable) else [parts]
+    try:
+        parts = list(parts)
+    except TypeError:  # a number, or an array without dimensions
+        parts = [parts]
     factors = []
     for part in parts:
         try:

@@ -86,7 +86,7 @@ class Samples:
 
     @property
     def _half_added(self) -> bool:
-        """Whether `read` adds the ½ that rounding needs: weights of sum 1 leave it as it is, and sources are small."""
+        """Whether `read` adds the ½ that rounding needs: weights of sum 1 leave it alone, and sources are small."""
         unchanged = self.target == self.stored and self.transfer is None and (not self.alpha or self.opaque)
         return self.constants and unchanged and self.stored.kind == "u" and self.stored.itemsize <= 2
 

@@ -1,0 +1,327 @@
+"""Measure this tool beside every peer found on this machine, and write `docs/benchmarks.md`: `python bench/run.py`.
+
+All competitors of a case take turns, so that a machine that slows down slows down all of them; what is compared is
+the median of each. Whole processes are measured with their start-up, from file to file, and their peak memory.
+`--quick` takes three turns instead of nine; `--photos FOLDER` takes photographs instead of the sample scene;
+`--only WORD` runs the cases whose names contain the word.
+"""
+
+import argparse
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import upscale_cli.commands  # noqa: F401  one BLAS thread, as the command sets it, before NumPy is imported
+
+# isort: split
+import numpy as np
+from PIL import Image
+
+from upscale_cli import __version__, upscale
+
+ROOT = Path(__file__).parents[1]
+OURS = "upscale"
+PILLOW_SCRIPT = """\
+import sys
+from PIL import Image
+image = Image.open(sys.argv[1])
+factor = int(sys.argv[3])
+image.resize((image.width * factor, image.height * factor), Image.Resampling.LANCZOS).save(sys.argv[2])
+"""
+
+
+@dataclass
+class Case:
+    """One row of the page: a job, who does it, and how much faster ours is meant to be."""
+
+    name: str
+    competitors: dict[str, Callable[[], object]]
+    targets: dict[str, float] = field(default_factory=dict)
+    output: Callable[[str], int] | None = None
+
+
+@dataclass
+class Taken:
+    """What the turns of one competitor took."""
+
+    seconds: list[float] = field(default_factory=list)
+    peak: int = 0
+
+
+class Process:
+    """A command that is run to its end; afterwards its peak memory is known."""
+
+    def __init__(self, *line: object, folder: Path | None = None) -> None:
+        self.line, self.folder = [str(word) for word in line], folder
+
+    def __call__(self) -> int:
+        """Run it; the peak memory of it or its largest child in bytes."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir()
+        child = subprocess.Popen(
+            self.line, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = status
+        if status:
+            raise RuntimeError(f"{' '.join(self.line)} ended with {status}")
+        return int(usage.ru_maxrss) * 1024
+
+
+def measure(case: Case, turns: int) -> dict[str, Taken]:
+    """Let all competitors take turns, after one that is not counted."""
+    taken = {name: Taken() for name in case.competitors}
+    for turn in range(turns + 1):
+        for name, work in case.competitors.items():
+            start = time.perf_counter()
+            result = work()
+            if turn:
+                taken[name].seconds.append(time.perf_counter() - start)
+            if isinstance(result, int):
+                taken[name].peak = max(taken[name].peak, result)
+    return taken
+
+
+def array_cases(source: Image.Image) -> list[Case]:
+    """Array to array: 1024² RGB, 8 bits, four times as large."""
+    array, size = np.asarray(source), (4096, 4096)
+    try:
+        import cv2
+    except ImportError:
+        cv2 = None
+    try:
+        import torch
+    except ImportError:
+        torch = None
+    else:
+        torch.set_num_threads(os.cpu_count() or 1)
+    try:
+        from skimage import transform
+    except ImportError:
+        transform = None
+    filters = Image.Resampling
+    goals = {
+        "lanczos": {"Pillow": 8.0, "OpenCV": 4.0, "scikit-image": 60.0},
+        "bicubic": {"Pillow": 6.0},
+        "bilinear": {"Pillow": 4.5},
+        "nearest": {"Pillow": 2.0, "OpenCV": 1.0},
+    }
+    rows = {
+        "lanczos": (filters.LANCZOS, "INTER_LANCZOS4", None, 4),
+        "bicubic": (filters.BICUBIC, "INTER_CUBIC", "bicubic", 3),
+        "bilinear": (filters.BILINEAR, "INTER_LINEAR", "bilinear", 1),
+        "nearest": (filters.NEAREST, "INTER_NEAREST", "nearest", 0),
+    }
+    cases = []
+    for name, (pillow, opencv, pytorch, order) in rows.items():
+        competitors: dict[str, Callable[[], object]] = {
+            OURS: lambda name=name: upscale(array, 4, name),
+            f"{OURS}, 1 thread": lambda name=name: upscale(array, 4, name, threads=1),
+            "Pillow": lambda pillow=pillow: np.asarray(source.resize(size, pillow)),
+        }
+        if cv2 is not None:
+            flag = getattr(cv2, opencv)
+            competitors["OpenCV"] = lambda flag=flag: cv2.resize(array, size, interpolation=flag)
+        if transform is not None:
+            competitors["scikit-image"] = lambda order=order: transform.resize(
+                array, size, order=order, preserve_range=True
+            )
+        if torch is not None and pytorch is not None:
+            corners = {} if pytorch == "nearest" else {"align_corners": False}
+            tensor = torch.from_numpy(array.copy()).permute(2, 0, 1)[None]
+            told = {"mode": pytorch, **corners}
+            interpolate = partial(torch.nn.functional.interpolate, tensor, size, **told)
+            competitors["PyTorch"] = interpolate
+        case = Case(f"array → array, 1024² → 4096² RGB, {name}", competitors, goals[name])
+        if name == "lanczos":
+            case.targets[f"{OURS}, 1 thread"] = 1.7
+        cases.append(case)
+    return cases
+
+
+def image_magick() -> str | None:
+    """ImageMagick's command, whatever it is called here."""
+    for name in ("magick", "/usr/bin/convert", "convert"):
+        if (path := shutil.which(name)) is not None:
+            version = subprocess.run([path, "-version"], capture_output=True, text=True, check=False).stdout
+            if "ImageMagick" in version:
+                return path
+    return None
+
+
+def file_case(name: str, source: Path, factor: int, work: Path, targets: dict[str, float], more: str = "") -> Case:
+    """PNG to PNG, as whole processes."""
+    script = work / "pillow_script.py"
+    script.write_text(PILLOW_SCRIPT)
+    made = {}
+
+    def target(competitor: str) -> Path:
+        made[competitor] = work / f"{competitor.replace(' ', '_')}.png"
+        return made[competitor]
+
+    width = Image.open(source).width * factor
+    competitors: dict[str, Callable[[], object]] = {
+        OURS: Process(sys.executable, "-m", "upscale_cli", source, "-s", factor, "-o", target(OURS), "--overwrite")
+    }
+    if "large" not in more:
+        competitors["Pillow script"] = Process(sys.executable, script, source, target("Pillow script"), factor)
+        if (magick := image_magick()) is not None:
+            competitors["ImageMagick"] = Process(
+                magick, source, "-filter", "Lanczos", "-resize", f"{factor}00%", target("ImageMagick")
+            )
+        if gm := shutil.which("gm"):
+            competitors["GraphicsMagick"] = Process(
+                gm, "convert", source, "-filter", "Lanczos", "-resize", f"{factor}00%", target("GraphicsMagick")
+            )
+        if ffmpeg := shutil.which("ffmpeg"):
+            scale = f"scale={width}:-1:flags=lanczos"
+            competitors["ffmpeg"] = Process(ffmpeg, "-y", "-v", "error", "-i", source, "-vf", scale, target("ffmpeg"))
+        if vips := shutil.which("vips"):
+            line = (vips, "resize", source, target("vips resize"), factor, "--kernel", "lanczos3")
+            competitors["vips resize"] = Process(*line)
+    return Case(name, competitors, targets, lambda competitor: made[competitor].stat().st_size)
+
+
+def batch_case(source: Image.Image, work: Path) -> Case:
+    """Many small files, as whole processes."""
+    folder, result = work / "many", work / "many_made"
+    folder.mkdir()
+    for number in range(200):
+        x, y = number * 37 % (source.width - 256), number * 91 % (source.height - 256)
+        source.crop((x, y, x + 256, y + 256)).save(folder / f"{number:03}.png")
+    competitors: dict[str, Callable[[], object]] = {
+        OURS: Process(sys.executable, "-m", "upscale_cli", folder, "-s", 4, "-o", result, folder=result)
+    }
+    if vips := shutil.which("vips"):
+        each = f"{vips} resize {folder}/{{}} {result}/{{}} 4 --kernel lanczos3"
+        line = f"ls {folder} | xargs -P2 -I{{}} {each}"
+        competitors["vips from xargs -P2"] = Process("sh", "-c", line, folder=result)
+    if image_magick() is not None and (mogrify := shutil.which("mogrify")):
+        line = f"{mogrify} -path {result} -filter Lanczos -resize 400% {folder}/*.png"
+        competitors["mogrify"] = Process("sh", "-c", line, folder=result)
+    targets = {"vips from xargs -P2": 3.0, "mogrify": 10.0}
+    return Case("200 files of 256², ×4, PNG, one command", competitors, targets)
+
+
+def start_cases(source: Image.Image, work: Path) -> list[Case]:
+    """What it costs to start."""
+    icon = work / "icon.png"
+    source.resize((64, 64)).save(icon)
+    python, ours = sys.executable, (sys.executable, "-m", "upscale_cli")
+    click, all_three = "import click", "import click, numpy, PIL.Image"
+    return [
+        Case(
+            "--version",
+            {OURS: Process(*ours, "--version"), click: Process(python, "-c", click)},
+            {click: 1 / 1.4},
+        ),
+        Case("--help", {OURS: Process(*ours, "--help"), click: Process(python, "-c", click)}, {click: 1 / 1.4}),
+        Case(
+            "icon of 64², ×2",
+            {
+                OURS: Process(*ours, icon, "-o", work / "icon_made.png", "--overwrite"),
+                all_three: Process(python, "-c", all_three),
+            },
+            {all_three: 1 / 1.3},
+        ),
+    ]
+
+
+def all_cases(photos: Path | None, work: Path) -> list[Case]:
+    """Every case, on photographs where there are some."""
+    found = sorted(photos.glob("*.png")) if photos is not None else []
+    picture = Image.open(found[0] if found else ROOT / "sample_images" / "scene.png").convert("RGB")
+    sources = {}
+    for side in (512, 1024, 2048):
+        square = picture.resize((side, side), Image.Resampling.LANCZOS)
+        sources[side] = work / f"source_{side}.png"
+        square.save(sources[side])
+    square = Image.open(sources[1024])
+    square.load()
+    whole = {"Pillow script": 13.0, "ImageMagick": 20.0, "GraphicsMagick": 16.0, "ffmpeg": 4.5, "vips resize": 4.0}
+    return [
+        *array_cases(square),
+        file_case("PNG → PNG, 1024² → 4096², Lanczos", sources[1024], 4, work, whole),
+        file_case("PNG → PNG, 512² → 2048², Lanczos", sources[512], 4, work, {"vips resize": 1.8}),
+        file_case("PNG → PNG, 512² → 1024², Lanczos", sources[512], 2, work, {"vips resize": 1.0}),
+        batch_case(square, work),
+        *start_cases(square, work),
+        file_case("PNG → PNG, 2048² → 16384²", sources[2048], 8, work, {}, "large"),
+        file_case("PNG → PNG, 2048² → 32768²", sources[2048], 16, work, {}, "large"),
+    ]
+
+
+def section(case: Case, taken: dict[str, Taken]) -> str:
+    """A case as a piece of the page."""
+    ours = statistics.median(taken[OURS].seconds)
+    memory = any(t.peak for t in taken.values())
+    head = ["", "seconds (median)", "ours is faster by", "meant"]
+    head += ["file, MB"] * (case.output is not None) + ["peak memory, MB"] * memory
+    lines = [f"## {case.name}\n", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for name, t in taken.items():
+        seconds, goal = statistics.median(t.seconds), case.targets.get(name)
+        ratio = seconds / ours
+        verdict = "" if goal is None else f"{goal:.2g} × {'✓' if ratio >= goal else '✗'}"
+        cells = [name, f"{seconds:.3f}", "" if name == OURS else f"{ratio:.2f} ×", verdict]
+        cells += [f"{case.output(name) / 1e6:.2f}"] if case.output is not None else []
+        cells += [f"{t.peak / 1e6:.0f}"] if memory else []
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def versions() -> str:
+    """What was measured on what."""
+    import importlib.metadata as metadata
+
+    parts = [f"upscale {__version__}", f"Python {platform.python_version()}"]
+    for package in ("numpy", "pillow", "isal", "opencv-python-headless", "scikit-image", "torch"):
+        try:
+            parts.append(f"{package} {metadata.version(package)}")
+        except metadata.PackageNotFoundError:
+            parts.append(f"{package} absent")
+    for line in (
+        ["vips", "--version"],
+        ["ffmpeg", "-version"],
+        [image_magick() or "magick", "-version"],
+        ["gm", "-version"],
+    ):
+        if shutil.which(line[0]):
+            said = subprocess.run(line, capture_output=True, text=True, check=False).stdout.splitlines()[0]
+            parts.append(" ".join(said.split()[:3]))
+    return f"{os.cpu_count()} processors, {platform.machine()}, {platform.system()}. {' · '.join(parts)}."
+
+
+def main() -> None:
+    """Measure, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--photos", type=Path)
+    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "benchmarks.md")
+    told = parser.parse_args()
+    page = [
+        "# Benchmarks\n",
+        "Written by `python bench/run.py`, losing rows included. All competitors of a table take turns in one run; "
+        "what is compared is the median of each. Ratios travel better than seconds.\n",
+        versions() + "\n",
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        for case in all_cases(told.photos, Path(folder)):
+            if told.only in case.name:
+                page.append(section(case, measure(case, 3 if told.quick else 9)))
+                print(page[-1], flush=True)
+    told.output.write_text("\n".join(page), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,436 @@
+"""What is read without trust, and written without harm: arrays, damaged images, bombs, targets."""
+
+import io
+import os
+import pickle
+import stat
+import struct
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.lib import format as npy
+from pictures import animated, deep, deep_png, deep_tiff, encoded, enlarged, noise, opened, repeated, seen
+from PIL import Image, PngImagePlugin
+
+from upscale_cli.errors import UpscaleError
+from upscale_cli.images import arrays
+from upscale_cli.images.enlarge import Request
+from upscale_cli.images.files import MAX_SOURCE_PIXELS, Picture
+from upscale_cli.images.targets import PREFIX, replacing
+
+# Arrays ------------------------------------------------------------------------------------------------------------
+
+
+def saved(array: Any) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+def with_header(shape: tuple[int, ...], descr: Any, data: bytes = b"") -> bytes:
+    """A `.npy` that says what it is told to say."""
+    stream = io.BytesIO()
+    npy.write_array_header_1_0(stream, {"shape": shape, "fortran_order": False, "descr": descr})
+    return stream.getvalue() + data
+
+
+ACCEPTED = ("?", "u1", "u2", "i2", "i4", "i8", "f2", "f4", "f8", ">u2", ">f4", ">i8")
+
+
+@pytest.mark.parametrize("dtype", ACCEPTED)
+@pytest.mark.parametrize("shape", [(3, 4), (3, 4, 5), (2, 3, 4, 5), (3, 1, 1)])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_arrays_keep_type_and_layout(dtype: str, shape: tuple[int, ...], order: Any) -> None:
+    array = np.random.default_rng(0).integers(0, 2, shape).astype(dtype, order=order)
+    data, result = enlarged(saved(array), scale=2)
+    read = np.load(io.BytesIO(data))
+    assert read.dtype == np.dtype(dtype).newbyteorder("=")
+    axis = 1 if len(shape) == 4 else 0
+    np.testing.assert_array_equal(read, array.repeat(2, axis=axis).repeat(2, axis=axis + 1))
+    assert result.notes == []
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (5, 3, 4), (2, 5, 3, 4)])
+def test_channels_first(shape: tuple[int, ...]) -> None:
+    array = np.random.default_rng(0).normal(size=shape)
+    read = np.load(io.BytesIO(enlarged(saved(array), scale=2, channels_first=True)[0]))
+    np.testing.assert_array_equal(read, array.repeat(2, axis=-1).repeat(2, axis=-2))
+
+
+class Trap:
+    """What runs a program when it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return os.system, ("touch trapped",)
+
+
+HOSTILE: dict[str, tuple[bytes, str]] = {
+    "objects": (saved(np.array([{}, []], object)), "holds object; only bool, integers and floats"),
+    "a pickle": (with_header((1,), "|O", pickle.dumps(Trap())), "holds object"),
+    "text": (saved(np.array(["a", "b"])), "holds <U1"),
+    "structures": (saved(np.zeros((2, 2), [("a", "u1"), ("b", "f4")])), "only bool"),
+    "complex": (saved(np.zeros((2, 2), complex)), "holds complex128"),
+    "dates": (saved(np.zeros((2, 2), "M8[s]")), "only bool"),
+    "long floats": (saved(np.zeros((2, 2), np.longdouble)), "only bool"),
+    "no dimension": (saved(np.float32(3)), r"shape \(\); \(H, W\), \(H, W, C\)"),
+    "one dimension": (saved(np.zeros(3)), r"shape \(3,\)"),
+    "five dimensions": (saved(np.zeros((1,) * 5)), r"shape \(1, 1, 1, 1, 1\)"),
+    "nothing": (saved(np.zeros((0, 4))), "no elements"),
+    "no channel": (saved(np.zeros((4, 4, 0))), "no elements"),
+    "8 TB": (with_header((1000, 1000, 10**6), "<f8"), "says that it holds 8,000,000,000,000 bytes of data and has 0"),
+    "overflow": (with_header((2**40, 2**40), "<f8"), "it is damaged"),
+    "negative": (with_header((-4, -4), "<f8", bytes(128)), "no elements"),
+    "truncated": (saved(np.zeros((4, 4)))[:-1], "says that it holds 128 bytes of data and has 127"),
+    "more behind": (saved(np.zeros((4, 4))) + b"x", "has 129"),
+    "half a header": (saved(np.zeros((4, 4)))[:40], "header is damaged"),
+    "no header": (arrays.MAGIC, "header is damaged"),
+    "another version": (arrays.MAGIC + b"\x09\0" + bytes(100), "unknown version"),
+    "code for a header": (
+        arrays.MAGIC + b"\1\0" + struct.pack("<H", 60) + b"__import__('os').system('touch trapped')".ljust(60),
+        "header is damaged",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_arrays_are_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, said = HOSTILE[name]
+    monkeypatch.chdir(tmp_path)
+    start = time.perf_counter()
+    with pytest.raises(UpscaleError, match=said):
+        enlarged(data)
+    assert time.perf_counter() - start < 1
+    assert not os.listdir(tmp_path)
+
+
+def zipped(**members: bytes) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(f"{name}.npy", data)
+    return stream.getvalue()
+
+
+def test_archives_give_their_arrays_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    path.write_bytes(zipped(indices=saved(np.arange(4)), size=saved(np.array([2, 2])), readme=b"hello"))
+    assert {name: array.tolist() for name, array in arrays.load_arrays(path).items()} == {
+        "indices": [0, 1, 2, 3],
+        "size": [2, 2],
+    }
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (zipped(indices=HOSTILE["objects"][0]), "holds object"),
+        (zipped(indices=saved(np.arange(4)))[:-30], "not a valid .npz"),
+        (zipped(indices=saved(np.arange(1000))).replace(b"NUMPY", b"MUMPY", 1)[:60] + bytes(60), "not a valid .npz"),
+        (b"PK\3\4", "not a valid .npz"),
+        (b"hello", "is not a .npy or .npz file"),
+        (b"", "is not a .npy or .npz file"),
+    ],
+)
+def test_hostile_archives_are_refused(data: bytes, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    path.write_bytes(data)
+    with pytest.raises(UpscaleError, match=said):
+        arrays.load_arrays(path)
+
+
+def test_a_bomb_in_an_archive_is_refused_unopened(tmp_path: Path) -> None:
+    data = bytearray(zipped(indices=saved(np.zeros(10**6))))
+    place = data.rindex(b"PK\1\2")
+    struct.pack_into("<I", data, place + 24, 2**32 - 2)  # the unpacked size, as the archive's directory says it
+    path = tmp_path / "a.npz"
+    path.write_bytes(data)
+    with pytest.raises(UpscaleError, match="unpacks to more than 1 GiB"):
+        arrays.load_arrays(path)
+
+
+# Images ------------------------------------------------------------------------------------------------------------
+
+WHOLE = {
+    "png": encoded(noise("RGB"), "PNG"),
+    "jpeg": encoded(noise("RGB"), "JPEG"),
+    "gif": animated([noise("P", seed=seed) for seed in range(2)], "GIF", duration=50),
+    "npy": saved(np.asarray(noise("RGB"))),
+    "bmp": encoded(noise("RGB"), "BMP"),
+    "webp": encoded(noise("RGB"), "WEBP", lossless=True),
+    "ppm": encoded(noise("RGB"), "PPM"),
+    "apng": animated([noise("RGB", seed=seed) for seed in range(2)], "PNG", duration=50),
+    "animated webp": animated([noise("RGB", seed=seed) for seed in range(2)], "WEBP", duration=50),
+    "tiff": animated([noise("RGB", seed=seed) for seed in range(2)], "TIFF"),
+    "our tiff": enlarged(animated([noise("RGB", seed=seed) for seed in range(2)], "TIFF"))[0],
+    "16-bit tiff": deep_tiff(deep(3), "RGB"),
+    "16-bit png": deep_png(deep(4)),
+    "avif": encoded(noise("RGB"), "AVIF"),
+    "jpeg2000": encoded(noise("RGB"), "JPEG2000"),
+    "tiled jpeg2000": encoded(noise("RGB", 32, 32), "JPEG2000", tile_size=(16, 16)),
+    "tga": encoded(noise("RGB"), "TGA", compression="tga_rle"),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", WHOLE)
+def test_every_beginning_of_a_file_is_refused_or_the_whole(name: str) -> None:
+    data = WHOLE[name]
+    whole, _ = enlarged(data, "npy")
+    step = max(1, len(data) // 150)
+    refused = 0
+    for length in [*range(0, len(data) - 8, step), *range(len(data) - 8, len(data))]:
+        try:
+            made, _ = enlarged(data[:length], "npy")
+        except UpscaleError as error:
+            refused += 1
+            assert str(error).endswith(".")  # noqa: PT017
+        else:
+            assert made == whole, f"{length} of {len(data)} bytes gave a third thing"
+    assert refused > 50
+
+
+def test_an_empty_file_is_refused() -> None:
+    with pytest.raises(UpscaleError, match=r"^is empty"):
+        enlarged(b"")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n",
+        encoded(noise("RGB"), "EPS"),
+        encoded(noise("RGB"), "ICO"),
+        b"BLP2" + bytes(300),
+        b"hello, I am no image at all\n" * 10,
+    ],
+    ids=["eps", "eps by Pillow", "ico", "blp", "text"],
+)
+def test_what_is_not_in_the_table_is_refused(data: bytes) -> None:
+    with pytest.raises(UpscaleError) as error:
+        enlarged(data, "png")
+    assert str(error.value).startswith("is not an image of a known format (png, jpeg, webp, ")
+
+
+def chunked(*chunks: tuple[bytes, bytes]) -> bytes:
+    stream = io.BytesIO()
+    stream.write(b"\x89PNG\r\n\x1a\n")
+    for name, data in chunks:
+        PngImagePlugin.putchunk(stream, name, data)
+    return stream.getvalue()
+
+
+BOMBS = {
+    "png": chunked(
+        (b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)),
+        (b"IDAT", zlib.compress(bytes(10**6))),
+        (b"IEND", b""),
+    ),
+    "gif": struct.pack("<6sHHBBB", b"GIF89a", 65535, 65535, 0, 0, 0)
+    + b","
+    + struct.pack("<HHHHB", 0, 0, 65535, 65535, 0)
+    + b"\2\0;",
+    "bmp": b"BM" + struct.pack("<IIIIiiHHIIiiII", 58, 0, 54, 40, 60_000, 60_000, 1, 24, 0, 0, 0, 0, 0, 0) + bytes(4),
+    "ppm": b"P6 60000 60000 255\n123",
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_bombs_are_refused_by_their_header(name: str) -> None:
+    start = time.perf_counter()
+    with pytest.raises(UpscaleError, match=rf"has [\d,]+ pixels, more than the {MAX_SOURCE_PIXELS:,}"):
+        Picture(BOMBS[name])
+    assert time.perf_counter() - start < 0.5
+
+
+def test_frames_count_together() -> None:
+    frames = [Image.new("1", (5000, 4000), seed % 2) for seed in range(10)]
+    source = animated(frames, "TIFF", compression="group4")
+    with pytest.raises(UpscaleError, match="has 200,000,000 pixels"):
+        Picture(source)
+
+
+def test_a_page_that_is_larger_than_the_first_is_refused() -> None:
+    source = animated([Image.new("1", (8, 8)), Image.new("1", (20_000, 10_000))], "TIFF", compression="group4")
+    with pytest.raises(UpscaleError, match="frame 2 is 20000x10000: too large"):
+        enlarged(source)
+
+
+def test_content_decides_not_the_name(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(WHOLE["png"])
+    with Picture(path) as picture:
+        assert picture.format.name == "png"
+    path = tmp_path / "b.png"
+    path.write_bytes(WHOLE["npy"])
+    data, _ = enlarged(path, scale=2)
+    np.testing.assert_array_equal(np.load(io.BytesIO(data)), repeated(np.asarray(noise("RGB")), 2))
+
+
+def test_of_several_pictures_in_a_jpeg_the_first_is_taken_and_it_is_said() -> None:
+    source = animated([noise("RGB", 16, 16), noise("RGB", 16, 16, seed=1)], "MPO")
+    data, result = enlarged(source, scale=2)
+    assert result.notes == ["only the first of its 2 pictures is enlarged"]
+    assert opened(data).format == "JPEG"
+    assert opened(data).size == (32, 32)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1)])
+@pytest.mark.parametrize("format", ["png", "jpeg", "gif", "tiff", "webp", "avif", "bmp", "ppm", "tga", "jpeg2000"])
+def test_one_pixel_is_an_image(format: str, size: tuple[int, int]) -> None:
+    image = Image.new("RGB", size, (200, 100, 50))
+    data, result = enlarged(encoded(image, "PNG"), format, 3, "lanczos")
+    assert result.after == opened(data).size == (size[0] * 3, size[1] * 3)
+    assert np.abs(seen(opened(data)).astype(int) - (200, 100, 50, 255)).max() <= 4
+
+
+def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UpscaleError, match="cannot be read: No such file or directory"):
+        Picture(tmp_path / "none.png")
+    with pytest.raises(UpscaleError, match="cannot be read: Is a directory"):
+        Picture(tmp_path)
+
+
+# Targets -----------------------------------------------------------------------------------------------------------
+
+
+def leftovers(folder: Path) -> list[str]:
+    return [name for name in os.listdir(folder) if name.startswith(PREFIX)]
+
+
+def test_a_target_is_replaced_when_all_is_written(tmp_path: Path) -> None:
+    target = tmp_path / "a.png"
+    target.write_bytes(b"old")
+    target.chmod(0o640)
+    with replacing(target, overwrite=True) as stream:
+        stream.write(b"new")
+        stream.flush()
+        assert target.read_bytes() == b"old"
+        assert len(leftovers(tmp_path)) == 1
+    assert target.read_bytes() == b"new"
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640
+    assert os.listdir(tmp_path) == ["a.png"]
+
+
+@pytest.mark.parametrize("error", [UpscaleError, OSError, KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("existed", [True, False])
+def test_a_target_stays_what_it_was_when_something_is_raised(
+    error: type[BaseException], existed: bool, tmp_path: Path
+) -> None:
+    target = tmp_path / "a.png"
+    if existed:
+        target.write_bytes(b"old")
+    with pytest.raises(error), replacing(target, overwrite=True) as stream:  # noqa: PT012
+        stream.write(b"new")
+        raise error
+    assert os.listdir(tmp_path) == (["a.png"] if existed else [])
+    assert not existed or target.read_bytes() == b"old"
+
+
+def test_new_files_have_the_mode_that_the_umask_says(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        with replacing(tmp_path / "a", overwrite=False) as stream:
+            stream.write(b"new")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
+
+
+def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
+    target = tmp_path / "a.png"
+    target.write_bytes(b"old")
+    with pytest.raises(UpscaleError, match="exists already; use --overwrite"), replacing(target, overwrite=False):
+        pytest.fail("the block is not entered")
+    assert target.read_bytes() == b"old"
+
+
+def test_of_two_that_write_one_target_one_wins_and_one_is_told(tmp_path: Path) -> None:
+    target = tmp_path / "a.png"
+    told = pytest.raises(UpscaleError, match="was written by another program meanwhile")
+    with told, replacing(target, overwrite=False) as stream:
+        stream.write(b"slow")
+        with replacing(target, overwrite=False) as other:
+            other.write(b"fast")
+    assert target.read_bytes() == b"fast"
+    assert os.listdir(tmp_path) == ["a.png"]
+
+
+def test_links_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    target, link, hanging = tmp_path / "real" / "a.png", tmp_path / "link.png", tmp_path / "hanging.png"
+    target.write_bytes(b"old")
+    link.symlink_to(target)
+    hanging.symlink_to(tmp_path / "real" / "b.png")
+    for name in (link, hanging):
+        with replacing(name, overwrite=True) as stream:
+            stream.write(b"new")
+        assert name.is_symlink()
+    assert target.read_bytes() == (tmp_path / "real" / "b.png").read_bytes() == b"new"
+    assert sorted(os.listdir(tmp_path)) == ["hanging.png", "link.png", "real"]
+
+
+def test_what_is_no_regular_file_is_written_straight(tmp_path: Path) -> None:
+    with replacing(Path(os.devnull), overwrite=False) as stream:
+        stream.write(b"new")
+    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
+    pipe, read = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
+    reader.start()
+    with replacing(pipe, overwrite=False) as stream:
+        stream.write(b"new")
+    reader.join(5)
+    assert read == [b"new"]
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
+def test_a_damaged_source_leaves_the_old_target(tmp_path: Path) -> None:
+    source, target = tmp_path / "a.gif", tmp_path / "b.gif"
+    # The second frame is damaged: it is found when the first is written.
+    source.write_bytes(WHOLE["gif"][:-20])
+    target.write_bytes(b"old")
+    command = [sys.executable, "-m", "upscale_cli", str(source), "-o", str(target), "--overwrite", "-s", "2"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.count("\n") == 1
+    assert target.read_bytes() == b"old"
+    assert sorted(os.listdir(tmp_path)) == ["a.gif", "b.gif"]
+
+
+def test_a_full_disk_leaves_the_old_target(tmp_path: Path) -> None:
+    source, target = tmp_path / "a.png", tmp_path / "b.png"
+    source.write_bytes(encoded(noise("RGB", 64, 64), "PNG"))
+    target.write_bytes(b"old")
+    # A limit on the size of files is a full disk for one process.
+    command = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000));"
+        "from upscale_cli.commands.upscale import main; main()"
+    )
+    for format in ("png", "tiff", "gif", "webp", "jpeg", "bmp", "ppm", "avif", "npy"):
+        ended = subprocess.run(
+            [sys.executable, "-c", command, str(source), "-o", str(target), "-f", format, "--overwrite", "-s", "8"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert ended.returncode == 1, format
+        assert ended.stderr.count("\n") == 1, ended.stderr
+        assert "cannot be written" in ended.stderr, ended.stderr
+        assert target.read_bytes() == b"old"
+        assert sorted(os.listdir(tmp_path)) == ["a.png", "b.png"]
+
+
+def test_standard_output_gets_all_or_nothing() -> None:
+    stream = io.BytesIO()
+    with pytest.raises(UpscaleError):
+        Request("nearest").carry_out(WHOLE["gif"][:-20], stream)
+    assert stream.getvalue() == b""
