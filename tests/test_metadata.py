@@ -1,12 +1,13 @@
 """What a file says about its image: orientation is applied once, the rest is kept, or something is said."""
 
 import io
+import struct
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from pictures import SRGB_PROFILE, deep, deep_png, deep_tiff, encoded, enlarged, noise, opened, repeated
+from pictures import SRGB_PROFILE, animated, deep, deep_png, deep_tiff, encoded, enlarged, noise, opened, repeated
 from PIL import ExifTags, Image, PngImagePlugin
 from support import Array
 
@@ -210,6 +211,28 @@ def test_entries_that_are_too_long_are_left_out_and_it_is_said() -> None:
     data, result = enlarged(encoded(noise("RGB"), "PNG", pnginfo=info), "jpeg")
     assert metadata_of(data) == NOTHING
     assert result.notes == ["jpeg cannot hold its xmp"]
+
+
+def with_gamma(gamma: int, frames: int = 1) -> bytes:
+    info = PngImagePlugin.PngInfo()
+    info.add(b"gAMA", gamma.to_bytes(4))
+    info.add(b"cHRM", struct.pack(">8I", 31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000))
+    info.add(b"sRGB", b"\1")
+    return animated([noise("RGB", seed=seed) for seed in range(frames)], "PNG", pnginfo=info)
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+@pytest.mark.parametrize("strip", [False, True])
+def test_what_the_numbers_of_a_png_mean_stays(frames: int, strip: bool) -> None:
+    source = with_gamma(100_000, frames)
+    made, was = opened(enlarged(source, scale=2, strip=strip)[0]), opened(source)
+    for key in ("gamma", "chromaticity", "srgb"):
+        assert made.info[key] == was.info[key]
+
+
+def test_an_unusual_gamma_is_said_to_be_lost() -> None:
+    assert enlarged(with_gamma(100_000), "jpeg")[1].notes == ["jpeg cannot hold its gamma"]
+    assert enlarged(with_gamma(45_455), "jpeg")[1].notes == []
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")

@@ -19,6 +19,8 @@ from upscale_cli.images.formats import FORMATS
 from upscale_cli.methods import METHODS
 
 WEIGHED = [name for name, row in METHODS.items() if row.values == "weighed" and name != "transposed-conv"]
+TENT = np.outer([1, 3, 5, 5, 3, 1], [1, 3, 5, 5, 3, 1]) / 36
+"""A kernel that is bilinear at three times the size."""
 
 
 # Depth -------------------------------------------------------------------------------------------------------------
@@ -121,7 +123,7 @@ def test_single_bits_become_grey_where_they_are_weighed() -> None:
 # Transparency ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", WEIGHED)
+@pytest.mark.parametrize("method", [*WEIGHED, "transposed-conv"])
 @pytest.mark.parametrize("depth", [8, 16])
 def test_a_red_disc_on_transparent_green_keeps_a_red_edge(method: str, depth: int) -> None:
     y, x = np.mgrid[:16, :16] - 7.5
@@ -129,7 +131,8 @@ def test_a_red_disc_on_transparent_green_keeps_a_red_edge(method: str, depth: in
     full = 2**depth - 1
     samples = np.where(disc[..., None], (full, 0, 0, full), (0, full, 0, 0)).astype(f"uint{depth}")
     source = encoded(Image.fromarray(samples), "PNG") if depth == 8 else deep_png(samples)
-    data, _ = enlarged(source, scale=3, method=method)
+    parameters = {"kernel": TENT} if method == "transposed-conv" else {}
+    data, _ = enlarged(source, scale=3, method=method, parameters=parameters)
     made = np.asarray(opened(data)) if depth == 8 else read_deep(io.BytesIO(data))[0]
     shown = made[made[..., 3] > 0]
     assert (shown[:, 0] == full).all()
@@ -336,9 +339,32 @@ def test_linear_blends_light(curve: str, depth: int) -> None:
     assert np.abs(made[..., 0] - expected).max() <= 0.5 + (0.01 if depth == 8 else 2)
 
 
-def test_linear_says_when_a_profile_has_no_simple_curve() -> None:
-    profile = b"\0" * 16 + b"RGB " + b"\0" * 112
-    _, result = enlarged(encoded(noise("RGB"), "PNG", icc_profile=profile), scale=2, method="bilinear", linear=True)
+def test_linear_takes_the_gamma_of_a_png() -> None:
+    info = PngImagePlugin.PngInfo()
+    info.add(b"gAMA", (100_000).to_bytes(4))
+    data, _ = enlarged(encoded(noise("L"), "PNG", pnginfo=info), scale=2, method="bilinear", linear=True)
+    plain, _ = enlarged(encoded(noise("L"), "PNG"), scale=2, method="bilinear")
+    assert np.abs(np.asarray(opened(data)).astype(int) - np.asarray(opened(plain))).max() <= 1
+
+
+NO_CURVE = {
+    "none": b"\0" * 132,
+    "cut": profile_of(b"curv\0\0\0\0")[:150],
+    "unknown": profile_of(b"what" + bytes(20)),
+    "kind": profile_of(struct.pack(">4s4xH2xi", b"para", 9, 65536)),
+    "division": profile_of(struct.pack(">4s4xH2x3i", b"para", 1, 65536, 0, 65536)),
+    "infinite": profile_of(struct.pack(">4s4xH2xi", b"para", 0, -65536)),
+    "falling": profile_of(struct.pack(">4s4xI3H", b"curv", 3, 65535, 100, 0)),
+    "flat": profile_of(struct.pack(">4s4xI3H", b"curv", 3, 5, 5, 5)),
+    "long": profile_of(struct.pack(">4s4xI", b"curv", 2**32 - 1)),
+    "zero": profile_of(struct.pack(">4s4xIH", b"curv", 1, 0)),
+}
+
+
+@pytest.mark.parametrize("name", NO_CURVE)
+def test_linear_says_when_a_profile_has_no_simple_curve(name: str) -> None:
+    source = encoded(noise("RGB"), "PNG", icc_profile=NO_CURVE[name])
+    _, result = enlarged(source, scale=2, method="bilinear", linear=True)
     assert result.notes == ["its colour profile has no simple curve, so --linear uses sRGB's"]
 
 

@@ -83,7 +83,7 @@ def arrange(frame: Frame, row: Method, format: Format, metadata: Metadata, linea
     frame = to_mode(frame, {"L": "LA", "RGB": "RGBA"}[wanted] if flatten else wanted)
     transfer = None
     if linear and row.values == "weighed":
-        transfer = transfer_of(metadata.icc) if metadata.icc else SRGB
+        transfer = transfer_of(metadata)
         if transfer is None:
             transfer = SRGB
             notes.append("its colour profile has no simple curve, so --linear uses sRGB's")

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from upscale_cli.methods.samples import Transfer
+from upscale_cli.images.metadata import Metadata
+from upscale_cli.methods.samples import SRGB, Transfer
 
 
 def fits(icc: bytes, mode: str | None) -> bool:
@@ -17,17 +18,21 @@ def fits(icc: bytes, mode: str | None) -> bool:
     return modes is None or mode in modes
 
 
-def transfer_of(icc: bytes) -> Transfer | None:
-    """The transfer function that all channels of an ICC profile share; None where it is not that simple.
+def transfer_of(metadata: Metadata) -> Transfer | None:
+    """The transfer function of an image: its profile's, else that of its PNG's gamma, else sRGB's.
 
-    Curves are read as ICC.1:2022 defines them: `curv` (10.6) and `para` (10.18).
+    None where the profile has none that all channels share. Curves are read as ICC.1:2022 defines them: `curv`
+    (10.6) and `para` (10.18).
     """
+    if metadata.icc is None:
+        gamma = metadata.present().get("gamma")
+        return SRGB if gamma is None else _power(1e5 / max(1, int.from_bytes(gamma)))
     try:
-        curves = [data for name, data in _tags(icc) if name in (b"rTRC", b"gTRC", b"bTRC", b"kTRC")]
+        curves = [data for name, data in _tags(metadata.icc) if name in (b"rTRC", b"gTRC", b"bTRC", b"kTRC")]
         if not curves or any(curve != curves[0] for curve in curves):
             return None
         return _curve(curves[0])
-    except (struct.error, ValueError, IndexError):
+    except (struct.error, ValueError, IndexError, ArithmeticError):
         return None
 
 
@@ -58,7 +63,8 @@ def _curve(data: bytes) -> Transfer | None:
         if kind in (1, 2):
             c, d, e, f = 0.0, -b / a, (c if kind == 2 else 0.0), (c if kind == 2 else 0.0)
         x = np.linspace(0, 1, 4096)
-        return _table(np.where(x >= d, np.maximum(a * x + b, 0) ** g + e, c * x + f))
+        with np.errstate(all="ignore"):
+            return _table(np.where(x >= d, np.maximum(a * x + b, 0) ** g + e, c * x + f))
     return None
 
 
@@ -70,7 +76,8 @@ def _power(gamma: float) -> Transfer | None:
 
 def _table(values: NDArray[Any]) -> Transfer | None:
     """A curve through equally spaced values, when it can be turned round."""
-    if len(values) < 2 or not (np.diff(values) > 0).sum() > len(values) // 2 or (np.diff(values) < 0).any():
+    steps = np.diff(values)
+    if not np.isfinite(values).all() or (steps < 0).any() or 2 * (steps > 0).sum() < len(values):
         return None
     grid = np.linspace(0, 1, len(values))
     return Transfer(lambda x: np.interp(x, grid, values), lambda x: np.interp(x, values, grid))

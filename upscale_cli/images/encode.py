@@ -124,7 +124,7 @@ def _write_png(stream: BinaryIO, image: Enlarged, how: Writing) -> None:
     depth = {"bool": 1, "uint8": 8, "uint16": 16}[image.dtype.name]
     colours = None if image.palette is None else image.palette[:, :3].tobytes()
     opacity = None if image.palette is None else image.palette[:, 3].tobytes().rstrip(b"\xff") or None
-    chunks = png_chunks(**_kept(how, "icc", "exif", "xmp", "dpi", "text"))
+    chunks = [*how.metadata.colour, *png_chunks(**_kept(how, "icc", "exif", "xmp", "dpi", "text"))]
     png = PngStream(width, height, channels, depth, palette=colours, palette_alpha=opacity, chunks=chunks)
     stream.write(png.head())
     for part in image.strips(png.pack):
@@ -235,7 +235,7 @@ def _options(how: Writing) -> dict[str, Any]:
         options |= {"quality": how.quality, "subsampling": "4:4:4"}
     elif name == "png":
         options["pnginfo"] = info = PngImagePlugin.PngInfo()
-        for chunk in png_chunks(**_kept(how, "xmp", "text")):
+        for chunk in (*how.metadata.colour, *png_chunks(**_kept(how, "xmp", "text"))):
             info.add(*chunk)
         options.pop("xmp", None)
         options.pop("comment", None)

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import struct
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -120,8 +121,7 @@ class Picture:
                 self._image = image = Image.open(self._stream, formats=pillow_names())
         except UpscaleError as error:
             if isinstance(error.__cause__, UnidentifiedImageError):
-                names = ", ".join(FORMATS)
-                raise UpscaleError(f"is not an image of a known format ({names}), or is damaged.") from None
+                raise UpscaleError(self._why_not()) from None
             raise
         found = format_of_pillow(image.format)
         assert found is not None
@@ -142,6 +142,19 @@ class Picture:
         if orientation >= 5 and image.format != "TIFF":
             self.width, self.height = self.height, self.width
         self.channels = 3 if image.mode == "P" else len(image.getbands())
+
+    def _why_not(self) -> str:
+        """Why a file is not opened, by its first bytes alone: no other parser is started."""
+        Image.init()
+        self._stream.seek(0)
+        start, name, names = self._stream.read(16), None, ", ".join(FORMATS)
+        with contextlib.suppress(IndexError, struct.error):
+            name = next((n for n, (_, accept) in Image.OPEN.items() if accept is not None and accept(start)), None)
+        if name is None:
+            return f"is not an image of a known format ({names})."
+        if format_of_pillow(name) is not None:
+            return f"is a damaged {name} file: its header cannot be read; get another copy."
+        return f"has the format {name}, which is not read here; convert it to png or tiff first."
 
     def frames(self) -> Iterator[Frame]:
         """Every frame, upright; raises `UpscaleError` at the first that cannot be decoded whole."""

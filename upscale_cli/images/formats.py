@@ -40,7 +40,7 @@ class Format:
     entry : int
         Bytes of an entry of EXIF, XMP or comment, at most.
     keeps : frozenset of str
-        The metadata that it can hold, of icc, exif, xmp, dpi, text, comment, loop, durations.
+        The metadata that it can hold, of icc, exif, xmp, dpi, text, comment, gamma, loop, durations.
     """
 
     name: str
@@ -68,7 +68,7 @@ _ROWS = (
         2**31 - 1,
         clear="any",
         frames=True,
-        keeps=frozenset({"icc", "exif", "xmp", "dpi", "text", "comment", "loop", "durations"}),
+        keeps=frozenset({"icc", "exif", "xmp", "dpi", "text", "comment", "gamma", "loop", "durations"}),
     ),
     Format(
         "jpeg",

@@ -1,6 +1,7 @@
 """What a file says about its image: read from Pillow, put right for the enlarged image, and handed to an encoder."""
 
 import re
+import struct
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -48,6 +49,8 @@ class Metadata:
         Of a JPEG or GIF.
     loop : int or None
         How often an animation is repeated; 0 for ever, None for once.
+    colour : tuple of (bytes, bytes)
+        Chunks of a PNG that say what its numbers mean: sRGB, gAMA, cHRM.
     still : bool
         The first picture is no part of the animation: it is for those who cannot show it.
     """
@@ -59,16 +62,22 @@ class Metadata:
     text: dict[str, str] = field(default_factory=dict)
     comment: bytes | None = None
     loop: int | None = None
+    colour: tuple[tuple[bytes, bytes], ...] = ()
     still: bool = False
 
     def stripped(self) -> "Metadata":
-        """Only what the pixels need: the ICC profile, and how they move."""
-        return Metadata(icc=self.icc, loop=self.loop, still=self.still)
+        """Only what the pixels need: what their numbers mean, and how they move."""
+        return Metadata(icc=self.icc, colour=self.colour, loop=self.loop, still=self.still)
 
     def present(self) -> dict[str, Any]:
         """What there is of what formats can keep, by name."""
         names = ("icc", "exif", "xmp", "dpi", "text", "comment", "loop")
-        return {name: value for name in names if (value := getattr(self, name))}
+        present = {name: value for name in names if (value := getattr(self, name))}
+        # What every viewer assumes need not be said.
+        gamma = dict(self.colour).get(b"gAMA")
+        if gamma is not None and self.icc is None and not 0.45 < int.from_bytes(gamma) / 1e5 < 0.46:
+            present["gamma"] = gamma
+        return present
 
 
 def read_metadata(image: Image.Image) -> Metadata:
@@ -88,9 +97,23 @@ def read_metadata(image: Image.Image) -> Metadata:
         dpi=_read_dpi(image),
         text=text,
         comment=comment.encode() if isinstance(comment, str) else comment,
+        colour=_colour_chunks(info) if image.format == "PNG" else (),
         loop=info.get("loop") if getattr(image, "n_frames", 1) > 1 else None,
         still=bool(info.get("default_image")),
     )
+
+
+def _colour_chunks(info: dict[str | tuple[int, int], Any]) -> tuple[tuple[bytes, bytes], ...]:
+    """The chunks that Pillow has read as floats (PNG, third edition, 11.3.2); a profile speaks for itself."""
+    chunks = []
+    if "srgb" in info and "icc_profile" not in info:
+        chunks.append((b"sRGB", bytes([info["srgb"]])))
+    for name, key in ((b"gAMA", "gamma"), (b"cHRM", "chromaticity")):
+        values = info.get(key, ())
+        values = values if isinstance(values, tuple) else (values,)
+        if values:
+            chunks.append((name, struct.pack(f">{len(values)}I", *(round(value * 1e5) for value in values))))
+    return tuple(chunks)
 
 
 def read_orientation(image: Image.Image) -> int:

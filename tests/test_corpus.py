@@ -1,0 +1,99 @@
+"""Files that have broken other programs: each becomes an image, or one line and status 1, within ten seconds."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+from support import SHARED
+
+from upscale_cli.commands.upscale import cli
+
+CORPUS = SHARED / "corpus"
+FILES = sorted(path.name for path in CORPUS.glob("*") if path.suffix != ".json")
+SECONDS = 10
+
+pytestmark = pytest.mark.skipif(not FILES, reason=f"there is no folder {CORPUS.name}")
+
+
+class Ending(NamedTuple):
+    """How a run ended: its status, what it said, how long it took, whether what it wrote is an image."""
+
+    status: int
+    said: str
+    seconds: float
+    written: bool
+
+
+def run(name: str, folder: str) -> Ending:
+    """Enlarge one file of the corpus to PNG."""
+    target = Path(folder) / f"{name}.png"
+    start = time.perf_counter()
+    ended = CliRunner().invoke(cli, [str(CORPUS / name), "-s", "2", "-o", str(target), "-q"])
+    seconds = time.perf_counter() - start
+    if ended.exception is not None and not isinstance(ended.exception, SystemExit):
+        return Ending(ended.exit_code, f"{ended.exception!r}\n\n{ended.stderr}", seconds, False)
+    if target.exists():
+        with Image.open(target) as image:
+            image.load()
+    return Ending(ended.exit_code, ended.stderr, seconds, target.exists())
+
+
+@pytest.fixture(scope="module")
+def endings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ending]:
+    """How each file ended. A process of the pool that dies fails all that are left, and names itself."""
+    folder = str(tmp_path_factory.mktemp("made"))
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        futures = {name: pool.submit(run, name, folder) for name in FILES}
+        made = {name: future.result(timeout=6 * SECONDS) for name, future in futures.items()}
+    assert not [name for name in os.listdir(folder) if not name.endswith(".png")], "temporary files are left"
+    return made
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_each_file_is_an_image_or_one_line(name: str, endings: dict[str, Ending]) -> None:
+    ending = endings[name]
+    assert ending.seconds < SECONDS
+    assert ending.status == (0 if ending.written else 1), ending.said
+    assert ending.said.count("\n") == ending.status, ending.said
+    assert "unexpectedly" not in ending.said
+    assert not ending.status or ending.said.startswith(str(CORPUS / name))
+
+
+def test_what_pillow_reads_is_enlarged_unless_a_reason_is_given(endings: dict[str, Ending]) -> None:
+    """The corpus's own names say what Pillow makes of them: `ok_MODE_…` and `fail_…`."""
+    refused = {name: ending.said for name, ending in endings.items() if name.startswith("ok_") and ending.status}
+    reasons = (
+        "not read here",
+        "known format",
+        "colours, which cannot be blended",
+        "pixels do not fit",
+        "bits a channel",
+        "truncated",
+    )
+    unexplained = {name: said for name, said in refused.items() if not any(reason in said for reason in reasons)}
+    assert not unexplained
+    read = [name for name, ending in endings.items() if name.startswith("ok_") and not ending.status]
+    assert len(read) > 70, "hardly a file is read"
+
+
+CHATTY = ["fail_load_1_7397cb469a.tif", "fail_load_RGBA_ca79569f94.tif"]
+
+
+@pytest.mark.parametrize("name", [*CHATTY, *FILES[:: len(FILES) // 6 or 1]])
+def test_one_line_at_most_reaches_the_terminal(name: str, tmp_path: Path) -> None:
+    """The libraries behind Pillow write to file descriptor 2 on their own."""
+    target = tmp_path / "a.png"
+    command = [sys.executable, "-m", "upscale_cli", str(CORPUS / name), "-s", "2", "-o", str(target), "-q"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
+    assert ended.stdout == ""
+    assert ended.returncode in (0, 1)
+    assert ended.stderr.count("\n") == ended.returncode, ended.stderr
+    assert target.exists() == (ended.returncode == 0)
