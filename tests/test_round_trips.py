@@ -192,6 +192,14 @@ def test_a_grey_that_stands_for_transparency(bits: int, row: bytes, key: int, gr
     np.testing.assert_array_equal(read, [(grey, 0 if grey == clear else 255) for grey in greys])
 
 
+def test_a_grey_of_16_bits_that_stands_for_transparency() -> None:
+    greys = np.array([258, 772, 1286, 65535], np.uint16)
+    data, _ = enlarged(keyed_png(16, greys.astype(">u2").tobytes(), 772))
+    read, layout = read_deep(io.BytesIO(data))
+    assert layout == "LA"
+    np.testing.assert_array_equal(read[0], [(grey, 0 if grey == 772 else 65535) for grey in greys])
+
+
 # Palettes ----------------------------------------------------------------------------------------------------------
 
 
