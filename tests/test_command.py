@@ -377,6 +377,18 @@ def test_pool_writes_the_image_and_the_places(picture: Path) -> None:
     assert np.count_nonzero(back) <= 10 * 15 * 3
 
 
+def test_unpooling_at_another_scale_is_refused(picture: Path) -> None:
+    CliRunner().invoke(pool_cli, [str(picture), "-s", "3"])
+    pooled = picture.with_name("in_pooled.png")
+    assert (
+        "was pooled from 30x20, which is another scale"
+        in call(pooled, "-m", "max-unpooling", "-s", "2", status=1).stderr
+    )
+    call(pooled, "-m", "max-unpooling", "-s", "3", "-o", picture.with_name("back.png"))
+    with Image.open(picture.with_name("back.png")) as back:
+        assert back.size == (30, 20)
+
+
 def test_pool_of_a_photograph_loses_nothing_to_jpeg(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg")
     assert CliRunner().invoke(pool_cli, [str(tmp_path / "a.jpg")]).exit_code == 0

@@ -101,10 +101,9 @@ class Request:
             When there can be no result: its size, its frames, its parameters.
         """
         row = find_method(self.method)
-        told, size = told_parameters(row, self, source)
+        told, remembered = told_parameters(row, self, source)
         format = self.format_for(picture)
-        if self.size is not None:
-            size = wanted_size(self.size, picture.height, picture.width)
+        size = output_size(self, remembered, picture.height, picture.width)
         scale = None if size else self.scale
         _, shape = resolve(row, (picture.height, picture.width, picture.channels), scale, size, told)
         before = (picture.width, picture.height)
@@ -140,7 +139,7 @@ class Request:
         row = find_method(self.method)
         result = Result()
         with Picture(source, self.channels_first) as picture:
-            told, size = told_parameters(row, self, source)
+            told, remembered = told_parameters(row, self, source)
             format = self.format_for(picture)
             check_frames(picture, format)
 
@@ -149,7 +148,7 @@ class Request:
                 for note in ready.notes:
                     result.note(note)
                 own = told_for_frame(told, index, self.channels_first and picture.ndim > 0)
-                return _enlarged(ready, row, self, own, size, picture, result, executor, progress)
+                return _enlarged(ready, row, self, own, remembered, picture, result, executor, progress)
 
             frames = (made(index, frame) for index, frame in enumerate(picture.frames()))
             first = next(frames)
@@ -179,6 +178,26 @@ def wanted_size(text: str, height: int, width: int) -> Size:
     pairs = ((longest, max(height, width)), (wide, width), (high, height))
     factor = min(Fraction(wanted, side) for wanted, side in pairs if wanted is not None)
     return max(1, round_side(height, factor)), max(1, round_side(width, factor))
+
+
+def output_size(request: Request, remembered: Size | None, height: int, width: int) -> Size | None:
+    """Height and width of the output where they are asked for or remembered; None where the scale says them.
+
+    Raises
+    ------
+    UpscaleError
+        When what is remembered is not the scale that is asked for.
+    """
+    if request.size is not None:
+        return wanted_size(request.size, height, width)
+    if remembered is not None and request.scale is not None:
+        # Pooling may have left a part of a window out, so the sides are only about the scale apart.
+        found = tuple(round(new / old) for new, old in zip(remembered, (height, width), strict=True))
+        if found != request.scale:
+            raise UpscaleError(
+                f"was pooled from {remembered[1]}x{remembered[0]}, which is another scale; leave --scale out."
+            )
+    return remembered
 
 
 def check_limits(request: Request, format: Format, shape: tuple[int, int, int], before: Size, frames: int) -> None:
@@ -267,7 +286,7 @@ def _enlarged(
     row: Method,
     request: Request,
     told: dict[str, Any],
-    size: Size | None,
+    remembered: Size | None,
     picture: Picture,
     result: Result,
     executor: Executor | None,
@@ -276,8 +295,7 @@ def _enlarged(
     """A frame with its upsampler, when limits allow it."""
     samples, mode = ready.samples, ready.mode
     height, width, channels = ready.frame.samples.shape
-    if request.size is not None:
-        size = wanted_size(request.size, height, width)
+    size = output_size(request, remembered, height, width)
     scale, shape = resolve(row, (height, width, samples.channels), None if size else request.scale, size, told)
     check_limits(request, request.format or picture.format, shape, (width, height), picture.count)
     if (warning := row.warn((height, width, samples.channels), scale, told)) is not None:
