@@ -192,8 +192,8 @@ def output_size(request: Request, remembered: Size | None, height: int, width: i
         return wanted_size(request.size, height, width)
     if remembered is not None and request.scale is not None:
         # Pooling may have left a part of a window out, so the sides are only about the scale apart.
-        found = tuple(round(new / old) for new, old in zip(remembered, (height, width), strict=True))
-        if found != request.scale:
+        ratios = zip(remembered, (height, width), request.scale, strict=True)
+        if any(round(new / old) != factor for new, old, factor in ratios):
             raise UpscaleError(
                 f"was pooled from {remembered[1]}x{remembered[0]}, which is another scale; leave --scale out."
             )
