@@ -115,7 +115,7 @@ def _fill(
     pool: ThreadPoolExecutor | None,
 ) -> None:
     upsampler = row.make(source, scale, out.shape[:2], samples, told)
-    finish = samples.finish if row.values == "weighed" else samples.move
+    finish = samples.finisher(row.values == "weighed")
 
     def work(start: int, stop: int) -> None:
         upsampler.rows(start, stop, out[start:stop], finish)

@@ -46,7 +46,7 @@ class Enlarged:
     """
 
     upsampler: Upsampler
-    finish: Finish
+    finish: Finish | None
     shape: tuple[int, int, int]
     dtype: np.dtype[Any]
     mode: Any

@@ -311,7 +311,7 @@ def _enlarged(
     result.before, result.after, result.frames = (width, height), (shape[1], shape[0]), picture.count
     return Enlarged(
         row.make(ready.frame.samples, scale, shape[:2], samples, told),
-        samples.finish if row.values == "weighed" else samples.move,
+        samples.finisher(row.values == "weighed"),
         (*shape[:2], channels),
         samples.target,
         mode,

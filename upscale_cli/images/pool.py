@@ -102,7 +102,7 @@ class Pooling:
                 result.after = width, height
                 return Enlarged(
                     rows,
-                    samples.move,
+                    samples.finisher(weighed=False),
                     (height, width, channels - samples.flatten),
                     samples.target,
                     ready.mode,

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upscale_cli.errors import UpscaleError
-from upscale_cli.methods.upsampler import Array, Block, Scratch, Upsampler
+from upscale_cli.methods.upsampler import Array, Block, Finish, Scratch, Upsampler
 
-BAND_VALUES = 1 << 18
+BAND_VALUES = 1 << 21
 """Values of a band, about: few enough to stay in cache, enough to make calls long."""
 
 _scratch = Scratch()
@@ -38,19 +38,37 @@ class Nearest(Upsampler):
             for n_in, n_out in zip(source.shape, size, strict=False)
         )
 
+    def rows(self, start: int, stop: int, out: Array | None = None, finish: Finish | None = None) -> Array:
+        """As of any upsampler; where nothing has to be finished, rows are copied straight to their place."""
+        if finish is not None or not 0 <= start < stop <= self.shape[0]:
+            return super().rows(start, stop, out, finish)
+        if out is None:
+            out = np.empty((stop - start, *self.shape[1:]), self.dtype)
+        for top in range(start, stop, self.band):
+            self._repeat_rows(
+                self._rows[top : min(top + self.band, stop)], out[top - start : top - start + self.band]
+            )
+        return out
+
     def blocks(self, band: int) -> Iterator[Block]:
         index = self._rows[band * self.band : (band + 1) * self.band]
+        values = _scratch.get("values", (len(index), *self.shape[1:]), self.dtype)
+        self._repeat_rows(index, values)
+        yield Block(band * self.band, 0, 0, values)
+
+    def _repeat_rows(self, index: NDArray[np.int64], out: Array) -> None:
+        """Output rows that stand for the source rows of `index`: each made wide once, then copied."""
         needed = self.source[index[0] : index[-1] + 1]
         wide = _scratch.get("wide", (len(needed), *self.shape[1:]), self.dtype)
         if self._repeat is not None:
+            # Along a row, not along the few channels of a pixel: NumPy's innermost loop should be long.
             cells = wide.reshape(*needed.shape[:2], self._repeat, -1)
             for k in range(self._repeat):
-                cells[:, :, k] = needed
+                for channel in range(needed.shape[2]):
+                    cells[:, :, k, channel] = needed[:, :, channel]
         else:
             np.take(needed, self._columns, axis=1, out=wide, mode="clip")
-        values = _scratch.get("values", (len(index), *self.shape[1:]), self.dtype)
-        np.take(wide, index - index[0], axis=0, out=values, mode="clip")
-        yield Block(band * self.band, 0, 0, values)
+        np.take(wide, index - index[0], axis=0, out=out, mode="clip")
 
 
 class BedOfNails(Upsampler):

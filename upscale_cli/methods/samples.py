@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from upscale_cli.methods.upsampler import Array, working_dtype
+from upscale_cli.methods.upsampler import Array, Finish, working_dtype
 
 Curve = Callable[[NDArray[Any]], NDArray[Any]]
 
@@ -152,12 +152,13 @@ class Samples:
         if self.alpha and self.opaque and not self.flatten:
             out[..., -1] = white(self.target)
 
-    def move(self, values: Array, out: Array) -> None:
-        """Samples that a method only moved to samples of the target: a copy where nothing has to change."""
+    def finisher(self, weighed: bool) -> Finish | None:
+        """What makes samples of the target from what a method weighed, or only moved; None for a plain copy."""
+        if weighed:
+            return self.finish
         if self.target == self.stored and not self.flatten:
-            np.copyto(out, values)
-        else:
-            self.finish(self.read(values), out)
+            return None
+        return lambda values, out: self.finish(self.read(values), out)
 
     def _decode(self, samples: Array) -> Array:
         """Code values to light, on the same scale."""
