@@ -1,6 +1,5 @@
 """What commands for many images do alike: plan, run, report."""
 
-import json
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -94,6 +93,8 @@ def process(
 
 
 def _print_json(values: dict[str, Any]) -> None:
+    import json
+
     click.echo(json.dumps(values))
 
 
