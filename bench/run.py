@@ -59,25 +59,38 @@ class Taken:
     peak: int = 0
 
 
+LAUNCHER = """\
+import os, resource, sys
+status = os.spawnv(os.P_WAIT, sys.argv[1], sys.argv[1:])
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
+sys.exit(status)
+"""
+
+
 class Process:
-    """A command that is run to its end; afterwards its peak memory is known."""
+    """A command that is run to its end, in a folder that is emptied before where one is given."""
 
     def __init__(self, *line: object, folder: Path | None = None) -> None:
         self.line, self.folder = [str(word) for word in line], folder
 
-    def __call__(self) -> int:
-        """Run it; the peak memory of it or its largest child in bytes."""
+    def __call__(self) -> None:
+        """Run it."""
+        self._run(self.line)
+
+    def peak(self) -> int:
+        """Run it once more: its peak memory, or that of its largest child, in bytes.
+
+        From a small process of its own, for a child's peak is never below what its parent held when it was made.
+        """
+        program = shutil.which(self.line[0]) or self.line[0]
+        said = self._run([sys.executable, "-S", "-c", LAUNCHER, program, *self.line[1:]])
+        return int(said.split()[-1]) * 1024
+
+    def _run(self, line: list[str]) -> bytes:
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir()
-        child = subprocess.Popen(
-            self.line, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = status
-        if status:
-            raise RuntimeError(f"{' '.join(self.line)} ended with {status}")
-        return int(usage.ru_maxrss) * 1024
+        return subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, check=True).stderr
 
 
 def measure(case: Case, turns: int) -> dict[str, Taken]:
@@ -88,11 +101,12 @@ def measure(case: Case, turns: int) -> dict[str, Taken]:
             if sum(taken[name].seconds) > PATIENCE:
                 continue
             start = time.perf_counter()
-            result = work()
+            work()
             if turn:
                 taken[name].seconds.append(time.perf_counter() - start)
-            if isinstance(result, int):
-                taken[name].peak = max(taken[name].peak, result)
+    for name, work in case.competitors.items():
+        if isinstance(work, Process) and case.output is not None:
+            taken[name].peak = work.peak()
     return taken
 
 
@@ -153,6 +167,11 @@ def array_cases(source: Image.Image) -> list[Case]:
     return cases
 
 
+def command() -> str:
+    """Our command as it is installed beside this Python."""
+    return str(Path(sys.executable).with_name("upscale"))
+
+
 def image_magick() -> str | None:
     """ImageMagick's command, whatever it is called here."""
     for name in ("magick", "/usr/bin/convert", "convert"):
@@ -177,7 +196,7 @@ def file_case(
 
     width = Image.open(source).width * factor
     competitors: dict[str, Callable[[], object]] = {
-        OURS: Process(sys.executable, "-m", "upscale_cli", source, "-s", factor, "-o", target(OURS), "--overwrite")
+        OURS: Process(command(), source, "-s", factor, "-o", target(OURS), "--overwrite")
     }
     if not alone:
         competitors["Pillow script"] = Process(sys.executable, script, source, target("Pillow script"), factor)
@@ -206,7 +225,7 @@ def batch_case(source: Image.Image, work: Path) -> Case:
         x, y = number * 37 % (source.width - 256), number * 91 % (source.height - 256)
         source.crop((x, y, x + 256, y + 256)).save(folder / f"{number:03}.png")
     competitors: dict[str, Callable[[], object]] = {
-        OURS: Process(sys.executable, "-m", "upscale_cli", folder, "-s", 4, "-o", result, folder=result)
+        OURS: Process(command(), folder, "-s", 4, "-o", result, folder=result)
     }
     if vips := shutil.which("vips"):
         each = f"{vips} resize {folder}/{{}} {result}/{{}} 4 --kernel lanczos3"
@@ -223,7 +242,7 @@ def start_cases(source: Image.Image, work: Path) -> list[Case]:
     """What it costs to start."""
     icon = work / "icon.png"
     source.resize((64, 64)).save(icon)
-    python, ours = sys.executable, (sys.executable, "-m", "upscale_cli")
+    python, ours = sys.executable, (command(),)
     click, all_three = "import click", "import click, numpy, PIL.Image"
     return [
         Case(
@@ -263,7 +282,6 @@ def all_cases(photos: Path | None, work: Path) -> list[Case]:
         batch_case(square, work),
         file_case("PNG → PNG, 2048² → 16384²", sources[2048], 8, work, {}, alone=True),
         file_case("PNG → PNG, 2048² → 32768²", sources[2048], 16, work, {}, alone=True),
-        # Last, for the memory of this process would count as that of its children.
         *array_cases(square),
     ]
 

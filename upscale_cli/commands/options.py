@@ -2,15 +2,17 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from click.shell_completion import CompletionItem
 
 from upscale_cli import __version__
 from upscale_cli.errors import UpscaleError
 from upscale_cli.methods import METHODS, find_method
 from upscale_cli.methods.parameters import pair, read_scale
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -46,7 +48,9 @@ class MethodName(click.ParamType[str]):
         except UpscaleError as error:
             raise click.UsageError(str(error), ctx) from None
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+        from click.shell_completion import CompletionItem
+
         return [
             CompletionItem(row.name, help=row.summary) for row in METHODS.values() if row.name.startswith(incomplete)
         ]
@@ -108,7 +112,9 @@ class Told(click.ParamType[tuple[str, str]]):
             raise click.UsageError(f'"{value}" is not KEY=VALUE.', ctx)
         return key, text
 
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+        from click.shell_completion import CompletionItem
+
         row = METHODS.get(ctx.params.get("method") or "lanczos", METHODS["lanczos"])
         names = [p for p in row.parameters if not p.file and p.name.startswith(incomplete)]
         return [CompletionItem(f"{p.name}=", help=f"{p.summary} ({p.domain})") for p in names]
