@@ -195,8 +195,9 @@ def file_case(
         return made[competitor]
 
     width = Image.open(source).width * factor
+    more = ("--max-pixels", "2G") if alone else ()
     competitors: dict[str, Callable[[], object]] = {
-        OURS: Process(command(), source, "-s", factor, "-o", target(OURS), "--overwrite")
+        OURS: Process(command(), source, "-s", factor, "-o", target(OURS), "--overwrite", *more)
     }
     if not alone:
         competitors["Pillow script"] = Process(sys.executable, script, source, target("Pillow script"), factor)
@@ -345,7 +346,7 @@ def main() -> None:
             if told.only in case.name:
                 page.append(section(case, measure(case, 3 if told.quick else 9)))
                 print(page[-1], flush=True)
-    told.output.write_text("\n".join(page), encoding="utf-8")
+                told.output.write_text("\n".join(page), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,11 @@ from upscale_cli.methods.parameters import pair, read_scale
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    ParamType = click.ParamType[Any]
+else:
+    # Older versions of Click do not say of what a type is.
+    ParamType = click.ParamType
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -37,7 +42,7 @@ class Command(click.Command):
         formatter.write_text(self._outro)
 
 
-class MethodName(click.ParamType[str]):
+class MethodName(ParamType):
     """A name of `METHODS`."""
 
     name = "name"
@@ -56,7 +61,7 @@ class MethodName(click.ParamType[str]):
         ]
 
 
-class Factor(click.ParamType[Any]):
+class Factor(ParamType):
     """A scale: a number of at least 1, or two as width x height."""
 
     name = "factor"
@@ -68,7 +73,7 @@ class Factor(click.ParamType[Any]):
             raise click.UsageError(str(error), ctx) from None
 
 
-class PairOf(click.ParamType[Any]):
+class PairOf(ParamType):
     """A whole number, or two as width x height; read as (vertical, horizontal)."""
 
     name = "n"
@@ -83,7 +88,7 @@ class PairOf(click.ParamType[Any]):
             raise click.UsageError(f'"{value}" is not {self._domain}.', ctx) from None
 
 
-class Count(click.ParamType[int]):
+class Count(ParamType):
     """A whole number of at least 1, with k, M or G for thousands."""
 
     name = "n"
@@ -99,7 +104,7 @@ class Count(click.ParamType[int]):
         return int(digits) * (unit or 1)
 
 
-class Told(click.ParamType[tuple[str, str]]):
+class Told(ParamType):
     """KEY=VALUE for a parameter of a method."""
 
     name = "key=value"
