@@ -338,8 +338,8 @@ def main() -> None:
     page = [
         "# Benchmarks\n",
         "Written by `python bench/run.py`, losing rows included. All competitors of a table take turns in one run; "
-        "what is compared is the median of each. Ratios travel better than seconds. Under scikit-image's Lanczos stand its "
-        "cubic splines, under OpenCV's its LANCZOS4.\n",
+        "what is compared is the median of each. Ratios travel better than seconds. Under scikit-image's Lanczos "
+        "stand its cubic splines, under OpenCV's its LANCZOS4.\n",
         versions() + "\n",
     ]
     with tempfile.TemporaryDirectory() as folder:
