@@ -74,7 +74,9 @@ def _shown(value: Any) -> str:
 )
 @file_options
 @click.option("--linear", is_flag=True, help="Blend light instead of code values.")
-@click.option("--quality", type=click.IntRange(1, 100), metavar="N", help="Of lossy formats, 1 to 100 [95].")
+@click.option(
+    "--quality", type=click.IntRange(1, 100), default=95, metavar="N", help="Of lossy formats, 1 to 100 [95]."
+)
 @click.option("--strip", is_flag=True, help="Keep no metadata but the colour profile.")
 @click.option("--max-pixels", type=Count(), default=10**9, metavar="N", help="Refuse larger results [1G].")
 @batch_options
@@ -99,7 +101,7 @@ def upscale(
     method: str,
     told: Iterable[tuple[str, str]],
     linear: bool,
-    quality: int | None,
+    quality: int,
     strip: bool,
     max_pixels: int,
     output: str | None,
@@ -122,6 +124,7 @@ def upscale(
     if scale is not None and size is not None:
         raise UsageError("--scale and --size were both given; leave one out.")
     if size is not None:
+        # No image is known yet; what is no size for any is wrong usage, and said before any is opened.
         wanted_size(size, 1, 1)
     request = Request(
         method,
@@ -129,7 +132,7 @@ def upscale(
         scale,
         size,
         find_format(format) if format else None,
-        quality or 95,
+        quality,
         linear,
         strip,
         channels_first,

@@ -8,7 +8,7 @@ from typing import TypeVar
 from upscale_cli.methods.upsampler import Upsampler
 
 STRIP_VALUES = 1 << 20
-"""Values of a strip, about: long enough to be worth a task, short enough to keep memory small."""
+"""Values of a strip, about, where one band is not more: enough to be worth a task."""
 
 T = TypeVar("T")
 
