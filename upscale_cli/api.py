@@ -22,7 +22,7 @@ def upscale(
     scale: Any = None,
     method: str = "lanczos",
     *,
-    size: Size | None = None,
+    size: Size | str | None = None,
     threads: int | None = None,
     **parameters: Any,
 ) -> NDArray[Any]:
@@ -34,13 +34,14 @@ def upscale(
     Parameters
     ----------
     array : array (H, W), (H, W, C) or (N, H, W, C)
-        Any bool, integer or float dtype; it is not changed. Channels are independent: alpha is one like the others.
+        Any bool, integer or float dtype; it is not changed. Channels are independent, alpha is one like the others;
+        but `learned` takes three channels for red, green and blue.
     scale : number, text or pair of numbers, optional
         At least 1; a pair is (vertical, horizontal). 2 where neither it nor `size` is given.
     method : str
         A name of `METHODS`.
     size : (int, int), optional
-        Height and width of the output, instead of a scale.
+        Height and width of the output, instead of a scale. A word is a parameter of the method (`size="large"`).
     threads : int, optional
         At least 1; as many as there are processors where absent.
     **parameters
@@ -75,6 +76,8 @@ def upscale(
     if threads is not None and threads < 1:
         raise UsageError(f"{threads} threads cannot work; give at least 1.")
     row = find_method(method)
+    if isinstance(size, str):
+        parameters, size = parameters | {"size": size}, None
     told = row.read(parameters)
     stack = source if source.ndim == 4 else source.reshape(1, *source.shape[:2], -1)
     exact, (height, width, channels) = resolve(row, _shape3(stack.shape[1:]), scale, size, told)

@@ -130,8 +130,9 @@ def file_options(command: F) -> F:
     files = {p.name: p for row in METHODS.values() for p in row.parameters if p.file}
     for name in reversed(files):
         users = ", ".join(row.name for row in METHODS.values() if any(p.name == name for p in row.parameters))
+        kind = f"A {name} (.npz)" if files[name].archive else f"Array of {name} (.npy)"
         option = click.option(
-            f"--{name}", metavar="FILE", type=click.Path(path_type=Path), help=f"Array of {name} (.npy) for {users}."
+            f"--{name}", metavar="FILE", type=click.Path(path_type=Path), help=f"{kind} for {users}."
         )
         command = option(command)
     return command

@@ -251,11 +251,11 @@ def told_parameters(row: Method, request: Request, source: Path | bytes) -> tupl
             continue
         try:
             loaded = arrays.load_arrays(path)
-            if p.name not in loaded and "" not in loaded:
+            if not p.archive and p.name not in loaded and "" not in loaded:
                 raise UpscaleError(f'holds no array "{p.name}"; it has {", ".join(loaded) or "none"}.')
         except UpscaleError as error:
             raise UpscaleError(f'{p.name} file "{path}" {error}') from None
-        given[p.name] = loaded.get(p.name, loaded.get(""))
+        given[p.name] = loaded if p.archive else loaded.get(p.name, loaded.get(""))
         named = loaded.get("size")
         if named is not None and named.shape == (2,) and named.dtype.kind in "iu" and (named > 0).all():
             size = int(named[0]), int(named[1])

@@ -17,6 +17,7 @@ from upscale_cli.methods.parameters import (
     REQUIRED,
     Parameter,
     Scale,
+    archive,
     array,
     choice,
     number,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from upscale_cli.methods.network import Network
     from upscale_cli.methods.samples import Samples
     from upscale_cli.methods.upsampler import Array, Upsampler
 
@@ -64,6 +66,8 @@ class Method:
         A constant image stays constant.
     interpolates : bool
         Scale 1 is the identity.
+    independent : bool
+        No channel influences another.
     symmetric : bool
         It commutes with flips and transposition, ties aside; otherwise it is anchored at a corner, or by its arrays.
     warn : callable(shape, scale, parameters) -> str or None
@@ -82,6 +86,7 @@ class Method:
     resizable: bool = False
     keeps_constants: bool = True
     interpolates: bool = True
+    independent: bool = True
     symmetric: bool = True
     warn: Callable[[Shape, Scale, Parameters], str | None] = field(default=lambda shape, scale, parameters: None)
 
@@ -140,16 +145,22 @@ def _make_unpooling(array: "Array", scale: Scale, size: Size, samples: "Samples"
     return MaxUnpooling(array, check_indices(indices, array.shape, size), size)
 
 
-def _kernel(shape: Shape, told: Parameters) -> "NDArray[np.float64]":
-    from upscale_cli.methods.transposed import check_kernel, dilate
+def _undilated(shape: Shape, scale: Scale, told: Parameters) -> "NDArray[np.float64]":
+    from upscale_cli.methods import shipped
+    from upscale_cli.methods.transposed import check_kernel
 
-    return dilate(check_kernel(told["kernel"], shape[2], told["groups"]), told["dilation"])
+    kernel = shipped.kernel(_stride(scale)) if told["kernel"] is None else told["kernel"]
+    return check_kernel(kernel, shape[2], told["groups"])
+
+
+def _kernel(shape: Shape, scale: Scale, told: Parameters) -> "NDArray[np.float64]":
+    from upscale_cli.methods.transposed import dilate
+
+    return dilate(_undilated(shape, scale, told), told["dilation"])
 
 
 def _transposed_shape(shape: Shape, scale: Scale, told: Parameters) -> Shape:
-    from upscale_cli.methods.transposed import check_kernel
-
-    kernel, stride = check_kernel(told["kernel"], shape[2], told["groups"]), _stride(scale)
+    kernel, stride = _undilated(shape, scale, told), _stride(scale)
     channels = kernel.shape[0] * kernel.shape[2]
     if told["padding"] == "same":
         if told["output_padding"] is not None:
@@ -175,7 +186,7 @@ def _make_transposed(array: "Array", scale: Scale, size: Size, samples: "Samples
     from upscale_cli.methods.transposed import DirectTransposed, Transposed
 
     kernel, stride, padding = (
-        _kernel((*array.shape[:2], samples.channels), told),
+        _kernel((*array.shape[:2], samples.channels), scale, told),
         _stride(scale),
         told["padding"],
     )
@@ -194,7 +205,7 @@ def _checkerboard(shape: Shape, scale: Scale, told: Parameters) -> str | None:
 
     from upscale_cli.methods.transposed import phase_sums
 
-    sums = phase_sums(_kernel(shape, told), _stride(scale))
+    sums = phase_sums(_kernel(shape, scale, told), _stride(scale))
     low, high = sums.min(axis=(0, 1)), sums.max(axis=(0, 1))
     if np.allclose(low, high, rtol=1e-3, atol=1e-6):
         return None
@@ -202,6 +213,40 @@ def _checkerboard(shape: Shape, scale: Scale, told: Parameters) -> str | None:
     return (
         f"the kernel's phases sum to {low[worst]:.4g} … {high[worst]:.4g}: flat areas become a checkerboard. "
         "Choose a kernel whose phases sum alike."
+    )
+
+
+def _own_network(told: Parameters) -> "Network | None":
+    from upscale_cli.methods.network import read_network
+
+    return None if told["network"] is None else read_network(told["network"])
+
+
+def _learned_shape(shape: Shape, scale: Scale, told: Parameters) -> Shape:
+    if _own_network(told) is not None and told["size"] is not None:
+        raise UsageError("learned: size and a network were both given; leave one out.")
+    return _rounded(shape, scale, told)
+
+
+def _make_learned(array: "Array", scale: Scale, size: Size, samples: "Samples", told: Parameters) -> "Upsampler":
+    from upscale_cli.methods import shipped
+    from upscale_cli.methods.learned import chained
+
+    own = _own_network(told)
+
+    def network(factor: int) -> "tuple[Network, NDArray[np.float64]]":
+        return own or shipped.network(told["size"] or "small", factor), shipped.kernel((factor, factor))
+
+    return chained(
+        array,
+        size,
+        (own.scale,) if own else shipped.FACTORS,
+        network,
+        samples.alpha and samples.channels == samples.channels_in,
+        samples.read,
+        samples.channels,
+        samples.working,
+        samples.finite(array),
     )
 
 
@@ -275,8 +320,8 @@ _ROWS = (
     ),
     Method(
         "transposed-conv",
-        "stamps a kernel from a .npy file, stride = scale",
-        "kernels of your own: learned filters, layers of networks",
+        "stamps a kernel, its own or one from a .npy file, stride = scale",
+        "photographs that were reduced, at the speed of lanczos; kernels of your own",
         "Zeiler et al. 2010; Dumoulin & Visin 2016",
         _make_transposed,
         _transposed_shape,
@@ -284,8 +329,8 @@ _ROWS = (
             Parameter(
                 "kernel",
                 *array("an array (kh, kw), (C, kh, kw) or (C_in, C_out / groups, kh, kw)"),
-                REQUIRED,
-                "the weights to stamp, an array in a .npy file.",
+                None,
+                "the weights to stamp [for 2, 3 and 4: fitted to photographs]",
                 file=True,
             ),
             Parameter("groups", *whole(1), None, "groups of channels, for kernels of four dimensions"),
@@ -299,6 +344,28 @@ _ROWS = (
         interpolates=False,
         symmetric=False,
         warn=_checkerboard,
+    ),
+    Method(
+        "learned",
+        "a convolutional network, trained on photographs",
+        "photographs that were reduced: the sharpest and nearest to the truth, and slower",
+        "Dong et al. 2016 (FSRCNN); Bhardwaj et al. 2022 (SESR)",
+        _make_learned,
+        _learned_shape,
+        (
+            Parameter("size", *choice("small", "large"), None, "of the network: small, or large, which is better [small]"),
+            Parameter(
+                "network",
+                *archive("a mapping of arrays, as numpy.load gives them"),
+                None,
+                "a network of your own in a .npz file.",
+                file=True,
+                archive=True,
+            ),
+        ),
+        resizable=True,
+        independent=False,
+        symmetric=False,
     ),
 )
 

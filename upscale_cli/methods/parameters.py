@@ -30,6 +30,8 @@ class Parameter:
         What it does, in a line.
     file : bool
         It is an array, which the command line takes from a file with an option of this name.
+    archive : bool
+        All arrays of the file, by their names, are its value.
     beside : str, optional
         How the name of that file ends where it lies beside the image, instead of the image's extension.
     """
@@ -40,6 +42,7 @@ class Parameter:
     default: Any
     summary: str
     file: bool = False
+    archive: bool = False
     beside: str | None = None
 
 
@@ -119,6 +122,15 @@ def array(domain: str) -> Kind:
         import numpy as np
 
         return np.asarray(value)
+
+    return read, domain
+
+
+def archive(domain: str) -> Kind:
+    """Arrays by name, as `numpy.load` gives those of a `.npz`; what they must be is for the method to check."""
+
+    def read(value: Any) -> dict[str, Any]:
+        return {str(name): value[name] for name in Mapping.keys(value)}
 
     return read, domain
 

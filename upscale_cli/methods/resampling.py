@@ -55,16 +55,18 @@ def taps(n_in: int, n_out: int, filter: Filter) -> Taps:
 
     Taps outside the input are dropped and the rest made to sum to 1 again, so that a constant stays constant up to
     the border (Pillow's rule). Positions are fractions over `2·n_out`, kept as whole numbers: no drift, and no tie
-    that is decided by float noise.
+    that is decided by float noise. Where the output is the smaller one, the filter is stretched by `n_in/n_out`, so
+    that nothing aliases.
 
     >>> taps(2, 4, filter=Filter(lambda x: np.maximum(0, 1 - np.abs(x)), 1.0)).weights.tolist()
     [[0.0, 1.0], [0.75, 0.25], [0.25, 0.75], [1.0, 0.0]]
     """
     position = (2 * np.arange(n_out, dtype=np.int64) + 1) * n_in - n_out
-    reach = ceil(filter.radius)
+    wide = max(n_in, n_out)
+    reach = ceil(filter.radius * wide / n_out)
     first = position // (2 * n_out) - reach + 1
     index = first[:, None] + np.arange(2 * reach)
-    weights = filter.weight((2 * n_out * index - position[:, None]) / (2 * n_out))
+    weights = filter.weight((2 * n_out * index - position[:, None]) / (2 * wide))
     weights = np.where((index >= 0) & (index < n_in), weights, 0.0)
     return Taps(first, weights / weights.sum(axis=1, keepdims=True))
 

@@ -16,7 +16,7 @@ T = TypeVar("T")
 def strip_ranges(upsampler: Upsampler) -> Iterator[tuple[int, int]]:
     """Rows `start … stop − 1` of each strip, whole bands; they depend on the upsampler alone."""
     height, width, channels = upsampler.shape
-    rows = upsampler.band * max(1, STRIP_VALUES // (upsampler.band * width * channels))
+    rows = upsampler.band * max(1, STRIP_VALUES // (upsampler.band * width * channels * upsampler.cost))
     start = 0
     while start < height:
         stop = min(height, (start + upsampler.offset) // rows * rows + rows - upsampler.offset)

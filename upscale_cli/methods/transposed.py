@@ -86,6 +86,21 @@ def phase_sums(kernel: NDArray[np.float64], stride: Pair) -> NDArray[np.float64]
     return sums
 
 
+def phase_taps(stride: int, size: int) -> NDArray[np.int64]:
+    """Which tap of a centred kernel each phase of a cell takes of each neighbour: (stride, n), −1 where there is none.
+
+    Neighbour `d − n // 2` of a cell's input, `d = 0 … n − 1`, meets phase `a` at tap
+    `a + (size − stride) / 2 − (d − n // 2)·stride`; `size − stride` is even.
+
+    >>> phase_taps(2, 4).tolist()
+    [[3, 1, -1], [-1, 2, 0]]
+    """
+    reach = -(-(size - stride) // 2 // stride)
+    neighbours = np.arange(-reach, reach + 1)
+    taps = np.arange(stride)[:, None] + (size - stride) // 2 - neighbours * stride
+    return np.where((taps >= 0) & (taps < size), taps, -1)
+
+
 def dilate(kernel: NDArray[np.float64], dilation: Pair) -> NDArray[np.float64]:
     """The kernel with `dilation − 1` zeros between its taps, on its last two axes.
 

@@ -38,12 +38,15 @@ class Upsampler(ABC):
         Of the output values: the source's own where samples are moved, a float type where they are weighed.
     band : int
         Rows of a band; the band of row 0 begins `offset` rows above it. Strips of whole bands waste no work.
+    cost : int
+        How many times as much as one of a filter a value costs, about. Strips of costly values are smaller.
     """
 
     shape: tuple[int, int, int]
     dtype: np.dtype[Any]
     band: int
     offset: int = 0
+    cost: int = 1
 
     @abstractmethod
     def blocks(self, band: int) -> Iterator[Block]:

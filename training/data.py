@@ -1,0 +1,75 @@
+"""Training pairs: photographs' luma, and the same made small as the field does it."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from training.model import MARGIN
+from upscale_cli.learning.measure import luma_8bit
+from upscale_cli.learning.reduction import reduce
+
+SUFFIXES = (".png", ".webp", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
+FLAT = 0.4
+"""The share of patches, the flattest, that nothing is learned from."""
+
+
+def read_luma(path: Path) -> NDArray[np.float64]:
+    """Luma of a photograph, 16 … 235, rounded as the field's protocol has it: (H, W)."""
+    with Image.open(path) as image:
+        return luma_8bit(np.asarray(image.convert("RGB")))
+
+
+class Pairs:
+    """Patches of small and large luma, 0 … 1, drawn where there is something to see.
+
+    Parameters
+    ----------
+    paths : list of Path
+    scale : int
+    patch : int
+        Side of the small patch, margin not counted.
+    seed : int
+    """
+
+    def __init__(self, paths: list[Path], scale: int, patch: int, seed: int) -> None:
+        self.scale, self.patch = scale, patch
+        self.random = np.random.default_rng(seed)
+        self.pairs = []
+        places = []
+        for index, path in enumerate(paths):
+            large = read_luma(path)
+            large = large[: large.shape[0] // scale * scale, : large.shape[1] // scale * scale]
+            small = reduce(large, scale)
+            self.pairs.append(((small / 255).astype(np.float32), large.astype(np.uint8)))
+            side = patch + 2 * MARGIN
+            for top in range(0, small.shape[0] - side + 1, patch // 2):
+                for left in range(0, small.shape[1] - side + 1, patch // 2):
+                    part = small[top : top + side, left : left + side]
+                    energy = np.abs(np.diff(part, axis=0)).mean() + np.abs(np.diff(part, axis=1)).mean()
+                    places.append((energy, index, top, left))
+        places.sort()
+        self.places = np.array([place[1:] for place in places[int(len(places) * FLAT) :]])
+
+    def batch(self, size: int) -> tuple[Tensor, Tensor]:
+        """Small (size, 1, patch + 2·MARGIN, ·) and large (size, 1, patch·scale, ·), flipped and turned at random."""
+        scale, side = self.scale, self.patch + 2 * MARGIN
+        small = np.empty((size, 1, side, side), np.float32)
+        large = np.empty((size, 1, self.patch * scale, self.patch * scale), np.float32)
+        for i in range(size):
+            index, top, left = self.places[self.random.integers(len(self.places))]
+            low, high = self.pairs[index]
+            top = min(top + self.random.integers(self.patch // 2), low.shape[0] - side)
+            left = min(left + self.random.integers(self.patch // 2), low.shape[1] - side)
+            y, x, n = (top + MARGIN) * scale, (left + MARGIN) * scale, self.patch * scale
+            turns, flip = self.random.integers(4), self.random.integers(2)
+            small[i, 0] = _turned(low[top : top + side, left : left + side], turns, flip)
+            large[i, 0] = _turned(high[y : y + n, x : x + n], turns, flip)
+        return torch.from_numpy(small), torch.from_numpy(large / 255)
+
+
+def _turned(image: NDArray[np.generic], turns: int, flip: int) -> NDArray[np.generic]:
+    return np.rot90(image[:, ::-1] if flip else image, turns)

@@ -1,0 +1,162 @@
+"""The networks as PyTorch trains them: wider than what they become.
+
+Each body layer is trained as `identity + plain + narrow · wide`, a sum of linear maps that is one 3 × 3 convolution
+afterwards (collapsible layers: Bhardwaj et al. 2022, SESR; Zhang et al. 2021, ECBSR). The sum is taken of the
+weights, before they meet a picture, so training costs hardly more than the plain network would.
+
+Nothing has a bias, and the weights of each filter of the head sum to 0. So the network sees differences alone: a flat
+area gives exactly 0 there and passes through the linear skip, whose phases sum to 1; and PReLU being homogeneous, more
+contrast gives proportionally more detail, whatever range of numbers a picture has (bias-free networks: Mohan et al.
+2020).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+MARGIN = 2
+"""Pixels around a patch that the head and the skip look at, and that get no output."""
+SKIP = 5
+"""Side of the neighbourhood of the linear skip."""
+WIDER = 2
+"""Channels inside a trained layer for each channel outside."""
+
+Arrays = dict[str, NDArray[np.float32]]
+
+
+class Shape(NamedTuple):
+    """What a network is made of: channels, body layers, and the side of the transposed convolution's kernel."""
+
+    scale: int
+    channels: int
+    layers: int
+    tail: int
+
+
+class Body(nn.Module):
+    """A 3 × 3 convolution in three parts, and PReLU."""
+
+    identity: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        deviation = (0.1 / (9 * channels)) ** 0.5
+        wide = channels * WIDER
+        self.plain = nn.Parameter(torch.randn(channels, channels, 3, 3) * deviation)
+        self.wide = nn.Parameter(torch.randn(wide, channels * 9) * deviation)
+        self.narrow = nn.Parameter(torch.randn(channels, wide) * (0.5 / wide) ** 0.5)
+        self.slopes = nn.Parameter(torch.full((channels,), 0.25))
+        identity = torch.zeros(channels, channels, 3, 3)
+        identity[range(channels), range(channels), 1, 1] = 1
+        self.register_buffer("identity", identity, persistent=False)
+
+    def weight(self) -> Tensor:
+        """The convolution that the parts add up to."""
+        return self.identity + self.plain + (self.narrow @ self.wide).view_as(self.plain)
+
+    def become(self, weight: Tensor) -> None:
+        """Add up to a given convolution."""
+        self.plain += weight - self.weight()
+
+
+class Network(nn.Module):
+    """Luma (B, 1, h + 2·MARGIN, w + 2·MARGIN) to luma (B, 1, h·scale, w·scale)."""
+
+    reached: Tensor
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = scale, channels, layers, _ = shape
+        self.head = nn.Parameter(torch.randn(channels, 1, 3, 3) * (2 / 9) ** 0.5)
+        self.slopes = nn.Parameter(torch.full((channels,), 0.25))
+        self.body = nn.ModuleList(Body(channels) for _ in range(layers))
+        self.tail = nn.Parameter(torch.randn(scale * scale, channels, 3, 3) * (0.01 / (9 * channels)) ** 0.5)
+        self.skip = nn.Parameter(torch.zeros(scale * scale, 1, SKIP, SKIP))
+        # A kernel narrower than three cells has no taps for some neighbours.
+        ones = np.ones((1, 1, shape.tail, shape.tail), np.float32)
+        self.register_buffer("reached", torch.from_numpy(to_phases(ones, scale, 3)), persistent=False)
+
+    def parts(self) -> tuple[list[tuple[Tensor, Tensor]], Tensor, Tensor]:
+        """What a picture meets: each convolution with its slopes, the tail, and the skip."""
+        head = self.head - self.head.mean(dim=(2, 3), keepdim=True)
+        body = [(layer.weight(), layer.slopes) for layer in self.body if isinstance(layer, Body)]
+        missing = 1 - self.skip.sum(dim=(2, 3), keepdim=True)
+        return [(head, self.slopes), *body], self.tail * self.reached, self.skip + missing / SKIP**2
+
+    def forward(self, luma: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        ((weight, slopes), *body), tail, skip = self.parts()
+        first = F.prelu(F.conv2d(luma[:, :, 1:-1, 1:-1], weight), slopes)
+        features = first = first.to(dtype, memory_format=torch.channels_last)
+        for weight, slopes in body:
+            features = F.prelu(F.conv2d(features, weight.to(dtype), padding=1), slopes.to(dtype))
+        detail = F.conv2d(features + first, tail.to(dtype), padding=1).float()
+        return F.pixel_shuffle(detail + F.conv2d(luma, skip), self.shape.scale)
+
+    @torch.no_grad()
+    def arrays(self) -> Arrays:
+        """The collapsed weights, by the names that they have in a file."""
+        convolutions, tail, skip = self.parts()
+        named: Arrays = {}
+        for index, (weight, slopes) in enumerate(convolutions):
+            named[f"weight{index}"], named[f"slopes{index}"] = weight.numpy(), slopes.numpy()
+        named["tail"] = to_kernel(tail.numpy(), self.shape.scale, self.shape.tail)
+        named["skip"] = to_kernel(skip.numpy(), self.shape.scale, SKIP * self.shape.scale)[0, 0]
+        return {name: np.array(values, np.float32) for name, values in named.items()}
+
+    @torch.no_grad()
+    def become(self, arrays: Arrays) -> None:
+        """Start from collapsed weights: all of them, or for another scale those of the head and the body."""
+        given = {name: torch.from_numpy(values) for name, values in arrays.items()}
+        self.head.copy_(given["weight0"])
+        self.slopes.copy_(given["slopes0"])
+        for index, layer in enumerate(self.body, 1):
+            assert isinstance(layer, Body)
+            layer.become(given[f"weight{index}"])
+            layer.slopes.copy_(given[f"slopes{index}"])
+        if arrays["skip"].shape[0] == SKIP * self.shape.scale:
+            self.tail.copy_(torch.from_numpy(to_phases(arrays["tail"], self.shape.scale, 3)))
+            self.become_skip(arrays["skip"])
+
+    @torch.no_grad()
+    def become_skip(self, kernel: NDArray[np.float32]) -> None:
+        """Start from a linear skip: the kernel of a transposed convolution."""
+        self.skip.copy_(torch.from_numpy(to_phases(kernel[None, None], self.shape.scale, SKIP)))
+
+
+def to_phases(kernel: NDArray[np.float32], scale: int, side: int) -> NDArray[np.float32]:
+    """The kernel (C, 1, k, k) of a centred transposed convolution as a convolution: (scale², C, side, side).
+
+    Input `q + d − side // 2` of cell `q` meets tap `phase + (k − scale) / 2 − (d − side // 2)·scale`.
+    """
+    phases = np.zeros((scale * scale, len(kernel), side, side), np.float32)
+    for place, tap in _meetings(scale, side, kernel.shape[2]):
+        phases[place[0], :, place[1], place[2]] = kernel[:, 0, tap[0], tap[1]]
+    return phases
+
+
+def to_kernel(phases: NDArray[np.float32], scale: int, size: int) -> NDArray[np.float32]:
+    """The inverse of `to_phases`, for a kernel (C, 1, size, size)."""
+    kernel = np.zeros((phases.shape[1], 1, size, size), np.float32)
+    for place, tap in _meetings(scale, phases.shape[2], size):
+        kernel[:, 0, tap[0], tap[1]] = phases[place[0], :, place[1], place[2]]
+    return kernel
+
+
+def _meetings(scale: int, side: int, size: int) -> list[tuple[tuple[int, int, int], tuple[int, int]]]:
+    """Where (phase, row, column) of a convolution meet the tap of a kernel."""
+
+    def tap(phase: int, d: int) -> int:
+        return phase + (size - scale) // 2 - (d - side // 2) * scale
+
+    return [
+        ((a * scale + b, y, x), (tap(a, y), tap(b, x)))
+        for a in range(scale)
+        for b in range(scale)
+        for y in range(side)
+        for x in range(side)
+        if 0 <= tap(a, y) < size and 0 <= tap(b, x) < size
+    ]

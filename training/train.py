@@ -1,0 +1,234 @@
+"""Train one of the shipped networks.
+
+    python -m training.train PHOTOS --scale 2 --size small
+
+PHOTOS is a folder of photographs without visible compression. Everything else is in `RECIPES`, seed included. A run
+that was cut off goes on from its last checkpoint (in `training/checkpoints/`) when the same command is typed again. The
+network goes to `upscale_cli/methods/kernels/`, its log to `training/logs/`.
+"""
+
+import argparse
+import json
+import math
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from training.data import SUFFIXES, Pairs
+from training.model import MARGIN, SKIP, Network, Shape
+from upscale_cli.learning.fit import KernelFit
+from upscale_cli.learning.measure import psnr, round_8bit
+
+HERE = Path(__file__).parent
+SHIPPED = HERE.parent / "upscale_cli" / "methods" / "kernels"
+HELD_OUT = 25
+"""One photograph in so many is never learned from, and tells how well it goes."""
+BORDER = 4
+"""Outer pixels of a patch that no error is taken of: there, the body sees zeros where a picture goes on."""
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained.
+
+    Attributes
+    ----------
+    shape : Shape
+    steps, batch, patch : int
+        Steps of Adam, patches in a step, and their side in pixels of the small image.
+    rate : float
+        Learning rate after `WARM_UP` steps; it falls as a cosine, almost to 0.
+    start : str, optional
+        The network whose head and body it begins with.
+    coarse : float
+        The share of the steps, the first, whose body is computed in bfloat16.
+    squared : float
+        The share of the steps, the last, that lessen the squared error, which is what PSNR measures.
+    seed : int
+    """
+
+    shape: Shape
+    steps: int
+    batch: int
+    patch: int
+    rate: float
+    start: str | None = None
+    coarse: float = 0.0
+    squared: float = 0.15
+    seed: int = 0
+
+
+WARM_UP = 200
+RECIPES = {
+    ("small", 2): Recipe(Shape(2, 24, 7, 6), 36_000, 16, 40, 2e-3),
+    ("small", 3): Recipe(Shape(3, 24, 7, 9), 13_000, 16, 40, 1.5e-3, "small-2x"),
+    ("small", 4): Recipe(Shape(4, 24, 7, 10), 13_000, 16, 40, 1.5e-3, "small-2x"),
+    ("large", 2): Recipe(Shape(2, 48, 14, 6), 24_000, 8, 48, 1.2e-3, coarse=0.75),
+    ("large", 3): Recipe(Shape(3, 48, 14, 9), 14_000, 8, 48, 1e-3, "large-2x", coarse=0.75),
+    ("large", 4): Recipe(Shape(4, 48, 14, 12), 14_000, 8, 48, 1e-3, "large-2x", coarse=0.75),
+}
+
+
+class Run:
+    """A network on its way: weights, their running average, the optimiser, and how far it is."""
+
+    def __init__(self, recipe: Recipe, pairs: Pairs) -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.pairs, self.step, self.seconds = recipe, pairs, 0, 0.0
+        self.network = Network(recipe.shape)
+        if recipe.start is not None:
+            with np.load(SHIPPED / f"{recipe.start}.npz") as arrays:
+                self.network.become(dict(arrays))
+        fit = KernelFit(recipe.shape.scale, SKIP * recipe.shape.scale)
+        for _, large in pairs.pairs[:40]:
+            fit.add(large)
+        self.network.become_skip(fit.solve().astype(np.float32))
+        self.network.to(DEVICE)
+        self.average = {name: values.clone() for name, values in self.network.state_dict().items()}
+        self.optimiser = torch.optim.Adam(self.network.parameters(), recipe.rate, betas=(0.9, 0.99))
+
+    def advance(self) -> float:
+        """One step; the error."""
+        recipe = self.recipe
+        progress = self.step / recipe.steps
+        rate = recipe.rate * min(1, (self.step + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * progress) + 0.005)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        small, large = (part.to(DEVICE) for part in self.pairs.batch(recipe.batch))
+        made = self.network(small, torch.bfloat16 if progress < recipe.coarse else torch.float32)
+        border = BORDER * recipe.shape.scale
+        error = (made - large)[:, :, border:-border, border:-border]
+        # An absolute error of 0.02 is usual: the two have gradients of about the same size.
+        loss = error.abs().mean() if progress < 1 - recipe.squared else 25 * (error * error).mean()
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        self.step += 1
+        keep = min(0.999, self.step / (self.step + 20))
+        for name, values in self.network.state_dict().items():
+            self.average[name].lerp_(values, 1 - keep)
+        return float(loss.detach())
+
+    def averaged(self) -> Network:
+        """The network of the averaged weights."""
+        network = Network(self.recipe.shape)
+        network.load_state_dict(self.average)
+        return network
+
+    def save(self, path: Path) -> None:
+        """Write a checkpoint."""
+        state = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "network": self.network.state_dict(),
+            "average": self.average,
+            "optimiser": self.optimiser.state_dict(),
+            "random": self.pairs.random.bit_generator.state,
+        }
+        path.parent.mkdir(exist_ok=True)
+        torch.save(state, path.with_suffix(".new"))
+        path.with_suffix(".new").replace(path)
+
+    def load(self, path: Path) -> None:
+        """Go on from a checkpoint."""
+        state: dict[str, Any] = torch.load(path, map_location=DEVICE, weights_only=True)
+        self.step, self.seconds, self.average = state["step"], state["seconds"], state["average"]
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.pairs.random.bit_generator.state = state["random"]
+
+
+@torch.no_grad()
+def score(network: Network, pairs: Pairs) -> float:
+    """Mean PSNR of whole held-out photographs."""
+    network.to(DEVICE).eval()
+    results = []
+    for small, large in pairs.pairs:
+        padded = torch.from_numpy(np.pad(small, MARGIN, mode="edge"))[None, None]
+        made: Tensor = network(padded.to(DEVICE))[0, 0].cpu()
+        results.append(psnr(round_8bit(made.numpy() * 255), large, pairs.scale))
+    return float(np.mean(results))
+
+
+def train(photos: Path, size: str, scale: int, steps: int | None, out: Path, every: int) -> None:
+    """Train one network, from its last checkpoint if there is one, and write it with what is known of it."""
+    recipe = RECIPES[size, scale]
+    if steps is not None:
+        recipe = Recipe(**(vars(recipe) | {"steps": steps}))
+    paths = sorted(path for path in photos.iterdir() if path.suffix.lower() in SUFFIXES)
+    held_out = paths[5::HELD_OUT]
+    name = f"{size}-{scale}x"
+    log = (HERE / "logs" / f"{name}.log") if steps is None else None
+    run = Run(recipe, Pairs([p for p in paths if p not in held_out], scale, recipe.patch, recipe.seed))
+    check = Pairs(held_out, scale, recipe.patch, recipe.seed)
+    checkpoint = HERE / "checkpoints" / f"{name}.pt"
+    if checkpoint.exists() and steps is None:
+        run.load(checkpoint)
+
+    def tell(**values: Any) -> None:
+        line = json.dumps({"step": run.step, "seconds": round(run.seconds)} | values)
+        print(line, flush=True)
+        if log is not None:
+            log.parent.mkdir(exist_ok=True)
+            with log.open("a") as stream:
+                print(line, file=stream)
+
+    if run.step == 0:
+        tell(network=name, **{k: v for k, v in asdict(recipe).items()}, photographs=len(run.pairs.pairs))
+    began, before, total = time.perf_counter(), run.seconds, 0.0
+    while run.step < recipe.steps:
+        total += run.advance()
+        run.seconds = before + time.perf_counter() - began
+        if run.step % every == 0 or run.step == recipe.steps:
+            tell(loss=round(total / every, 6), held_out=round(score(run.averaged(), check), 3))
+            total = 0.0
+            if steps is None:
+                run.save(checkpoint)
+    facts = {
+        "photographs": len(run.pairs.pairs),
+        "held out": round(score(run.averaged(), check), 3),
+        "seconds": round(run.seconds),
+        "recipe": asdict(recipe),
+    }
+    write(out / f"{name}.npz", run.averaged(), facts)
+
+
+def write(path: Path, network: Network, facts: dict[str, Any]) -> None:
+    """Write the network in the layout that `upscale_cli.methods.network` describes."""
+    convolutions = [
+        {"does": "convolution", "weight": f"weight{n}", "slopes": f"slopes{n}"} for n in range(network.shape.layers + 1)
+    ]
+    about = {
+        "layout": 1,
+        "scale": network.shape.scale,
+        "layers": [*convolutions, {"does": "sum", "with": 0}, {"does": "transposed-convolution", "weight": "tail"}],
+        "skip": "skip",
+        "training": facts,
+    }
+    path.parent.mkdir(exist_ok=True)
+    np.savez(path, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **network.cpu().arrays())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("--scale", type=int, choices=(2, 3, 4), required=True)
+    parser.add_argument("--size", choices=("small", "large"), required=True)
+    parser.add_argument("--steps", type=int, help="so many instead of the recipe's, without log or checkpoints")
+    parser.add_argument("--out", type=Path, default=SHIPPED)
+    parser.add_argument("--every", type=int, default=2000, help="steps between lines of the log")
+    parser.add_argument("--threads", type=int, help="of the processor [all]")
+    told = parser.parse_args()
+    if told.threads:
+        torch.set_num_threads(told.threads)
+    train(told.photos, told.size, told.scale, told.steps, told.out, told.every)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""Photographs to learn from and to measure with: their colours alone, 8 bits a channel."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from upscale_cli.errors import UpscaleError
+from upscale_cli.images.colour import cmyk_to_rgb
+from upscale_cli.images.files import Picture
+from upscale_cli.images.pixels import expand_palette, to_mode, widen
+from upscale_cli.methods.samples import white
+
+
+def read_photograph(path: Path) -> NDArray[np.uint8]:
+    """The first frame of an image, upright, without its opacity: uint8 (H, W, 3).
+
+    Raises
+    ------
+    UpscaleError
+        When it cannot be read, or is an array.
+    """
+    with Picture(path) as picture:
+        frame = next(picture.frames())
+        if frame.mode is None:
+            raise UpscaleError("is an array; give photographs.")
+        frame = widen(expand_palette(frame))
+        samples: NDArray[Any] = frame.samples
+        if samples.dtype != np.uint8:
+            scaled = np.clip(samples, 0, white(samples.dtype)) * (255 / white(samples.dtype))
+            frame = replace(frame, samples=np.floor(scaled + 0.5).astype(np.uint8))
+        if frame.mode == "CMYK":
+            return cmyk_to_rgb(frame.samples, picture.metadata.icc)
+        return to_mode(frame, "RGBA").samples[..., :3]

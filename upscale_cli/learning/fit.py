@@ -1,0 +1,127 @@
+"""Fitting the kernel of a transposed convolution to pictures: ridge least squares, in closed form.
+
+A transposed convolution of stride `s` makes each of the s × s pixels of a cell by a linear filter of its own from the
+neighbours of the cell's input: phase by phase, the kernel is the solution of a linear regression. Its normal equations
+are sums over all pixels, so pictures come one at a time, and memory does not grow with their number.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from upscale_cli.errors import UsageError
+from upscale_cli.learning.reduction import reduce
+from upscale_cli.methods.transposed import phase_taps
+
+ROWS_AT_ONCE = 1 << 16
+"""Pixels of a picture that are put into equations together, about."""
+Float = NDArray[np.float64]
+
+
+class KernelFit:
+    """The normal equations of a kernel, summed over pictures.
+
+    For the inputs `x_n` of a neighbourhood of (2r + 1)² around a pixel `c`, and the `s²` true pixels `y_p` of its cell:
+    `gram = Σ (x − c)(x − c)ᵀ` and `cross = Σ (x − c)(y − c)ᵀ`. Differences from the centre leave the centre's own
+    weight open, which then makes every phase sum to 1: constants are kept exactly, not nearly.
+
+    Parameters
+    ----------
+    stride : int
+        The scale, at least 2.
+    size : int, optional
+        Side of the kernel; `7 · stride` where absent: neighbourhoods of 7 × 7. At least the stride, and as odd or even,
+        so that it can be centred.
+    reduction : str
+        How small images are made of large ones: a name of `REDUCTIONS`.
+
+    Raises
+    ------
+    UsageError
+        When there is no such kernel.
+    """
+
+    def __init__(self, stride: int, size: int | None = None, reduction: str = "bicubic") -> None:
+        self.stride, self.reduction = stride, reduction
+        self.size = size = 7 * stride if size is None else size
+        if stride < 2:
+            raise UsageError(f"a kernel enlarges by at least 2, not {stride}.")
+        if size < stride or (size - stride) % 2:
+            raise UsageError(
+                f"a kernel of {size} x {size} cannot be centred on cells of {stride} x {stride}; "
+                f"its size is {stride} or more, and {'odd' if stride % 2 else 'even'}."
+            )
+        self._taps = phase_taps(stride, size)
+        side = self._taps.shape[1]
+        self.radius = side // 2
+        self._gram: Float = np.zeros((side * side, side * side))
+        self._cross: Float = np.zeros((side * side, stride * stride))
+        self.pixels = 0
+
+    def add(self, large: NDArray[Any]) -> None:
+        """Learn from one channel of a picture, (H, W), which is reduced here; what is no whole cell is left out."""
+        s, r = self.stride, self.radius
+        large = np.asarray(large[: large.shape[0] // s * s, : large.shape[1] // s * s], np.float64)
+        if min(large.shape) < s * (2 * r + 1):
+            return
+        small = reduce(large, s, self.reduction)
+        height, width = small.shape[0] - 2 * r, small.shape[1] - 2 * r
+        windows = sliding_window_view(small, (2 * r + 1, 2 * r + 1))
+        cells = large.reshape(len(small), s, -1, s)[r : r + height, :, r : r + width].transpose(0, 2, 1, 3)
+        rows = max(1, ROWS_AT_ONCE // width)
+        for top in range(0, height, rows):
+            part = slice(top, min(top + rows, height))
+            centre = small[part.start + r : part.stop + r, r : r + width].reshape(-1, 1)
+            inputs = windows[part].reshape(len(centre), -1) - centre
+            self._gram += inputs.T @ inputs
+            self._cross += inputs.T @ (cells[part].reshape(len(centre), -1) - centre)
+            self.pixels += len(centre)
+
+    def solve(self, ridge: float = 1e-5, symmetric: bool = True) -> Float:
+        """The kernel `(size, size)` with the least squared error, `ridge` keeping weights small.
+
+        Parameters
+        ----------
+        ridge : float
+            Added to the diagonal of the equations, as a share of its mean: 0 and more.
+        symmetric : bool
+            Learn from every picture's eight flips and quarter turns too, which the equations show without looking.
+
+        Raises
+        ------
+        UsageError
+            When there was nothing to learn from.
+        """
+        gram, cross = (self._turned() if symmetric else (self._gram, self._cross))
+        strength = np.trace(gram) / len(gram)
+        if not strength > 0:
+            raise UsageError("there is nothing to learn from; give photographs with detail, larger than the kernel.")
+        kernel = np.zeros((self.size, self.size))
+        middle = len(gram) // 2
+        for phase, (a, b) in enumerate(np.ndindex(self.stride, self.stride)):
+            rows, columns = (self._taps[p][:, None] for p in (a, b))
+            there = ((rows >= 0) & (columns >= 0).T).ravel()
+            used = np.flatnonzero(there & (np.arange(len(gram)) != middle))
+            weights = np.zeros(len(gram))
+            if len(used):
+                equations = gram[np.ix_(used, used)] + ridge * strength * np.eye(len(used))
+                weights[used] = np.linalg.lstsq(equations, cross[used, phase], rcond=None)[0]
+            weights[middle] = 1 - weights.sum()
+            rows, columns = np.broadcast_arrays(rows, columns.T)
+            kernel[rows.ravel()[there], columns.ravel()[there]] = weights[there]
+        return kernel
+
+    def _turned(self) -> tuple[Float, Float]:
+        """The equations averaged over the eight symmetries of the square."""
+        s, side = self.stride, 2 * self.radius + 1
+        gram, cross = np.zeros_like(self._gram), np.zeros_like(self._cross)
+        for turns in range(4):
+            for flip in (1, -1):
+                inputs, outputs = (
+                    np.rot90(np.arange(n * n).reshape(n, n)[:, ::flip], turns).ravel() for n in (side, s)
+                )
+                gram += self._gram[np.ix_(inputs, inputs)]
+                cross += self._cross[np.ix_(inputs, outputs)]
+        return gram / 8, cross / 8

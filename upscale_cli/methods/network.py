@@ -1,0 +1,301 @@
+"""Networks: convolutions with PReLU, and a transposed convolution at their end, on one plane at a time.
+
+A network is a file of arrays (`.npz`) in layout 1. One array, `about`, is JSON in UTF-8, as bytes:
+
+    {"layout": 1, "scale": 2, "skip": "skip", "layers": [
+        {"does": "convolution", "weight": "weight0", "slopes": "slopes0"},
+        {"does": "convolution", "weight": "weight1", "slopes": "slopes1"},
+        {"does": "sum", "with": 0},
+        {"does": "transposed-convolution", "weight": "tail"}], "training": {…}}
+
+Layers follow one another; each names its arrays. Of `c` channels in and `d` out:
+
+convolution
+    `weight` (d, c, k, k), k odd, and `slopes` (d,): a sum over the neighbourhood, as in PyTorch's `Conv2d`, then
+    `max(x, 0) + slope·min(x, 0)` (PReLU; He et al. 2015). The first takes one channel.
+sum
+    adds the result of an earlier layer, counted from 0, of as many channels.
+transposed-convolution
+    `weight` (c, 1, k, k), stride = scale, centred as `transposed-conv` centres its kernels. The last.
+
+`skip` (k, k) is the kernel of a transposed convolution of the input itself, which is added to the result. There are no
+biases, the weights of each filter of the first layer sum to 0, and each phase of `skip` sums to 1: so a flat area comes
+out as it is, whatever its value, and the range of the numbers does not matter. `training` is for people. Outside the
+plane lies its mirror image.
+
+All of it is matrix multiplication. Rows of a plane are kept as (rows, channels, columns), and three copies, each a
+column further, make them (rows, 3·channels, columns). Then the three rows that a 3 × 3 convolution needs are one run of
+memory, and all rows are one stacked product with the weights (d, 9·channels), without a copy for each of nine taps.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import NDArray
+
+from upscale_cli.errors import UpscaleError
+from upscale_cli.methods.transposed import phase_taps
+from upscale_cli.methods.upsampler import Array, Scratch
+
+LAYOUT = 1
+MOST_LAYERS, MOST_CHANNELS, LARGEST_SIDE = 100, 512, 31
+SCALES = (2, 3, 4)
+TOLERANCE = 1e-4
+"""How far sums may be off that have to be 0 or 1; what is left is taken away."""
+
+_scratch = Scratch()
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """Weights (d, k · k · c), columns in order of row, column and channel; slopes (d, 1), or none for the phases."""
+
+    weights: Array
+    side: int
+    slopes: Array | None = None
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Adds the result of an earlier layer."""
+
+    layer: int
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that was found sound.
+
+    Attributes
+    ----------
+    scale : int
+    layers : tuple of Convolution and Sum
+        The last makes the scale² phases of each pixel.
+    skip : Convolution
+        Makes those of the linear skip.
+    training : mapping
+        What the file tells of its making.
+    """
+
+    scale: int
+    layers: tuple[Convolution | Sum, ...]
+    skip: Convolution
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def convolutions(self) -> list[Convolution]:
+        """The layers that are convolutions."""
+        return [layer for layer in self.layers if isinstance(layer, Convolution)]
+
+    @property
+    def reach(self) -> int:
+        """How many pixels the layers look beyond a plane."""
+        return sum(layer.side // 2 for layer in self.convolutions)
+
+    @property
+    def margin(self) -> int:
+        """Pixels around a plane that its result depends on."""
+        return max(self.reach, self.skip.side // 2)
+
+    @property
+    def multiplications(self) -> int:
+        """For each pixel of the source. Phases have no taps where their kernel ends."""
+        return sum(np.count_nonzero(layer.weights) for layer in (*self.convolutions, self.skip))
+
+    def cast(self, dtype: np.dtype[Any]) -> "Network":
+        """The same with weights of a type."""
+
+        def cast(layer: Convolution) -> Convolution:
+            slopes = None if layer.slopes is None else layer.slopes.astype(dtype)
+            return Convolution(layer.weights.astype(dtype), layer.side, slopes)
+
+        layers = tuple(cast(layer) if isinstance(layer, Convolution) else layer for layer in self.layers)
+        return Network(self.scale, layers, cast(self.skip), self.training)
+
+    def run(self, plane: Array) -> Array:
+        """A plane (h + 2·margin, w + 2·margin), larger: (h·scale, w·scale), in scratch memory.
+
+        Plane and weights are of the same float type.
+        """
+        lines = plane[:, None, :]
+        wanted = {layer.layer for layer in self.layers if isinstance(layer, Sum)}
+        kept: dict[int, Array] = {}
+        values = _cropped(lines, self.margin - self.reach)
+        for index, layer in enumerate(self.layers):
+            place = f"layer {index}" if index in wanted else "values"
+            if isinstance(layer, Sum):
+                earlier = kept[layer.layer]
+                earlier = _cropped(earlier, (len(earlier) - len(values)) // 2)
+                values = np.add(values, earlier, out=_scratch.get(place, values.shape, values.dtype))
+            else:
+                values = _convolve(values, layer, place)
+            if index in wanted:
+                kept[index] = values
+        values += _convolve(_cropped(lines, self.margin - self.skip.side // 2), self.skip, "skip")
+        rows, _, columns = values.shape
+        large = _scratch.get("large", (rows, self.scale, columns, self.scale), values.dtype)
+        np.copyto(large, values.reshape(rows, self.scale, self.scale, columns).transpose(0, 1, 3, 2))
+        return large.reshape(rows * self.scale, columns * self.scale)
+
+
+def _cropped(values: Array, border: int) -> Array:
+    """(rows, channels, columns) without the outer rows and columns."""
+    return values[border : len(values) - border, :, border : values.shape[2] - border]
+
+
+def _convolve(values: Array, layer: Convolution, place: str) -> Array:
+    """(rows, c, columns) to (rows − k + 1, d, columns − k + 1), in scratch memory of the name `place`.
+
+    `place` may hold the values themselves: they are copied first.
+    """
+    side, dtype = layer.side, values.dtype
+    rows, channels, columns = values.shape[0] - side + 1, values.shape[1], values.shape[2] - side + 1
+    stacked = _scratch.get("stacked", (len(values), side, channels, columns), dtype)
+    for shift in range(side):
+        np.copyto(stacked[:, shift], values[:, :, shift : shift + columns])
+    windows = as_strided(
+        stacked,
+        (rows, side * side * channels, columns),
+        (stacked.strides[0], columns * stacked.itemsize, stacked.itemsize),
+    )
+    result = _scratch.get(place, (rows, len(layer.weights), columns), dtype)
+    np.matmul(layer.weights, windows, out=result)
+    if layer.slopes is not None:
+        _activate(result, layer.slopes)
+    return result
+
+
+def _activate(values: Array, slopes: Array) -> None:
+    """PReLU, in place: values (rows, d, columns), slopes (d, 1)."""
+    sloped = np.multiply(values, slopes, out=_scratch.get("sloped", values.shape, values.dtype))
+    if (slopes <= 1).all():
+        np.maximum(values, sloped, out=values)
+    else:
+        np.copyto(values, sloped, where=values < 0)
+
+
+def read_network(arrays: Mapping[str, Any]) -> Network:
+    """The network of a file's arrays, when they are one.
+
+    Parameters
+    ----------
+    arrays : mapping of str to array
+        As `numpy.load` gives them, in layout 1 (see the top of this module). They are only read.
+
+    Raises
+    ------
+    UpscaleError
+        With what is wrong.
+    """
+    about = _about(arrays)
+    scale = about.get("scale")
+    if not isinstance(scale, int) or scale not in SCALES:
+        raise UpscaleError(f"the network's scale is {scale!r}; it must be 2, 3 or 4.")
+    described = about.get("layers")
+    if not isinstance(described, list) or not 1 <= len(described) <= MOST_LAYERS:
+        raise UpscaleError(f"the network has no list of 1 to {MOST_LAYERS} layers.")
+    layers: list[Convolution | Sum] = []
+    channels = [1]
+    for number, layer in enumerate(described):
+        does = layer.get("does") if isinstance(layer, dict) else None
+        last = number == len(described) - 1
+        if does == "convolution" and not last:
+            layers.append(_convolution(arrays, layer, number, channels[-1]))
+            channels.append(len(layers[-1].weights))
+        elif does == "sum" and not last:
+            layers.append(_sum(layer, number, channels))
+            channels.append(channels[-1])
+        elif does == "transposed-convolution" and last:
+            kernel = _weights(arrays, layer.get("weight"), number, (channels[-1], 1, None, None))
+            layers.append(_phases(kernel[:, 0], scale, number))
+        else:
+            raise UpscaleError(
+                f"layer {number} of the network does {does!r}; layers are convolution and sum, "
+                "and in the end transposed-convolution."
+            )
+    skip = _phases(_weights(arrays, about.get("skip"), "skip", (None, None))[None], scale, "skip")
+    first = layers[0] if len(layers) > 1 else Convolution(np.zeros((1, 1)), 1)
+    assert isinstance(first, Convolution)
+    for convolution, total, name in ((first, 0, "filter of the first layer"), (skip, 1, "phase of the skip")):
+        missing = total - convolution.weights.sum(axis=1, keepdims=True)
+        if np.abs(missing).max() > TOLERANCE:
+            raise UpscaleError(f"each {name} of the network must sum to {total}, or flat areas would change.")
+        convolution.weights[...] += missing / convolution.weights.shape[1]
+    training = about.get("training")
+    return Network(scale, tuple(layers), skip, training if isinstance(training, dict) else {})
+
+
+def _about(arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """What a file says of itself."""
+    if "about" not in arrays:
+        raise UpscaleError('the network has no array "about", so it is none of layout 1.')
+    text = np.asarray(arrays["about"])
+    try:
+        about = json.loads(text.astype(np.uint8, casting="safe").tobytes())
+    except (TypeError, ValueError, RecursionError):
+        raise UpscaleError("the network's array \"about\" is not JSON in UTF-8, as bytes.") from None
+    layout = about.get("layout") if isinstance(about, dict) else None
+    if layout != LAYOUT:
+        raise UpscaleError(f"the network is of layout {layout!r}, and this version reads layout {LAYOUT}.")
+    return dict(about)
+
+
+def _weights(
+    arrays: Mapping[str, Any], name: object, layer: int | str, shape: tuple[int | None, ...]
+) -> NDArray[np.float64]:
+    """A layer's array, float64, of a shape whose open sides are None."""
+    if not isinstance(name, str) or name not in arrays:
+        raise UpscaleError(f"layer {layer} of the network names no array of the file ({name!r}).")
+    array = np.asarray(arrays[name])
+    fits = array.ndim == len(shape) and all(w in (None, n) for n, w in zip(array.shape, shape, strict=True))
+    if not fits or array.dtype.kind not in "fiu":
+        wanted = ", ".join("k" if n is None else str(n) for n in shape)
+        raise UpscaleError(
+            f'array "{name}" of the network is {array.dtype} {array.shape}; layer {layer} takes numbers ({wanted}).'
+        )
+    if 0 in array.shape or array.shape[0] > MOST_CHANNELS or max(array.shape[-2:]) > max(LARGEST_SIDE, MOST_CHANNELS):
+        raise UpscaleError(f'array "{name}" of the network has shape {array.shape}, which is empty or too large.')
+    weights = array.astype(np.float64)
+    if not np.isfinite(weights).all():
+        raise UpscaleError(f'array "{name}" of the network holds values that are not finite.')
+    return weights
+
+
+def _convolution(arrays: Mapping[str, Any], layer: dict[str, Any], number: int, channels: int) -> Convolution:
+    weights = _weights(arrays, layer.get("weight"), number, (None, channels, None, None))
+    count, _, side, across = weights.shape
+    if side != across or side % 2 == 0 or side > LARGEST_SIDE:
+        raise UpscaleError(
+            f"layer {number} of the network has kernels of {side} x {across}; they must be square and odd, "
+            f"at most {LARGEST_SIDE}."
+        )
+    slopes = _weights(arrays, layer.get("slopes"), number, (count,))
+    return Convolution(weights.transpose(0, 2, 3, 1).reshape(count, -1), side, slopes[:, None])
+
+
+def _sum(layer: dict[str, Any], number: int, channels: list[int]) -> Sum:
+    earlier = layer.get("with")
+    if not isinstance(earlier, int) or not 0 <= earlier < number or channels[earlier + 1] != channels[-1]:
+        raise UpscaleError(f"layer {number} of the network adds {earlier!r}, which is no earlier layer of its channels.")
+    return Sum(earlier)
+
+
+def _phases(kernel: NDArray[np.float64], scale: int, layer: int | str) -> Convolution:
+    """The kernel (c, k, k) of a transposed convolution as the convolution that makes all phases of a pixel."""
+    channels, side, across = kernel.shape
+    if side != across or side < scale or (side - scale) % 2 or side > LARGEST_SIDE * scale:
+        raise UpscaleError(
+            f"layer {layer} of the network has a kernel of {side} x {across}, which cannot be centred on cells of "
+            f"{scale} x {scale}."
+        )
+    taps = phase_taps(scale, side)
+    inside = taps >= 0
+    phases = np.zeros((scale, scale, *(taps.shape[1],) * 2, channels))
+    for a, b in np.ndindex(scale, scale):
+        rows, columns = np.flatnonzero(inside[a]), np.flatnonzero(inside[b])
+        phases[a, b, rows[:, None], columns] = kernel[:, taps[a, rows][:, None], taps[b, columns]].transpose(1, 2, 0)
+    return Convolution(phases.reshape(scale * scale, -1), taps.shape[1])

@@ -1,0 +1,43 @@
+"""What the package was taught: kernels and networks in `kernels/`, one for each of some whole factors.
+
+The only file of the core that reads files, and it reads those of the package alone.
+"""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from upscale_cli.errors import UpscaleError
+from upscale_cli.methods.network import Network, read_network
+
+FOLDER = Path(__file__).with_name("kernels")
+FACTORS = (2, 3, 4)
+"""Factors of the kernels, and of the networks of each size."""
+
+
+@cache
+def kernel(stride: tuple[int, int]) -> NDArray[np.float64]:
+    """The kernel (7 · stride, 7 · stride) that was fitted to photographs, for a (vertical, horizontal) stride.
+
+    Raises
+    ------
+    UpscaleError
+        When there is none.
+    """
+    if stride[0] != stride[1] or stride[0] not in FACTORS:
+        shown = "x".join(str(s) for s in dict.fromkeys(stride[::-1]))
+        raise UpscaleError(
+            f"transposed-conv brings kernels for scales {', '.join(map(str, FACTORS))}, not {shown}; "
+            "give one with --kernel, or fit one with upscale-fit."
+        )
+    loaded: NDArray[np.float64] = np.load(FOLDER / f"kernel-{stride[0]}x.npy")
+    return loaded
+
+
+@cache
+def network(size: str, scale: int) -> Network:
+    """The network of a size, small or large, and one of `FACTORS`."""
+    with np.load(FOLDER / f"{size}-{scale}x.npz") as arrays:
+        return read_network(arrays)
