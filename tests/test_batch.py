@@ -10,7 +10,7 @@ from PIL import Image
 
 from upscale_cli.batch.plan import make_plan
 from upscale_cli.batch.report import Report
-from upscale_cli.batch.run import run
+from upscale_cli.batch.run import Run
 from upscale_cli.images.enlarge import Request
 
 
@@ -26,8 +26,8 @@ def test_an_executor_of_the_caller_carries_out_jobs(folder: Path) -> None:
     plan = make_plan([str(folder / "in")], str(folder / "out"), Request("nearest"))
     told: list[int] = []
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as executor:
-        outcomes = list(run(plan, executor=executor, progress=told.append))
-    assert [o.error for o in outcomes] == [""] * 6
+        outcomes = list(Run(plan, executor=executor, progress=told.append))
+    assert [o.failure for o in outcomes] == [None] * 6
     assert sum(told) == sum(job.pixels for job in plan.jobs) == sum(4 * (10 + i) * 7 for i in range(6))
     assert len(list((folder / "out").iterdir())) == 6
 
@@ -36,7 +36,7 @@ def test_an_executor_of_the_caller_carries_out_jobs(folder: Path) -> None:
 def test_progress_is_told_in_output_pixels(folder: Path, names: int) -> None:
     inputs = [str(folder / "in" / f"{i}.png") for i in range(names)]
     plan, told = make_plan(inputs, str(folder / "out/"), Request("lanczos")), []
-    outcomes = list(run(plan, 2, progress=told.append))
+    outcomes = list(Run(plan, 2, progress=told.append))
     assert len(outcomes) == names
     assert sum(told) == sum(job.pixels for job in plan.jobs)
 
@@ -44,9 +44,11 @@ def test_progress_is_told_in_output_pixels(folder: Path, names: int) -> None:
 def test_a_file_that_vanishes_after_the_plan_fails_alone(folder: Path) -> None:
     plan = make_plan([str(folder / "in")], str(folder / "out"), Request("nearest"))
     (folder / "in" / "3.png").unlink()
-    outcomes = {o.job.shown: o for o in run(plan)}
-    assert [Path(name).name for name, o in outcomes.items() if o.error] == ["3.png"]
-    assert "No such file" in outcomes[str(folder / "in" / "3.png")].error
+    outcomes = {o.job.shown: o for o in Run(plan)}
+    assert [Path(name).name for name, o in outcomes.items() if o.failure] == ["3.png"]
+    failure = outcomes[str(folder / "in" / "3.png")].failure
+    assert failure is not None
+    assert "No such file" in failure.sentence
 
 
 def test_letter_case_and_composed_accents_are_one_target(tmp_path: Path) -> None:

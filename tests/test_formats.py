@@ -7,6 +7,7 @@ from pictures import encoded
 from PIL import Image
 
 from upscale_cli.errors import UpscaleError, UsageError
+from upscale_cli.images import limits
 from upscale_cli.images.enlarge import Request
 from upscale_cli.images.files import Picture
 from upscale_cli.images.formats import FORMATS, find_format, fit, format_of, format_of_pillow, pillow_names
@@ -73,7 +74,8 @@ LIMITS = [
 
 
 @pytest.mark.parametrize(("name", "longest"), LIMITS)
-def test_an_encoders_limit_is_known_before_any_work(name: str, longest: int) -> None:
+def test_an_encoders_limit_is_known_before_any_work(name: str, longest: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "memory_there", lambda: limits.UNKNOWN)
     assert FORMATS[name].longest == longest
     source = encoded(Image.new("L", (1000, 1)), "PNG")
     # The last factor that fits, and the first that does not.
@@ -106,6 +108,6 @@ def test_the_limit_of_pixels_names_the_largest_factor(tmp_path: Path) -> None:
     with Picture(source) as picture, pytest.raises(UpscaleError) as error:
         Request("lanczos", scale=read_scale(1000)).check(picture, source)
     assert str(error.value) == (
-        "would be 64000x48000, 3,072,000,000 pixels; the largest factor that fits is 570.54; "
+        "would be 64000x48000, 3,072,000,000 pixels; the largest factor that fits is 570.55; "
         "or raise --max-pixels 1,000,000,000."
     )

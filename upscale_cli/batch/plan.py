@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Protocol, Self
 
-from upscale_cli.errors import UpscaleError, UsageError
+from upscale_cli.errors import Failure, UpscaleError, UsageError, explain
 from upscale_cli.images.enlarge import Result
 from upscale_cli.images.files import Picture
 from upscale_cli.images.formats import Format, format_of
@@ -36,6 +36,9 @@ class Work(Protocol):
 
     def with_format(self, format: Format) -> Self:
         """The same, with another format named."""
+
+    def files(self, target: Path) -> tuple[Path, ...]:
+        """All that is written for a target, which is the last of them."""
 
     def format_for(self, picture: Picture) -> Format:
         """The format to write for a source."""
@@ -84,6 +87,16 @@ class Job:
         """Of the result, all its frames together."""
         return self.expected.after[0] * self.expected.after[1] * self.expected.frames
 
+    @property
+    def memory(self) -> int:
+        """Bytes that it needs at once, about."""
+        return self.expected.memory
+
+    @property
+    def place(self) -> str:
+        """Where its result goes, in words."""
+        return f'"{self.target}"' if self.target is not None else "standard output"
+
 
 @dataclass
 class Plan:
@@ -92,15 +105,15 @@ class Plan:
     Attributes
     ----------
     jobs : list of Job
-    failures : list of (shown, sentence)
+    failures : list of (shown, Failure)
         Images that cannot be done.
-    skipped : list of str
-        Sources whose targets are there already.
+    settled : list of Path
+        Targets that are there already, and stay.
     """
 
     jobs: list[Job] = field(default_factory=list)
-    failures: list[tuple[str, str]] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
+    failures: list[tuple[str, Failure]] = field(default_factory=list)
+    settled: list[Path] = field(default_factory=list)
 
 
 def make_plan(
@@ -137,28 +150,31 @@ def make_plan(
         work = work.with_format(named) if named is not None else work
 
     plan = Plan()
-    for shown, source, relative in _sources(inputs, output if into_folder else None):
+    for shown, source, relative in find_sources(inputs, output if into_folder else None, plan):
+        content = standard_input if source is None else source
         try:
-            content = standard_input if source is None else source
             with Picture(content, work.channels_first) as picture:
                 expected = work.check(picture, content)
                 format = work.format_for(picture)
             target = _target(source, relative, output, into_folder, work, format, expected)
         except UsageError:
             raise
-        except UpscaleError as error:
-            plan.failures.append((shown, str(error)))
+        except Exception as error:
+            plan.failures.append((shown, explain(error, f'"{output or shown}"')))
             continue
         plan.jobs.append(Job(shown, content, target, work.with_format(format), expected))
     _refuse_clashes(plan.jobs)
-    for job in list(plan.jobs):
-        if job.target is None or not os.path.isfile(job.target) or work.overwrite:
-            continue
-        plan.jobs.remove(job)
-        if skip_existing:
-            plan.skipped.append(job.shown)
+    jobs, plan.jobs = plan.jobs, []
+    for job in jobs:
+        files = job.work.files(job.target) if job.target is not None and not work.overwrite else ()
+        there = [file for file in files if os.path.isfile(file)]
+        if not there or (skip_existing and len(there) < len(files)):
+            plan.jobs.append(job)
+        elif skip_existing:
+            plan.settled += there
         else:
-            plan.failures.append((job.shown, f'"{job.target}" exists already; use --overwrite or --skip-existing.'))
+            refused = UpscaleError(f'"{there[-1]}" exists already; use --overwrite or --skip-existing.')
+            plan.failures.append((job.shown, explain(refused, job.place)))
     return plan
 
 
@@ -174,13 +190,18 @@ def _named_format(output: str) -> Format | None:
     return named
 
 
-def _sources(inputs: list[str], output: str | None) -> Iterator[tuple[str, Path | None, Path | None]]:
+def find_sources(inputs: list[str], output: str | None, plan: Plan) -> Iterator[tuple[str, Path | None, Path | None]]:
     """Every source: as it is shown, its path (None for standard input), and its place below an input folder.
 
-    A folder's files are those with an extension of a known format. Links to folders are not followed, what is not a
-    regular file is not opened, and the output folder is not walked.
+    A folder's images are what has the extension of a known format. Links to folders are not followed, and the output
+    folder is not walked. Folders that cannot be listed, and links that lead nowhere, are failures of the plan.
     """
     taken = os.path.realpath(output) if output is not None else None
+
+    def failed(error: OSError) -> None:
+        unread = UpscaleError(f"cannot be read: {error.strerror}.")
+        plan.failures.append((str(error.filename), explain(unread, "")))
+
     for name in inputs:
         if name == STREAM:
             yield name, None, None
@@ -188,11 +209,11 @@ def _sources(inputs: list[str], output: str | None) -> Iterator[tuple[str, Path 
             yield name, Path(name), None
         else:
             root = Path(name)
-            for folder, below, files in os.walk(root):
+            for folder, below, files in os.walk(root, onerror=failed):
                 below[:] = sorted(d for d in below if os.path.realpath(os.path.join(folder, d)) != taken)
                 for file in sorted(files):
                     path = Path(folder) / file
-                    if format_of(path) is not None and path.is_file() and not file.startswith(PREFIX):
+                    if format_of(path) is not None and not file.startswith(PREFIX):
                         place = Path(root.resolve().name) if output is None else Path()
                         yield str(path), path, place / path.relative_to(root)
 
@@ -228,24 +249,24 @@ def _target(
 
 
 def _refuse_clashes(jobs: list[Job]) -> None:
-    """Raise `UsageError` when a target is a source, by path or link, or two sources have one target."""
+    """Raise `UsageError` when a file to write is a source, by path or link, or two sources have one file to write."""
     sources = {}
     for job in jobs:
-        if isinstance(job.source, Path):
+        if isinstance(job.source, Path) and job.source.exists():
             status = os.stat(job.source)
             sources[status.st_dev, status.st_ino] = job.shown
-    targets: dict[str, list[Job]] = defaultdict(list)
+    writers: dict[str, list[tuple[Job, Path]]] = defaultdict(list)
     for job in jobs:
-        if job.target is None:
-            continue
-        if os.path.isfile(job.target):
-            status = os.stat(job.target)
-            source = sources.get((status.st_dev, status.st_ino))
-            if source is not None:
-                raise UsageError(f'"{job.target}" is both an input ({source}) and an output; give another --output.')
-        # Some file systems hold names alike that differ in case or in how accents are composed.
-        targets[unicodedata.normalize("NFC", os.path.realpath(job.target)).casefold()].append(job)
-    clashes = [alike for alike in targets.values() if len(alike) > 1]
+        for file in job.work.files(job.target) if job.target is not None else ():
+            if os.path.isfile(file):
+                status = os.stat(file)
+                source = sources.get((status.st_dev, status.st_ino))
+                if source is not None:
+                    raise UsageError(f'"{file}" is both an input ({source}) and an output; give another --output.')
+            # Some file systems hold names alike that differ in case or in how accents are composed.
+            name = unicodedata.normalize("NFC", os.path.realpath(file)).casefold()
+            writers[name].append((job, file))
+    clashes = [alike for alike in writers.values() if len(alike) > 1]
     if clashes:
-        pairs = "; ".join(f"{', '.join(job.shown for job in alike)} → {alike[0].target}" for alike in clashes[:10])
+        pairs = "; ".join(f"{', '.join(job.shown for job, _ in alike)} → {alike[0][1]}" for alike in clashes[:10])
         raise UsageError(f"{len(clashes)} targets have several sources: {pairs}. Give them different names.")

@@ -13,20 +13,23 @@ class Report:
     word : str
         What images became: enlarged, pooled.
     done, failed, skipped : int
+    left : int
+        Not begun: the disk was full.
     """
 
     word: str
     done: int = 0
     failed: int = 0
     skipped: int = 0
+    left: int = 0
 
     @property
     def exit_status(self) -> int:
-        """0 all done · 1 at least one image failed, the others are written.
+        """0 all done · 1 at least one image failed, the others are written, unless the disk is full.
 
         Wrong usage (2) and interruptions (130, 143) end a run before its report.
         """
-        return 1 if self.failed else 0
+        return 1 if self.failed or self.left else 0
 
     def sentence(self, seconds: float, pixels: int) -> str:
         """The closing sentence.
@@ -42,4 +45,4 @@ class Report:
         return f"{', '.join(parts)}, in {seconds:.1f} s{rate}."
 
     def _others(self) -> Sequence[tuple[int, str]]:
-        return (self.failed, "failed"), (self.skipped, "skipped")
+        return (self.failed, "failed"), (self.skipped, "skipped"), (self.left, "not begun")

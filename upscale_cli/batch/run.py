@@ -1,17 +1,21 @@
-"""Carrying a plan out: jobs on an executor, each with its own end."""
+"""Carrying a plan out: jobs on threads, as many at once as memory allows, each with its own end."""
 
-import errno
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from collections import deque
+from collections.abc import Callable, Generator
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import BinaryIO
 
 from upscale_cli.batch.plan import Job, Plan
-from upscale_cli.errors import UpscaleError
+from upscale_cli.errors import Failure, explain
 from upscale_cli.images.enlarge import Result
+from upscale_cli.images.limits import memory_there
+from upscale_cli.images.targets import sweep
 
 
 @dataclass
@@ -24,17 +28,14 @@ class Outcome:
     seconds : float
     result : Result or None
         What was made.
-    error : str
-        Why nothing was made: a sentence that does not name the source.
-    cause : BaseException or None
-        An exception that nobody expected.
+    failure : Failure or None
+        Why nothing was made.
     """
 
     job: Job
     seconds: float
     result: Result | None = None
-    error: str = ""
-    cause: BaseException | None = None
+    failure: Failure | None = None
 
 
 class Stopped(BaseException):
@@ -57,91 +58,125 @@ def run_job(
         Whose threads make strips.
     progress : callable
         Told how many output pixels more are done.
+
+    Raises
+    ------
+    BrokenPipeError
+        When nobody reads standard output any more.
     """
     start = time.perf_counter()
-    result, error, cause = None, "", None
+    result = failure = None
     try:
         if job.target is not None:
             job.target.parent.mkdir(parents=True, exist_ok=True)
         target = job.target or stream
         assert target is not None
         result = job.work.carry_out(job.source, target, executor, progress)
-    except BrokenPipeError:
-        raise
-    except UpscaleError as wrong:
-        error, cause = str(wrong), wrong.__cause__
-    except MemoryError:
-        error = "does not fit into memory; try fewer --jobs."
-    except OSError as wrong:
-        error = explain(wrong, job)
-    except Exception as wrong:
-        error, cause = f"failed unexpectedly: {type(wrong).__name__}: {wrong}.", wrong
-    return Outcome(job, time.perf_counter() - start, result, error, cause)
+    except Exception as error:
+        if isinstance(error, BrokenPipeError) and job.target is None:
+            raise
+        failure = explain(error, job.place)
+    return Outcome(job, time.perf_counter() - start, result, failure)
 
 
-def explain(error: OSError, job: Job) -> str:
-    """A sentence for what the system refused while a target was written."""
-    reason = error.strerror or str(error)
-    where = f'"{job.target}"' if job.target is not None else "standard output"
-    hint = {
-        errno.ENOSPC: "make room",
-        errno.EDQUOT: "make room",
-        errno.EACCES: "give another --output",
-        errno.EPERM: "give another --output",
-        errno.EROFS: "give another --output",
-        errno.ENAMETOOLONG: "give another --output",
-    }.get(error.errno or 0)
-    return f"{where} cannot be written: {reason}{f'; {hint}' if hint else ''}."
-
-
-def run(
-    plan: Plan,
-    jobs: int | None = None,
-    executor: Executor | None = None,
-    stream: BinaryIO | None = None,
-    progress: Callable[[int], None] = lambda pixels: None,
-) -> Iterator[Outcome]:
-    """Carry out a plan; outcomes come as jobs end.
+class Run:
+    """A plan that is carried out: iterating begins it, and gives each outcome as it comes.
 
     One image is made by all threads, strip by strip; of several, each is made by one thread, which wastes nothing on
-    waiting. So memory is bounded by `jobs` times the largest image.
+    waiting. No more are begun at once than fit into memory together, by their estimates. A full disk ends the run:
+    what was begun comes to its end, and nothing more is begun.
+
+    Files are read and written by threads of the run alone, which no signal handler interrupts.
 
     Parameters
     ----------
     plan : Plan
     jobs : int, optional
-        Threads; as many as there are processors where absent.
+        Images at once, and threads; as many as there are processors where absent.
     executor : Executor, optional
         Who carries out jobs instead of threads of this process. It is given `run_job` and one `Job` each, both of
-        which can be pickled; progress is then told when a job ends.
+        which can be pickled; progress is then told when a job ends. Where it breaks, threads carry on.
     stream : binary stream, optional
         Standard output, for a job without a target.
     progress : callable
         Told how many output pixels more are done, from any thread.
+
+    Attributes
+    ----------
+    disk_full : bool
+        That is why it ended early.
     """
-    count = jobs or os.cpu_count() or 1
-    if executor is not None:
-        for future in as_completed([executor.submit(run_job, job) for job in plan.jobs]):
-            outcome = future.result()
-            progress(outcome.job.pixels)
-            yield outcome
-        return
-    over = threading.Event()
 
-    def told(pixels: int) -> None:
-        if over.is_set():
+    def __init__(
+        self,
+        plan: Plan,
+        jobs: int | None = None,
+        executor: Executor | None = None,
+        stream: BinaryIO | None = None,
+        progress: Callable[[int], None] = lambda pixels: None,
+    ) -> None:
+        self.disk_full = False
+        self._plan, self._count, self._executor = plan, jobs or os.cpu_count() or 1, executor
+        self._stream, self._progress = stream, progress
+        self._over = threading.Event()
+        # Its `put` may be called by a signal handler, in the middle of anything.
+        self._ended: SimpleQueue[Future[Outcome] | None] = SimpleQueue()
+
+    def stop(self) -> None:
+        """Begin nothing more; what has been begun ends soon, whole or not at all. Signal handlers may call it."""
+        self._over.set()
+        self._ended.put(None)
+
+    def __iter__(self) -> Generator[Outcome, None, None]:
+        for target in self._plan.settled:
+            sweep(target.resolve().parent)
+        waiting, running = deque(self._plan.jobs), dict[Future[Outcome], Job]()
+        memory = memory_there()
+        with ExitStack() as stack:
+            several = len(waiting) > 1
+            strips = None if several or self._count == 1 else stack.enter_context(ThreadPoolExecutor(self._count))
+            threads = stack.enter_context(ThreadPoolExecutor(self._count if several else 1))
+            stack.callback(self._over.set)
+            while True:
+                while waiting and not self._over.is_set() and not self.disk_full and len(running) < self._count:
+                    if running and sum(job.memory for job in (*running.values(), waiting[0])) > memory:
+                        break
+                    job = waiting.popleft()
+                    try:
+                        future = self._submit(job, threads, strips)
+                    except RuntimeError as error:
+                        yield Outcome(job, 0, failure=explain(error, job.place))
+                        continue
+                    running[future] = job
+                    future.add_done_callback(self._ended.put)
+                if not running:
+                    return
+                ended = self._ended.get()
+                if ended is not None and (outcome := self._outcome(ended, running.pop(ended))) is not None:
+                    self.disk_full |= outcome.failure is not None and outcome.failure.disk_full
+                    yield outcome
+
+    def _submit(self, job: Job, threads: Executor, strips: Executor | None) -> Future[Outcome]:
+        if self._executor is not None:
+            try:
+                return self._executor.submit(run_job, job)
+            except BrokenExecutor:
+                self._executor = None
+        return threads.submit(run_job, job, self._stream, strips, self._told)
+
+    def _told(self, pixels: int) -> None:
+        if self._over.is_set():
             raise Stopped
-        progress(pixels)
+        self._progress(pixels)
 
-    pool = ThreadPoolExecutor(count)
-    try:
-        if len(plan.jobs) == 1:
-            yield run_job(plan.jobs[0], stream, pool if count > 1 else None, told)
-            return
-        futures: list[Future[Outcome]] = [pool.submit(run_job, job, stream, None, told) for job in plan.jobs]
-        for future in as_completed(futures):
-            yield future.result()
-    finally:
-        # After an interruption too: what was begun vanishes, what was not is not begun.
-        over.set()
-        pool.shutdown(cancel_futures=True)
+    def _outcome(self, ended: Future[Outcome], job: Job) -> Outcome | None:
+        """How a job ended; None where it was stopped and has left nothing."""
+        try:
+            outcome = ended.result()
+        except (Stopped, CancelledError):
+            return None
+        except BrokenExecutor:
+            return Outcome(job, 0, failure=Failure("failed: its process was killed; it may need more memory."))
+        if self._executor is not None:
+            self._progress(job.pixels)
+        return outcome

@@ -75,6 +75,7 @@ def pool(
         channels_first,
         overwrite,
         find_format(format) if format else None,
+        skip_existing,
     )
     return process(
         Session("upscale-pool", "pooled", quiet, verbose, as_json, dry_run),

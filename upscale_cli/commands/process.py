@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import click
 
 from upscale_cli.batch.plan import STREAM, Job, Plan, Work, make_plan
 from upscale_cli.batch.report import Report
-from upscale_cli.batch.run import Outcome, run
+from upscale_cli.batch.run import Outcome, Run
 from upscale_cli.commands.terminal import (
     Bar,
     Interrupted,
@@ -17,6 +18,7 @@ from upscale_cli.commands.terminal import (
     say,
     show_cause,
     standard_output,
+    stopping,
 )
 from upscale_cli.errors import UsageError
 from upscale_cli.images.enlarge import Request
@@ -59,34 +61,42 @@ def process(
     stream = standard_output() if to_stream and not session.dry_run else None
     content = read_standard_input() if STREAM in inputs else b""
     plan = make_plan(inputs, output, work, content, skip_existing)
-    report = Report(session.done, failed=len(plan.failures), skipped=len(plan.skipped))
-    for shown, sentence in plan.failures:
-        say(f"{shown}: {sentence}")
+    report = Report(session.done, failed=len(plan.failures), skipped=len(plan.settled))
+    for shown, failure in plan.failures:
+        say(f"{shown}: {failure.sentence}")
+        show_cause(failure.cause, session.verbose)
         if session.as_json:
-            _print_json({"source": shown, "error": sentence})
+            _print_json({"source": shown, "error": failure.sentence})
     if session.dry_run:
         _show(plan, session.as_json)
         return report.exit_status
 
     pixels = 0
     bar = Bar(sum(job.pixels for job in plan.jobs), len(plan.jobs), not session.quiet)
+    running = Run(plan, jobs, stream=stream, progress=bar.advance)
     try:
-        for outcome in run(plan, jobs, stream=stream, progress=bar.advance):
-            report.done += not outcome.error
-            report.failed += bool(outcome.error)
-            pixels += 0 if outcome.error else outcome.job.pixels
-            bar.image_ended()
-            if session.as_json:
-                _print_json(_outcome(outcome))
-            for line in _lines(outcome, session):
-                bar.say(line)
-            show_cause(outcome.cause, session.verbose)
+        with stopping(running.stop), closing(iter(running)) as outcomes:
+            for outcome in outcomes:
+                report.done += outcome.failure is None
+                report.failed += outcome.failure is not None
+                pixels += outcome.job.pixels if outcome.failure is None else 0
+                bar.image_ended()
+                if session.as_json:
+                    _print_json(_outcome(outcome))
+                for line in _lines(outcome, session):
+                    bar.say(line)
+                if outcome.failure is not None:
+                    show_cause(outcome.failure.cause, session.verbose)
     except Interrupted:
         bar.close()
-        say(f"{session.name}: stopped after {report.done} of {len(plan.jobs)}; --skip-existing makes the others.")
+        others = "--skip-existing makes the others" if not work.overwrite else "the others are as they were"
+        say(f"{session.name}: stopped after {report.done} of {len(plan.jobs)}; {others}.")
         raise
     finally:
         bar.close()
+    if running.disk_full:
+        report.left = len(plan.jobs) - report.done - report.failed + len(plan.failures)
+        say(f"{session.name}: stopped, because the disk is full; make room, and run it again for the others.")
     if not session.quiet and report.done + report.failed + report.skipped > 1:
         say(report.sentence(time.perf_counter() - start, pixels))
     return report.exit_status
@@ -119,15 +129,17 @@ def _job(job: Job) -> dict[str, Any]:
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:
     values = _job(outcome.job) | {"seconds": round(outcome.seconds, 4)}
-    if outcome.result is None:
-        return values | {"error": outcome.error}
+    if outcome.failure is not None:
+        return values | {"error": outcome.failure.sentence}
+    assert outcome.result is not None
     return values | {"before": outcome.result.before, "after": outcome.result.after, "notes": outcome.result.notes}
 
 
 def _lines(outcome: Outcome, session: Session) -> list[str]:
     """What is said about an outcome."""
-    if outcome.result is None:
-        return [f"{outcome.job.shown}: {outcome.error}"]
+    if outcome.failure is not None:
+        return [f"{outcome.job.shown}: {outcome.failure.sentence}"]
+    assert outcome.result is not None
     said = [] if session.quiet else [f"{outcome.job.shown}: {note}." for note in outcome.result.notes]
     if session.verbose:
         (w, h), (width, height) = outcome.result.before, outcome.result.after

@@ -9,12 +9,13 @@ import types
 import unicodedata
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import BytesIO
 from typing import Any, BinaryIO, NoReturn
 
 import click
 
-from upscale_cli.errors import UpscaleError
+from upscale_cli.errors import explain
 
 INTERRUPTED, TERMINATED, HUNG_UP, PIPE_CLOSED = 130, 143, 129, 141
 LARGEST_INPUT = 1 << 30
@@ -22,9 +23,13 @@ LARGEST_INPUT = 1 << 30
 
 
 def say(text: str) -> None:
-    """A line on standard error. Control and bidirectional characters of odd names are shown, not obeyed."""
+    """A line on standard error. Control and bidirectional characters of odd names are shown, not obeyed.
+
+    Images do not depend on who reads it: where nobody does, or its disk is full, it is lost.
+    """
     shown = "".join(c if unicodedata.category(c)[0] != "C" else _escaped(c) for c in text)
-    click.echo(shown, err=True)
+    with suppress(OSError):
+        click.echo(shown, err=True)
 
 
 def _escaped(character: str) -> str:
@@ -46,10 +51,15 @@ def read_standard_input() -> bytes:
         fail("upscale: standard input is closed; pipe an image into it.")
     if sys.stdin.isatty():
         fail("upscale: standard input is a terminal; pipe an image into it.")
-    data = sys.stdin.buffer.read(LARGEST_INPUT + 1)
-    if len(data) > LARGEST_INPUT:
-        fail(f"upscale: standard input is larger than {LARGEST_INPUT >> 30} GiB; give a file.", 1)
-    return data
+    data = BytesIO()
+    try:
+        while part := sys.stdin.buffer.read(1 << 20):
+            data.write(part)
+            if data.tell() > LARGEST_INPUT:
+                fail(f"upscale: standard input is larger than {LARGEST_INPUT >> 30} GiB; give a file.", 1)
+    except OSError as error:
+        fail(f"upscale: standard input cannot be read: {error.strerror}.", 1)
+    return data.getvalue()
 
 
 def standard_output() -> BinaryIO:
@@ -116,23 +126,66 @@ class Interrupted(BaseException):
         self.status = status
 
 
+_gentle: list[Callable[[int], None]] = []
+"""Who is told of a signal, instead of being interrupted; the last one is."""
+
+
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Turn the first SIGINT, SIGTERM or SIGHUP into `Interrupted`; a second one leaves at once."""
+    """Turn the first SIGINT, SIGTERM or SIGHUP into `Interrupted`; a second one leaves at once.
+
+    What is ignored stays ignored: nohup, and jobs in the background of a script, ask for that.
+    """
     statuses = {"SIGINT": INTERRUPTED, "SIGTERM": TERMINATED, "SIGHUP": HUNG_UP}
     known = {getattr(signal, name): status for name, status in statuses.items() if hasattr(signal, name)}
 
     def stop(number: int, frame: types.FrameType | None) -> None:
-        for each in known:
+        for each in before:
             signal.signal(each, lambda again, _: os._exit(known[again]))
-        raise Interrupted(known[number])
+        if not _gentle:
+            raise Interrupted(known[number])
+        _gentle[-1](known[number])
 
-    before = {number: signal.signal(number, stop) for number in known}
+    before = {number: handler for number in known if (handler := signal.getsignal(number)) != signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, stop)
     try:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, handler or signal.SIG_DFL)
+
+
+@contextmanager
+def stopping(stop: Callable[[], None]) -> Iterator[None]:
+    """Let a signal call `stop` within the block, and raise `Interrupted` when the block has ended by itself.
+
+    Nothing is interrupted half-way in between, so that what was done is counted, and what was begun is cleared away.
+    """
+    arrived: list[int] = []
+
+    def told(status: int) -> None:
+        arrived.append(status)
+        stop()
+
+    _gentle.append(told)
+    try:
+        yield
+    finally:
+        _gentle.remove(told)
+    if arrived:
+        raise Interrupted(arrived[0])
+
+
+def _hold_standard_streams() -> None:
+    """Give what is closed of the descriptors 0, 1 and 2 to the null device.
+
+    The next file to be opened would get such a number, and what libraries say on their own would go into an image.
+    """
+    with suppress(OSError):
+        while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
+            pass
+        os.close(descriptor)
 
 
 def _silence_libraries() -> None:
@@ -154,29 +207,36 @@ def _silence_libraries() -> None:
 
 
 def ends(run: Callable[[], int], name: str, verbose: int) -> NoReturn:
-    """Run a command, and leave with its status: the one place where exceptions become lines and statuses."""
+    """Run a command, and leave with its status: what ends a whole run becomes a line and a status here."""
+    _hold_standard_streams()
     if verbose < 2:
         _silence_libraries()
     try:
         with interruptible():
             status = run()
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except UpscaleError as error:
-        say(f"{name}: {error}")
-        status = error.exit_status
+            if sys.stdout is not None:
+                sys.stdout.flush()
     except Interrupted as interrupted:
         status = interrupted.status
     except BrokenPipeError:
-        # Whoever read has read enough; Python must not complain about it at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read has read enough.
+        _drop_standard_output()
         status = PIPE_CLOSED
     except Exception as error:
-        say(f"{name}: failed unexpectedly: {type(error).__name__}: {error}. With -v -v it says where.")
-        if verbose >= 2:
-            traceback.print_exc()
-        status = 1
+        if isinstance(error, OSError):
+            _drop_standard_output()
+        failure = explain(error, "standard output")
+        where = " With -v -v it says where." if failure.cause is error else ""
+        say(f"{name}: {failure.sentence}{where}")
+        show_cause(failure.cause, verbose)
+        status = failure.status
     raise SystemExit(status)
+
+
+def _drop_standard_output() -> None:
+    """Lose what has not been written: Python would try it once more at its end, and complain."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def start(command: click.Command, name: str) -> NoReturn:

@@ -1,6 +1,8 @@
 """`.npy` and `.npz` files: read without trusting them, written strip by strip."""
 
 import io
+import math
+import os
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -11,8 +13,12 @@ from upscale_cli.errors import UpscaleError
 from upscale_cli.methods.upsampler import Array
 
 MAGIC = b"\x93NUMPY"
-LARGEST = 1 << 30
-"""Bytes of an array in a compressed archive, at most."""
+LONGEST_HEADER = 1 << 16
+"""Bytes that are read of a header; NumPy refuses longer ones than 10,000."""
+MANY = 1 << 24
+"""Values of a parameter's arrays, together, that are always read; more only where an image is as large."""
+ENTRIES = 1000
+"""Entries of an archive, at most."""
 
 
 def read_header(stream: BinaryIO, length: int) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
@@ -24,14 +30,16 @@ def read_header(stream: BinaryIO, length: int) -> tuple[tuple[int, ...], bool, n
         When it is no `.npy`, holds objects, strings or structures, has no elements, or is not as long as it says.
     """
     start = stream.tell()
+    head = io.BytesIO(stream.read(LONGEST_HEADER))
     try:
-        version = npy.read_magic(stream)
+        version = npy.read_magic(head)
         read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[version]
-        shape, fortran, dtype = read(stream)
+        shape, fortran, dtype = read(head)
     except KeyError:
         raise UpscaleError("is a .npy file of an unknown version; save it again with numpy.save.") from None
     except Exception:  # the header is a Python literal: parsing a broken one raises anything
         raise UpscaleError("is not a valid .npy file: its header is damaged.") from None
+    stream.seek(start + head.tell())
     if dtype.hasobject or dtype.kind not in "biuf" or dtype.itemsize > 8:
         raise UpscaleError(f"holds {dtype}; only bool, integers and floats up to 64 bits are accepted.")
     if any(n < 1 for n in shape):
@@ -39,7 +47,7 @@ def read_header(stream: BinaryIO, length: int) -> tuple[tuple[int, ...], bool, n
     count = dtype.itemsize
     for n in shape:
         count *= int(n)
-    there = length - (stream.tell() - start)
+    there = length - head.tell()
     if count != there:
         raise UpscaleError(f"says that it holds {count:,} bytes of data and has {there:,}; it is damaged.")
     return tuple(int(n) for n in shape), fortran, dtype
@@ -48,40 +56,71 @@ def read_header(stream: BinaryIO, length: int) -> tuple[tuple[int, ...], bool, n
 def read_array(stream: BinaryIO, length: int) -> Array:
     """The array of a `.npy`, in native byte order and C order; errors as for `read_header`."""
     shape, fortran, dtype = read_header(stream, length)
-    flat = np.frombuffer(stream.read(), dtype)
-    array = flat.reshape(shape, order="F" if fortran else "C")
+    data = stream.read()
+    if len(data) != math.prod(shape) * dtype.itemsize:
+        raise UpscaleError("was changed while it was read, or is damaged; try again.")
+    array = np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
     return np.ascontiguousarray(array.astype(dtype.newbyteorder("="), copy=False))
 
 
-def load_arrays(path: Path) -> dict[str, Array]:
+def load_arrays(path: Path, most: int = MANY) -> dict[str, Array]:
     """The arrays of a `.npz`, by name, or of a `.npy`, under an empty name. Nothing in it is ever executed.
+
+    Parameters
+    ----------
+    path : Path
+    most : int
+        Values of all arrays together, at most; `MANY` are always allowed. Headers are asked before anything is read.
 
     Raises
     ------
     UpscaleError
-        When it cannot be read or is neither; the sentence does not name the file.
+        When it cannot be read, is neither, or holds more; the sentence does not name the file.
     """
     try:
-        data = path.read_bytes()
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise UpscaleError("is not a file; save the array to one with numpy.save.")
+        with path.open("rb") as stream:
+            magic = stream.read(len(MAGIC))
+            stream.seek(0)
+            if magic == MAGIC:
+                length = os.fstat(stream.fileno()).st_size
+                _count(stream, length, max(most, MANY))
+                return {"": read_array(stream, length)}
+            if not magic.startswith(b"PK"):
+                raise UpscaleError("is not a .npy or .npz file; save it with numpy.save or numpy.savez.")
+            return _unpacked(stream, max(most, MANY))
     except OSError as error:
         raise UpscaleError(f"cannot be read: {error.strerror}.") from None
-    if data.startswith(MAGIC):
-        return {"": read_array(io.BytesIO(data), len(data))}
-    if not data.startswith(b"PK"):
-        raise UpscaleError("is not a .npy or .npz file; save it with numpy.save or numpy.savez.")
+
+
+def _count(stream: BinaryIO, length: int, most: int) -> int:
+    """Values of a `.npy` as its header says; the stream stands at its beginning again."""
+    start = stream.tell()
+    count = math.prod(read_header(stream, length)[0])
+    stream.seek(start)
+    if count > most:
+        raise UpscaleError(f"holds {count:,} values, more than the {most:,} that are read.")
+    return count
+
+
+def _unpacked(stream: BinaryIO, most: int) -> dict[str, Array]:
+    """The arrays of an archive."""
     import zipfile
 
     arrays = {}
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            for entry in archive.infolist():
-                if entry.file_size > LARGEST:
-                    raise UpscaleError(f"unpacks to more than {LARGEST >> 30} GiB; that is refused.")
+        with zipfile.ZipFile(stream) as archive:
+            entries = archive.infolist()
+            if len(entries) > ENTRIES:
+                raise UpscaleError(f"holds {len(entries):,} entries, more than the {ENTRIES:,} that are read.")
+            for entry in entries:
                 with archive.open(entry) as member:
-                    content = member.read(entry.file_size + 1)
-                if content.startswith(MAGIC):
-                    name = entry.filename.removesuffix(".npy")
-                    arrays[name] = read_array(io.BytesIO(content), len(content))
+                    if member.read(len(MAGIC)) != MAGIC:
+                        continue
+                    member.seek(0)
+                    most -= _count(member, entry.file_size, most)  # type: ignore[arg-type]
+                    arrays[entry.filename.removesuffix(".npy")] = read_array(member, entry.file_size)  # type: ignore[arg-type]
     except UpscaleError:
         raise
     except Exception:  # zipfile raises BadZipFile, zlib.error, NotImplementedError, RuntimeError …

@@ -15,6 +15,7 @@ from upscale_cli.images.colour import fits
 from upscale_cli.images.encode import Enlarged, Writing, write
 from upscale_cli.images.files import Picture, to_stack
 from upscale_cli.images.formats import Format
+from upscale_cli.images.limits import MAX_PIXELS, WEIGHED_ROWS, Task
 from upscale_cli.images.metadata import Metadata, resized
 from upscale_cli.images.pixels import Frame
 from upscale_cli.images.targets import replacing
@@ -27,12 +28,13 @@ SPOOL = 64 << 20
 
 @dataclass
 class Result:
-    """What was made of an image: sizes (width, height), and what a user should know about it."""
+    """What is made of an image: sizes (width, height), what a user should know, and the bytes of memory it takes."""
 
     before: Size = (0, 0)
     after: Size = (0, 0)
     frames: int = 1
     notes: list[str] = field(default_factory=list)
+    memory: int = 0
 
     def note(self, text: str) -> None:
         """Say something once."""
@@ -71,7 +73,7 @@ class Request:
     strip: bool = False
     channels_first: bool = False
     overwrite: bool = False
-    max_pixels: int = 10**9
+    max_pixels: int = MAX_PIXELS
 
     def with_format(self, format: Format) -> "Request":
         """The same, with another format named."""
@@ -101,15 +103,40 @@ class Request:
             When there can be no result: its size, its frames, its parameters.
         """
         row = find_method(self.method)
-        told, remembered = told_parameters(row, self, source)
+        told, remembered = told_parameters(row, self, source, picture.values)
         format = self.format_for(picture)
         size = output_size(self, remembered, picture.height, picture.width)
         scale = None if size else self.scale
         _, shape = resolve(row, (picture.height, picture.width, picture.channels), scale, size, told)
-        before = (picture.width, picture.height)
-        check_limits(self, format, shape, before, picture.count)
         check_frames(picture, format)
-        return Result(before, (shape[1], shape[0]), picture.count)
+        task = self.task(picture, format, shape[2], told)
+        task.check_size(shape[:2])
+        task.check_memory(shape[:2])
+        before, after = (picture.width, picture.height), (shape[1], shape[0])
+        return Result(before, after, picture.count, memory=task.memory(shape[:2]))
+
+    def task(self, picture: Picture, format: Format, channels: int, told: Mapping[str, Any]) -> Task:
+        """What limits are asked for."""
+        row = find_method(self.method)
+        return Task(
+            picture.height,
+            picture.width,
+            picture.count,
+            picture.decoded,
+            format,
+            channels,
+            picture.itemsize,
+            # Arrays are read, and brought into the order that the method needs.
+            extra=sum(2 * value.nbytes for value in told.values() if hasattr(value, "nbytes")),
+            turned=self.channels_first and not format.holds,
+            max_pixels=self.max_pixels,
+            whole=row.whole,
+            strip_rows=WEIGHED_ROWS if row.values == "weighed" else 1,
+        )
+
+    def files(self, target: Path) -> tuple[Path, ...]:
+        """All that is written for a target."""
+        return (target,)
 
     def carry_out(
         self,
@@ -139,7 +166,7 @@ class Request:
         row = find_method(self.method)
         result = Result()
         with Picture(source, self.channels_first) as picture:
-            told, remembered = told_parameters(row, self, source)
+            told, remembered = told_parameters(row, self, source, picture.values)
             format = self.format_for(picture)
             check_frames(picture, format)
 
@@ -148,7 +175,7 @@ class Request:
                 for note in ready.notes:
                     result.note(note)
                 own = told_for_frame(told, index, self.channels_first and picture.ndim > 0)
-                return _enlarged(ready, row, self, own, remembered, picture, result, executor, progress)
+                return _enlarged(ready, row, self, own, remembered, picture, format, result, executor, progress)
 
             frames = (made(index, frame) for index, frame in enumerate(picture.frames()))
             first = next(frames)
@@ -200,41 +227,12 @@ def output_size(request: Request, remembered: Size | None, height: int, width: i
     return remembered
 
 
-def check_limits(request: Request, format: Format, shape: tuple[int, int, int], before: Size, frames: int) -> None:
-    """Raise `UpscaleError` when a result is larger than allowed, or than its format can be."""
-    height, width = shape[:2]
-    if (pixels := height * width * frames) > request.max_pixels:
-        hint, way = f"{pixels:,} pixels", f"raise --max-pixels {request.max_pixels:,}"
-    elif max(height, width) > format.longest:
-        hint, way = f"and {format.name} ends at {format.longest:,}", "use --format png"
-    else:
-        return
-    factor = largest_factor(request, format, before, frames)
-    smaller = f"the largest factor that fits is {factor}; or " if factor else ""
-    raise UpscaleError(f"would be {width}x{height}, {hint}; {smaller}{way}.")
-
-
-def largest_factor(request: Request, format: Format, before: Size, frames: int) -> str:
-    """The largest factor, to hundredths, that limits allow for an image (width, height); empty where there is none.
-
-    >>> from upscale_cli.images.formats import FORMATS
-    >>> largest_factor(Request("lanczos", max_pixels=24), FORMATS["png"], (3, 3), 1)
-    '1.49'
-    """
-    step = 100 if find_method(request.method).whole else 1
-    guess = min((request.max_pixels / (before[0] * before[1] * frames)) ** 0.5, (format.longest + 0.5) / max(before))
-    # Sides are rounded, so the guess may be a little too large.
-    for hundredths in range(int(guess * 100) // step * step, 99, -step):
-        width, height = (round_side(side, Fraction(hundredths, 100)) for side in before)
-        if width * height * frames <= request.max_pixels and max(width, height) <= format.longest:
-            return f"{hundredths / 100:.2f}".rstrip("0").rstrip(".")
-    return ""
-
-
-def told_parameters(row: Method, request: Request, source: Path | bytes) -> tuple[dict[str, Any], Size | None]:
+def told_parameters(
+    row: Method, request: Request, source: Path | bytes, most: int
+) -> tuple[dict[str, Any], Size | None]:
     """The request's parameters, with arrays in the place of files, and the output's size where a file names it.
 
-    A file that lies beside the source is found by its name.
+    A file that lies beside the source is found by its name. `most` is how many values the source has, about.
 
     Raises
     ------
@@ -250,7 +248,7 @@ def told_parameters(row: Method, request: Request, source: Path | bytes) -> tupl
         if not isinstance(path, Path):
             continue
         try:
-            loaded = arrays.load_arrays(path)
+            loaded = arrays.load_arrays(path, most)
             if not p.archive and p.name not in loaded and "" not in loaded:
                 raise UpscaleError(f'holds no array "{p.name}"; it has {", ".join(loaded) or "none"}.')
         except UpscaleError as error:
@@ -288,6 +286,7 @@ def _enlarged(
     told: dict[str, Any],
     remembered: Size | None,
     picture: Picture,
+    format: Format,
     result: Result,
     executor: Executor | None,
     progress: Callable[[int], None],
@@ -297,7 +296,9 @@ def _enlarged(
     height, width, channels = ready.frame.samples.shape
     size = output_size(request, remembered, height, width)
     scale, shape = resolve(row, (height, width, samples.channels), None if size else request.scale, size, told)
-    check_limits(request, request.format or picture.format, shape, (width, height), picture.count)
+    # Frames may differ in size.
+    task = replace(request.task(picture, format, shape[2], told), height=height, width=width)
+    task.check_size(shape[:2])
     if (warning := row.warn((height, width, samples.channels), scale, told)) is not None:
         result.note(warning)
     if shape[2] != samples.channels:

@@ -17,14 +17,12 @@ from upscale_cli.errors import UpscaleError
 from upscale_cli.images import arrays, deep
 from upscale_cli.images.complete import refuse_truncated
 from upscale_cli.images.formats import FORMATS, format_of_pillow, pillow_names
+from upscale_cli.images.limits import MAX_SOURCE_PIXELS, check_source
 from upscale_cli.images.metadata import Metadata, read_metadata, read_orientation
 from upscale_cli.images.pixels import Frame, from_pillow, oriented
 from upscale_cli.methods.upsampler import Array
 
-MAX_SOURCE_PIXELS = 178_956_970
-"""Pixels of a source, all its frames together, at most: Pillow's own limit, a gigabyte of RGB and alpha."""
-
-Image.MAX_IMAGE_PIXELS = None  # the limit above is asked before anything is decoded, and counts frames
+Image.MAX_IMAGE_PIXELS = None  # `check_source` is asked before anything is decoded, and counts frames
 
 
 @contextlib.contextmanager
@@ -57,8 +55,10 @@ class Picture:
         By content, whatever the name says.
     height, width : int
         Upright, in pixels.
-    channels : int
-        As far as the header tells.
+    channels, itemsize : int
+        Channels, and bytes of a sample, as far as the header tells.
+    decoded : float
+        Bytes a pixel that decoding takes, about.
     count : int
         Frames or pages.
     metadata : Metadata
@@ -79,6 +79,9 @@ class Picture:
         self.ndim, self.channels_first = 0, channels_first
         self._image: Image.Image | None = None
         try:
+            if isinstance(source, Path) and not (source.is_file() or source.is_dir()) and source.exists():
+                # Opening a FIFO would wait for ever, and a device has no end.
+                raise UpscaleError("is neither a file nor a folder; pipe what it gives into -.")
             self._stream: BinaryIO = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
         except OSError as error:
             raise UpscaleError(f"cannot be read: {error.strerror}.") from None
@@ -102,17 +105,15 @@ class Picture:
             self._open_array(length)
         else:
             self._open_image()
-        if self.height < 1 or self.width < 1:
-            raise UpscaleError(f"is {self.width}x{self.height}: it has no pixels.")
-        if (pixels := self.height * self.width * self.count) > MAX_SOURCE_PIXELS:
-            raise UpscaleError(
-                f"has {pixels:,} pixels, more than the {MAX_SOURCE_PIXELS:,} that are decoded; cut it into parts."
-            )
+        check_source(self.height, self.width, self.count)
 
     def _open_array(self, length: int) -> None:
         self.format = FORMATS["npy"]
-        shape, _, _ = arrays.read_header(self._stream, length)
+        shape, turned, dtype = arrays.read_header(self._stream, length)
         self.count, self.height, self.width, self.channels = stack_shape(shape, self.channels_first)
+        self.itemsize = dtype.itemsize
+        # What is in another order is copied.
+        self.decoded: float = self.count * self.channels * dtype.itemsize * (1 + (turned or not dtype.isnative))
         self.ndim, self._length = len(shape), length
 
     def _open_image(self) -> None:
@@ -127,9 +128,7 @@ class Picture:
         assert found is not None
         self.format, self.colours = found, image.mode
         self.width, self.height = image.size
-        if self.width * self.height > MAX_SOURCE_PIXELS:
-            self.count = 1
-            return
+        check_source(self.height, self.width, 1)
         with decoding():
             deep.refuse_reduced(image, self._stream)
             refuse_truncated(image, self._stream)
@@ -142,6 +141,10 @@ class Picture:
         if orientation >= 5 and image.format != "TIFF":
             self.width, self.height = self.height, self.width
         self.channels = 3 if image.mode == "P" else len(image.getbands())
+        deep_colours = deep.is_deep(image)
+        self.itemsize = {"I": 4, "F": 4}.get(image.mode, 2 if deep_colours or image.mode.startswith("I;16") else 1)
+        stored = {"1": 1, "L": 1, "P": 1}.get(image.mode, 4)
+        self.decoded = stored + self.channels * (self.itemsize * (3 if deep_colours else 2) + self.format.decoder)
 
     def _why_not(self) -> str:
         """Why a file is not opened, by its first bytes alone: no other parser is started."""
@@ -155,6 +158,11 @@ class Picture:
         if format_of_pillow(name) is not None:
             return f"is a damaged {name} file: its header cannot be read; get another copy."
         return f"has the format {name}, which is not read here; convert it to png or tiff first."
+
+    @property
+    def values(self) -> int:
+        """Samples of all frames, as far as the header tells."""
+        return self.count * self.height * self.width * self.channels
 
     def frames(self) -> Iterator[Frame]:
         """Every frame, upright; raises `UpscaleError` at the first that cannot be decoded whole."""

@@ -39,6 +39,14 @@ class Format:
         It changes pixels a little, depending on `--quality`.
     entry : int
         Bytes of an entry of EXIF, XMP or comment, at most.
+    strips : {"none", "one", "all"}
+        Which images are written strip by strip, without a whole frame in memory: none; a single one; every frame.
+    encoder : float
+        Bytes that a byte of samples takes while a whole frame is encoded, the samples included.
+    held : float
+        Bytes that a byte of samples takes until the last of several frames is encoded.
+    decoder : float
+        Bytes that a sample takes while it is decoded, besides the image that comes out.
     keeps : frozenset of str
         The metadata that it can hold, of icc, exif, xmp, dpi, text, comment, gamma, loop, durations.
     """
@@ -52,6 +60,10 @@ class Format:
     frames: bool = False
     lossy: bool = False
     entry: int = 2**31 - 1
+    strips: Literal["none", "one", "all"] = "none"
+    encoder: float = 3
+    held: float = 2.5
+    decoder: float = 0
     keeps: frozenset[str] = frozenset()
 
 
@@ -68,6 +80,7 @@ _ROWS = (
         2**31 - 1,
         clear="any",
         frames=True,
+        strips="one",
         keeps=frozenset({"icc", "exif", "xmp", "dpi", "text", "comment", "gamma", "loop", "durations"}),
     ),
     Format(
@@ -88,6 +101,8 @@ _ROWS = (
         16_383,
         frames=True,
         lossy=True,
+        encoder=5,
+        decoder=4,
         keeps=frozenset({"icc", "exif", "xmp", "loop", "durations"}),
     ),
     Format(
@@ -97,6 +112,7 @@ _ROWS = (
         _kinds(bool="L", uint8="L LA RGB RGBA CMYK P", uint16="L LA RGB RGBA CMYK", int32="L", float32="L"),
         2**31 - 1,
         frames=True,
+        held=0,
         keeps=frozenset({"icc", "exif", "xmp", "dpi"}),
     ),
     Format(
@@ -107,6 +123,8 @@ _ROWS = (
         65_535,
         clear="one",
         frames=True,
+        encoder=11,
+        held=1,
         keeps=frozenset({"comment", "loop", "durations"}),
     ),
     Format(
@@ -125,6 +143,8 @@ _ROWS = (
         32_768,
         frames=True,
         lossy=True,
+        encoder=15,
+        decoder=2,
         keeps=frozenset({"icc", "exif", "xmp", "durations"}),
     ),
     Format(
@@ -140,10 +160,12 @@ _ROWS = (
         (".jp2", ".j2k", ".jpx", ".jpf", ".j2c", ".jpc"),
         _kinds(uint8="L LA RGB RGBA", uint16="L"),
         2**31 - 1,
+        encoder=15,
+        decoder=2,
         keeps=frozenset({"comment"}),
     ),
     Format("tga", ("TGA",), (".tga",), _kinds(bool="L", uint8="L LA RGB RGBA P"), 65_535),
-    Format("npy", (), (".npy",), frozenset(), 2**62, frames=True),
+    Format("npy", (), (".npy",), frozenset(), 2**62, frames=True, strips="all"),
 )
 
 FORMATS: dict[str, Format] = {row.name: row for row in _ROWS}

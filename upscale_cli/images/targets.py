@@ -1,70 +1,230 @@
-"""Replacing a target only when its new content is complete: the one piece of code that does."""
+"""Replacing targets only when their new content is complete: the one piece of code that does.
+
+New content goes to a temporary file in the target's folder, to the disk, and takes the target's name in one step:
+
+1. The temporary file is created under a name that nobody has, and locked (`flock`) for as long as it exists.
+2. Everything is written, flushed, and forced to the disk.
+3. It takes the name: over the old file, or, where nothing is to be overwritten, only if the name is still free.
+
+A run that is killed between 1 and 3 leaves its temporary file. The system lifts the lock when the process is gone,
+however it went; so a temporary file that can be locked belongs to nobody, and the next run that writes into the
+folder sweeps it. No process number is asked, which another process may have by then, and which each container counts
+anew. Where a lock may not be seen, on a network file system from another host, a day without a change must pass too.
+"""
 
 import contextlib
+import errno
+import functools
 import os
+import re
 import stat
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from upscale_cli.errors import UpscaleError
 
+try:
+    import fcntl
+except ImportError:  # Windows: nothing is locked, and nothing swept
+    fcntl = None  # type: ignore[assignment]
+
 PREFIX = ".upscale-"
 """How the names of temporary files begin."""
+
+TEMPORARY = re.compile(rf"{re.escape(PREFIX)}([0-9a-f]{{8}})-[0-9a-f]{{16}}\.tmp")
+"""Names of temporary files: the running system, by eight digits, and eight random bytes."""
+
+ABANDONED = 24 * 3600
+"""Seconds without a change after which a temporary file of another system, not locked, belongs to nobody."""
+
+RENAME_NOREPLACE, AT_FDCWD = 1, -100
+"""Of Linux's `renameat2`, from linux/fs.h and linux/fcntl.h."""
 
 
 @contextlib.contextmanager
 def replacing(target: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
     """A binary stream whose content becomes the file `target` when the block ends well, and vanishes when not.
 
-    The content lies in a temporary file in the target's folder until it is complete and on the disk. A target that is
-    a link is followed, the mode of an old target is kept, and what is not a regular file (`/dev/null`, a FIFO) is
-    written straight.
+    See `replacing_together`, which does the same for several.
+    """
+    with replacing_together((target,), overwrite=overwrite) as (stream,):
+        yield stream
+
+
+@contextlib.contextmanager
+def replacing_together(targets: Sequence[Path], *, overwrite: bool) -> Iterator[list[BinaryIO]]:
+    """Binary streams whose contents become the files `targets` when the block ends well, and vanish when not.
+
+    Each content lies in a temporary file in its target's folder until all of them are complete and on the disk; then
+    they take their names, one after the other as they are listed. A target that is a link is followed, the mode of an
+    old target is kept, and what is not a regular file (`/dev/null`, a FIFO) is written straight.
 
     Raises
     ------
     UpscaleError
-        When the target exists and is not to be overwritten.
+        When a target exists and is not to be overwritten.
     OSError
         As the system says.
     """
-    target = Path(os.path.realpath(target))
-    try:
-        old = target.stat()
-    except FileNotFoundError:
-        old = None
-    if old is not None and not stat.S_ISREG(old.st_mode):
-        with open(target, "wb") as stream:
-            yield stream
-        return
-    if old is not None and not overwrite:
-        raise UpscaleError("exists already; use --overwrite, or --skip-existing.")
-    temporary = target.parent / f"{PREFIX}{os.getpid()}-{os.urandom(4).hex()}.tmp"
-    descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0), 0o666)
-    try:
-        with open(descriptor, "w+b") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        if old is not None:
-            os.chmod(temporary, stat.S_IMODE(old.st_mode))
-        if overwrite:
-            os.replace(temporary, target)
+    with ExitStack() as stack:
+        temporaries: list[_Temporary] = []
+        streams: list[BinaryIO] = []
+        for target in targets:
+            if target.exists() and not target.is_file():
+                streams.append(stack.enter_context(open(target, "wb")))
+                continue
+            temporaries.append(stack.enter_context(_Temporary(Path(os.path.realpath(target)), overwrite)))
+            streams.append(temporaries[-1].stream)
+        yield streams
+        for temporary in temporaries:
+            temporary.complete()
+        for temporary in temporaries:
+            temporary.place()
+
+
+class _Temporary:
+    """A temporary file, from its creation until it has its target's name or is gone. Entered once.
+
+    Parameters
+    ----------
+    target : Path
+        No link; a regular file, or nothing yet.
+    overwrite : bool
+        An old target is replaced.
+    """
+
+    def __init__(self, target: Path, overwrite: bool) -> None:
+        self._target, self._overwrite = target, overwrite
+
+    def __enter__(self) -> "_Temporary":
+        try:
+            self._mode: int | None = stat.S_IMODE(self._target.stat().st_mode)
+        except FileNotFoundError:
+            self._mode = None
+        if self._mode is not None and not self._overwrite:
+            raise UpscaleError(f'"{self._target}" exists already; use --overwrite, or --skip-existing.')
+        sweep(self._target.parent)
+        self._path, descriptor = _created(self._target.parent, 0o666 if self._mode is None else self._mode)
+        self._lock = os.dup(descriptor) if fcntl else None
+        self.stream: BinaryIO = open(descriptor, "w+b")
+        return self
+
+    def complete(self) -> None:
+        """Force all that was written to the disk."""
+        self.stream.flush()
+        os.fsync(self.stream.fileno())
+        self.stream.close()
+
+    def place(self) -> None:
+        """Give the file its target's name."""
+        if self._mode is not None and stat.S_IMODE(self._path.stat().st_mode) != self._mode:
+            os.chmod(self._path, self._mode)
+        if self._overwrite:
+            os.replace(self._path, self._target)
         else:
-            _place(temporary, target)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
+            _place_new(self._path, self._target)
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):  # What could not be written cannot be flushed either.
+            self.stream.close()
+        with suppress(OSError):  # It is gone where it was renamed.
+            os.unlink(self._path)
+        if self._lock is not None:
+            # Only now: what can be locked is swept.
+            os.close(self._lock)
 
 
-def _place(temporary: Path, target: Path) -> None:
-    """Give the temporary file its name, unless another run has taken it meanwhile."""
+def _created(folder: Path, mode: int) -> tuple[Path, int]:
+    """A new temporary file, locked: its path, and a descriptor."""
+    while True:
+        path = folder / f"{PREFIX}{_system()}-{os.urandom(8).hex()}.tmp"
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0), mode)
+        try:
+            # Between creating and locking somebody may have taken it for an abandoned one.
+            if _lock(descriptor) is not False and os.fstat(descriptor).st_nlink:
+                return path, descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool | None:
+    """Whether a file is now locked by us; None where files cannot be locked."""
+    if fcntl is None:
+        return None
     try:
-        os.link(temporary, target)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+@functools.cache
+def _system() -> str:
+    """Eight digits that all processes on this running system share, in containers too; "00000000" if unknown."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii")[:8]
+    except OSError:
+        return "00000000"
+
+
+@functools.cache
+def sweep(folder: Path) -> None:
+    """Remove the temporary files of dead runs from a folder, once a process; what cannot be removed stays."""
+    with suppress(OSError):
+        for name in os.listdir(folder):
+            if found := TEMPORARY.fullmatch(name):
+                with suppress(OSError):
+                    _remove_abandoned(folder / name, found[1])
+
+
+def _remove_abandoned(path: Path, system: str) -> None:
+    """Remove a temporary file unless its owner lives, or may live."""
+    descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    try:
+        status = os.fstat(descriptor)
+        known = system == _system() != "00000000" or time.time() - status.st_mtime > ABANDONED
+        if known and stat.S_ISREG(status.st_mode) and _lock(descriptor):
+            os.unlink(path)
+    finally:
+        os.close(descriptor)
+
+
+def _place_new(temporary: Path, target: Path) -> None:
+    """Give a temporary file its target's name, or that as well, unless another program has taken it meanwhile."""
+    try:
+        try:
+            os.link(temporary, target)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links
+            _rename_new(temporary, target)
     except FileExistsError:
-        raise UpscaleError("was written by another program meanwhile; use --overwrite to replace it.") from None
-    except OSError:  # a file system without hard links
-        os.replace(temporary, target)
-    else:
-        os.unlink(temporary)
+        raise UpscaleError(
+            f'"{target}" was written by another program meanwhile; use --overwrite to replace it.'
+        ) from None
+
+
+def _rename_new(old: Path, new: Path) -> None:
+    """Rename a file; `FileExistsError` where the new name is taken.
+
+    One step on Windows and Linux. Elsewhere there is a moment between looking and renaming.
+    """
+    if os.name != "nt":
+        import ctypes
+
+        rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+        if rename is not None:
+            if rename(AT_FDCWD, os.fsencode(old), AT_FDCWD, os.fsencode(new), RENAME_NOREPLACE) == 0:
+                return
+            if ctypes.get_errno() == errno.EEXIST:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(new))
+        if os.path.lexists(new):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(new))
+    os.rename(old, new)

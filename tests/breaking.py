@@ -1,0 +1,100 @@
+"""Commands run in processes of their own, so that they can be broken: killed, starved, cut off."""
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from upscale_cli.commands.pool import cli as pool_cli
+from upscale_cli.commands.upscale import cli
+
+UPSCALE = [sys.executable, "-m", "upscale_cli"]
+POOL = [sys.executable, "-m", "upscale_cli.commands.pool"]
+
+CHANGING = (
+    "write,writev,pwrite64,pwritev,sendfile,copy_file_range,fallocate,ftruncate,truncate,flock,fsync,fdatasync,"
+    "rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir,mkdirat,rmdir,symlink,chmod,fchmod,fchmodat,chown"
+)
+"""System calls that change a disk, or that come right after one that does."""
+
+needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount file systems and become somebody else")
+
+
+def picture(path: Path, width: int = 40, height: int = 30, mode: str = "RGB", seed: int = 0) -> Path:
+    """A file with an image of noise."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    channels = len(Image.new(mode, (1, 1)).getbands())
+    samples = np.random.default_rng(seed).integers(0, 256, (height, width, channels), np.uint8)
+    Image.fromarray(samples.squeeze()).save(path)
+    return path
+
+
+def ended(command: Sequence[object], cwd: Path | None = None, **more: Any) -> subprocess.CompletedProcess[bytes]:
+    """How a command ended."""
+    options = {"capture_output": True, "timeout": 120, "check": False} | more
+    done: subprocess.CompletedProcess[bytes] = subprocess.run([str(word) for word in command], cwd=cwd, **options)
+    return done
+
+
+def status_here(command: Sequence[str], cwd: Path) -> int:
+    """The exit status of a command that is run by this process: quicker, where nothing is broken."""
+    own = pool_cli if command[: len(POOL)] == POOL else cli
+    with contextlib.chdir(cwd):
+        return CliRunner().invoke(own, command[len(POOL) :]).exit_code
+
+
+def traced(command: Sequence[object], cwd: Path, *options: str) -> subprocess.CompletedProcess[bytes]:
+    """How a command ended whose changing system calls were written down in `strace.log`, or broken."""
+    return ended(
+        ["strace", "-f", "-qq", "-o", cwd / "strace.log", "-e", f"trace={CHANGING}", *options, *command], cwd
+    )
+
+
+def changing_calls(cwd: Path) -> list[tuple[str, int]]:
+    """The system calls of the last traced command, each with its number among those of its name and thread."""
+    calls: dict[tuple[str, str], int] = defaultdict(int)
+    for line in (cwd / "strace.log").read_text(errors="replace").splitlines():
+        if found := re.match(r"(\d+) +(\w+)\(", line):
+            calls[found[1], found[2]] += 1
+    numbers = {(name, number) for (_, name), count in calls.items() for number in range(1, count + 1)}
+    return sorted(numbers)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """What lies in a folder and below it, by name."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def in_a_shell(command: Sequence[object], redirected: str, cwd: Path) -> subprocess.CompletedProcess[bytes]:
+    """How a command ended in bash, with something before or behind it: `{}` stands for it."""
+    line = redirected.replace("{}", " ".join(f"'{word}'" for word in command))
+    return ended(["bash", "-c", line], cwd)
+
+
+def on_a_small_disk(script: str, kilobytes: int, folder: Path) -> subprocess.CompletedProcess[bytes]:
+    """How a shell script ended that saw a disk of its own, of some size, mounted on `folder`."""
+    mount = f"mount -t tmpfs -o size={kilobytes}k none {folder} && cd {folder} && {script}"
+    return ended(["unshare", "-m", "bash", "-c", mount])
+
+
+def children() -> Iterator[int]:
+    """Processes whose parent is this one."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == os.getpid():
+            yield int(folder.name)
