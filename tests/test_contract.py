@@ -39,15 +39,14 @@ REQUIREMENTS: dict[str, Callable[[tuple[int, ...], Pair], Array]] = {
     ),
     "kernel": lambda shape, scale: np.random.default_rng(0).random((5, 4)) - 0.3,
 }
-"""A value for each parameter that a row requires, by its name: for a source (H, W, C) and whole factors."""
+"""A value for each parameter that is an array, by its name: for a source (H, W, C) and whole factors."""
 
 
 def told(row: Method, source: Array, scale: Any) -> dict[str, Any]:
-    """What a row must be told for a source (H, W), (H, W, C) or (N, H, W, C)."""
+    """What a row is told for a source (H, W), (H, W, C) or (N, H, W, C)."""
     shape = (source.shape if source.ndim == 4 else (1, *source.shape, 1))[1:4]
     pair = scale if isinstance(scale, tuple) else (scale, scale)
-    required = [p.name for p in row.parameters if p.default is REQUIRED]
-    return {name: REQUIREMENTS[name](shape, pair) for name in required}
+    return {p.name: REQUIREMENTS[p.name](shape, pair) for p in row.parameters if p.name in REQUIREMENTS}
 
 
 def enlarge(row: Method, source: Array, scale: Any = 2, **more: Any) -> Array:
@@ -262,6 +261,8 @@ def test_flips_and_transposition_commute_where_the_row_is_symmetric(row: Method,
 @pytest.mark.parametrize("dtype", ["u1", "f4"])
 def test_channels_are_independent(row: Method, dtype: str) -> None:
     for count in (1, 2, 3, 4, 5, 6, 17):
+        if count == 3 and not row.independent:
+            continue
         source = image((5, 6, count), dtype)
         for scale in scales(row):
             have, exact = enlarge(row, source, scale), enlarge(row, source.astype("f8"), scale)

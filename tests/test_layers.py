@@ -18,9 +18,10 @@ LAYERS: dict[str, set[str]] = {
     "errors": set(),
     "methods": {"numpy", "errors"},
     "api": {"numpy", "methods", "errors"},
+    "learning": {"numpy", "api", "methods", "errors"},
     "images": {"numpy", "PIL", "isal", "methods", "errors"},
     "batch": {"images", "methods", "errors"},
-    "commands": {"click", "tqdm", "batch", "images", "methods", "errors", "__version__"},
+    "commands": {"click", "tqdm", "learning", "batch", "images", "methods", "errors", "__version__"},
     "__init__": {"api", "methods", "errors"},
     "__main__": {"commands"},
 }
@@ -69,7 +70,11 @@ def imported(node: ast.AST) -> Iterator[str]:
         yield name.removeprefix("upscale_cli.").split(".")[0] or "."
 
 
-def faults(layer: str, source: str) -> list[str]:
+READERS = {"methods/shipped.py"}
+"""Modules of methods that read files all the same: those of the package."""
+
+
+def faults(layer: str, source: str, reads: bool = False) -> list[str]:
     """Where a module of a layer breaks the rules, a line each. Imports inside functions count like all others."""
     found = []
     for node in ast.walk(ast.parse(source)):
@@ -80,7 +85,7 @@ def faults(layer: str, source: str) -> list[str]:
         word = ast.unparse(node) if isinstance(node, ast.Name | ast.Attribute) else ""
         if layer != "commands" and word in TALK:
             found.append(f"{line}: {layer} says {word}")
-        if layer == "methods" and word.rpartition(".")[2] in FILES:
+        if layer == "methods" and not reads and word.rpartition(".")[2] in FILES:
             found.append(f"{line}: {layer} calls {word}")
     return found
 
@@ -89,7 +94,8 @@ def faults(layer: str, source: str) -> list[str]:
 def test_a_module_keeps_to_its_layer(path: Path) -> None:
     layer = path.relative_to(ROOT / "upscale_cli").parts[0].removesuffix(".py")
     assert layer in LAYERS, f"{layer} is a new layer: say in LAYERS what it may import"
-    assert not faults(layer, path.read_text("utf-8"))
+    place = path.relative_to(ROOT / "upscale_cli").as_posix()
+    assert not faults(layer, path.read_text("utf-8"), place in READERS)
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ afterwards (collapsible layers: Bhardwaj et al. 2022, SESR; Zhang et al. 2021, E
 weights, before they meet a picture, so training costs hardly more than the plain network would.
 
 Nothing has a bias, and the weights of each filter of the head sum to 0. So the network sees differences alone: a flat
-area gives exactly 0 there and passes through the linear skip, whose phases sum to 1; and PReLU being homogeneous, more
-contrast gives proportionally more detail, whatever range of numbers a picture has (bias-free networks: Mohan et al.
-2020).
+area gives exactly 0 there and passes through the linear skip, whose phases sum to 1; and PReLU being homogeneous,
+more contrast gives proportionally more detail, whatever range of numbers a picture has (bias-free networks: Mohan et
+al. 2020).
 """
 
 from typing import NamedTuple

@@ -3,8 +3,8 @@
     python -m training.train PHOTOS --scale 2 --size small
 
 PHOTOS is a folder of photographs without visible compression. Everything else is in `RECIPES`, seed included. A run
-that was cut off goes on from its last checkpoint (in `training/checkpoints/`) when the same command is typed again. The
-network goes to `upscale_cli/methods/kernels/`, its log to `training/logs/`.
+that was cut off goes on from its last checkpoint (in `training/checkpoints/`) when the same command is typed again.
+The network goes to `upscale_cli/methods/kernels/`, its log to `training/logs/`.
 """
 
 import argparse
@@ -180,7 +180,7 @@ def train(photos: Path, size: str, scale: int, steps: int | None, out: Path, eve
                 print(line, file=stream)
 
     if run.step == 0:
-        tell(network=name, **{k: v for k, v in asdict(recipe).items()}, photographs=len(run.pairs.pairs))
+        tell(network=name, **asdict(recipe), photographs=len(run.pairs.pairs))
     began, before, total = time.perf_counter(), run.seconds, 0.0
     while run.step < recipe.steps:
         total += run.advance()
@@ -202,7 +202,8 @@ def train(photos: Path, size: str, scale: int, steps: int | None, out: Path, eve
 def write(path: Path, network: Network, facts: dict[str, Any]) -> None:
     """Write the network in the layout that `upscale_cli.methods.network` describes."""
     convolutions = [
-        {"does": "convolution", "weight": f"weight{n}", "slopes": f"slopes{n}"} for n in range(network.shape.layers + 1)
+        {"does": "convolution", "weight": f"weight{n}", "slopes": f"slopes{n}"}
+        for n in range(network.shape.layers + 1)
     ]
     about = {
         "layout": 1,

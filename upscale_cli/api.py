@@ -2,6 +2,7 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ def upscale(
     scale: Any = None,
     method: str = "lanczos",
     *,
-    size: Size | str | None = None,
+    size: Any = None,
     threads: int | None = None,
     **parameters: Any,
 ) -> NDArray[Any]:
@@ -41,7 +42,8 @@ def upscale(
     method : str
         A name of `METHODS`.
     size : (int, int), optional
-        Height and width of the output, instead of a scale. A word is a parameter of the method (`size="large"`).
+        Height and width of the output, instead of a scale. For a method with a parameter of that name, what is no
+        pair of numbers is that parameter (`size="large"`).
     threads : int, optional
         At least 1; as many as there are processors where absent.
     **parameters
@@ -76,7 +78,7 @@ def upscale(
     if threads is not None and threads < 1:
         raise UsageError(f"{threads} threads cannot work; give at least 1.")
     row = find_method(method)
-    if isinstance(size, str):
+    if size is not None and not _is_size(size) and any(p.name == "size" for p in row.parameters):
         parameters, size = parameters | {"size": size}, None
     told = row.read(parameters)
     stack = source if source.ndim == 4 else source.reshape(1, *source.shape[:2], -1)
@@ -95,6 +97,10 @@ def upscale(
     if source.ndim == 4:
         return result
     return result[0] if source.ndim == 3 or channels > 1 else result[0, :, :, 0]
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, tuple | list) and len(value) == 2 and all(isinstance(n, Integral) for n in value)
 
 
 def _shape3(shape: tuple[int, ...]) -> tuple[int, int, int]:

@@ -8,6 +8,7 @@ import click
 
 from upscale_cli import __version__
 from upscale_cli.errors import UpscaleError
+from upscale_cli.learning import REDUCTION_NAMES
 from upscale_cli.methods import METHODS, find_method
 from upscale_cli.methods.parameters import pair, read_scale
 
@@ -138,6 +139,38 @@ def file_options(command: F) -> F:
     return command
 
 
+OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace results that exist.")
+CHANNELS_FIRST = click.option("--channels-first", is_flag=True, help="Arrays are (C, H, W), as in PyTorch.")
+QUIET = click.option("-q", "--quiet", is_flag=True, help="Only errors.")
+VERBOSE = click.option("-v", "--verbose", count=True, help="Say more; twice: tracebacks too.")
+REDUCE = click.option(
+    "--reduce",
+    "reduction",
+    type=click.Choice(REDUCTION_NAMES),
+    default=REDUCTION_NAMES[0],
+    metavar="NAME",
+    help=f"How photographs are made small: {', '.join(REDUCTION_NAMES)} [{REDUCTION_NAMES[0]}].",
+)
+HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
+"""Settings of every command."""
+
+
+def json_option(what: str) -> Callable[[F], F]:
+    """The option that tells results to programs."""
+    return click.option("--json", "as_json", is_flag=True, help=f"{what} on standard output.")
+
+
+def all_of(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Several options as one decorator, in the order of the help."""
+
+    def decorate(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
 def batch_options(command: F) -> F:
     """The options that every command for many images has."""
     options = [
@@ -145,18 +178,16 @@ def batch_options(command: F) -> F:
         click.option(
             "-f", "--format", metavar="FORMAT", help="Format to write [the output's name, else the input's]."
         ),
-        click.option("--overwrite", is_flag=True, help="Replace results that exist."),
+        OVERWRITE,
         click.option("--skip-existing", is_flag=True, help="Leave them, make the others: resumes a run."),
         click.option("-j", "--jobs", type=Count(), metavar="N", help="Threads [one per processor]."),
         click.option("-n", "--dry-run", is_flag=True, help="Say what would be done."),
-        click.option("--json", "as_json", is_flag=True, help="One JSON object an image on standard output."),
-        click.option("--channels-first", is_flag=True, help="Arrays are (C, H, W), as in PyTorch."),
-        click.option("-q", "--quiet", is_flag=True, help="Only errors."),
-        click.option("-v", "--verbose", count=True, help="Say more; twice: tracebacks too."),
+        json_option("One JSON object an image"),
+        CHANNELS_FIRST,
+        QUIET,
+        VERBOSE,
     ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+    return all_of(*options)(command)
 
 
 def version_option(name: str) -> Callable[[F], F]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from upscale_cli.commands.options import Command, PairOf, batch_options, version_option
+from upscale_cli.commands.options import HELP, Command, PairOf, batch_options, version_option
 from upscale_cli.commands.terminal import ends, start
 
 INTRO = """\
@@ -23,7 +23,7 @@ OUTRO = "Sizes and places are those of PyTorch's MaxPool2d. Pairs are width x he
     cls=Command,
     intro=INTRO,
     outro=OUTRO,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+    context_settings=HELP,
 )
 @click.argument("inputs", nargs=-1, metavar="INPUT...", type=click.Path())
 @click.option("-s", "--scale", "stride", type=PairOf(1), default=(2, 2), metavar="N", help="Stride [2].")

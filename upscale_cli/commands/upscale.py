@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from upscale_cli.commands.options import (
+    HELP,
     Command,
     Count,
     Factor,
@@ -63,7 +64,7 @@ def _shown(value: Any) -> str:
     cls=Command,
     intro=INTRO,
     outro=OUTRO,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+    context_settings=HELP,
 )
 @click.argument("inputs", nargs=-1, metavar="INPUT...", type=click.Path())
 @click.option("-s", "--scale", type=Factor(), metavar="FACTOR", help="Any number of at least 1, or 3x2 [2].")

@@ -133,3 +133,9 @@ def header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
     stream = io.BytesIO()
     npy.write_array_header_1_0(stream, {"shape": shape, "fortran_order": False, "descr": npy.dtype_to_descr(dtype)})
     return stream.getvalue()
+
+
+def write_array(stream: BinaryIO, array: Array) -> None:
+    """Write an array as a `.npy`."""
+    stream.write(header(array.shape, array.dtype))
+    stream.write(np.ascontiguousarray(array).tobytes())

@@ -19,7 +19,7 @@ from upscale_cli.images.limits import MAX_PIXELS, WEIGHED_ROWS, Task
 from upscale_cli.images.metadata import Metadata, resized
 from upscale_cli.images.pixels import Frame
 from upscale_cli.images.targets import replacing
-from upscale_cli.methods import Method, Scale, Size, find_method, resolve
+from upscale_cli.methods import Method, Parameter, Scale, Size, find_method, resolve
 from upscale_cli.methods.parameters import round_side
 
 SPOOL = 64 << 20
@@ -227,6 +227,34 @@ def output_size(request: Request, remembered: Size | None, height: int, width: i
     return remembered
 
 
+def load_parameter(parameter: Parameter, path: Path, most: int = arrays.MANY) -> tuple[Any, Size | None]:
+    """What a parameter's file holds, and the output's size where it names that.
+
+    Parameters
+    ----------
+    most : int
+        Values that the file may hold, where that is more than are always read.
+
+    Raises
+    ------
+    UpscaleError
+        When it cannot be read, or holds something else.
+    """
+    try:
+        loaded = arrays.load_arrays(path, most)
+        if parameter.archive:
+            return loaded, None
+        if parameter.name not in loaded and "" not in loaded:
+            raise UpscaleError(f'holds no array "{parameter.name}"; it has {", ".join(loaded) or "none"}.')
+    except UpscaleError as error:
+        raise UpscaleError(f'{parameter.name} file "{path}" {error}') from None
+    named = loaded.get("size")
+    size = None
+    if named is not None and named.shape == (2,) and named.dtype.kind in "iu" and (named > 0).all():
+        size = int(named[0]), int(named[1])
+    return loaded.get(parameter.name, loaded.get("")), size
+
+
 def told_parameters(
     row: Method, request: Request, source: Path | bytes, most: int
 ) -> tuple[dict[str, Any], Size | None]:
@@ -247,16 +275,8 @@ def told_parameters(
             path = beside if beside.is_file() else None
         if not isinstance(path, Path):
             continue
-        try:
-            loaded = arrays.load_arrays(path, most)
-            if not p.archive and p.name not in loaded and "" not in loaded:
-                raise UpscaleError(f'holds no array "{p.name}"; it has {", ".join(loaded) or "none"}.')
-        except UpscaleError as error:
-            raise UpscaleError(f'{p.name} file "{path}" {error}') from None
-        given[p.name] = loaded if p.archive else loaded.get(p.name, loaded.get(""))
-        named = loaded.get("size")
-        if named is not None and named.shape == (2,) and named.dtype.kind in "iu" and (named > 0).all():
-            size = int(named[0]), int(named[1])
+        given[p.name], named = load_parameter(p, path, most)
+        size = named or size
     return row.read(given), size
 
 

@@ -13,9 +13,12 @@ from upscale_cli.images.files import Picture
 from upscale_cli.images.pixels import expand_palette, to_mode, widen
 from upscale_cli.methods.samples import white
 
+Photograph = NDArray[np.uint8]
+"""Red, green and blue: (H, W, 3)."""
 
-def read_photograph(path: Path) -> NDArray[np.uint8]:
-    """The first frame of an image, upright, without its opacity: uint8 (H, W, 3).
+
+def read_photograph(path: Path) -> Photograph:
+    """The first frame of an image, upright, without its opacity.
 
     Raises
     ------

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from upscale_cli.api import upscale
 from upscale_cli.errors import UpscaleError
-from upscale_cli.learning.measure import luma_8bit, psnr, round_8bit, ssim
+from upscale_cli.learning.measure import psnr, round_8bit, ssim
 from upscale_cli.learning.reduction import reduce
 
 WINDOW = 11
@@ -39,7 +39,7 @@ class Trial:
     Attributes
     ----------
     truth : float64 (H, W)
-        Luma, 16 … 235.
+        8-bit code values; in the protocol, those of luma.
     small : float32 (H / scale, W / scale)
     scale : Fraction
     """
@@ -49,19 +49,21 @@ class Trial:
     scale: Fraction
 
     @classmethod
-    def of(cls, rgb: NDArray[Any], scale: Fraction, reduction: str = "bicubic") -> "Trial":
-        """Reduce a photograph (H, W, 3), 8 bits, cut to sides that the scale divides.
+    def of(cls, plane: NDArray[Any], scale: Fraction, reduction: str = "bicubic") -> "Trial":
+        """Reduce a plane (H, W) of a photograph, cut to sides that the scale divides.
 
         Raises
         ------
         UpscaleError
             When it is too small to compare anything.
         """
-        height, width = (side // scale.numerator * scale.numerator for side in rgb.shape[:2])
+        height, width = (side // scale.numerator * scale.numerator for side in plane.shape)
         least = WINDOW + 2 * ceil(scale)
         if min(height, width) < least:
-            raise UpscaleError(f"is {rgb.shape[1]}x{rgb.shape[0]}; a comparison needs {least} pixels on each side.")
-        truth = luma_8bit(rgb[:height, :width])
+            raise UpscaleError(
+                f"is {plane.shape[1]}x{plane.shape[0]}; a comparison needs {least} pixels on each side."
+            )
+        truth = np.asarray(plane[:height, :width], np.float64)
         return cls(truth, reduce(truth, scale, reduction).astype(np.float32), scale)
 
     def score(self, method: str, parameters: Mapping[str, Any], threads: int | None = None) -> Score:

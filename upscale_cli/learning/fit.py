@@ -1,17 +1,21 @@
 """Fitting the kernel of a transposed convolution to pictures: ridge least squares, in closed form.
 
 A transposed convolution of stride `s` makes each of the s × s pixels of a cell by a linear filter of its own from the
-neighbours of the cell's input: phase by phase, the kernel is the solution of a linear regression. Its normal equations
-are sums over all pixels, so pictures come one at a time, and memory does not grow with their number.
+neighbours of the cell's input: phase by phase, the kernel is the solution of a linear regression. Its normal
+equations are sums over all pixels, so pictures come one at a time, and memory does not grow with their number.
 """
 
+from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from upscale_cli.errors import UsageError
+from upscale_cli.errors import UpscaleError, UsageError
+from upscale_cli.learning.evaluate import Trial
+from upscale_cli.learning.measure import luma_8bit
 from upscale_cli.learning.reduction import reduce
 from upscale_cli.methods.transposed import phase_taps
 
@@ -23,17 +27,17 @@ Float = NDArray[np.float64]
 class KernelFit:
     """The normal equations of a kernel, summed over pictures.
 
-    For the inputs `x_n` of a neighbourhood of (2r + 1)² around a pixel `c`, and the `s²` true pixels `y_p` of its cell:
-    `gram = Σ (x − c)(x − c)ᵀ` and `cross = Σ (x − c)(y − c)ᵀ`. Differences from the centre leave the centre's own
-    weight open, which then makes every phase sum to 1: constants are kept exactly, not nearly.
+    For the inputs `x_n` of a neighbourhood of (2r + 1)² around a pixel `c`, and the `s²` true pixels `y_p` of its
+    cell: `gram = Σ (x − c)(x − c)ᵀ` and `cross = Σ (x − c)(y − c)ᵀ`. Differences from the centre leave the centre's
+    own weight open, which then makes every phase sum to 1: constants are kept exactly, not nearly.
 
     Parameters
     ----------
     stride : int
         The scale, at least 2.
     size : int, optional
-        Side of the kernel; `7 · stride` where absent: neighbourhoods of 7 × 7. At least the stride, and as odd or even,
-        so that it can be centred.
+        Side of the kernel; `7 · stride` where absent: neighbourhoods of 7 × 7. At least the stride, and as odd or
+        even, so that it can be centred.
     reduction : str
         How small images are made of large ones: a name of `REDUCTIONS`.
 
@@ -61,11 +65,17 @@ class KernelFit:
         self.pixels = 0
 
     def add(self, large: NDArray[Any]) -> None:
-        """Learn from one channel of a picture, (H, W), which is reduced here; what is no whole cell is left out."""
+        """Learn from one channel of a picture, (H, W), which is reduced here; what is no whole cell is left out.
+
+        Raises
+        ------
+        UpscaleError
+            When it is too small to show one neighbourhood.
+        """
         s, r = self.stride, self.radius
         large = np.asarray(large[: large.shape[0] // s * s, : large.shape[1] // s * s], np.float64)
-        if min(large.shape) < s * (2 * r + 1):
-            return
+        if min(large.shape) < (least := s * (2 * r + 1)):
+            raise UpscaleError(f"is too small for this kernel, which needs {least} pixels on each side.")
         small = reduce(large, s, self.reduction)
         height, width = small.shape[0] - 2 * r, small.shape[1] - 2 * r
         windows = sliding_window_view(small, (2 * r + 1, 2 * r + 1))
@@ -94,7 +104,7 @@ class KernelFit:
         UsageError
             When there was nothing to learn from.
         """
-        gram, cross = (self._turned() if symmetric else (self._gram, self._cross))
+        gram, cross = self._turned() if symmetric else (self._gram, self._cross)
         strength = np.trace(gram) / len(gram)
         if not strength > 0:
             raise UsageError("there is nothing to learn from; give photographs with detail, larger than the kernel.")
@@ -125,3 +135,45 @@ class KernelFit:
                 gram += self._gram[np.ix_(inputs, inputs)]
                 cross += self._cross[np.ix_(inputs, outputs)]
         return gram / 8, cross / 8
+
+
+class PhotographFit:
+    """A kernel for photographs: one for all channels, fitted to luma, or one each for red, green and blue.
+
+    Parameters
+    ----------
+    stride, size, reduction
+        As for `KernelFit`.
+    per_channel : bool
+    """
+
+    def __init__(self, stride: int, size: int | None, reduction: str, per_channel: bool) -> None:
+        self._fits = [KernelFit(stride, size, reduction) for _ in range(3 if per_channel else 1)]
+
+    @property
+    def pixels(self) -> int:
+        """Of photographs that were learned from."""
+        return self._fits[0].pixels * self._fits[0].stride ** 2
+
+    def add(self, rgb: NDArray[np.uint8]) -> None:
+        """Learn from a photograph (H, W, 3); errors as for `KernelFit.add`."""
+        for fit, plane in zip(self._fits, self._planes(rgb), strict=True):
+            fit.add(plane)
+
+    def solve(self, ridge: float, symmetric: bool) -> Float:
+        """The kernel (kh, kw), or (3, kh, kw); parameters and errors as for `KernelFit.solve`."""
+        kernels = [fit.solve(ridge, symmetric) for fit in self._fits]
+        return np.stack(kernels) if len(kernels) > 1 else kernels[0]
+
+    def compare(self, rgb: NDArray[np.uint8], kernel: Float, rivals: Sequence[str]) -> dict[str, float]:
+        """PSNR of a photograph that is made small and enlarged by the kernel, and by other methods, in decibels."""
+        scores: dict[str, list[float]] = {name: [] for name in ("kernel", *rivals)}
+        for plane, own in zip(self._planes(rgb), kernel.reshape(-1, *kernel.shape[-2:]), strict=True):
+            trial = Trial.of(plane, Fraction(self._fits[0].stride), self._fits[0].reduction)
+            scores["kernel"].append(trial.score("transposed-conv", {"kernel": own}).psnr)
+            for name in rivals:
+                scores[name].append(trial.score(name, {}).psnr)
+        return {name: float(np.mean(values)) for name, values in scores.items()}
+
+    def _planes(self, rgb: NDArray[np.uint8]) -> list[NDArray[Any]]:
+        return [luma_8bit(rgb)] if len(self._fits) == 1 else list(np.moveaxis(rgb, 2, 0))

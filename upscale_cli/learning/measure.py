@@ -26,7 +26,8 @@ def luma(rgb: Image) -> NDArray[np.float64]:
     >>> luma(np.array([[[0, 0, 0], [255, 255, 255]]])).round(6).tolist()
     [[16.0, 235.0]]
     """
-    return 16.0 + np.asarray(rgb, np.float64) @ np.array([65.481, 128.553, 24.966]) / 255.0
+    weighed: NDArray[np.float64] = np.asarray(rgb, np.float64) @ np.array([65.481, 128.553, 24.966])
+    return 16.0 + weighed / 255.0
 
 
 def round_8bit(image: Image) -> NDArray[np.float64]:

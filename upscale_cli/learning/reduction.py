@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upscale_cli.errors import UsageError, did_you_mean
+from upscale_cli.learning import REDUCTION_NAMES
 from upscale_cli.methods.filters import FILTERS, Filter
 
 
@@ -26,21 +27,19 @@ def gaussian(sigma: float = 0.5) -> Filter:
     return Filter(lambda x: np.where(np.abs(x) < 4 * sigma, np.exp(-(x * x) / (2 * sigma**2)), 0.0), 4 * sigma)
 
 
-REDUCTIONS: dict[str, Callable[[], Filter]] = {
-    "bicubic": FILTERS["bicubic"],
-    "box": box,
-    "lanczos": FILTERS["lanczos"],
-    "gaussian": gaussian,
-}
-"""Filters that reduce, by name. The first is what the literature of super-resolution reduces with."""
+REDUCTIONS: dict[str, Callable[[], Filter]] = dict(
+    zip(REDUCTION_NAMES, (FILTERS["bicubic"], box, FILTERS["lanczos"], gaussian), strict=True)
+)
+"""Filters that reduce, by name."""
 
 
 def reduce(image: NDArray[Any], factor: Fraction | int, by: str = "bicubic") -> NDArray[np.float64]:
-    """The image, `factor` times smaller: output `j` lies at `u = (j + ½)·factor − ½`, sample `i` weighs `f((i − u)/factor)`.
+    """The image, `factor` times smaller.
 
-    The filter is stretched by the factor, so that nothing aliases, and its weights sum to 1. Beyond the border the
-    image is mirrored, the edge sample doubled: the convention of MATLAB's `imresize`, on whose results published
-    figures of super-resolution rest. Nothing is rounded.
+    Output `j` lies at `u = (j + ½)·factor − ½`, and sample `i` weighs `f((i − u)/factor)`: the filter is stretched by
+    the factor, so that nothing aliases, and its weights sum to 1. Beyond the border the image is mirrored, the edge
+    sample doubled: the convention of MATLAB's `imresize`, on whose results published figures of super-resolution
+    rest. Nothing is rounded.
 
     Parameters
     ----------

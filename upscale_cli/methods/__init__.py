@@ -56,6 +56,8 @@ class Method:
         For a source (H, W, C), exact factors, the output's height and width, and the meaning of the samples.
     shape : callable(shape, scale, parameters) -> (H', W', C')
         The output's shape; raises `UpscaleError` where there is none.
+    variants : tuple of str
+        Parameters, as KEY=VALUE, that make another method of it to compare with.
     values : {"copied", "placed", "weighed"}
         Outputs are the source's own values; or those and zeros; or weighted sums.
     whole : bool
@@ -81,6 +83,7 @@ class Method:
     make: "Callable[[Array, Scale, Size, Samples, Parameters], Upsampler]"
     shape: Callable[[Shape, Scale, Parameters], Shape]
     parameters: tuple[Parameter, ...] = ()
+    variants: tuple[str, ...] = ()
     values: Literal["copied", "placed", "weighed"] = "weighed"
     whole: bool = False
     resizable: bool = False
@@ -353,7 +356,9 @@ _ROWS = (
         _make_learned,
         _learned_shape,
         (
-            Parameter("size", *choice("small", "large"), None, "of the network: small, or large, which is better [small]"),
+            Parameter(
+                "size", *choice("small", "large"), None, "of the network: small, or large, which is better [small]"
+            ),
             Parameter(
                 "network",
                 *archive("a mapping of arrays, as numpy.load gives them"),
@@ -363,6 +368,7 @@ _ROWS = (
                 archive=True,
             ),
         ),
+        variants=("size=large",),
         resizable=True,
         independent=False,
         symmetric=False,

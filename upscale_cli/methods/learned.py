@@ -1,7 +1,7 @@
 """Learned networks on pictures: luma through the network, colour through a learned kernel, opacity by cubics.
 
-Each network has one whole factor. Others are reached by several, one after the other (6 = 2 · 3), and those that are no
-product of the factors at hand by the next larger one and an antialiased reduction.
+Each network has one whole factor. Others are reached by several, one after the other (6 = 2 · 3), and those that are
+no product of the factors at hand by the next larger one and an antialiased reduction.
 """
 
 from collections import OrderedDict
@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from upscale_cli.methods.filters import cubic
 from upscale_cli.methods.network import Network
-from upscale_cli.methods.resampling import Resampler
+from upscale_cli.methods.resampling import DirectResampler, Resampler
 from upscale_cli.methods.transposed import DirectTransposed, Transposed, check_kernel
 from upscale_cli.methods.upsampler import Array, Block, Read, Scratch, Upsampler
 
-LUMA = np.array([0.299, 0.587, 0.114])
+LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in luma (ITU-R BT.601, 2.5.1)."""
 BAND, TILE = 64, 192
 """Rows and columns of the source that are computed together, about: what they make stays in the cache."""
@@ -92,7 +92,8 @@ class Learned(Upsampler):
                 dtype,
             )
         if alpha:
-            self._opacity = Resampler(source, size, cubic(), lambda rows: read(rows)[..., -1:], 1, dtype)
+            last = Resampler if finite else DirectResampler
+            self._opacity = last(source, size, cubic(), lambda rows: read(rows)[..., -1:], 1, dtype)
 
     def blocks(self, band: int) -> Iterator[Block]:
         scale, margin = self._network.scale, self._network.margin
@@ -151,7 +152,11 @@ def _mirrored(index: NDArray[np.int64], length: int) -> NDArray[np.int64]:
 
 
 def _luma(colours: Array) -> Array:
-    luma: Array = colours[..., :3] @ LUMA.astype(colours.dtype)
+    # Not a matrix product: it may add in another order where memory is laid out otherwise.
+    red, green, blue = (colours[..., n] * colours.dtype.type(weight) for n, weight in enumerate(LUMA))
+    red += green
+    red += blue
+    luma: Array = red
     return luma
 
 
@@ -201,13 +206,14 @@ def factors(scale: float, at_hand: Sequence[int]) -> list[int]:
     if scale <= 1:
         return []
     most = next(n for n in range(1, 64) if min(at_hand) ** n >= scale)
-    found = [
+    found: list[tuple[int, ...]] = [
         chosen
         for count in range(1, most + 1)
         for chosen in combinations_with_replacement(sorted(at_hand, reverse=True), count)
         if prod(chosen) >= scale
     ]
-    return list(min(found, key=lambda chosen: (prod(chosen), len(chosen))))
+    best = min(found, key=lambda chosen: (prod(chosen), len(chosen)))
+    return list(best)
 
 
 def chained(
@@ -242,7 +248,8 @@ def chained(
         read = _as_it_is
     if upsampler is not None and upsampler.shape[:2] == tuple(size):
         return upsampler
-    return Resampler(image, size, cubic(), read, channels, dtype)
+    last = Resampler if finite else DirectResampler
+    return last(image, size, cubic(), read, channels, dtype)
 
 
 def _as_it_is(rows: Array) -> Array:

@@ -18,14 +18,14 @@ sum
 transposed-convolution
     `weight` (c, 1, k, k), stride = scale, centred as `transposed-conv` centres its kernels. The last.
 
-`skip` (k, k) is the kernel of a transposed convolution of the input itself, which is added to the result. There are no
-biases, the weights of each filter of the first layer sum to 0, and each phase of `skip` sums to 1: so a flat area comes
-out as it is, whatever its value, and the range of the numbers does not matter. `training` is for people. Outside the
-plane lies its mirror image.
+`skip` (k, k) is the kernel of a transposed convolution of the input itself, which is added to the result. There are
+no biases, the weights of each filter of the first layer sum to 0, and each phase of `skip` sums to 1: so a flat area
+comes out as it is, whatever its value, and the range of the numbers does not matter. `training` is for people.
+Outside the plane lies its mirror image.
 
 All of it is matrix multiplication. Rows of a plane are kept as (rows, channels, columns), and three copies, each a
-column further, make them (rows, 3·channels, columns). Then the three rows that a 3 × 3 convolution needs are one run of
-memory, and all rows are one stacked product with the weights (d, 9·channels), without a copy for each of nine taps.
+column further, make them (rows, 3·channels, columns). Then the three rows that a 3 × 3 convolution needs are one run
+of memory, and all rows are one stacked product with the weights (d, 9·channels): three copies, not nine.
 """
 
 import json
@@ -104,7 +104,7 @@ class Network:
     @property
     def multiplications(self) -> int:
         """For each pixel of the source. Phases have no taps where their kernel ends."""
-        return sum(np.count_nonzero(layer.weights) for layer in (*self.convolutions, self.skip))
+        return sum(int(np.count_nonzero(layer.weights)) for layer in (*self.convolutions, self.skip))
 
     def cast(self, dtype: np.dtype[Any]) -> "Network":
         """The same with weights of a type."""
@@ -204,8 +204,9 @@ def read_network(arrays: Mapping[str, Any]) -> Network:
         does = layer.get("does") if isinstance(layer, dict) else None
         last = number == len(described) - 1
         if does == "convolution" and not last:
-            layers.append(_convolution(arrays, layer, number, channels[-1]))
-            channels.append(len(layers[-1].weights))
+            made = _convolution(arrays, layer, number, channels[-1])
+            layers.append(made)
+            channels.append(len(made.weights))
         elif does == "sum" and not last:
             layers.append(_sum(layer, number, channels))
             channels.append(channels[-1])
@@ -237,7 +238,7 @@ def _about(arrays: Mapping[str, Any]) -> dict[str, Any]:
     try:
         about = json.loads(text.astype(np.uint8, casting="safe").tobytes())
     except (TypeError, ValueError, RecursionError):
-        raise UpscaleError("the network's array \"about\" is not JSON in UTF-8, as bytes.") from None
+        raise UpscaleError('the network\'s array "about" is not JSON in UTF-8, as bytes.') from None
     layout = about.get("layout") if isinstance(about, dict) else None
     if layout != LAYOUT:
         raise UpscaleError(f"the network is of layout {layout!r}, and this version reads layout {LAYOUT}.")
@@ -280,7 +281,9 @@ def _convolution(arrays: Mapping[str, Any], layer: dict[str, Any], number: int, 
 def _sum(layer: dict[str, Any], number: int, channels: list[int]) -> Sum:
     earlier = layer.get("with")
     if not isinstance(earlier, int) or not 0 <= earlier < number or channels[earlier + 1] != channels[-1]:
-        raise UpscaleError(f"layer {number} of the network adds {earlier!r}, which is no earlier layer of its channels.")
+        raise UpscaleError(
+            f"layer {number} of the network adds {earlier!r}, which is no earlier layer of as many channels."
+        )
     return Sum(earlier)
 
 

@@ -87,7 +87,7 @@ def phase_sums(kernel: NDArray[np.float64], stride: Pair) -> NDArray[np.float64]
 
 
 def phase_taps(stride: int, size: int) -> NDArray[np.int64]:
-    """Which tap of a centred kernel each phase of a cell takes of each neighbour: (stride, n), −1 where there is none.
+    """Which tap of a centred kernel meets each phase of a cell and neighbour: (stride, n), −1 where none does.
 
     Neighbour `d − n // 2` of a cell's input, `d = 0 … n − 1`, meets phase `a` at tap
     `a + (size − stride) / 2 − (d − n // 2)·stride`; `size − stride` is even.
