@@ -70,8 +70,8 @@ RECIPES = {
     ("small", 3): Recipe(Shape(3, 24, 7, 9), 13_000, 16, 40, 1.5e-3, "small-2x"),
     ("small", 4): Recipe(Shape(4, 24, 7, 10), 13_000, 16, 40, 1.5e-3, "small-2x"),
     ("large", 2): Recipe(Shape(2, 48, 14, 6), 24_000, 8, 48, 1.2e-3, coarse=0.75),
-    ("large", 3): Recipe(Shape(3, 48, 14, 9), 14_000, 8, 48, 1e-3, "large-2x", coarse=0.75),
-    ("large", 4): Recipe(Shape(4, 48, 14, 12), 14_000, 8, 48, 1e-3, "large-2x", coarse=0.75),
+    ("large", 3): Recipe(Shape(3, 48, 14, 9), 5_000, 8, 48, 1e-3, "large-2x", coarse=0.75),
+    ("large", 4): Recipe(Shape(4, 48, 14, 12), 5_000, 8, 48, 1e-3, "large-2x", coarse=0.75),
 }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from upscale_cli.errors import UpscaleError, UsageError
-from upscale_cli.methods import Method, Scale, Size, find_method, resolve
+from upscale_cli.methods import Method, Scale, find_method, resolve
 from upscale_cli.methods.samples import Samples
 from upscale_cli.methods.strips import in_order, strip_ranges
 from upscale_cli.methods.upsampler import Array

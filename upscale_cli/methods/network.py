@@ -193,7 +193,7 @@ def read_network(arrays: Mapping[str, Any]) -> Network:
     """
     about = _about(arrays)
     scale = about.get("scale")
-    if not isinstance(scale, int) or scale not in SCALES:
+    if type(scale) is not int or scale not in SCALES:
         raise UpscaleError(f"the network's scale is {scale!r}; it must be 2, 3 or 4.")
     described = about.get("layers")
     if not isinstance(described, list) or not 1 <= len(described) <= MOST_LAYERS:
@@ -280,7 +280,7 @@ def _convolution(arrays: Mapping[str, Any], layer: dict[str, Any], number: int, 
 
 def _sum(layer: dict[str, Any], number: int, channels: list[int]) -> Sum:
     earlier = layer.get("with")
-    if not isinstance(earlier, int) or not 0 <= earlier < number or channels[earlier + 1] != channels[-1]:
+    if type(earlier) is not int or not 0 <= earlier < number or channels[earlier + 1] != channels[-1]:
         raise UpscaleError(
             f"layer {number} of the network adds {earlier!r}, which is no earlier layer of as many channels."
         )

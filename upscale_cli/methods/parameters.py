@@ -130,7 +130,9 @@ def archive(domain: str) -> Kind:
     """Arrays by name, as `numpy.load` gives those of a `.npz`; what they must be is for the method to check."""
 
     def read(value: Any) -> dict[str, Any]:
-        return {str(name): value[name] for name in Mapping.keys(value)}
+        if not isinstance(value, Mapping):
+            raise TypeError
+        return {str(name): value[name] for name in value}
 
     return read, domain
 

@@ -1,0 +1,344 @@
+"""Networks: against a direct sum, against PyTorch where it is, at borders and strips; and files that are none."""
+
+import io
+import json
+import sys
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support import Array, Floats, assert_near
+
+from upscale_cli import METHODS, UpscaleError, upscale
+from upscale_cli.methods import learned, shipped
+from upscale_cli.methods.network import read_network
+
+Arrays = dict[str, Array]
+KERNELS = Path(shipped.FOLDER)
+FILES = [f"{size}-{scale}x" for size in ("small", "large") for scale in shipped.FACTORS]
+
+
+def described(about: Mapping[str, Any], **arrays: Any) -> Arrays:
+    """The arrays of a file in layout 1."""
+    text = np.frombuffer(json.dumps(about).encode(), np.uint8)
+    return {"about": text} | {name: np.asarray(values) for name, values in arrays.items()}
+
+
+def tiny(scale: int = 2, channels: int = 3, seed: int = 0) -> tuple[dict[str, Any], Arrays]:
+    """A small sound network: what it says of itself, and its arrays. A sum stands in the middle as well."""
+    random = np.random.default_rng(seed)
+    head = random.normal(size=(channels, 1, 3, 3))
+    arrays = {
+        "a": head - head.mean(axis=(2, 3), keepdims=True),
+        "b": random.normal(size=(channels, channels, 3, 3)) / 3,
+        "c": random.normal(size=(channels, channels, 1, 1)) / 3,
+        "tail": random.normal(size=(channels, 1, 3 * scale, 3 * scale)) / 3,
+        "skip": np.ones((scale, scale)),
+        "p": random.uniform(-0.5, 1.5, channels),
+        "q": np.full(channels, 0.25),
+    }
+    layers = [
+        {"does": "convolution", "weight": "a", "slopes": "p"},
+        {"does": "convolution", "weight": "b", "slopes": "q"},
+        {"does": "sum", "with": 0},
+        {"does": "convolution", "weight": "c", "slopes": "q"},
+        {"does": "sum", "with": 2},
+        {"does": "transposed-convolution", "weight": "tail"},
+    ]
+    return {"layout": 1, "scale": scale, "layers": layers, "skip": "skip"}, arrays
+
+
+def plainly(about: Mapping[str, Any], arrays: Mapping[str, Array], plane: Floats) -> Floats:
+    """A network as the sums that its layout names, in float64, the plane mirrored far beyond its border."""
+    margin, scale = 24, about["scale"]
+    values = np.pad(plane, margin, mode="symmetric")[None]
+    results = []
+    for layer in about["layers"]:
+        if layer["does"] == "convolution":
+            weight, slopes = arrays[layer["weight"]], arrays[layer["slopes"]][:, None, None]
+            values = convolved(values, weight)
+            values = np.where(values > 0, values, slopes * values)
+        elif layer["does"] == "sum":
+            values = values + results[layer["with"]]
+        else:
+            values = stamped(values, arrays[layer["weight"]][:, 0], scale)[None]
+        results.append(values)
+    whole = values[0] + stamped(np.pad(plane, margin, mode="symmetric")[None], arrays[about["skip"]][None], scale)
+    inside: Floats = whole[margin * scale : -margin * scale, margin * scale : -margin * scale]
+    return inside
+
+
+def convolved(values: Floats, weight: Array) -> Floats:
+    """(c, h, w) under (d, c, k, k), zeros outside."""
+    side = weight.shape[2]
+    padded = np.pad(values, ((0, 0), (side // 2,) * 2, (side // 2,) * 2))
+    height, width = values.shape[1:]
+    total = np.zeros((len(weight), height, width))
+    for y in range(side):
+        for x in range(side):
+            total += np.einsum("dc,chw->dhw", weight[:, :, y, x], padded[:, y : y + height, x : x + width])
+    return total
+
+
+def stamped(values: Floats, kernel: Array, scale: int) -> Floats:
+    """(c, h, w), each value stamping its kernel (c, k, k), centred on its cell."""
+    _, height, width = values.shape
+    side = kernel.shape[1]
+    crop = (side - scale) // 2
+    full = np.zeros((height * scale + side, width * scale + side))
+    for y in range(height):
+        for x in range(width):
+            full[y * scale : y * scale + side, x * scale : x * scale + side] += np.einsum(
+                "c,cyx->yx", values[:, y, x], kernel
+            )
+    return full[crop : crop + height * scale, crop : crop + width * scale]
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_a_network_is_the_sums_that_it_names(scale: int) -> None:
+    about, arrays = tiny(scale, seed=scale)
+    for shape in ((13, 9), (1, 1), (1, 7), (5, 2)):
+        plane = np.random.default_rng(1).normal(size=shape)
+        have = upscale(plane, scale, "learned", network=described(about, **arrays))
+        assert_near(have, plainly(about, arrays, plane), 1e-12)
+        assert_near(upscale(plane.astype("f4"), scale, "learned", network=described(about, **arrays)), have, 1e-5)
+
+
+def test_slopes_above_1_and_below_0_are_prelu_too() -> None:
+    about, arrays = tiny()
+    arrays["p"], arrays["q"] = np.array([2.0, -1.0, 1.0]), np.array([0.0, 3.0, -0.5])
+    plane = np.random.default_rng(2).normal(size=(6, 7))
+    have = upscale(plane, 2, "learned", network=described(about, **arrays))
+    assert_near(have, plainly(about, arrays, plane), 1e-12)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_shipped_network_is_the_sums_that_it_names(file: str) -> None:
+    with np.load(KERNELS / f"{file}.npz") as archive:
+        arrays = dict(archive)
+    about = json.loads(arrays["about"].tobytes())
+    plane = np.random.default_rng(3).random((11, 14))
+    have = upscale(plane, about["scale"], "learned", network=arrays)
+    assert_near(have, plainly(about, arrays, plane), 2e-6)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_shipped_networks_keep_to_their_budget(file: str) -> None:
+    size, scale = file.removesuffix("x").split("-")
+    found = shipped.network(size, int(scale))
+    assert found.scale == int(scale)
+    assert found.multiplications <= {"small": 40_000, "large": 300_000}[size]
+    assert found.training["photographs"] > 300
+
+
+def test_pytorch_computes_the_same() -> None:
+    torch = pytest.importorskip("torch", reason="PyTorch is needed to compare with; pip install '.[train]'")
+    functional = torch.nn.functional
+    for size, scale in (("small", 2), ("small", 4), ("large", 3)):
+        found = shipped.network(size, scale)
+        with np.load(KERNELS / f"{size}-{scale}x.npz") as archive:
+            arrays = {name: torch.from_numpy(values) for name, values in archive.items()}
+        plane = np.random.default_rng(4).random((40, 50)).astype("f4")
+        around = torch.from_numpy(np.pad(plane, found.margin, mode="symmetric"))[None, None]
+        layers = len(found.convolutions) - 1
+        values, first = around, around
+        for n in range(layers):
+            values = functional.conv2d(values, arrays[f"weight{n}"])
+            values = functional.prelu(values, arrays[f"slopes{n}"])
+            first = values if n == 0 else first
+        trimmed = layers - 1
+        values = values + first[:, :, trimmed:-trimmed, trimmed:-trimmed]
+
+        def enlarged(values: Any, kernel: Any, scale: int = scale) -> Any:
+            return functional.conv_transpose2d(values, kernel, stride=scale, padding=(kernel.shape[2] - scale) // 2)
+
+        detail = enlarged(values, arrays["tail"])[:, :, scale:-scale, scale:-scale]
+        skip = enlarged(around, arrays["skip"][None, None])
+        skip = skip[:, :, found.margin * scale : -found.margin * scale, found.margin * scale : -found.margin * scale]
+        expected = (detail + skip)[0, 0].numpy()
+        have = upscale(plane, scale, "learned", size=size)
+        assert np.abs(have - expected).max() < 1e-4
+
+
+@pytest.mark.parametrize("size", ["small", "large"])
+@pytest.mark.parametrize("scale", [2, 3, 4, 6, 2.5])
+def test_flat_areas_stay_flat_and_colours_do_not_shift(size: str, scale: float) -> None:
+    for colour in ([0, 0, 0], [255, 255, 255], [10, 200, 77]):
+        flat = np.tile(np.uint8(colour), (23, 31, 1))
+        assert (upscale(flat, scale, "learned", size=size) == colour).all()
+    y, x = np.mgrid[:64, :64]
+    picture = np.stack([128 + 60 * np.sin(x / 5) * np.cos(y / 3), 100 + (x > 30) * 90, 60 + 2 * y], axis=2)
+    source = picture.astype(np.uint8)
+    means = upscale(source, scale, "learned", size=size).mean(axis=(0, 1)) - source.mean(axis=(0, 1))
+    assert np.abs(means).max() < 0.1 if scale in (2, 3, 4) else 0.3
+
+
+def test_more_contrast_gives_more_of_the_same() -> None:
+    plane = np.random.default_rng(5).random((30, 20))
+    once = upscale(plane, 2, "learned")
+    assert_near(upscale(1000 * plane - 300, 2, "learned"), 1000 * once - 300, 1e-10)
+
+
+def test_tiles_and_bands_leave_no_seams(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = np.random.default_rng(6).random((70, 90, 3))
+    expected = upscale(source, 2, "learned")
+    monkeypatch.setattr(learned, "BAND", 16)
+    monkeypatch.setattr(learned, "TILE", 25)
+    assert_near(upscale(source, 2, "learned"), expected, 1e-12)
+
+
+def test_colour_is_luma_and_differences_and_opacity_is_cubic() -> None:
+    source = np.random.default_rng(7).random((20, 24, 3))
+    luma = source @ [0.299, 0.587, 0.114]
+    differences = upscale(source - luma[..., None], 2, "transposed-conv")
+    expected = upscale(luma, 2, "learned")[..., None] + differences
+    assert_near(upscale(source, 2, "learned"), expected, 1e-12)
+
+
+def test_factors_are_reached_by_several_and_what_is_over_is_reduced() -> None:
+    source = np.random.default_rng(8).random((18, 15))
+    np.testing.assert_allclose(
+        upscale(source, 6, "learned"), upscale(upscale(source, 3, "learned"), 2, "learned"), rtol=0, atol=1e-12
+    )
+    assert upscale(source, (1.3, 2.6), "learned").shape == (23, 39)
+    # Reduced from three times as large, not merely enlarged by some filter.
+    half = upscale(upscale(source, 3, "learned"), size=(54, 45), method="bicubic")
+    assert np.abs(upscale(source, 2.9, "learned").mean() - half.mean()) < 0.01
+
+
+def test_rows_of_an_upsampler_serve_as_a_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learned, "KEPT_BANDS", 1)
+    source = np.random.default_rng(9).random((150, 12))
+    expected = upscale(upscale(source, 2, "learned"), 4, "learned")
+    monkeypatch.setattr(learned, "factors", lambda scale, at_hand: [2, 4])
+    for threads in (1, 3):
+        np.testing.assert_array_equal(upscale(source, 8, "learned", threads=threads), expected)
+
+
+@pytest.mark.parametrize("scale", shipped.FACTORS)
+def test_shipped_scores_are_what_the_tool_measures(scale: int) -> None:
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    try:
+        from training.record import SCENE, scores
+    finally:
+        sys.path.pop(0)
+    recorded = json.loads((KERNELS / "scores.json").read_text("utf-8"))[SCENE.name][f"{scale}x"]
+    for name, score in scores([SCENE], scale).items():
+        assert score == pytest.approx(recorded[name], abs=0.01), name
+    assert recorded["large"] > recorded["small"] > recorded["kernel"] > recorded["lanczos"] > recorded["bicubic"]
+
+
+# Files that are no networks.
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda n, a: n.update(layout=2), "layout 2, and this version reads layout 1"),
+        (lambda n, a: n.pop("layout"), "layout None"),
+        (lambda n, a: n.update(scale=5), "scale is 5; it must be 2, 3 or 4"),
+        (lambda n, a: n.update(scale=2.0), "scale is 2.0"),
+        (lambda n, a: n.update(scale=True), "scale is True"),
+        (lambda n, a: n.update(layers=[]), "no list of 1 to 100 layers"),
+        (lambda n, a: n.update(layers="abc"), "no list of 1 to 100 layers"),
+        (lambda n, a: n.update(layers=n["layers"] * 30), "no list of 1 to 100 layers"),
+        (lambda n, a: n["layers"].pop(), "layer 4 of the network does 'sum'"),
+        (lambda n, a: n["layers"].insert(0, {"does": "exec"}), "layer 0 of the network does 'exec'"),
+        (lambda n, a: n["layers"].insert(0, 7), "layer 0 of the network does None"),
+        (lambda n, a: n["layers"].insert(0, n["layers"][-1]), "layer 0 of the network does"),
+        (lambda n, a: n["layers"][2].update({"with": 2}), "layer 2 of the network adds 2"),
+        (lambda n, a: n["layers"][2].update({"with": -1}), "layer 2 of the network adds -1"),
+        (lambda n, a: n["layers"][2].update({"with": "0"}), "layer 2 of the network adds '0'"),
+        (lambda n, a: n["layers"].insert(0, {"does": "sum", "with": 0}), "layer 0 of the network adds 0"),
+        (lambda n, a: a.pop("b"), "layer 1 of the network names no array of the file ('b')"),
+        (lambda n, a: n["layers"][0].update(weight=["a"]), "names no array of the file (['a'])"),
+        (lambda n, a: n.pop("skip"), "layer skip of the network names no array"),
+        (lambda n, a: a.update(a=a["a"][0]), "layer 0 takes numbers (k, 1, k, k)"),
+        (lambda n, a: a.update(b=a["b"][:, :2]), "layer 1 takes numbers (k, 3, k, k)"),
+        (lambda n, a: a.update(q=a["q"][:2]), "layer 1 takes numbers (3)"),
+        (lambda n, a: a.update(b=a["b"].astype(complex)), "complex128"),
+        (lambda n, a: a.update(b=a["b"].astype(object)), "object"),
+        (lambda n, a: a.update(b=a["b"] * np.nan), "not finite"),
+        (lambda n, a: a.update(skip=np.full((2, 2), np.inf)), "not finite"),
+        (lambda n, a: a.update(b=np.ones((3, 3, 2, 2))), "kernels of 2 x 2"),
+        (lambda n, a: a.update(b=np.ones((3, 3, 1, 3))), "kernels of 1 x 3"),
+        (lambda n, a: a.update(b=np.ones((3, 3, 33, 33))), "kernels of 33 x 33"),
+        (lambda n, a: a.update(b=np.ones((513, 3, 1, 1))), "empty or too large"),
+        (lambda n, a: a.update(b=np.ones((0, 3, 1, 1))), "empty or too large"),
+        (lambda n, a: a.update(tail=np.ones((3, 1, 5, 5))), "kernel of 5 x 5, which cannot be centred"),
+        (lambda n, a: a.update(tail=np.ones((3, 1, 1, 1))), "kernel of 1 x 1, which cannot be centred"),
+        (lambda n, a: a.update(a=a["a"] + 0.01), "filter of the first layer of the network must sum"),
+        (lambda n, a: a.update(skip=np.full((2, 2), 0.9)), "phase of the skip of the network must sum to 1"),
+    ],
+)
+def test_what_is_no_network_is_refused(change: Callable[[dict[str, Any], Arrays], object], words: str) -> None:
+    about, arrays = tiny()
+    change(about, arrays)
+    with pytest.raises(UpscaleError) as caught:
+        upscale(np.ones((4, 4)), 2, "learned", network=described(about, **arrays))
+    assert words in str(caught.value)
+    assert str(caught.value).endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("about", "words"),
+    [
+        (None, 'no array "about"'),
+        (np.frombuffer(b"\xff\xfe", np.uint8), "not JSON in UTF-8"),
+        (np.frombuffer(b"[" * 100_000, np.uint8), "not JSON in UTF-8"),
+        (np.frombuffer(b"[1]", np.uint8), "layout None"),
+        (np.ones(3), "not JSON in UTF-8"),
+        (np.array("text"), "not JSON in UTF-8"),
+        (np.array([None]), "not JSON in UTF-8"),
+    ],
+    ids=repr,
+)
+def test_what_says_nothing_of_itself_is_refused(about: Any, words: str) -> None:
+    with pytest.raises(UpscaleError, match="the network") as caught:
+        read_network({} if about is None else {"about": about})
+    assert words in str(caught.value)
+
+
+def test_what_is_no_mapping_of_arrays_is_refused() -> None:
+    for value in (3, "file.npz", [1, 2], np.ones(3)):
+        with pytest.raises(UpscaleError, match="learned: network="):
+            upscale(np.ones((4, 4)), 2, "learned", network=value)
+
+
+def test_a_size_and_a_network_are_one_too_many() -> None:
+    about, arrays = tiny()
+    with pytest.raises(UpscaleError, match="leave one out"):
+        upscale(np.ones((4, 4)), 2, "learned", size="large", network=described(about, **arrays))
+
+
+def test_an_archive_as_numpy_loads_it_is_a_network() -> None:
+    about, arrays = tiny()
+    stream = io.BytesIO()
+    np.savez(stream, **described(about, **arrays))  # type: ignore[arg-type]
+    stream.seek(0)
+    with np.load(stream) as archive:
+        have = upscale(np.eye(5), 2, "learned", network=archive)
+    np.testing.assert_array_equal(have, upscale(np.eye(5), 2, "learned", network=described(about, **arrays)))
+
+
+# The kernels that transposed-conv brings.
+
+
+@pytest.mark.parametrize("scale", shipped.FACTORS)
+def test_shipped_kernels_keep_constants_and_commute_with_flips(scale: int) -> None:
+    kernel = shipped.kernel((scale, scale))
+    assert kernel.shape == (7 * scale, 7 * scale)
+    for turned in (kernel.T, kernel[::-1], kernel[:, ::-1]):
+        np.testing.assert_allclose(turned, kernel, rtol=0, atol=1e-12)
+    assert (upscale(np.full((9, 8), 200, np.uint8), scale, "transposed-conv") == 200).all()
+    row = METHODS["transposed-conv"]
+    assert row.warn((4, 4, 1), (Fraction(scale), Fraction(scale)), row.read({})) is None
+
+
+def test_a_scale_without_a_kernel_is_refused_with_those_that_there_are() -> None:
+    for scale, shown in ((5, "5"), (1, "1"), ((2, 3), "3x2")):
+        with pytest.raises(UpscaleError, match=rf"kernels for scales 2, 3, 4, not {shown}; give one with --kernel"):
+            upscale(np.ones((4, 4)), scale, "transposed-conv")
