@@ -29,6 +29,7 @@ from PIL import Image
 from upscale_cli import __version__, upscale
 
 ROOT = Path(__file__).parents[1]
+KERNELS = ROOT / "upscale_cli" / "methods" / "kernels"
 OURS = "upscale"
 PATIENCE = 20
 """Seconds of a competitor's turns in one case after which its median is known well enough."""
@@ -38,6 +39,23 @@ from PIL import Image
 image = Image.open(sys.argv[1])
 factor = int(sys.argv[3])
 image.resize((image.width * factor, image.height * factor), Image.Resampling.LANCZOS).save(sys.argv[2])
+"""
+
+
+PYTORCH_SCRIPT = """\
+import sys
+sys.path.insert(0, sys.argv[1])
+import numpy as np
+import torch
+from PIL import Image
+from training.model import Network
+luma, *differences = Image.open(sys.argv[3]).convert("YCbCr").split()
+plane = np.pad(np.asarray(luma, np.float32) / 255, 2, mode="symmetric")
+with np.load(sys.argv[2]) as arrays, torch.inference_mode():
+    made = Network.of(dict(arrays))(torch.from_numpy(plane)[None, None])[0, 0].numpy()
+luma = Image.fromarray(np.clip(made * 255 + 0.5, 0, 255).astype(np.uint8))
+others = [d.resize(luma.size, Image.Resampling.BICUBIC) for d in differences]
+Image.merge("YCbCr", [luma, *others]).convert("RGB").save(sys.argv[4], compress_level=1)
 """
 
 
@@ -167,6 +185,54 @@ def array_cases(source: Image.Image) -> list[Case]:
     return cases
 
 
+def learned_cases(source: Image.Image, work: Path) -> list[Case]:
+    """Learned kernels beside Lanczos, and networks beside the same weights in PyTorch, on as many threads."""
+    array = np.asarray(source)
+    cases = [
+        Case(
+            f"array → array, 1024² RGB ×{scale}, the learned kernel of transposed-conv",
+            {OURS: partial(upscale, array, scale, "transposed-conv"), "lanczos": partial(upscale, array, scale)},
+            {"lanczos": 1 / 1.5},
+        )
+        for scale in (2, 3, 4)
+    ]
+    try:
+        import torch
+    except ImportError:
+        return cases
+    plane = np.asarray(source.convert("L"), np.float32) / 255
+    script = work / "pytorch_script.py"
+    script.write_text(PYTORCH_SCRIPT)
+    for size in ("small", "large"):
+        weights = KERNELS / f"{size}-2x.npz"
+        network = pytorch_network(weights)
+        tensor = torch.from_numpy(np.pad(plane, 2, mode="symmetric"))[None, None]
+        competitors = {OURS: partial(upscale, plane, 2, "learned", size=size), "PyTorch": partial(network, tensor)}
+        cases.append(Case(f"array → array, 1024² luma ×2, learned, {size}", competitors, {"PyTorch": 0.7}))
+        frame, made = work / "frame.png", work / "frame_made.png"
+        source.resize((640, 360)).save(frame)
+        line = (frame, "-m", "learned", "-p", f"size={size}", "-o", made, "--overwrite")
+        processes: dict[str, Callable[[], object]] = {
+            OURS: Process(command(), *line),
+            "PyTorch script": Process(sys.executable, script, ROOT, weights, frame, work / "frame_torch.png"),
+        }
+        targets = {"PyTorch script": 1.0}
+        cases.append(Case(f"PNG → PNG, 640 × 360 → 1280 × 720, learned, {size}", processes, targets))
+    return cases
+
+
+def pytorch_network(weights: Path) -> Callable[..., object]:
+    """A shipped network in PyTorch: padded convolutions on channels last, which is its fastest form."""
+    import torch
+
+    sys.path.insert(0, str(ROOT))
+    from training.model import Network
+
+    with np.load(weights) as archive:
+        network = Network.of(dict(archive))
+    return torch.inference_mode()(network)
+
+
 def command() -> str:
     """Our command as it is installed beside this Python."""
     return str(Path(sys.executable).with_name("upscale"))
@@ -284,6 +350,7 @@ def all_cases(photos: Path | None, work: Path) -> list[Case]:
         file_case("PNG → PNG, 2048² → 16384²", sources[2048], 8, work, {}, alone=True),
         file_case("PNG → PNG, 2048² → 32768²", sources[2048], 16, work, {}, alone=True),
         *array_cases(square),
+        *learned_cases(square, work),
     ]
 
 

@@ -107,6 +107,15 @@ class Network(nn.Module):
         named["skip"] = to_kernel(skip.numpy(), self.shape.scale, SKIP * self.shape.scale)[0, 0]
         return {name: np.array(values, np.float32) for name, values in named.items()}
 
+    @classmethod
+    def of(cls, arrays: Arrays) -> "Network":
+        """The network of a file's arrays."""
+        layers = sum(name.startswith("weight") for name in arrays) - 1
+        scale = arrays["skip"].shape[0] // SKIP
+        network = cls(Shape(scale, len(arrays["weight0"]), layers, arrays["tail"].shape[2]))
+        network.become(arrays)
+        return network
+
     @torch.no_grad()
     def become(self, arrays: Arrays) -> None:
         """Start from collapsed weights: all of them, or for another scale those of the head and the body."""
