@@ -14,7 +14,7 @@ from typing import BinaryIO
 from upscale_cli.batch.plan import Job, Plan
 from upscale_cli.errors import Failure, explain
 from upscale_cli.images.enlarge import Result
-from upscale_cli.images.limits import memory_there
+from upscale_cli.images.limits import memory_there, threads_there
 from upscale_cli.images.targets import sweep
 
 
@@ -131,14 +131,15 @@ class Run:
         for target in self._plan.settled:
             sweep(target.resolve().parent)
         waiting, running = deque(self._plan.jobs), dict[Future[Outcome], Job]()
-        memory = memory_there()
+        if not waiting:
+            return
+        memory, count, several = memory_there(), threads_there(self._count), len(waiting) > 1
         with ExitStack() as stack:
-            several = len(waiting) > 1
-            strips = None if several or self._count == 1 else stack.enter_context(ThreadPoolExecutor(self._count))
-            threads = stack.enter_context(ThreadPoolExecutor(self._count if several else 1))
+            strips = None if several or count == 1 else stack.enter_context(ThreadPoolExecutor(count))
+            threads = stack.enter_context(ThreadPoolExecutor(count if several else 1))
             stack.callback(self._over.set)
             while True:
-                while waiting and not self._over.is_set() and not self.disk_full and len(running) < self._count:
+                while waiting and not self._over.is_set() and not self.disk_full and len(running) < count:
                     if running and sum(job.memory for job in (*running.values(), waiting[0])) > memory:
                         break
                     job = waiting.popleft()
