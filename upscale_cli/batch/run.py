@@ -100,11 +100,6 @@ class Run:
         Standard output, for a job without a target.
     progress : callable
         Told how many output pixels more are done, from any thread.
-
-    Attributes
-    ----------
-    disk_full : bool
-        That is why it ended early.
     """
 
     def __init__(
@@ -115,7 +110,6 @@ class Run:
         stream: BinaryIO | None = None,
         progress: Callable[[int], None] = lambda pixels: None,
     ) -> None:
-        self.disk_full = False
         self._plan, self._count, self._executor = plan, jobs or os.cpu_count() or 1, executor
         self._stream, self._progress = stream, progress
         self._over = threading.Event()
@@ -130,6 +124,7 @@ class Run:
     def __iter__(self) -> Generator[Outcome, None, None]:
         for target in self._plan.settled:
             sweep(target.resolve().parent)
+        disk_full = False
         waiting, running = deque(self._plan.jobs), dict[Future[Outcome], Job]()
         if not waiting:
             return
@@ -139,7 +134,7 @@ class Run:
             threads = stack.enter_context(ThreadPoolExecutor(count if several else 1))
             stack.callback(self._over.set)
             while True:
-                while waiting and not self._over.is_set() and not self.disk_full and len(running) < count:
+                while waiting and not self._over.is_set() and not disk_full and len(running) < count:
                     if running and sum(job.memory for job in (*running.values(), waiting[0])) > memory:
                         break
                     job = waiting.popleft()
@@ -154,7 +149,7 @@ class Run:
                     return
                 ended = self._ended.get()
                 if ended is not None and (outcome := self._outcome(ended, running.pop(ended))) is not None:
-                    self.disk_full |= outcome.failure is not None and outcome.failure.disk_full
+                    disk_full |= outcome.failure is not None and outcome.failure.disk_full
                     yield outcome
 
     def _submit(self, job: Job, threads: Executor, strips: Executor | None) -> Future[Outcome]:

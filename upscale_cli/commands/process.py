@@ -94,8 +94,8 @@ def process(
         raise
     finally:
         bar.close()
-    if running.disk_full:
-        report.left = len(plan.jobs) - report.done - report.failed + len(plan.failures)
+    report.left = len(plan.jobs) + len(plan.failures) - report.done - report.failed
+    if report.left:
         say(f"{session.name}: stopped, because the disk is full; make room, and run it again for the others.")
     if not session.quiet and report.done + report.failed + report.skipped > 1:
         say(report.sentence(time.perf_counter() - start, pixels))
