@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 from breaking import (
-    POOL,
     UPSCALE,
     contents,
     ended,
@@ -158,6 +157,22 @@ def test_file_systems_without_locks_or_links_will_do(broken: list[str], tmp_path
 # Rights ------------------------------------------------------------------------------------------------------------
 
 
+NOBODY = """if True:
+    import difflib, encodings.ascii, encodings.cp437, os, sys, tempfile, zipfile, numpy.lib.format, PIL.Image, tqdm
+    import upscale_cli.commands.process, upscale_cli.images.pool, upscale_cli.methods.resampling
+    from upscale_cli.commands import pool, upscale
+    PIL.Image.init()
+    os.setgroups([]), os.setgid(65534), os.setuid(65534)
+    (pool if sys.argv.pop(1) == "pool" else upscale).cli(sys.argv[1:])
+"""
+"""The package may lie where others cannot read it, so it is imported beforehand."""
+
+
+def as_nobody(command: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[bytes]:
+    """How a command ended that a user without rights gave."""
+    return ended([sys.executable, "-c", NOBODY, command, *arguments], cwd)
+
+
 @pytest.fixture
 def common() -> Iterator[Path]:
     """A folder that every user may enter and write into."""
@@ -168,8 +183,8 @@ def common() -> Iterator[Path]:
 
 
 @needs_root
-@pytest.mark.parametrize("command", [UPSCALE, POOL], ids=["upscale", "upscale-pool"])
-def test_a_user_without_rights_gets_a_line_for_each_and_the_rest(command: list[str], common: Path) -> None:
+@pytest.mark.parametrize("command", ["upscale", "pool"])
+def test_a_user_without_rights_gets_a_line_for_each_and_the_rest(command: str, common: Path) -> None:
     for name in ("good", "secret"):
         picture(common / "in" / f"{name}.png")
     picture(common / "in" / "closed" / "a.png")
@@ -180,14 +195,14 @@ def test_a_user_without_rights_gets_a_line_for_each_and_the_rest(command: list[s
     os.mkfifo(common / "in" / "fifo.png")
     (common / "in" / "secret.png").chmod(0)
     (common / "in" / "closed").chmod(0)
-    done = ended([*command, "in", "-o", "made"], common, user=65534, group=65534, extra_groups=[])
+    done = as_nobody(command, "in", "-o", "made", cwd=common)
     lines = sorted(done.stderr.decode().splitlines())
-    assert [line.partition(".")[0] + line.partition(":")[2] for line in lines if line.startswith("in/")] == [
-        "in/closed cannot be read: Permission denied.",
-        "in/dangling cannot be read: No such file or directory.",
-        "in/fifo is neither a file nor a folder; pipe what it gives into -.",
-        "in/loop cannot be read: Too many levels of symbolic links.",
-        "in/secret cannot be read: Permission denied.",
+    assert [line for line in lines if line.startswith("in/")] == [
+        "in/closed: cannot be read: Permission denied.",
+        "in/dangling.png: cannot be read: No such file or directory.",
+        "in/fifo.png: is neither a file nor a folder; pipe what it gives into -.",
+        "in/loop.png: cannot be read: Too many levels of symbolic links.",
+        "in/secret.png: cannot be read: Permission denied.",
     ]
     assert done.returncode == 1
     made = [name for name in contents(common / "made") if name.endswith(".png")]
@@ -198,7 +213,7 @@ def test_a_user_without_rights_gets_a_line_for_each_and_the_rest(command: list[s
 def test_a_folder_that_may_not_be_written_is_one_line(common: Path) -> None:
     picture(common / "in.png")
     (common / "out").mkdir(mode=0o755)
-    done = ended([*UPSCALE, "in.png", "-o", "out/"], common, user=65534, group=65534, extra_groups=[])
+    done = as_nobody("upscale", "in.png", "-o", "out/", cwd=common)
     one_line(done, 1, '"out/in.png" cannot be written: Permission denied; give another --output.')
 
 
@@ -220,7 +235,6 @@ def test_a_read_only_disk_keeps_the_old_file(tmp_path: Path) -> None:
     ("line", "status", "said"),
     [
         ("{} - -o a.png <&-", 2, "standard input is closed"),
-        ("{} - -o a.png < /", 1, "standard input cannot be read: Is a directory"),
         ("{} - -o a.png < /dev/null", 1, "-: is empty"),
         ("{} in.png -o - >&-", 1, "standard output is closed"),
         ("{} in.png -o a.png --json >&-", 1, "standard output is closed"),
@@ -298,8 +312,8 @@ def test_endless_standard_input_is_read_up_to_a_gigabyte(tmp_path: Path) -> None
 
 STARVED = """if True:
     import resource, sys
-    import PIL.Image, upscale_cli.batch.run as run, upscale_cli.images.limits as limits, upscale_cli.images.deep
-    import upscale_cli.commands.process, tempfile, shutil
+    import PIL.Image, upscale_cli.batch.run as run, upscale_cli.images.limits as limits
+    import upscale_cli.commands.process
     from upscale_cli.commands.upscale import cli
     PIL.Image.init()
     kind, megabytes = sys.argv[1], int(sys.argv[2])
