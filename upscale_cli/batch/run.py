@@ -14,7 +14,7 @@ from typing import BinaryIO
 from upscale_cli.batch.plan import Job, Plan
 from upscale_cli.errors import Failure, explain
 from upscale_cli.images.enlarge import Result
-from upscale_cli.images.limits import memory_there
+from upscale_cli.images.limits import memory_there, threads_there
 from upscale_cli.images.targets import sweep
 
 
@@ -100,11 +100,6 @@ class Run:
         Standard output, for a job without a target.
     progress : callable
         Told how many output pixels more are done, from any thread.
-
-    Attributes
-    ----------
-    disk_full : bool
-        That is why it ended early.
     """
 
     def __init__(
@@ -115,7 +110,6 @@ class Run:
         stream: BinaryIO | None = None,
         progress: Callable[[int], None] = lambda pixels: None,
     ) -> None:
-        self.disk_full = False
         self._plan, self._count, self._executor = plan, jobs or os.cpu_count() or 1, executor
         self._stream, self._progress = stream, progress
         self._over = threading.Event()
@@ -130,15 +124,17 @@ class Run:
     def __iter__(self) -> Generator[Outcome, None, None]:
         for target in self._plan.settled:
             sweep(target.resolve().parent)
+        disk_full = False
         waiting, running = deque(self._plan.jobs), dict[Future[Outcome], Job]()
-        memory = memory_there()
+        if not waiting:
+            return
+        memory, count, several = memory_there(), threads_there(self._count), len(waiting) > 1
         with ExitStack() as stack:
-            several = len(waiting) > 1
-            strips = None if several or self._count == 1 else stack.enter_context(ThreadPoolExecutor(self._count))
-            threads = stack.enter_context(ThreadPoolExecutor(self._count if several else 1))
+            strips = None if several or count == 1 else stack.enter_context(ThreadPoolExecutor(count))
+            threads = stack.enter_context(ThreadPoolExecutor(count if several else 1))
             stack.callback(self._over.set)
             while True:
-                while waiting and not self._over.is_set() and not self.disk_full and len(running) < self._count:
+                while waiting and not self._over.is_set() and not disk_full and len(running) < count:
                     if running and sum(job.memory for job in (*running.values(), waiting[0])) > memory:
                         break
                     job = waiting.popleft()
@@ -153,7 +149,7 @@ class Run:
                     return
                 ended = self._ended.get()
                 if ended is not None and (outcome := self._outcome(ended, running.pop(ended))) is not None:
-                    self.disk_full |= outcome.failure is not None and outcome.failure.disk_full
+                    disk_full |= outcome.failure is not None and outcome.failure.disk_full
                     yield outcome
 
     def _submit(self, job: Job, threads: Executor, strips: Executor | None) -> Future[Outcome]:

@@ -15,6 +15,7 @@ from upscale_cli.commands.terminal import (
     Bar,
     Interrupted,
     read_standard_input,
+    refuse_closed_output,
     say,
     show_cause,
     standard_output,
@@ -58,6 +59,8 @@ def process(
     to_stream = output == STREAM or (output is None and STREAM in inputs)
     if to_stream and session.as_json:
         raise UsageError("--json and the image cannot share standard output; give a file as --output.")
+    if session.as_json:
+        refuse_closed_output()
     stream = standard_output() if to_stream and not session.dry_run else None
     content = read_standard_input() if STREAM in inputs else b""
     plan = make_plan(inputs, output, work, content, skip_existing)
@@ -94,8 +97,8 @@ def process(
         raise
     finally:
         bar.close()
-    if running.disk_full:
-        report.left = len(plan.jobs) - report.done - report.failed + len(plan.failures)
+    report.left = len(plan.jobs) + len(plan.failures) - report.done - report.failed
+    if report.left:
         say(f"{session.name}: stopped, because the disk is full; make room, and run it again for the others.")
     if not session.quiet and report.done + report.failed + report.skipped > 1:
         say(report.sentence(time.perf_counter() - start, pixels))

@@ -28,8 +28,16 @@ def say(text: str) -> None:
     Images do not depend on who reads it: where nobody does, or its disk is full, it is lost.
     """
     shown = "".join(c if unicodedata.category(c)[0] != "C" else _escaped(c) for c in text)
-    with suppress(OSError):
+    try:
         click.echo(shown, err=True)
+    except OSError:
+        _drop(sys.stderr)
+
+
+def _drop(stream: Any) -> None:
+    """Lose what could not be written to a standard stream: Python would try it once more at its end, and complain."""
+    with suppress(AttributeError, OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _escaped(character: str) -> str:
@@ -62,10 +70,15 @@ def read_standard_input() -> bytes:
     return data.getvalue()
 
 
+def refuse_closed_output() -> None:
+    """Leave where standard output is closed: what is asked for on it would be lost."""
+    if sys.stdout is None or sys.stdout.closed:
+        fail("upscale: standard output is closed; redirect it, or do without it.", 1)
+
+
 def standard_output() -> BinaryIO:
     """Standard output for image bytes, unless it is a terminal."""
-    if sys.stdout is None or sys.stdout.closed:
-        fail("upscale: standard output is closed; give a file as --output.", 1)
+    refuse_closed_output()
     if sys.stdout.isatty():
         fail("upscale: standard output is a terminal; redirect it, or give a file as --output.")
     return sys.stdout.buffer
@@ -220,23 +233,17 @@ def ends(run: Callable[[], int], name: str, verbose: int) -> NoReturn:
         status = interrupted.status
     except BrokenPipeError:
         # Whoever read has read enough.
-        _drop_standard_output()
+        _drop(sys.stdout)
         status = PIPE_CLOSED
     except Exception as error:
         if isinstance(error, OSError):
-            _drop_standard_output()
+            _drop(sys.stdout)
         failure = explain(error, "standard output")
         where = " With -v -v it says where." if failure.cause is error else ""
         say(f"{name}: {failure.sentence}{where}")
         show_cause(failure.cause, verbose)
         status = failure.status
     raise SystemExit(status)
-
-
-def _drop_standard_output() -> None:
-    """Lose what has not been written: Python would try it once more at its end, and complain."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def start(command: click.Command, name: str) -> NoReturn:

@@ -1,5 +1,6 @@
 """Writing an enlarged image: one function a way of writing, chosen by format and pixels."""
 
+import io
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -183,10 +184,13 @@ def _write_pillow(stream: BinaryIO, frames: Iterator[Enlarged], first: Enlarged,
     options = _options(how)
     if how.count > 1:
         options |= {"save_all": True, "append_images": images[1:]} | _timing(whole, how)
+    # Into memory first: an encoder that cannot write may do anything. OpenJPEG, on a full disk, tries for ever.
+    encoded = io.BytesIO()
     try:
-        images[0].save(stream, how.format.pillow[0], **options)
+        images[0].save(encoded, how.format.pillow[0], **options)
     except MemoryError:
         raise UpscaleError("the result does not fit into memory; use --format png, which needs less.") from None
+    stream.write(encoded.getbuffer())
 
 
 def _alike(frames: list[Frame], how: Writing) -> list[Frame]:

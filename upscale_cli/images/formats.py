@@ -61,7 +61,7 @@ class Format:
     lossy: bool = False
     entry: int = 2**31 - 1
     strips: Literal["none", "one", "all"] = "none"
-    encoder: float = 3
+    encoder: float = 3.5
     held: float = 2.5
     decoder: float = 0
     keeps: frozenset[str] = frozenset()

@@ -1,10 +1,14 @@
 """Limits, before any work: how large a source and a result may be, and what memory they need."""
 
 import os
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+
+import numpy as np
 
 from upscale_cli.errors import UpscaleError
 from upscale_cli.images.formats import FORMATS, Format
@@ -21,6 +25,9 @@ STRIP_VALUES, WEIGHED_ROWS = 1 << 22, 64
 
 FIXED = 16 << 20
 """Bytes that any image takes: libraries at work, matrices, buffers."""
+
+BLAS_ROOM, THREAD_ROOM = 64 << 20, 256 << 20
+"""Bytes of addresses that BLAS needs for its first product, and that a thread needs with stack, heap and BLAS."""
 
 UNKNOWN = 2**62
 """Bytes of memory where nobody says how much there is."""
@@ -198,4 +205,26 @@ def _limit_room() -> Iterator[int]:
     except OSError:
         pages = 0
     if limit != resource.RLIM_INFINITY:
-        yield limit - pages * resource.getpagesize()
+        yield limit - pages * resource.getpagesize() - BLAS_ROOM
+
+
+def threads_there(wanted: int) -> int:
+    """How many threads of those that are wanted have room, at least one.
+
+    Where `ulimit -v` limits addresses, BLAS is made to take its buffers now, one a thread: it ends the whole process,
+    without a word, when it finds no room for them later.
+    """
+    room = min(_limit_room(), default=UNKNOWN)
+    if room == UNKNOWN:
+        return wanted
+    threads = max(1, min(wanted, room // THREAD_ROOM))
+    square, together = np.ones((256, 256), np.float32), threading.Barrier(threads)
+
+    def multiply(_: int) -> None:
+        together.wait()
+        for _ in range(8):
+            square @ square
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(multiply, range(threads)))
+    return threads

@@ -1,0 +1,195 @@
+"""Write arrays that mean harm, and some that are merely unusual: `python tests/make_hostile.py FOLDER`.
+
+The files of `refused/` must be refused, those of `accepted/` enlarged.
+"""
+
+import argparse
+import io
+import os
+import pickle
+import struct
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+MAGIC = b"\x93NUMPY"
+
+
+def saved(array: Any) -> bytes:
+    """The `.npy` of an array, pickled where NumPy pickles."""
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+def told(shape: Any, descr: Any, data: bytes = b"", fortran: Any = False) -> bytes:
+    """A `.npy` that says what it is told to say."""
+    return worded(repr({"descr": descr, "fortran_order": fortran, "shape": shape}), data)
+
+
+def worded(
+    header: str | bytes, data: bytes = b"", version: tuple[int, int] = (1, 0), length: int | None = None
+) -> bytes:
+    """A `.npy` with any text for a header, and any length said of it."""
+    text = header.encode("latin-1") if isinstance(header, str) else header
+    packed = struct.pack("<H" if version[0] == 1 else "<I", len(text) if length is None else length)
+    return MAGIC + bytes(version) + packed + text + data
+
+
+def zipped(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """A `.npz` of files."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", method) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return stream.getvalue()
+
+
+class Trap:
+    """What runs a program when it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return os.system, ("touch trapped",)
+
+
+def arrays() -> dict[str, bytes]:
+    """Images that mean harm, by name."""
+    whole = saved(np.zeros((4, 4)))
+    files = {
+        "objects": saved(np.array([{}, []], object)),
+        "pickled-trap": told((1,), "|O", pickle.dumps(Trap())),
+        "bare-pickle": pickle.dumps(Trap()),
+        "text": saved(np.array(["a", "b"])),
+        "bytes": saved(np.array([b"a", b"b"])),
+        "void": saved(np.zeros((2, 2), "V8")),
+        "structures": saved(np.zeros((2, 2), [("a", "u1"), ("b", "f4")])),
+        "nested-structures": saved(np.zeros((2, 2), [("a", [("b", "u1"), ("c", "O")])])),
+        "subarrays": told((2,), [("a", "<f4", (2**31, 2**31))], bytes(64)),
+        "complex": saved(np.zeros((2, 2), complex)),
+        "dates": saved(np.zeros((2, 2), "M8[s]")),
+        "times": saved(np.zeros((2, 2), "m8[s]")),
+        "long-floats": saved(np.zeros((2, 2), np.longdouble)),
+        "no-dimension": saved(np.float32(3)),
+        "one-dimension": saved(np.zeros(3)),
+        "five-dimensions": saved(np.zeros((1,) * 5)),
+        "sixty-five-dimensions": told((1,) * 65, "<f8", bytes(8)),
+        "nothing": saved(np.zeros((0, 4))),
+        "no-channel": saved(np.zeros((4, 4, 0))),
+        "claims-8-terabytes": told((1000, 1000, 10**6), "<f8", bytes(64)),
+        "claims-2-to-the-80": told((2**40, 2**40), "<f8", bytes(64)),
+        "claims-2-to-the-64": told((2**32, 2**32), "|u1", bytes(64)),
+        "claims-2-to-the-64-and-16": told((2**60 + 1, 16), "|u1", bytes(16)),
+        "claims-10-to-the-300": told((10**300, 1), "|u1", bytes(64)),
+        "negative": told((-4, -4), "<f8", bytes(128)),
+        "one-negative": told((-1, 16), "<f8", bytes(128)),
+        "fractions": told((4.0, 4.0), "<f8", bytes(128)),
+        "no-tuple": told([4, 4], "<f8", bytes(128)),
+        "words-for-sides": told(("4", "4"), "<f8", bytes(128)),
+        "no-shape": told(None, "<f8", bytes(128)),
+        "truncated": whole[:-1],
+        "half": whole[: len(whole) // 2],
+        "header-alone": whole[:128],
+        "half-a-header": whole[:40],
+        "more-behind": whole + b"x",
+        "twice": whole * 2,
+        "magic-alone": MAGIC,
+        "magic-and-version": MAGIC + b"\1\0",
+        "version-0": MAGIC + b"\0\0" + bytes(100),
+        "version-9": MAGIC + b"\x09\0" + bytes(100),
+        "version-3": worded("{'descr': '<f8', 'fortran_order': False, 'shape': (4, 4), }", bytes(128), (3, 0)),
+        "empty-header": worded("", bytes(128)),
+        "zeros-for-a-header": worded(bytes(100), bytes(128)),
+        "no-literal": worded("__import__('os').system('touch trapped')", bytes(128)),
+        "a-call": worded("dict(descr='<f8', fortran_order=False, shape=(4, 4))", bytes(128)),
+        "a-list": worded("['<f8', False, (4, 4)]", bytes(128)),
+        "too-few-keys": worded("{'descr': '<f8', 'shape': (4, 4)}", bytes(128)),
+        "too-many-keys": worded("{'descr': '<f8', 'fortran_order': False, 'shape': (4, 4), 'x': 1}", bytes(128)),
+        "no-such-type": told((4, 4), "<q99", bytes(128)),
+        "a-type-that-is-a-number": told((4, 4), 7, bytes(128)),
+        "a-type-that-is-nothing": told((4, 4), None, bytes(128)),
+        "an-enormous-type": told((1, 1), "|V2147483647", bytes(128)),
+        "order-is-no-boolean": told((4, 4), "<f8", bytes(128), fortran="yes"),
+        "nested-brackets": worded("(" * 9000 + ")" * 900, bytes(128)),
+        "nested-lists": worded("[" * 4000 + "]" * 4000, bytes(128)),
+        "many-minuses": worded("-" * 9000 + "1", bytes(128)),
+        "a-long-number": worded("{'descr': '<f8', 'fortran_order': False, 'shape': (" + "9" * 9000 + ",)}", bytes(9)),
+        "a-long-header": worded("{" + " " * 60000 + "}", bytes(128)),
+        "a-header-that-claims-4-gigabytes": worded("{}", bytes(128), (2, 0), 2**32 - 1),
+        "a-header-longer-than-the-file": worded("{}", bytes(8), (1, 0), 65535),
+        "not-latin": worded("{'descr': '\xff\xfe'".encode("utf-16"), bytes(128)),
+        "null-bytes": worded("{'descr': '<f8\0', 'fortran_order': False, 'shape': (4, 4)}", bytes(128)),
+    }
+    return {f"{name}.npy": data for name, data in files.items()}
+
+
+def parameters() -> dict[str, bytes]:
+    """Kernels and places that mean harm, by name."""
+    lying = bytearray(zipped({"indices.npy": saved(np.zeros(10**5))}))
+    struct.pack_into("<I", lying, lying.rindex(b"PK\1\2") + 24, 2**32 - 2)
+    encrypted = bytearray(zipped({"indices.npy": saved(np.zeros(4))}))
+    for mark, place in ((b"PK\1\2", 8), (b"PK\3\4", 6)):
+        encrypted[encrypted.rindex(mark) + place] |= 1
+    good = zipped({"indices.npy": saved(np.arange(4))})
+    files = {
+        "bomb.npz": zipped({"indices.npy": told((10**8,), "|u1", bytes(10**8))}),
+        "many-bombs.npz": zipped({f"{i}.npy": told((10**7,), "|u1", bytes(10**7)) for i in range(5)}),
+        "many-entries.npz": zipped({f"{i}.npy": saved(np.zeros(1)) for i in range(2000)}),
+        "lzma-bomb.npz": zipped({"indices.npy": told((3 * 10**7,), "|u1", bytes(3 * 10**7))}, zipfile.ZIP_LZMA),
+        "lying-size.npz": bytes(lying),
+        "encrypted.npz": bytes(encrypted),
+        "truncated.npz": good[:-30],
+        "beginning.npz": good[:20],
+        "damaged.npz": good.replace(b"\x93", b"\x94", 1)[:60] + bytes(60) + good[60:],
+        "pickled.npz": zipped({"indices.npy": saved(np.array([Trap()], object))}),
+        "other-names.npz": zipped({"../../indices.npy": saved(np.arange(4))}),
+        "no-arrays.npz": zipped({"readme.txt": b"hello"}),
+        "claims-8-terabytes.npz": zipped({"indices.npy": told((10**12,), "<f8", bytes(64))}),
+        "nothing.npz": b"",
+        "no-zip.npz": b"PK\3\4" + bytes(100),
+        "text.npz": b"hello",
+        "claims-more-than-there-is.npy": told((10**9, 4), "<f4", bytes(64)),
+        "sparse.npy": told((2**26,), "|u1", bytes(2**26)),
+        "not-finite.npy": saved(np.full((4, 4), np.nan)),
+        "infinite.npy": saved(np.full((4, 4), np.inf)),
+        "complex.npy": saved(np.ones((4, 4), complex)),
+        "empty.npy": saved(np.ones((0, 4))),
+        "flat.npy": saved(np.ones(4)),
+    }
+    return files
+
+
+def unusual() -> dict[str, bytes]:
+    """Images that are unusual, and all right, by name."""
+    values = np.random.default_rng(0).integers(0, 2, (6, 5, 3))
+    files = {
+        "big-endian": saved(values.astype(">f8")),
+        "big-endian-16": saved(values.astype(">u2")),
+        "fortran": saved(np.asfortranarray(values.astype("f4"))),
+        "float16": saved(values.astype("f2")),
+        "bool": saved(values.astype("?")),
+        "int8-as-unsigned": saved(values.astype("u1")),
+        "int64": saved(values.astype("i8")),
+        "not-finite": saved(np.where(values, np.nan, np.inf)),
+        "version-2": worded("{'descr': '<f8', 'fortran_order': False, 'shape': (4, 4), }", bytes(128), (2, 0)),
+        "seven-channels": saved(np.zeros((4, 5, 7), np.float32)),
+        "booleans-for-sides": told((True, True), "<f8", bytes(8)),
+        "a-pixel": saved(np.zeros((1, 1), np.uint8)),
+    }
+    return {f"{name}.npy": data for name, data in files.items()}
+
+
+def main() -> None:
+    """Write all of them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    folder: Path = parser.parse_args().folder
+    for name, files in (("refused", arrays()), ("parameters", parameters()), ("accepted", unusual())):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for file, data in files.items():
+            (folder / name / file).write_bytes(data)
+
+
+if __name__ == "__main__":
+    main()

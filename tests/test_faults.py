@@ -1,0 +1,356 @@
+"""Faults of the system: full disks, failing calls, missing rights, closed streams, little memory."""
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from breaking import (
+    UPSCALE,
+    contents,
+    ended,
+    in_a_shell,
+    needs_root,
+    needs_strace,
+    on_a_small_disk,
+    picture,
+    traced,
+)
+from click.testing import CliRunner
+from PIL import Image
+
+from upscale_cli.commands import terminal
+from upscale_cli.commands.upscale import cli
+from upscale_cli.images.formats import FORMATS
+from upscale_cli.images.targets import PREFIX
+
+OLD = b"precious"
+
+
+def one_line(done: subprocess.CompletedProcess[bytes], status: int, *words: str) -> None:
+    """Fail unless a command said one line, with some words in it, and ended with a status."""
+    said = done.stderr.decode()
+    assert (done.returncode, said.count("\n")) == (status, 1), said
+    assert all(word in said for word in words), said
+
+
+# Full disks --------------------------------------------------------------------------------------------------------
+
+
+@needs_root
+def test_a_full_disk_leaves_old_targets_in_every_format(tmp_path: Path) -> None:
+    source, disk = picture(tmp_path / "in.png", 64, 64), tmp_path / "disk"
+    disk.mkdir()
+    loop = (
+        f"for f in {' '.join(FORMATS)}; do printf {OLD.decode()} > out; "
+        f"{' '.join(UPSCALE)} {source} -o out -f $f --overwrite -s 12; echo $? $(ls -A) $(cat out); done"
+    )
+    done = on_a_small_disk(loop, 40, disk)
+    assert done.stdout.decode().splitlines() == [f"1 out {OLD.decode()}"] * len(FORMATS), done.stderr
+    lines = done.stderr.decode().splitlines()
+    assert len(
+        [line for line in lines if '"out" cannot be written: No space left on device; make room.' in line]
+    ) == (len(FORMATS))
+
+
+@needs_root
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_a_batch_stops_on_a_full_disk_and_is_resumed(jobs: int, tmp_path: Path) -> None:
+    for i in range(20):
+        picture(tmp_path / "in" / f"{i:02}.png", seed=i)
+    disk, command = tmp_path / "disk", f"{' '.join(UPSCALE)} {tmp_path}/in -o made -j {jobs}"
+    disk.mkdir()
+    count = "echo $? $(ls -A made | wc -l)"
+    again = f"mount -o remount,size=9000k {disk}; {command} --skip-existing; {count}; cp -r made {tmp_path}/kept"
+    done = on_a_small_disk(f"{command}; {count}; {again}", 90, disk)
+    (first, made), (second, all_made) = (map(int, line.split()) for line in done.stdout.decode().splitlines())
+    assert (first, second, all_made) == (1, 0, 20)
+    assert 0 < made < 15
+    lines = done.stderr.decode().splitlines()
+    failed = [line for line in lines if "No space left on device; make room." in line]
+    assert 1 <= len(failed) <= jobs
+    assert "upscale: stopped, because the disk is full; make room, and run it again for the others." in lines
+    left = 20 - made - len(failed)
+    assert any(
+        line.startswith(f"{made} images enlarged, {len(failed)} failed, {left} not begun, in") for line in lines
+    )
+    for path in (tmp_path / "kept").iterdir():
+        with Image.open(path) as image:
+            image.load()
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_device_that_is_full_is_not_replaced(format: str, tmp_path: Path) -> None:
+    result = CliRunner().invoke(cli, [str(picture(tmp_path / "in.png")), "-o", "/dev/full", "-f", format])
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert '"/dev/full" cannot be written: No space left on device; make room.' in result.stderr
+    assert stat.S_ISCHR(os.stat("/dev/full").st_mode)
+
+
+@pytest.mark.parametrize("what", ["-o -", "--json -o out.png"])
+def test_standard_output_on_a_full_disk(what: str, tmp_path: Path) -> None:
+    picture(tmp_path / "in.png")
+    done = in_a_shell(UPSCALE, f"{{}} in.png {what} > /dev/full", tmp_path)
+    one_line(done, 1, "standard output cannot be written: No space left on device")
+
+
+def test_a_limit_on_the_size_of_files_fails_what_is_larger(tmp_path: Path) -> None:
+    picture(tmp_path / "in" / "large.png", 200, 200)
+    picture(tmp_path / "in" / "small.png", 10, 10)
+    picture(tmp_path / "made" / "large.png", 1, 1)
+    old = contents(tmp_path / "made")
+    done = in_a_shell([*UPSCALE, "in", "-o", "made", "--overwrite"], "ulimit -f 20; {}", tmp_path)
+    assert done.returncode == 1
+    assert b'large.png" cannot be written: File too large.' in done.stderr
+    made = contents(tmp_path / "made")
+    assert sorted(made) == ["large.png", "small.png"]
+    assert made["large.png"] == old["large.png"]
+
+
+# Calls that fail ---------------------------------------------------------------------------------------------------
+
+FAILING = [
+    ("write", "EIO", "Input/output error"),
+    ("write", "EDQUOT", "Disk quota exceeded; make room"),
+    ("fsync", "EIO", "Input/output error"),
+    ("fsync", "ENOSPC", "No space left on device; make room"),
+    ("rename", "EROFS", "Read-only file system; give another --output"),
+    ("rename", "EACCES", "Permission denied; give another --output"),
+]
+
+
+@needs_strace
+@pytest.mark.parametrize(("call", "error", "said"), FAILING, ids=lambda word: word.split(";")[0])
+def test_a_call_that_fails_leaves_the_old_file_and_nothing_else(
+    call: str, error: str, said: str, tmp_path: Path
+) -> None:
+    picture(tmp_path / "in.png")
+    (tmp_path / "out.png").write_bytes(OLD)
+    # Of writing, the second call: messages are written too, by another thread.
+    when = 2 if call == "write" else 1
+    command = [*UPSCALE, "in.png", "-o", "out.png", "--overwrite"]
+    done = traced(command, tmp_path, "-e", f"inject={call}:error={error}:when={when}")
+    one_line(done, 1, f'"out.png" cannot be written: {said}.')
+    assert sorted(contents(tmp_path)) == ["in.png", "out.png", "strace.log"]
+    assert (tmp_path / "out.png").read_bytes() == OLD
+
+
+@needs_strace
+@pytest.mark.parametrize(
+    "broken", [["flock:error=ENOLCK"], ["link:error=EPERM"], ["link:error=EPERM", "renameat2:error=ENOSYS"]]
+)
+def test_file_systems_without_locks_or_links_will_do(broken: list[str], tmp_path: Path) -> None:
+    picture(tmp_path / "in.png")
+    options = [word for each in broken for word in ("-e", f"inject={each}")]
+    assert traced([*UPSCALE, "in.png", "-o", "out.png"], tmp_path, *options).returncode == 0
+    assert sorted(contents(tmp_path)) == ["in.png", "out.png", "strace.log"]
+    assert all(each.split(":")[0] in (tmp_path / "strace.log").read_text() for each in broken)
+
+
+# Rights ------------------------------------------------------------------------------------------------------------
+
+
+NOBODY = """if True:
+    import difflib, encodings.ascii, encodings.cp437, os, sys, tempfile, zipfile, numpy.lib.format, PIL.Image, tqdm
+    import upscale_cli.commands.process, upscale_cli.images.pool, upscale_cli.methods.resampling
+    from upscale_cli.commands import pool, upscale
+    PIL.Image.init()
+    os.setgroups([]), os.setgid(65534), os.setuid(65534)
+    (pool if sys.argv.pop(1) == "pool" else upscale).cli(sys.argv[1:])
+"""
+"""The package may lie where others cannot read it, so it is imported beforehand."""
+
+
+def as_nobody(command: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[bytes]:
+    """How a command ended that a user without rights gave."""
+    return ended([sys.executable, "-c", NOBODY, command, *arguments], cwd)
+
+
+@pytest.fixture
+def common() -> Iterator[Path]:
+    """A folder that every user may enter and write into."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o777)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@needs_root
+@pytest.mark.parametrize("command", ["upscale", "pool"])
+def test_a_user_without_rights_gets_a_line_for_each_and_the_rest(command: str, common: Path) -> None:
+    for name in ("good", "secret"):
+        picture(common / "in" / f"{name}.png")
+    picture(common / "in" / "closed" / "a.png")
+    picture(common / "in" / "folder.png" / "b.png")
+    (common / "in" / "dangling.png").symlink_to("nowhere.png")
+    (common / "in" / "loop.png").symlink_to("loop.png")
+    (common / "in" / "around").symlink_to(".")
+    os.mkfifo(common / "in" / "fifo.png")
+    (common / "in" / "secret.png").chmod(0)
+    (common / "in" / "closed").chmod(0)
+    done = as_nobody(command, "in", "-o", "made", cwd=common)
+    lines = sorted(done.stderr.decode().splitlines())
+    assert [line for line in lines if line.startswith("in/")] == [
+        "in/closed: cannot be read: Permission denied.",
+        "in/dangling.png: cannot be read: No such file or directory.",
+        "in/fifo.png: is neither a file nor a folder; pipe what it gives into -.",
+        "in/loop.png: cannot be read: Too many levels of symbolic links.",
+        "in/secret.png: cannot be read: Permission denied.",
+    ]
+    assert done.returncode == 1
+    made = [name for name in contents(common / "made") if name.endswith(".png")]
+    assert made == ["folder.png/b.png", "good.png"]
+
+
+@needs_root
+def test_a_folder_that_may_not_be_written_is_one_line(common: Path) -> None:
+    picture(common / "in.png")
+    (common / "out").mkdir(mode=0o755)
+    done = as_nobody("upscale", "in.png", "-o", "out/", cwd=common)
+    one_line(done, 1, '"out/in.png" cannot be written: Permission denied; give another --output.')
+
+
+@needs_root
+def test_a_read_only_disk_keeps_the_old_file(tmp_path: Path) -> None:
+    source, disk = picture(tmp_path / "in.png"), tmp_path / "disk"
+    disk.mkdir()
+    command = f"{' '.join(UPSCALE)} {source} -o out.png --overwrite"
+    script = f"echo {OLD.decode()} > out.png; mount -o remount,ro {disk}; {command}; echo $? $(ls -A) $(cat out.png)"
+    done = on_a_small_disk(script, 400, disk)
+    assert done.stdout == b"1 out.png precious\n"
+    assert b'"out.png" cannot be written: Read-only file system; give another --output.' in done.stderr
+
+
+# Standard streams --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "said"),
+    [
+        ("{} - -o a.png <&-", 2, "standard input is closed"),
+        ("{} - -o a.png < /dev/null", 1, "-: is empty"),
+        ("{} in.png -o - >&-", 1, "standard output is closed"),
+        ("{} in.png -o a.png --json >&-", 1, "standard output is closed"),
+        ("{} /dev/zero -o a.png", 1, "is neither a file nor a folder"),
+        ("{} <(cat in.png) -o a.png", 1, "is neither a file nor a folder"),
+    ],
+)
+def test_closed_and_odd_streams(line: str, status: int, said: str, tmp_path: Path) -> None:
+    picture(tmp_path / "in.png")
+    one_line(in_a_shell(UPSCALE, line, tmp_path), status, said)
+    assert sorted(contents(tmp_path)) == ["in.png"]
+
+
+def test_nobody_need_read_messages(tmp_path: Path) -> None:
+    picture(tmp_path / "in" / "a.png")
+    picture(tmp_path / "in" / "b.png")
+    (tmp_path / "in" / "c.png").write_text("no picture")
+    for number, redirected in enumerate(("{} 2>&-", "{} 2>/dev/full", "({} 2>&1; echo $? >&3) 3>status | true")):
+        command = [*UPSCALE, "in", "-o", f"made{number}", "-v"]
+        done = in_a_shell(command, redirected, tmp_path)
+        assert (number == 2) == (done.returncode == 0)
+        assert len(contents(tmp_path / f"made{number}")) == 2
+    assert (tmp_path / "status").read_text() == "1\n"
+
+
+def test_no_file_takes_the_place_of_a_closed_stream(tmp_path: Path) -> None:
+    program = (
+        "import os, sys; from upscale_cli.commands.terminal import ends\n"
+        "def run(): open('number', 'w').write(str(os.open('number', os.O_RDONLY)))\n"
+        "ends(run, 'test', 2)"
+    )
+    in_a_shell([sys.executable, "-c", program.replace("'", '"')], "{} <&- >&- 2>&-", tmp_path)
+    assert int((tmp_path / "number").read_text()) > 2
+
+
+@pytest.mark.parametrize("reader", ["head -c1 > /dev/null", "true"])
+def test_a_reader_that_leaves_ends_it_silently(reader: str, tmp_path: Path) -> None:
+    picture(tmp_path / "in.png", 300, 300)
+    for what in ("-o - -s 6", "-o out.png --json --overwrite"):
+        line = f"{{}} in.png {what} 2>said | (sleep 0.1; {reader}); echo ${{PIPESTATUS[0]}}"
+        done = in_a_shell(UPSCALE, line, tmp_path)
+        assert done.stdout in ((b"141\n",) if "json" not in what else (b"141\n", b"0\n"))
+        assert (tmp_path / "said").read_bytes() == b""
+
+
+def test_a_fifo_whose_reader_leaves_fails_alone(tmp_path: Path) -> None:
+    picture(tmp_path / "in.png", 300, 300)
+    os.mkfifo(tmp_path / "fifo")
+    done = in_a_shell(UPSCALE, "head -c1 fifo > /dev/null & {} in.png -s 4 -f png -o fifo", tmp_path)
+    one_line(done, 1, '"fifo" cannot be written: Broken pipe.')
+    assert stat.S_ISFIFO((tmp_path / "fifo").stat().st_mode)
+
+
+def test_standard_input_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terminal, "LARGEST_INPUT", 1 << 20)
+    result = CliRunner().invoke(cli, ["-"], input=b"y\n" * (1 << 20))
+    assert result.exit_code == 1
+    assert "standard input is larger than" in result.stderr
+
+
+@pytest.mark.long
+def test_endless_standard_input_is_read_up_to_a_gigabyte(tmp_path: Path) -> None:
+    measured = (
+        f'{sys.executable} -c "import resource, subprocess, sys; code = subprocess.call(sys.argv[1:]); '
+        'print(code, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"'
+    )
+    done = in_a_shell(UPSCALE, f"yes | {measured} {{}} - -o a.png", tmp_path)
+    status, kilobytes = map(int, done.stdout.split())
+    assert (status, done.stderr.count(b"\n")) == (1, 1)
+    assert b"larger than 1 GiB" in done.stderr
+    assert kilobytes < 1.4 * 2**20
+
+
+# Memory ------------------------------------------------------------------------------------------------------------
+
+STARVED = """if True:
+    import resource, sys
+    import PIL.Image, upscale_cli.batch.run as run, upscale_cli.images.limits as limits
+    import upscale_cli.commands.process
+    from upscale_cli.commands.upscale import cli
+    PIL.Image.init()
+    kind, megabytes = sys.argv[1], int(sys.argv[2])
+    if kind == "blind":  # nothing is known beforehand
+        run.memory_there = limits.memory_there = lambda: limits.UNKNOWN
+    taken = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (taken + (megabytes << 20),) * 2)
+    cli(sys.argv[3:])
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="limits are told from /proc")
+@pytest.mark.parametrize(("kind", "megabytes"), [("known", 110), ("known", 150), ("blind", 80), ("blind", 120)])
+def test_what_does_not_fit_into_memory_fails_alone(kind: str, megabytes: int, tmp_path: Path) -> None:
+    Image.effect_noise((3000, 3000), 50).convert("RGB").save(tmp_path / "big.bmp")
+    for i in range(3):
+        picture(tmp_path / f"{i}.png", seed=i)
+    names = ["big.bmp", "0.png", "1.png", "2.png"]
+    done = ended([sys.executable, "-c", STARVED, kind, megabytes, *names, "-o", "made", "-j", "4", "-q"], tmp_path)
+    one_line(done, 1, "big.bmp: ", "memory")
+    assert b"failed unexpectedly" not in done.stderr
+    assert sorted(contents(tmp_path / "made")) == ["0.png", "1.png", "2.png"]
+
+
+# A second signal ---------------------------------------------------------------------------------------------------
+
+
+def test_a_second_signal_leaves_at_once_and_the_next_run_sweeps(tmp_path: Path) -> None:
+    picture(tmp_path / "in.png", 500, 500)
+    command = [*UPSCALE, "in.png", "-f", "jpeg2000", "-s", "12", "-o", "made/"]
+    run = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE)
+    while not list(tmp_path.glob(f"made/{PREFIX}*")):
+        time.sleep(0.005)
+    run.send_signal(signal.SIGTERM)
+    time.sleep(0.1)
+    run.send_signal(signal.SIGTERM)
+    run.communicate(timeout=10)
+    assert run.returncode == 143
+    assert ended([*UPSCALE, "in.png", "-s", "2", "-o", "made/", "--skip-existing"], tmp_path).returncode == 0
+    assert [name for name in os.listdir(tmp_path / "made") if name.startswith(PREFIX)] == []
