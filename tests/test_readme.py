@@ -16,6 +16,12 @@ from upscale_cli import METHODS
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 # Commands that need the network, a set-up of their own, or a program that may be absent.
+COMMANDS = {
+    "upscale": "upscale_cli",
+    "upscale-pool": "upscale_cli.commands.pool",
+    "upscale-fit": "upscale_cli.commands.fit",
+    "upscale-evaluate": "upscale_cli.commands.evaluate",
+}
 ELSEWHERE = ("curl", "python3 -m venv", "| jq")
 
 
@@ -52,6 +58,7 @@ def desk(tmp_path: Path) -> Path:
     for name in ("photo.jpg", "scan.tif", "shots/1.jpg", "photos/1.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         scene.save(tmp_path / name)
+    scene.save(tmp_path / "photos/2.jpg")
     np.save(tmp_path / "x.npy", np.zeros((8, 5, 6), np.float32))
     np.save(tmp_path / "weights.npy", np.full((8, 4, 4, 4), 0.1, np.float32))
     return tmp_path
@@ -60,7 +67,7 @@ def desk(tmp_path: Path) -> Path:
 def test_commands_run(desk: Path) -> None:
     bin_folder = desk / "bin"
     bin_folder.mkdir()
-    for name, module in (("upscale", "upscale_cli"), ("upscale-pool", "upscale_cli.commands.pool")):
+    for name, module in COMMANDS.items():
         script = bin_folder / name
         script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {module} "$@"\n')
         script.chmod(0o755)
