@@ -174,7 +174,6 @@ def unusual() -> dict[str, bytes]:
         "not-finite": saved(np.where(values, np.nan, np.inf)),
         "version-2": worded("{'descr': '<f8', 'fortran_order': False, 'shape': (4, 4), }", bytes(128), (2, 0)),
         "seven-channels": saved(np.zeros((4, 5, 7), np.float32)),
-        "booleans-for-sides": told((True, True), "<f8", bytes(8)),
         "a-pixel": saved(np.zeros((1, 1), np.uint8)),
     }
     return {f"{name}.npy": data for name, data in files.items()}

@@ -101,7 +101,7 @@ _ROWS = (
         16_383,
         frames=True,
         lossy=True,
-        encoder=5,
+        encoder=10,
         decoder=4,
         keeps=frozenset({"icc", "exif", "xmp", "loop", "durations"}),
     ),

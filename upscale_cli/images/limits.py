@@ -117,7 +117,8 @@ class Task:
         if needed <= there:
             return
         hint = f"which needs about {_gigabytes(needed)} of memory, and {_gigabytes(there)} are there"
-        leaner = self.format.holds <= png.holds and self.count == 1 and self.memory(size, png) <= there
+        image = bool(self.format.holds) and self.itemsize <= 2 and self.count == 1
+        leaner = image and self.memory(size, png) <= there
         way = "use --format png, which needs less" if leaner else "cut it into parts"
         raise self._refusal(size, hint, lambda size: self._allowed(size) and self.memory(size) <= there, way)
 

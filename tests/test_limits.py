@@ -1,0 +1,168 @@
+"""The memory that an image takes: known from its header, near to what it takes, and asked before any work."""
+
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from breaking import picture
+from pictures import encoded
+from PIL import Image
+
+from upscale_cli.batch import run as batch_run
+from upscale_cli.batch.plan import make_plan
+from upscale_cli.batch.run import Run
+from upscale_cli.errors import UpscaleError
+from upscale_cli.images import limits
+from upscale_cli.images.enlarge import Request, Result
+from upscale_cli.images.files import Picture
+from upscale_cli.images.formats import FORMATS
+from upscale_cli.methods.parameters import read_scale
+
+MEASURED = """if True:
+    import sys
+    from pathlib import Path
+    from fractions import Fraction
+    from upscale_cli import commands
+    from upscale_cli.images.enlarge import Request
+    from upscale_cli.images.files import Picture
+    from upscale_cli.images.formats import FORMATS
+    def peak():
+        return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+    source, target, format, method, scale = sys.argv[1:]
+    request = Request(method, scale=(Fraction(scale),) * 2, format=FORMATS[format], overwrite=True)
+    Request(method, scale=(Fraction(2),) * 2, format=FORMATS[format]).carry_out(Path(source), Path(target + ".small"))
+    with Picture(Path(source + ".large")) as picture:
+        expected = request.check(picture, Path(source + ".large")).memory
+    before = peak()
+    request.carry_out(Path(source + ".large"), Path(target))
+    print(expected, (peak() - before) << 10)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peaks of memory are told by /proc")
+@pytest.mark.parametrize(
+    ("mode", "format", "method", "scale"),
+    [
+        ("RGB", "png", "lanczos", 3),
+        ("RGB", "jpeg", "lanczos", 3),
+        ("L", "tiff", "lanczos", 4),
+        pytest.param("RGBA", "webp", "lanczos", 2, marks=pytest.mark.long),
+        pytest.param("RGB", "gif", "lanczos", 3, marks=pytest.mark.long),
+        pytest.param("RGB", "avif", "lanczos", 3, marks=pytest.mark.long),
+        pytest.param("RGB", "jpeg2000", "lanczos", 3, marks=pytest.mark.long),
+        pytest.param("RGBA", "npy", "lanczos", 3, marks=pytest.mark.long),
+        pytest.param("RGB", "bmp", "bed-of-nails", 3, marks=pytest.mark.long),
+    ],
+)
+def test_the_estimate_is_near_to_what_is_taken(
+    mode: str, format: str, method: str, scale: int, tmp_path: Path
+) -> None:
+    source = tmp_path / "in.png"
+    picture(source, 8, 8, mode)
+    noise = Image.effect_noise((1000, 1000), 60)
+    Image.merge(mode, [noise] * len(mode)).save(tmp_path / "in.png.large", "PNG")
+    command = [sys.executable, "-c", MEASURED, source, tmp_path / "out", format, method, str(scale)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    expected, taken = map(int, done.stdout.split())
+    assert taken <= 1.1 * expected, f"{taken >> 20} MB were taken, {expected >> 20} expected"
+    assert expected <= 4 * taken + (48 << 20), f"{taken >> 20} MB were taken, {expected >> 20} expected"
+
+
+def request(scale: int, format: str) -> Request:
+    return Request("lanczos", scale=read_scale(scale), format=FORMATS[format])
+
+
+@pytest.mark.parametrize(
+    ("format", "way"), [("tiff", "use --format png, which needs less"), ("png", "cut it into parts")]
+)
+def test_what_does_not_fit_is_refused_with_what_would(format: str, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = encoded(Image.new("RGB", (300, 200)), "PNG")
+    there = 120 << 20 if format == "tiff" else 40 << 20
+    monkeypatch.setattr(limits, "memory_there", lambda: there)
+    start = time.perf_counter()
+    with Picture(source) as image, pytest.raises(UpscaleError) as error:
+        request(60, format).check(image, source)
+    assert time.perf_counter() - start < 0.3
+    said = str(error.value)
+    assert said.startswith("would be 18000x12000, which needs about ")
+    assert said.endswith(f"; or {way}.")
+    factor = said.partition("the largest factor that fits is ")[2].partition(";")[0]
+    with Picture(source) as image:
+        task = request(1, format).task(image, FORMATS[format], 3, {})
+    for hundredths, fits in ((round(float(factor) * 100), True), (round(float(factor) * 100) + 1, False)):
+        size = (200 * hundredths + 50) // 100, (300 * hundredths + 50) // 100
+        assert (task.memory(size) <= there) is fits
+
+
+def test_no_more_jobs_run_at_once_than_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for i in range(6):
+        picture(tmp_path / "in" / f"{i}.png", seed=i)
+    plan = make_plan([str(tmp_path / "in")], str(tmp_path / "out"), Request("nearest"))
+    running, most, lock = 0, 0, threading.Lock()
+    original = Request.carry_out
+
+    def slow(self: Request, *arguments: object) -> Result:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.05)
+        result = original(self, *arguments)  # type: ignore[arg-type]
+        with lock:
+            running -= 1
+        return result
+
+    monkeypatch.setattr(Request, "carry_out", slow)
+    for room, expected in ((1, 1), (2, 2), (3, 3)):
+        most = 0
+        monkeypatch.setattr(batch_run, "memory_there", lambda room=room: room * plan.jobs[0].memory)
+        jobs = [replace(job, work=replace(job.work, overwrite=True)) for job in plan.jobs]  # type: ignore[type-var]
+        outcomes = list(Run(replace(plan, jobs=jobs), 4))
+        assert [outcome.failure for outcome in outcomes] == [None] * 6
+        assert most == expected
+
+
+def test_control_groups_are_asked(tmp_path: Path) -> None:
+    inner = tmp_path / "a" / "b"
+    inner.mkdir(parents=True)
+    (tmp_path / "own").write_text("0::/a/b\n")
+    for folder, limit in ((inner, "max"), (tmp_path / "a", "1000000")):
+        (folder / "memory.max").write_text(limit + "\n")
+        (folder / "memory.current").write_text("900000\n")
+        (folder / "memory.stat").write_text("anon 500000\ninactive_file 300000\n")
+    assert list(limits._group_room(tmp_path, tmp_path / "own")) == [400_000]
+
+
+def test_a_killed_worker_fails_alone(tmp_path: Path) -> None:
+    """Of a pool that breaks, what it had begun has failed, and threads make the others."""
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    for i in range(5):
+        picture(tmp_path / "in" / f"{i}.png", seed=i)
+    plan = make_plan([str(tmp_path / "in")], str(tmp_path / "out"), Request("nearest"))
+    deadly = replace(plan.jobs[0], work=Deadly())
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
+        outcomes = list(Run(replace(plan, jobs=[deadly, *plan.jobs[1:]]), 1, executor))
+    assert [outcome.failure is None for outcome in outcomes] == [False, True, True, True, True]
+    assert outcomes[0].failure is not None
+    assert "its process was killed" in outcomes[0].failure.sentence
+    assert len(list((tmp_path / "out").iterdir())) == 4
+
+
+class Deadly(Request):
+    """Work that kills its process."""
+
+    def __init__(self) -> None:
+        super().__init__("nearest")
+
+    def carry_out(self, *arguments: object) -> Result:  # type: ignore[override]
+        import os
+        import signal
+
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
