@@ -113,7 +113,7 @@ def test_sizes(picture: Path, arguments: list[str], size: tuple[int, int]) -> No
         (["-p", "b=0.3"], 'no parameter "b"; it takes a'),
         (["-p", "oops"], '"oops" is not KEY=VALUE'),
         (["-m", "nearest", "-p", "a=3"], "it takes none"),
-        (["-m", "transposed-conv"], "needs --kernel FILE"),
+        (["-m", "learned", "-p", "network=x"], "network is an array: give its file with --network"),
         (["--kernel", "k.npy"], "lanczos takes no --kernel"),
         (["-f", "jpgg"], 'no format "jpgg"'),
         (["-o", "out.xyz"], "--format"),

@@ -19,6 +19,8 @@ from upscale_cli.images.formats import FORMATS
 from upscale_cli.methods import METHODS
 
 WEIGHED = [name for name, row in METHODS.items() if row.values == "weighed" and name != "transposed-conv"]
+ALONE = [name for name in WEIGHED if METHODS[name].independent]
+"""Those in which no channel influences another."""
 TENT = np.outer([1, 3, 5, 5, 3, 1], [1, 3, 5, 5, 3, 1]) / 36
 """A kernel that is bilinear at three times the size."""
 
@@ -54,7 +56,7 @@ def test_16_bits_of_grey_stay(format: str) -> None:
         assert result.notes == []
 
 
-@pytest.mark.parametrize("method", WEIGHED)
+@pytest.mark.parametrize("method", ALONE)
 def test_16_bits_are_weighed_as_16_bits(method: str) -> None:
     samples = deep(3)
     data, _ = enlarged(deep_png(samples), scale=2, method=method)
@@ -123,7 +125,18 @@ def test_single_bits_become_grey_where_they_are_weighed() -> None:
 # Transparency ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", [*WEIGHED, "transposed-conv"])
+@pytest.mark.parametrize("method", WEIGHED)
+def test_colours_behind_full_transparency_do_not_matter(method: str) -> None:
+    clear = np.hypot(*(np.mgrid[:16, :16] - 7.5)) > 6
+    samples = np.random.default_rng(0).integers(0, 256, (16, 16, 4), np.uint8)
+    samples[..., 3] = np.where(clear, 0, 255)
+    black = samples.copy()
+    black[clear] = 0
+    made = [enlarged(encoded(Image.fromarray(s), "PNG"), scale=3, method=method)[0] for s in (samples, black)]
+    assert made[0] == made[1]
+
+
+@pytest.mark.parametrize("method", [*ALONE, "transposed-conv"])
 @pytest.mark.parametrize("depth", [8, 16])
 def test_a_red_disc_on_transparent_green_keeps_a_red_edge(method: str, depth: int) -> None:
     y, x = np.mgrid[:16, :16] - 7.5

@@ -25,15 +25,17 @@ def fifty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("fifty")
     for i in range(50):
         picture(folder / "in" / f"{i:02}.png", 100, 80, seed=i)
+    began = time.perf_counter()
     assert status_here([*UPSCALE, "in", "-o", "whole", "-s", "4"], folder) == 0
+    (folder / "seconds").write_text(str(time.perf_counter() - began))
     return folder
 
 
-def check_a_signal(fifty: Path, number: int, delay: float, jobs: int, made: Path) -> bool:
-    """Stop a batch at some moment, look at what it left, and complete it; whether it was over before."""
+def check_a_signal(fifty: Path, number: int, share: float, jobs: int, made: Path) -> bool:
+    """Stop a batch when a share of its usual time is over, and complete what it left; whether it was over before."""
     whole, command = contents(fifty / "whole"), [*UPSCALE, "in", "-o", str(made), "-s", "4", "-j", str(jobs)]
     run = subprocess.Popen(command, cwd=fifty, stderr=subprocess.PIPE, start_new_session=True)
-    time.sleep(delay)
+    time.sleep(share * float((fifty / "seconds").read_text()))
     run.send_signal(number)
     _, said = run.communicate(timeout=30)
     with pytest.raises(ProcessLookupError):
@@ -41,7 +43,7 @@ def check_a_signal(fifty: Path, number: int, delay: float, jobs: int, made: Path
     left = contents(made) if made.exists() else {}
     parts = [name for name in left if TEMPORARY.fullmatch(name)]
     for name, data in left.items():
-        assert name in parts or data == whole[name], f"{name} is a third thing after {number} at {delay}"
+        assert name in parts or data == whole[name], f"{name} is a third thing after {number} at {share}"
     assert not parts or (number == signal.SIGKILL and len(parts) <= jobs)
     if run.returncode == STATUSES[signal.Signals(number)] and number != signal.SIGKILL and left:
         assert f"stopped after {len(left)} of 50; --skip-existing makes the others.".encode() in said
@@ -58,7 +60,7 @@ def check_a_signal(fifty: Path, number: int, delay: float, jobs: int, made: Path
 @pytest.mark.parametrize("number", STATUSES, ids=lambda number: number.name)
 def test_a_signal_at_a_random_moment(number: int, jobs: int, fifty: Path, tmp_path: Path) -> None:
     moments = random.Random(number * 10 + jobs)
-    over = [check_a_signal(fifty, number, moments.uniform(0.2, 0.9), jobs, tmp_path / f"{i}") for i in range(2)]
+    over = [check_a_signal(fifty, number, moments.uniform(0.3, 0.9), jobs, tmp_path / f"{i}") for i in range(2)]
     assert not all(over), "the run was over before any signal"
 
 

@@ -324,7 +324,7 @@ _ROWS = (
     Method(
         "transposed-conv",
         "stamps a kernel, its own or one from a .npy file, stride = scale",
-        "photographs that were reduced, at the speed of lanczos; kernels of your own",
+        "photographs that were reduced, cheaper than learned; kernels of your own",
         "Zeiler et al. 2010; Dumoulin & Visin 2016",
         _make_transposed,
         _transposed_shape,
