@@ -10,13 +10,17 @@ more contrast gives proportionally more detail, whatever range of numbers a pict
 al. 2020).
 """
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from itertools import product
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from upscale_cli.methods.transposed import phase_taps
 
 MARGIN = 2
 """Pixels around a patch that the head and the skip look at, and that get no output."""
@@ -26,6 +30,7 @@ WIDER = 2
 """Channels inside a trained layer for each channel outside."""
 
 Arrays = dict[str, NDArray[np.float32]]
+Grid = tuple[NDArray[Any], ...]
 
 
 class Shape(NamedTuple):
@@ -137,35 +142,25 @@ class Network(nn.Module):
 
 
 def to_phases(kernel: NDArray[np.float32], scale: int, side: int) -> NDArray[np.float32]:
-    """The kernel (C, 1, k, k) of a centred transposed convolution as a convolution: (scale², C, side, side).
-
-    Input `q + d − side // 2` of cell `q` meets tap `phase + (k − scale) / 2 − (d − side // 2)·scale`.
-    """
+    """The kernel (C, 1, k, k) of a centred transposed convolution as a convolution: (scale², C, side, side)."""
     phases = np.zeros((scale * scale, len(kernel), side, side), np.float32)
-    for place, tap in _meetings(scale, side, kernel.shape[2]):
-        phases[place[0], :, place[1], place[2]] = kernel[:, 0, tap[0], tap[1]]
+    for phase, places, taps in _meetings(scale, side, kernel.shape[2]):
+        phases[phase][:, *places] = kernel[:, 0][:, *taps]
     return phases
 
 
 def to_kernel(phases: NDArray[np.float32], scale: int, size: int) -> NDArray[np.float32]:
     """The inverse of `to_phases`, for a kernel (C, 1, size, size)."""
     kernel = np.zeros((phases.shape[1], 1, size, size), np.float32)
-    for place, tap in _meetings(scale, phases.shape[2], size):
-        kernel[:, 0, tap[0], tap[1]] = phases[place[0], :, place[1], place[2]]
+    for phase, places, taps in _meetings(scale, phases.shape[2], size):
+        kernel[:, 0][:, *taps] = phases[phase][:, *places]
     return kernel
 
 
-def _meetings(scale: int, side: int, size: int) -> list[tuple[tuple[int, int, int], tuple[int, int]]]:
-    """Where (phase, row, column) of a convolution meet the tap of a kernel."""
-
-    def tap(phase: int, d: int) -> int:
-        return phase + (size - scale) // 2 - (d - side // 2) * scale
-
-    return [
-        ((a * scale + b, y, x), (tap(a, y), tap(b, x)))
-        for a in range(scale)
-        for b in range(scale)
-        for y in range(side)
-        for x in range(side)
-        if 0 <= tap(a, y) < size and 0 <= tap(b, x) < size
-    ]
+def _meetings(scale: int, side: int, size: int) -> Iterator[tuple[int, Grid, Grid]]:
+    """For each phase, the places of a convolution of `side` that meet taps of a kernel of `size`, and those taps."""
+    taps = phase_taps(scale, size)
+    border = (side - taps.shape[1]) // 2
+    for phase, axes in enumerate(product(taps, taps)):
+        there = [np.flatnonzero(axis >= 0) for axis in axes]
+        yield phase, np.ix_(*(n + border for n in there)), np.ix_(*(a[n] for a, n in zip(axes, there, strict=True)))

@@ -150,7 +150,7 @@ def score(network: Network, pairs: Pairs) -> float:
     network.to(DEVICE).eval()
     results = []
     for small, large in pairs.pairs:
-        padded = torch.from_numpy(np.pad(small, MARGIN, mode="edge"))[None, None]
+        padded = torch.from_numpy(np.pad(small, MARGIN, mode="symmetric"))[None, None]
         made: Tensor = network(padded.to(DEVICE))[0, 0].cpu()
         results.append(psnr(round_8bit(made.numpy() * 255), large, pairs.scale))
     return float(np.mean(results))

@@ -37,8 +37,6 @@ OUTRO = (
     "The protocol of the literature of super-resolution: luma of 8 bits (ITU-R BT.601), an antialiased reduction "
     "that is not rounded, borders as wide as the scale left out; means over all photographs."
 )
-WINDOW = 11
-"""Pixels on a side of an image that is large enough for any method."""
 Contender = tuple[str, str, dict[str, Any]]
 
 
@@ -152,7 +150,7 @@ def all_contenders(scale: tuple[Fraction, Fraction]) -> list[Contender]:
     texts = []
     for row in METHODS.values():
         try:
-            resolve(row, (WINDOW, WINDOW, 1), scale, None, row.read({}))
+            resolve(row, (1, 1, 1), scale, None, row.read({}))
         except UpscaleError:
             continue
         if row.values != "placed":

@@ -140,7 +140,6 @@ def file_options(command: F) -> F:
 
 
 OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace results that exist.")
-CHANNELS_FIRST = click.option("--channels-first", is_flag=True, help="Arrays are (C, H, W), as in PyTorch.")
 QUIET = click.option("-q", "--quiet", is_flag=True, help="Only errors.")
 VERBOSE = click.option("-v", "--verbose", count=True, help="Say more; twice: tracebacks too.")
 REDUCE = click.option(
@@ -160,17 +159,6 @@ def json_option(what: str) -> Callable[[F], F]:
     return click.option("--json", "as_json", is_flag=True, help=f"{what} on standard output.")
 
 
-def all_of(*options: Callable[[F], F]) -> Callable[[F], F]:
-    """Several options as one decorator, in the order of the help."""
-
-    def decorate(command: F) -> F:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
 def batch_options(command: F) -> F:
     """The options that every command for many images has."""
     options = [
@@ -183,11 +171,13 @@ def batch_options(command: F) -> F:
         click.option("-j", "--jobs", type=Count(), metavar="N", help="Threads [one per processor]."),
         click.option("-n", "--dry-run", is_flag=True, help="Say what would be done."),
         json_option("One JSON object an image"),
-        CHANNELS_FIRST,
+        click.option("--channels-first", is_flag=True, help="Arrays are (C, H, W), as in PyTorch."),
         QUIET,
         VERBOSE,
     ]
-    return all_of(*options)(command)
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 def version_option(name: str) -> Callable[[F], F]:

@@ -164,9 +164,6 @@ def parameters(method: str, told: Iterable[tuple[str, str]], files: dict[str, Pa
         if p.file and p.name in texts:
             raise UsageError(f"{p.name} is an array: give its file with --{p.name}.")
     own = [p for p in row.parameters if not p.file]
-    missing = [p for p in row.parameters if p.file and p.default is REQUIRED and not p.beside and p.name not in named]
-    if missing:
-        raise UsageError(f"{method} needs --{missing[0].name} FILE: {missing[0].summary}")
     read = read_parameters(method, own, texts)
     return {key: read[key] for key in texts} | named
 

@@ -1,4 +1,4 @@
-"""Making the small image of which a large one is the truth: antialiased reduction by a whole factor."""
+"""Making the small image of which a large one is the truth: antialiased reduction."""
 
 from collections.abc import Callable
 from fractions import Fraction

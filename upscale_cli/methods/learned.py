@@ -92,8 +92,8 @@ class Learned(Upsampler):
                 dtype,
             )
         if alpha:
-            last = Resampler if finite else DirectResampler
-            self._opacity = last(source, size, cubic(), lambda rows: read(rows)[..., -1:], 1, dtype)
+            resampler = Resampler if finite else DirectResampler
+            self._opacity = resampler(source, size, cubic(), lambda rows: read(rows)[..., -1:], 1, dtype)
 
     def blocks(self, band: int) -> Iterator[Block]:
         scale, margin = self._network.scale, self._network.margin
@@ -248,8 +248,8 @@ def chained(
         read = _as_it_is
     if upsampler is not None and upsampler.shape[:2] == tuple(size):
         return upsampler
-    last = Resampler if finite else DirectResampler
-    return last(image, size, cubic(), read, channels, dtype)
+    resampler = Resampler if finite else DirectResampler
+    return resampler(image, size, cubic(), read, channels, dtype)
 
 
 def _as_it_is(rows: Array) -> Array:

@@ -1,0 +1,62 @@
+"""Training, for seconds: a smoke test, where PyTorch is."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from upscale_cli import upscale
+from upscale_cli.methods.network import read_network
+
+torch = pytest.importorskip("torch", reason="PyTorch trains the networks; pip install '.[train]'")
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    """Pieces of the sample scene, enough that one is held out."""
+    scene = Image.open(ROOT / "sample_images" / "scene.png").convert("RGB")
+    for number in range(7):
+        scene.crop((20 * number, 0, 20 * number + 130, 190)).save(tmp_path / f"{number}.png")
+    return tmp_path
+
+
+def test_a_few_steps_write_a_network_that_the_tool_takes(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    from training.model import Network
+    from training.train import train
+
+    train(photographs, "small", 2, steps=6, out=tmp_path / "made", every=3)
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    with np.load(tmp_path / "made" / "small-2x.npz") as archive:
+        arrays = dict(archive)
+    found = read_network(arrays)
+    assert found.training["photographs"] == 6
+    assert found.training["recipe"]["steps"] == 6
+    assert (upscale(np.full((9, 9), 77, np.uint8), 2, "learned", network=arrays) == 77).all()
+    again = Network.of(arrays).arrays()
+    for name, values in again.items():
+        np.testing.assert_allclose(values, arrays[name], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("scale", "size"), [(2, 6), (3, 9), (4, 10), (4, 12)])
+def test_phases_and_kernels_are_two_ways_to_write_one_thing(
+    scale: int, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    from training.model import to_kernel, to_phases
+
+    kernel = np.random.default_rng(0).random((3, 1, size, size)).astype("f4")
+    phases = to_phases(kernel, scale, 3)
+    np.testing.assert_array_equal(to_kernel(phases, scale, size), kernel)
+    values = torch.rand(1, 3, 5, 6)
+    stamped = torch.nn.functional.conv_transpose2d(
+        values, torch.from_numpy(kernel), stride=scale, padding=(size - scale) // 2
+    )
+    shuffled = torch.nn.functional.pixel_shuffle(
+        torch.nn.functional.conv2d(values, torch.from_numpy(phases), padding=1), scale
+    )
+    assert torch.allclose(stamped, shuffled, atol=1e-6)
