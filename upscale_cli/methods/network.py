@@ -23,9 +23,7 @@ no biases, the weights of each filter of the first layer sum to 0, and each phas
 comes out as it is, whatever its value, and the range of the numbers does not matter. `training` is for people.
 Outside the plane lies its mirror image.
 
-All of it is matrix multiplication. Rows of a plane are kept as (rows, channels, columns), and three copies, each a
-column further, make them (rows, 3·channels, columns). Then the three rows that a 3 × 3 convolution needs are one run
-of memory, and all rows are one stacked product with the weights (d, 9·channels): three copies, not nine.
+All of it is matrix multiplication (see `convolution`).
 """
 
 import json
@@ -34,10 +32,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from upscale_cli.errors import UpscaleError
+from upscale_cli.methods.convolution import convolve
 from upscale_cli.methods.transposed import phase_taps
 from upscale_cli.methods.upsampler import Array, Scratch
 
@@ -138,7 +136,10 @@ class Network:
         values += _convolve(_cropped(lines, self.margin - self.skip.side // 2), self.skip, "skip")
         rows, _, columns = values.shape
         large = _scratch.get("large", (rows, self.scale, columns, self.scale), values.dtype)
-        np.copyto(large, values.reshape(rows, self.scale, self.scale, columns).transpose(0, 1, 3, 2))
+        phases = values.reshape(rows, self.scale, self.scale, columns)
+        # One phase of a row at a time: NumPy would walk along the phases, which are few.
+        for phase in range(self.scale):
+            large[:, :, :, phase] = phases[:, :, phase]
         return large.reshape(rows * self.scale, columns * self.scale)
 
 
@@ -148,22 +149,8 @@ def _cropped(values: Array, border: int) -> Array:
 
 
 def _convolve(values: Array, layer: Convolution, place: str) -> Array:
-    """(rows, c, columns) to (rows − k + 1, d, columns − k + 1), in scratch memory of the name `place`.
-
-    `place` may hold the values themselves: they are copied first.
-    """
-    side, dtype = layer.side, values.dtype
-    rows, channels, columns = values.shape[0] - side + 1, values.shape[1], values.shape[2] - side + 1
-    stacked = _scratch.get("stacked", (len(values), side, channels, columns), dtype)
-    for shift in range(side):
-        np.copyto(stacked[:, shift], values[:, :, shift : shift + columns])
-    windows = as_strided(
-        stacked,
-        (rows, side * side * channels, columns),
-        (stacked.strides[0], columns * stacked.itemsize, stacked.itemsize),
-    )
-    result = _scratch.get(place, (rows, len(layer.weights), columns), dtype)
-    np.matmul(layer.weights, windows, out=result)
+    """(rows, c, columns) to (rows − k + 1, d, columns − k + 1), in scratch memory of the name `place`."""
+    result = convolve(values, layer.weights, (layer.side, layer.side), _scratch, place)
     if layer.slopes is not None:
         _activate(result, layer.slopes)
     return result

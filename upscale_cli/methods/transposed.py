@@ -2,26 +2,23 @@
 
 In full coordinates, before anything is cropped, input `i` and kernel tap `t` meet at output `o = i·stride + t`
 (Dumoulin & Visin 2016, chapter 4). So the outputs of cell `q = o // stride` depend on inputs `q − n + 1 … q`, where
-`n = ceil(kernel / stride)`: a strip of cells is one stacked matrix product, as in `resampling`.
+`n = ceil(kernel / stride)`: all phases of a cell are the channels of one ordinary convolution.
 """
 
 from collections.abc import Iterator
-from math import ceil
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from upscale_cli.errors import UpscaleError
+from upscale_cli.methods.convolution import convolve
 from upscale_cli.methods.upsampler import Array, Block, Read, Scratch, Upsampler
 
-CELLS = 16
-"""Outputs of a tile in a row, about."""
-BAND = 64
+BAND = 128
 """Rows of a band, about."""
-BLOCK = 512
-"""Outputs of a block in a row, about."""
+BLOCK = 192
+"""Cells of a block in a row: what belongs to it stays in a core's cache."""
 
 _scratch = Scratch()
 Pair = tuple[int, int]
@@ -148,72 +145,57 @@ class Transposed(Upsampler):
         self.source, self.read, self.dtype = source, read, dtype
         self.shape = (*size, self._groups * self._outputs)
         self._stride, self._crop, self._edge = stride, crop, edge
-        self._reach = reach = tuple(ceil(k / s) for k, s in zip(kernel.shape[-2:], stride, strict=True))
+        self._reach = reach = (-(-kernel.shape[-2] // stride[0]), -(-kernel.shape[-1] // stride[1]))
         self._first = tuple(c // s for c, s in zip(crop, stride, strict=True))
         cells = [-(-(c + n) // s) - f for c, n, s, f in zip(crop, size, stride, self._first, strict=True)]
-
+        self._columns = cells[1]
         band = max(1, min(cells[0], BAND // stride[0]))
         self.band, self.offset = band * stride[0], crop[0] - self._first[0] * stride[0]
-        # Wide tiles multiply zeros, which mixtures of many channels cannot afford.
-        self._tile = 1 if self._inputs * self._outputs > CELLS else max(1, CELLS // stride[1])
-        self._tiles = -(-cells[1] // self._tile)
-        self._matrices = _tile_matrices(kernel, stride, (reach[0], reach[1]), self._tile).astype(dtype)
+        self._weights = _phase_weights(kernel, stride, reach).astype(dtype)
 
     def blocks(self, band: int) -> Iterator[Block]:
-        (sy, sx), reach, tile = self._stride, self._reach, self._tile
+        (sy, sx), reach = self._stride, self._reach
         cells = self.band // sy
         top = self._first[0] + band * cells
-        slab = self._read(top - reach[0] + 1, cells + reach[0] - 1)
-        at_once = max(1, BLOCK // (tile * sx))
-        for start in range(0, self._tiles, at_once):
-            tiles = min(at_once, self._tiles - start)
-            columns = slice(start * tile, (start + tiles) * tile + reach[1] - 1)
-            values = _scratch.get("values", (cells, sy, tiles, tile * sx, self.shape[2]), self.dtype)
-            for group in range(self._groups):
-                part = slab[:, columns, group * self._inputs : (group + 1) * self._inputs]
-                product = self._multiply(part, group, cells, tiles).reshape(tiles, cells, sy, tile * sx, -1)
-                out = values[..., group * self._outputs : (group + 1) * self._outputs]
-                np.copyto(out, product.transpose(1, 2, 0, 3, 4))
-            left = (self._first[1] + start * tile) * sx - self._crop[1]
+        lines = self._read(top - reach[0] + 1, cells + reach[0] - 1)
+        for start in range(0, self._columns, BLOCK):
+            columns = min(BLOCK, self._columns - start)
+            near = lines[:, :, start : start + columns + reach[1] - 1]
+            values = _scratch.get("values", (cells, sy, columns, sx, self.shape[2]), self.dtype)
+            for group, weights in enumerate(self._weights):
+                part = near[:, group * self._inputs : (group + 1) * self._inputs]
+                made = convolve(part, weights, reach, _scratch, "phases").reshape(cells, sy, sx, -1, columns)
+                channels = slice(group * self._outputs, (group + 1) * self._outputs)
+                # One place of a cell at a time: NumPy would walk along these places, which are few.
+                for place in range(sx):
+                    values[:, :, :, place, channels] = made[:, :, place].transpose(0, 1, 3, 2)
+            left = (self._first[1] + start) * sx - self._crop[1]
             yield Block(top * sy - self._crop[0], left, 0, values.reshape(self.band, -1, self.shape[2]))
 
     def _read(self, top: int, rows: int) -> Array:
-        """Source rows from `top`, and all the columns that tiles reach, with what lies outside the source."""
+        """Source rows from `top`, and all the columns that cells reach, what lies outside too: (rows, c, columns)."""
         height, width = self.source.shape[:2]
-        left = self._first[1] - self._reach[1] + 1
-        columns = np.arange(left, left + self._tiles * self._tile + self._reach[1] - 1)
         lines = np.arange(top, top + rows)
+        left = self._first[1] - self._reach[1] + 1
+        columns = np.arange(left, left + self._columns + self._reach[1] - 1)
+        begin, end = np.searchsorted(columns, (0, width))
         near = np.clip(lines, 0, height - 1)
-        slab: Array = self.read(self.source[near[0] : near[-1] + 1])[near - near[0]][
-            :, np.clip(columns, 0, width - 1)
-        ]
+        samples = self.read(self.source[near[0] : near[-1] + 1])[near - near[0]]
+        slab = _scratch.get("slab", (rows, samples.shape[2], len(columns)), self.dtype)
+        for channel in range(samples.shape[2]):
+            plane = samples[:, :, channel]
+            slab[:, channel, :begin] = plane[:, :1]
+            slab[:, channel, begin:end] = plane[:, max(left, 0) :][:, : end - begin]
+            slab[:, channel, end:] = plane[:, -1:]
         if self._edge == "zero":
-            slab[lines != near] = 0
-            slab[:, (columns < 0) | (columns >= width)] = 0
+            slab[(lines < 0) | (lines >= height)] = 0
+            slab[:, :, :begin] = 0
+            slab[:, :, end:] = 0
         return slab
-
-    def _multiply(self, samples: Array, group: int, cells: int, tiles: int) -> Array:
-        """All outputs of some cells: samples (cells + reach − 1, w, C_in) to (tiles, cells, s · tile · s · C_out).
-
-        The rows that a cell needs are laid side by side, so that a tile's window is one run of memory.
-        """
-        reach, (_, width, inputs) = self._reach, samples.shape
-        stacked = _scratch.get("stacked", (cells, width, reach[0], inputs), self.dtype)
-        for i in range(reach[0]):
-            stacked[:, :, i] = samples[i : i + cells]
-        column = reach[0] * inputs * stacked.itemsize
-        windows = as_strided(
-            stacked,
-            (tiles, cells, (self._tile + reach[1] - 1) * reach[0] * inputs),
-            (self._tile * column, stacked.strides[0], stacked.itemsize),
-        )
-        product = _scratch.get("product", (tiles, cells, self._matrices.shape[2]), self.dtype)
-        np.matmul(windows, self._matrices[group], out=product)
-        return product
 
 
 class DirectTransposed(Upsampler):
-    """The same as a sum over taps: slower, and exact where a sample is not finite (a tile multiplies it by 0).
+    """The same as a sum over taps: slower, and exact where a sample is not finite (a product multiplies it by 0).
 
     Parameters as for `Transposed`.
     """
@@ -261,20 +243,17 @@ class DirectTransposed(Upsampler):
         return inside, slice(begin, begin + len(inside) * stride, stride)
 
 
-def _tile_matrices(kernel: NDArray[np.float64], stride: Pair, reach: Pair, tile: int) -> NDArray[np.float64]:
-    """The kernel as a matrix a group, from the inputs of a tile of cells in a row to its outputs.
+def _phase_weights(kernel: NDArray[np.float64], stride: Pair, reach: Pair) -> NDArray[np.float64]:
+    """The kernel as the convolution that makes the phases of a cell from the inputs that reach it.
 
     Returns
     -------
-    float64 (groups, (tile + reach x − 1) · reach y · C_in, stride y · tile · stride x · C_out)
+    float64 (groups, stride y · stride x · C_out, reach y · reach x · C_in)
     """
     groups, inputs, outputs, kh, kw = kernel.shape
     whole = np.zeros((groups, inputs, outputs, reach[0] * stride[0], reach[1] * stride[1]))
     whole[..., :kh, :kw] = kernel
     # Tap t = m·stride + phase, and an input stands m cells before the cell that it reaches: turn m around.
     taps = whole.reshape(groups, inputs, outputs, reach[0], stride[0], reach[1], stride[1])[..., ::-1, :, ::-1, :]
-    cell = taps.transpose(0, 5, 3, 1, 4, 6, 2)
-    matrices = np.zeros((groups, tile + reach[1] - 1, reach[0], inputs, stride[0], tile, stride[1], outputs))
-    for t in range(tile):
-        matrices[:, t : t + reach[1], :, :, :, t] = cell
-    return matrices.reshape(groups, (tile + reach[1] - 1) * reach[0] * inputs, -1)
+    weights = taps.transpose(0, 4, 6, 2, 3, 5, 1)
+    return weights.reshape(groups, stride[0] * stride[1] * outputs, reach[0] * reach[1] * inputs)
