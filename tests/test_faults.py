@@ -351,6 +351,7 @@ def test_a_second_signal_leaves_at_once_and_the_next_run_sweeps(tmp_path: Path) 
     time.sleep(0.1)
     run.send_signal(signal.SIGTERM)
     run.communicate(timeout=10)
-    assert run.returncode == 143
+    # A shell calls both 143. The second is Python's own end, when the first signal had been obeyed that fast.
+    assert run.returncode in (143, -signal.SIGTERM)
     assert ended([*UPSCALE, "in.png", "-s", "2", "-o", "made/", "--skip-existing"], tmp_path).returncode == 0
     assert [name for name in os.listdir(tmp_path / "made") if name.startswith(PREFIX)] == []
