@@ -16,16 +16,17 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from upscale_cli.methods.filters import Filter
-from upscale_cli.methods.upsampler import Array, Block, Read, Scratch, Upsampler
+from upscale_cli.methods.upsampler import Array, Block, Read, Scratch, Upsampler, band_rows
 
 TILE = 16
 """Outputs of a tile, at least. Wider tiles multiply more zeros, narrower ones make BLAS calls too short."""
 LONGEST_PERIOD = 64
 """A scale p/q in lowest terms repeats its weights every p outputs; tiles are whole periods up to this length."""
 SHORTEST_BAND, LONGEST_BAND = 64, 512
-"""Rows of a band, about: two threads wait for each other less where calls are long."""
-BAND_VALUES, BANDS = 1 << 22, 8
-"""Values of a band at most, and bands of an image at least, where that leaves bands long enough."""
+"""Rows of a band, about, of images that are not very wide: two threads wait for each other less where calls are
+long."""
+BANDS = 8
+"""Bands of an image at least, where that leaves them long enough."""
 BLOCK = 1440
 """Values in a row of a block, about. 16 × 11 × 1440 multiplications stay below OpenBLAS's threshold for threads."""
 CHANNELS = 4
@@ -142,8 +143,8 @@ class Resampler(Upsampler):
 
         # A tile of rows for every band, the last one too: the same shapes give the same bits.
         tile = vertical.matrices.shape[1]
-        rows = min(LONGEST_BAND, BAND_VALUES // (size[1] * channels), size[0] // BANDS)
-        self._band_tiles = min(max(1, max(SHORTEST_BAND, rows) // tile), len(vertical.starts))
+        rows = band_rows(size[1], channels, min(LONGEST_BAND, max(SHORTEST_BAND, size[0] // BANDS)))
+        self._band_tiles = min(max(1, rows // tile), len(vertical.starts))
         self.band = self._band_tiles * tile
         missing = -len(vertical.starts) % self._band_tiles
         self._starts = np.pad(vertical.starts, (0, missing), mode="edge")

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from upscale_cli.errors import UpscaleError
 from upscale_cli.methods.convolution import convolve
-from upscale_cli.methods.upsampler import Array, Block, Read, Scratch, Upsampler
+from upscale_cli.methods.upsampler import Array, Block, Read, Scratch, Upsampler, band_rows
 
 BAND = 128
-"""Rows of a band, about."""
+"""Rows of a band at most, about."""
 BLOCK = 192
 """Cells of a block in a row: what belongs to it stays in a core's cache."""
 
@@ -149,7 +149,7 @@ class Transposed(Upsampler):
         self._first = tuple(c // s for c, s in zip(crop, stride, strict=True))
         cells = [-(-(c + n) // s) - f for c, n, s, f in zip(crop, size, stride, self._first, strict=True)]
         self._columns = cells[1]
-        band = max(1, min(cells[0], BAND // stride[0]))
+        band = max(1, min(cells[0], band_rows(size[1], self.shape[2], BAND) // stride[0]))
         self.band, self.offset = band * stride[0], crop[0] - self._first[0] * stride[0]
         self._weights = _phase_weights(kernel, stride, reach).astype(dtype)
 

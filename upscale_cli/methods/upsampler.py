@@ -8,6 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+FEWEST_ROWS = 32
+"""Rows of a band of weighed values, about, at least where the image has as many."""
+BAND_VALUES = 1 << 22
+"""Values of a band at most, where that leaves it long enough: memory does not grow with the width of an image."""
+
 Array = NDArray[Any]
 Read = Callable[[Array], Array]
 Finish = Callable[[Array, Array], None]
@@ -103,6 +108,15 @@ class Scratch(threading.local):
         if buffer is None or buffer.dtype != dtype or buffer.size < count:
             buffer = self._buffers[name] = np.empty(count, dtype)
         return buffer[:count].reshape(shape)
+
+
+def band_rows(width: int, channels: int, longest: int) -> int:
+    """Rows of a band of weighed values, about.
+
+    >>> band_rows(1000, 3, 128), band_rows(32768, 3, 128), band_rows(10**6, 4, 128)
+    (128, 42, 32)
+    """
+    return max(FEWEST_ROWS, min(longest, BAND_VALUES // (width * channels)))
 
 
 def working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
