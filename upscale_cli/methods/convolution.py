@@ -7,7 +7,7 @@ rows are one stacked product with the weights: for 3 × 3 that takes three copie
 
 import numpy as np
 
-from upscale_cli.methods.upsampler import Array, Scratch
+from upscale_cli.methods.upsampler import Array, Scratch, strided
 
 _scratch = Scratch()
 
@@ -38,8 +38,9 @@ def convolve(values: Array, weights: Array, size: tuple[int, int], out: Scratch,
     stacked = _scratch.get("stacked", (len(values), width, channels, columns), values.dtype)
     for shift in range(width):
         np.copyto(stacked[:, shift], values[:, :, shift : shift + columns])
-    # NumPy's `as_strided` makes the same view, and takes as long as the product of a small block.
-    window = (rows, height * width * channels, columns)
-    strides = (stacked.strides[0], columns * stacked.itemsize, stacked.itemsize)
-    windows: Array = np.ndarray(window, stacked.dtype, stacked, strides=strides)
+    windows = strided(
+        stacked,
+        (rows, height * width * channels, columns),
+        (stacked.strides[0], columns * stacked.itemsize, stacked.itemsize),
+    )
     return np.matmul(weights, windows, out=out.get(place, (rows, len(weights), columns), values.dtype))

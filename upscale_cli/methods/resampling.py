@@ -12,11 +12,10 @@ from math import ceil, gcd
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from upscale_cli.methods.filters import Filter
-from upscale_cli.methods.upsampler import Array, Block, Read, Scratch, Upsampler, band_rows
+from upscale_cli.methods.upsampler import Array, Block, Read, Scratch, Upsampler, band_rows, strided
 
 TILE = 16
 """Outputs of a tile, at least. Wider tiles multiply more zeros, narrower ones make BLAS calls too short."""
@@ -166,8 +165,7 @@ class Resampler(Upsampler):
             key = part.tobytes()
             if key not in alike:
                 alike[key] = {
-                    count: np.stack([np.kron(m.T, np.eye(count)) for m in part]).astype(dtype)
-                    for count in {group, channels % group or group}
+                    count: _interleaved(part, count).astype(dtype) for count in {group, channels % group or group}
                 }
             self._columns.append((horizontal.starts[start : start + tiles], alike[key]))
 
@@ -203,10 +201,11 @@ class Resampler(Upsampler):
         reach, tile = (n // count for n in matrices.shape[1:])
         pixel = count * samples.itemsize
         if self._horizontal.step is not None and samples.strides[1] == pixel:
-            windows = as_strided(
-                samples[:, starts[0] :],
+            windows = strided(
+                samples,
                 (len(starts), rows, reach * count),
                 (self._horizontal.step * pixel, samples.strides[0], samples.itemsize),
+                int(starts[0]) * pixel,
             )
         else:
             gathered = _scratch.get("across", (rows, len(starts), reach, count), self.dtype)
@@ -221,13 +220,22 @@ class Resampler(Upsampler):
         matrices, starts = self._rows[tiles], self._starts[tiles]
         shape = (len(starts), matrices.shape[2], wide.shape[1])
         if self._vertical.step is not None:
-            windows = as_strided(wide, shape, (self._vertical.step * wide.strides[0], *wide.strides))
+            windows = strided(wide, shape, (self._vertical.step * wide.strides[0], *wide.strides))
         else:
             windows = _scratch.get("down", shape, self.dtype)
             rows = starts[:, None] - starts[0] + np.arange(shape[1])
             np.take(wide, rows, axis=0, out=windows, mode="clip")
         values = _scratch.get("values", (*matrices.shape[:2], wide.shape[1]), self.dtype)
         return np.matmul(matrices, windows, out=values).reshape(-1, wide.shape[1])
+
+
+def _interleaved(matrices: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """Matrices (tiles, T, K) as they act from the right on `count` interleaved channels: (tiles, K · n, T · n)."""
+    tiles, outputs, inputs = matrices.shape
+    whole = np.zeros((tiles, inputs, count, outputs, count))
+    for channel in range(count):
+        whole[:, :, channel, :, channel] = matrices.transpose(0, 2, 1)
+    return whole.reshape(tiles, inputs * count, outputs * count)
 
 
 class DirectResampler(Upsampler):
