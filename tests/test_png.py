@@ -6,6 +6,7 @@ import struct
 import sys
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, PngImagePlugin
 
+from upscale_cli import upscale
 from upscale_cli.errors import UpscaleError
 from upscale_cli.images import png
-from upscale_cli.images.png import NONE, SUB, UP, PngStream, combined_adler, png_chunks
+from upscale_cli.images.png import AVERAGE, NONE, SUB, UP, PngStream, combined_adler, png_chunks
 
 RNG = np.random.default_rng(2024)
+SCENE = Path(__file__).parents[1] / "sample_images" / "scene.png"
 KINDS = [(1, 1), (1, 8), (2, 8), (3, 8), (4, 8), (1, 16), (2, 16), (3, 16), (4, 16)]
 MODES = {(1, 1): "1", (1, 8): "L", (2, 8): "LA", (3, 8): "RGB", (4, 8): "RGBA", (1, 16): "I;16"}
 
@@ -54,7 +57,7 @@ def decode(file: bytes) -> tuple[NDArray[Any], list[int]]:
     for y, row in enumerate(filtered, 1):
         for x, value in enumerate(row[1:].tolist(), step):
             left, above = int(rows[y, x - step]), int(rows[y - 1, x])
-            rows[y, x] = (value + {NONE: 0, SUB: left, UP: above}[int(row[0])]) & 255
+            rows[y, x] = (value + {NONE: 0, SUB: left, UP: above, AVERAGE: (left + above) // 2}[int(row[0])]) & 255
     plain = np.ascontiguousarray(rows[1:, step:])
     if depth == 1:
         plain = np.unpackbits(plain, axis=1, count=width).astype(bool)
@@ -100,14 +103,15 @@ def deflater(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.usefixtures("deflater")
 @pytest.mark.parametrize("width", [1, 9, 32])
 @pytest.mark.parametrize(("channels", "depth"), KINDS)
-def test_every_kind_comes_back(channels: int, depth: int, width: int) -> None:
+@pytest.mark.parametrize("small", [False, True])
+def test_every_kind_comes_back(channels: int, depth: int, width: int, small: bool) -> None:
     for content in ("noise", "smooth", "blocks", "sparse"):
         samples = image(content, (18, width, channels), depth)
         for rows in (1, 7, 18):
-            file = encode(samples, rows)
+            file = encode(samples, rows, small=small)
             back, filters = decode(file)
             np.testing.assert_array_equal(back, samples)
-            assert UP not in filters[::rows], "a strip's first row must not look at the strip above"
+            assert not {UP, AVERAGE} & set(filters[::rows]), "a strip's first row must not look at the strip above"
             if (channels, depth) in MODES:
                 opened = Image.open(io.BytesIO(file))
                 assert opened.mode == MODES[channels, depth]
@@ -157,6 +161,14 @@ def test_filters_suit_the_content() -> None:
     for expected, values in ((UP, along), (SUB, across), (NONE, dots)):
         samples = np.repeat(values[:, :, None].astype(np.int64) % 256, 3, axis=2).astype(np.uint8)
         assert set(decode(encode(samples, 64))[1][1:]) == {expected}
+
+
+def test_a_small_file_is_smaller_and_takes_averages_in_photographs() -> None:
+    with Image.open(SCENE) as scene:
+        samples = upscale(np.asarray(scene.convert("RGB"))[100:160], 3)
+    file = encode(samples, 60, small=True)
+    assert len(file) < 0.9 * len(encode(samples, 60))
+    assert AVERAGE in decode(file)[1]
 
 
 def test_without_isal_zlib_serves(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,10 +34,10 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 LONGEST_SIDE = 2**31 - 1
 COLOUR_TYPES = {1: 0, 2: 4, 3: 2, 4: 6}
 SAMPLE_TYPES = {1: np.dtype(np.bool_), 8: np.dtype(np.uint8), 16: np.dtype(np.uint16)}
-NONE, SUB, UP = 0, 1, 2
+NONE, SUB, UP, AVERAGE = 0, 1, 2, 3
 
-LEVEL = 1
-"""Of compression. With ISA-L more gains next to nothing, with zlib a tenth for six times the time."""
+FAST, SMALL = 1, 6
+"""Levels of compression. Above 1 ISA-L gains next to nothing, and zlib above 6 little for five times the time."""
 
 AFTER_PALETTE = frozenset((b"tRNS", b"bKGD", b"hIST"))
 """Chunks that stand between PLTE and IDAT."""
@@ -88,6 +88,8 @@ class PngStream:
         Alpha of the first colours of the palette; the others are opaque.
     chunks : sequence of (bytes, bytes)
         Name and payload of further chunks, as from `png_chunks`.
+    small : bool
+        Take ten to thirty times as long, for a file that is a tenth to a fifth smaller.
 
     Raises
     ------
@@ -113,6 +115,7 @@ class PngStream:
         palette: bytes | None = None,
         palette_alpha: bytes | None = None,
         chunks: Sequence[Chunk] = (),
+        small: bool = False,
     ) -> None:
         if max(width, height) > LONGEST_SIDE:
             raise UpscaleError(f"{width}x{height} is more than a PNG file can hold ({LONGEST_SIDE} a side).")
@@ -121,7 +124,7 @@ class PngStream:
         self._shape, self._dtype = (width, channels), SAMPLE_TYPES[depth]
         self._row_bytes = -(-width * channels * depth // 8)
         self._step = max(1, channels * depth // 8)
-        self._indices = palette is not None or depth == 1
+        self._indices, self._small = palette is not None or depth == 1, small
         self._left = height * (1 + self._row_bytes)
         self._adler = 1
         colour_type = 3 if palette is not None else COLOUR_TYPES[channels]
@@ -155,9 +158,10 @@ class PngStream:
             rows = flat.astype(">u2").view(np.uint8)
         else:
             rows = flat
-        kind = _best_filter(rows, self._step, self._indices)
+        kind = _best_filter(rows, self._step, self._indices, self._small)
         filtered = _filtered(rows, self._step, kind)
-        packer = deflate.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+        library, level = (zlib, SMALL) if self._small else (deflate, FAST)
+        packer = library.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
         pieces = (
             b"\x78\x01" if first else b"",
             packer.compress(filtered),
@@ -259,7 +263,7 @@ def _text_chunk(name: bytes, value: str) -> Chunk:
 
 def compressed(data: bytes | Bytes2D) -> bytes:
     """A zlib stream, made as fast as that of the pixels."""
-    return deflate.compress(data, LEVEL)
+    return deflate.compress(data, FAST)
 
 
 def _chunk(name: bytes, pieces: Iterable[bytes]) -> bytes:
@@ -272,7 +276,9 @@ def _chunk(name: bytes, pieces: Iterable[bytes]) -> bytes:
 
 
 def _filtered(rows: Bytes2D, step: int, kind: int) -> Bytes2D:
-    """Rows (n, B), each with its filter's number before it, as (n, 1 + B); the first row of Up is one of Sub.
+    """Rows (n, B), each with its filter's number before it, as (n, 1 + B).
+
+    The first row of Up and of Average, whose row above belongs to another strip, is one of Sub.
 
     `step` is the distance of a byte's left neighbour: the bytes of a pixel, at least 1.
     """
@@ -285,13 +291,25 @@ def _filtered(rows: Bytes2D, step: int, kind: int) -> Bytes2D:
         body[:, :step] = rows[:, :step]
         np.subtract(rows[:, step:], rows[:, :-step], out=body[:, step:])
     else:
-        # The row above the first belongs to another strip.
         out[:1] = _filtered(rows[:1], step, SUB)
-        np.subtract(rows[1:], rows[:-1], out=body[1:])
+        expected = rows[:-1] if kind == UP else _averages(rows, step)
+        np.subtract(rows[1:], expected, out=body[1:])
     return out
 
 
-def _best_filter(rows: Bytes2D, step: int, indices: bool) -> int:
+def _averages(rows: Bytes2D, step: int) -> Bytes2D:
+    """Of the left and the upper neighbour of each byte but those of the first row, rounded down: (n − 1, B)."""
+    above, left = rows[:-1], np.zeros_like(rows[1:])
+    left[:, step:] = rows[1:, :-step]
+    # Half of the sum, which a byte cannot hold: what both have, and half of what one has.
+    both = left & above
+    left ^= above
+    left >>= 1
+    left += both
+    return left
+
+
+def _best_filter(rows: Bytes2D, step: int, indices: bool, small: bool) -> int:
     """The filter that a few rows from the middle of the strip speak for.
 
     Photographs: the one of the smaller differences, and Up in doubt, which was the best for 212 of 228 strips
@@ -302,8 +320,9 @@ def _best_filter(rows: Bytes2D, step: int, indices: bool) -> int:
     """
     count = min(8, max(2, len(rows) // 8))
     some = rows[(len(rows) - count) // 2 :][:count]
-    trials = {kind: _filtered(some, step, kind) for kind in (UP, SUB, NONE)}
-    if not indices and all(np.count_nonzero(trials[kind]) > 0.6 * some.size for kind in (UP, SUB)):
+    kinds = (AVERAGE, UP, SUB, NONE) if small else (UP, SUB, NONE)
+    trials = {kind: _filtered(some, step, kind) for kind in kinds}
+    if not small and not indices and all(np.count_nonzero(trials[kind]) > 0.6 * some.size for kind in (UP, SUB)):
         up, sub = (np.abs(trials[kind][1:].view(np.int8).astype(np.int16)).sum() for kind in (UP, SUB))
         return SUB if 1.3 * sub < up else UP
     return min(trials, key=lambda kind: len(compressed(trials[kind])))
