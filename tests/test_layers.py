@@ -135,10 +135,12 @@ def test_the_layers_stand_on_each_other() -> None:
 @pytest.mark.parametrize(("script", "option"), [("upscale", "--methods"), *product(SCRIPTS, ("--help", "--version"))])
 def test_help_waits_for_nothing_large(script: str, option: str) -> None:
     code = """
+import os
 import sys
 from importlib import import_module
 module, function, option = sys.argv[1:]
 sys.argv = [module, option]
+os._exit = sys.exit  # there is something left to see
 try:
     getattr(import_module(module), function)()
 except SystemExit as end:

@@ -247,14 +247,34 @@ def ends(run: Callable[[], int], name: str, verbose: int) -> NoReturn:
 
 
 def start(command: click.Command, name: str) -> NoReturn:
-    """Read the arguments and run a command. What is wrong with them is one line, as everything is."""
+    """Read the arguments, run a command, and leave. What is wrong with them is one line, as everything is."""
     try:
         status = command.main(prog_name=name, standalone_mode=False)
     except click.ClickException as error:
-        fail(f"{name}: {error.format_message()} {name} --help shows all options.", error.exit_code)
+        say(f"{name}: {error.format_message()} {name} --help shows all options.")
+        status = error.exit_code
     except click.Abort:
-        raise SystemExit(INTERRUPTED) from None
-    raise SystemExit(status)
+        status = INTERRUPTED
+    except SystemExit as end:
+        status = int(end.code or 0)
+    _leave(status)
+
+
+def _leave(status: int) -> NoReturn:
+    """End the process with a status, at once.
+
+    By now all threads have ended and all files are closed. Python would go on to free every object of every module,
+    which takes an eighth of the time of a small image.
+    """
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+    except (OSError, ValueError):
+        raise SystemExit(status) from None  # Python says what could not be written
+    if sys.getprofile() or sys.gettrace():
+        raise SystemExit(status)  # whoever watches has something to say at the end
+    os._exit(status)
 
 
 def show_cause(cause: BaseException | None, verbose: int) -> None:
