@@ -80,7 +80,7 @@ class PairOf(ParamType):
     name = "n"
 
     def __init__(self, low: int) -> None:
-        self._read, self._domain = pair(low)
+        self._read, self._domain, _ = pair(low)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
