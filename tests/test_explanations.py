@@ -61,7 +61,7 @@ def test_the_table_says_what_each_parameter_can_be() -> None:
             "scene.png",
             ["-m", "learned", "-s", "5", "-p", "size=large"],
             "method",
-            "large network: x3, then x2, then an",
+            "large network: x3, then x2, then",
         ),
         ("logo.png", ["-s", "4"], "size", "4 times, as asked for"),
         ("logo.png", [], "size", "2 times, as by default"),
@@ -71,7 +71,7 @@ def test_the_table_says_what_each_parameter_can_be() -> None:
             "logo.png",
             [],
             "colour",
-            "RGB and alpha, 8 bits, kept; code values are blended; colour is weighed by its opa",
+            "RGB and alpha, 8 bits, kept; code values are blended; colour is weighed",
         ),
         ("scene.png", ["--linear"], "colour", "RGB, 8 bits, kept; light is blended"),
         ("gradient-16.png", [], "colour", "grey, 16 bits, kept"),
@@ -138,13 +138,13 @@ def test_decisions_are_for_those_who_ask(tmp_path: Path) -> None:
             "pixel-art.png",
             ["-m", "nearest", "-s", "2.5"],
             "o.png",
-            "repeated 2 or 3 times, which shows in pixel art.",
+            "repeated 2 or 3 times, which shows",
         ),
         (
             "pixel-art.png",
             ["-m", "nearest", "-s", "2x1.5"],
             "o.png",
-            "repeated 1 or 2 times, which shows in pixel art.",
+            "repeated 1 or 2 times, which shows",
         ),
         ("pixel-art.png", ["-m", "nearest", "--size", "33"], "o.png", "1.031 is not a whole factor"),
         ("logo.png", [], "o.jpg", "jpeg: transparency goes onto white."),
@@ -159,7 +159,7 @@ def test_warnings_are_one_line_a_file(tmp_path: Path, sample: str, arguments: li
     said = call(*line).stderr.splitlines()
     assert len(said) == 1
     assert said[0].startswith(f"{SAMPLES / sample}: ")
-    assert said[0].endswith(words) or words in said[0]
+    assert words in said[0]
     assert call(*line, "--overwrite", "--quiet").stderr == ""
 
 
