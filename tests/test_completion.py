@@ -1,4 +1,4 @@
-"""Completion: all that can be typed, by the protocol of Click; and keys in bash, zsh and fish, where there are any."""
+"""Completion: all that can be typed, by the protocol of Click; and keys in bash, zsh and fish, where they are."""
 
 import os
 import pty

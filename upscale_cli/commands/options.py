@@ -29,18 +29,18 @@ class Command(click.Command):
     Parameters
     ----------
     intro, outro : str
-        What stands before and after the options.
+        What stands before and after the options: a sentence, examples, and the usage; and a paragraph.
     """
 
     def __init__(self, *args: Any, intro: str, outro: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._intro, self._outro = intro, outro
+        self.intro, self.outro = intro, outro
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        formatter.write(self._intro)
+        formatter.write(self.intro)
         self.format_options(ctx, formatter)
         formatter.write_paragraph()
-        formatter.write_text(self._outro)
+        formatter.write_text(self.outro)
 
 
 class MethodName(ParamType):

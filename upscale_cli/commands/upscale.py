@@ -81,9 +81,7 @@ def _print_row(name: str, text: str, column: int) -> None:
 )
 @file_options
 @click.option("--linear", is_flag=True, help="Blend light instead of code values.")
-@click.option(
-    "--quality", type=click.IntRange(1, 100), default=95, metavar="N", help="Of lossy formats, 1 to 100 [95]."
-)
+@click.option("--quality", type=click.IntRange(1, 100), default=95, metavar="N", help="Of lossy formats [95].")
 @click.option("--strip", is_flag=True, help="Keep no metadata but the colour profile.")
 @click.option("--max-pixels", type=Count(), default=10**9, metavar="N", help="Refuse larger results [1G].")
 @batch_options
