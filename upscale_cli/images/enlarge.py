@@ -374,7 +374,7 @@ def _method_explained(row: Method, shape: tuple[int, int, int], scale: Scale, to
 
 
 def _size_explained(request: Request, remembered: Size | None, scale: Scale) -> str:
-    factors = "x".join(f"{float(s):.6g}" for s in dict.fromkeys(reversed(scale)))
+    factors = "x".join(dict.fromkeys(f"{float(s):.4g}" for s in reversed(scale)))
     if request.size is not None:
         return f"{factors} times, to fit --size {request.size}"
     if remembered is not None:
