@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image, ImageCms
+from PIL.PngImagePlugin import PngInfo
 
 from upscale_cli import METHODS
 from upscale_cli.commands.pool import cli as pool_cli
@@ -163,13 +164,21 @@ def test_warnings_are_one_line_a_file(tmp_path: Path, sample: str, arguments: li
     assert call(*line, "--overwrite", "--quiet").stderr == ""
 
 
+def test_all_that_is_lost_of_a_file_is_one_line(tmp_path: Path) -> None:
+    text = PngInfo()
+    text.add_text("Title", "Grey")
+    Image.fromarray(np.full((4, 4), 5, np.uint16)).save(tmp_path / "in.png", pnginfo=text)
+    said = call(tmp_path / "in.png", "-o", tmp_path / "out.jpg").stderr
+    assert said == f"{tmp_path / 'in.png'}: jpeg: 16 bits a channel become 8; jpeg cannot hold its text.\n"
+
+
 def test_a_checkerboard_is_one_sentence_with_one_stop(tmp_path: Path) -> None:
     np.save(tmp_path / "k.npy", np.ones((3, 3)) / 9)
     line = [SAMPLES / "logo.png", "-m", "transposed-conv", "--kernel", tmp_path / "k.npy", "-o", tmp_path / "out.png"]
     said = call(*line).stderr
     assert said.count("\n") == 1
     assert "the kernel's phases sum to 0.1111 … 0.4444: flat areas become a checkerboard" in said
-    assert said.endswith("Choose a kernel whose phases sum alike.\n")
+    assert said.endswith("; choose a kernel whose phases sum alike.\n")
 
 
 @pytest.mark.parametrize("arguments", [["-s", "3"], ["--size", "96"], ["-s", "1"]])

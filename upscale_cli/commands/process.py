@@ -146,7 +146,8 @@ def _lines(outcome: Outcome, session: Session) -> list[str]:
     if outcome.failure is not None:
         return [f"{outcome.job.shown}: {outcome.failure.sentence}"]
     assert outcome.result is not None
-    said = [] if session.quiet else [f"{outcome.job.shown}: {note}." for note in outcome.result.notes]
+    notes = [] if session.quiet else outcome.result.notes
+    said = [f"{outcome.job.shown}: {'; '.join(notes)}."] if notes else []
     if session.verbose:
         (w, h), (width, height) = outcome.result.before, outcome.result.after
         where = outcome.job.target or "standard output"

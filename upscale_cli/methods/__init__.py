@@ -236,8 +236,8 @@ def _checkerboard(shape: Shape, scale: Scale, told: Parameters) -> str | None:
         return None
     worst = int(np.argmax(high - low))
     return (
-        f"the kernel's phases sum to {low[worst]:.4g} … {high[worst]:.4g}: flat areas become a checkerboard. "
-        "Choose a kernel whose phases sum alike"
+        f"the kernel's phases sum to {low[worst]:.4g} … {high[worst]:.4g}: flat areas become a checkerboard; "
+        "choose a kernel whose phases sum alike"
     )
 
 
