@@ -59,7 +59,7 @@ def test_the_table_says_what_each_parameter_can_be() -> None:
         ("scene.png", ["-m", "transposed-conv", "-p", "edge=zero"], "method", "padding=same, edge=zero"),
         ("scene.png", ["-m", "learned"], "method", "the small network: x2"),
         (
-            "scene.png",
+            "pixel-art.png",
             ["-m", "learned", "-s", "5", "-p", "size=large"],
             "method",
             "large network: x3, then x2, then",
