@@ -40,8 +40,7 @@ def help_page() -> str:
     """The help of every command, and the table of methods."""
     parts = [
         "# Commands",
-        "Every option of every command, as `--help` shows it. `python docs/make_manual.py` writes this page and the "
-        "man pages anew.",
+        "Every option of every command, as `--help` shows it; `python docs/make_manual.py` wrote this.",
     ]
     for name in SCRIPTS:
         ctx = context(name)
