@@ -1,4 +1,4 @@
-"""Draw the pictures of the README with the tool itself: `python docs/make_pictures.py [FOLDER]`."""
+"""Draw the pictures of the manual with the tool itself: `python docs/make_pictures.py [FOLDER]`."""
 
 import sys
 from pathlib import Path
@@ -60,11 +60,89 @@ def learned_sheet() -> Image.Image:
     return sheet({name: upscale(piece, SHOWN, "nearest") for name, piece in seen.items()}, 3)
 
 
+def test_card() -> np.ndarray[Any, Any]:
+    """A dot, an edge and two lines, 32 x 32: what a filter does to each can be seen."""
+    card = np.full((32, 32, 3), 64, np.uint8)
+    card[5, 5] = card[np.arange(3, 15), np.arange(17, 29)] = 255
+    card[np.arange(14, 2, -1) // 2 + 6, np.arange(17, 29)] = 255
+    card[18:, 14:] = 224
+    return card
+
+
+def method_sheet(name: str) -> Image.Image:
+    """A method on a test card, on print and on a photograph."""
+    text = np.asarray(Image.open(SAMPLES / "small-text.png").convert("RGB"))[46:78, 4:36]
+    scene = np.asarray(Image.open(SAMPLES / "scene.png").convert("RGB"))[
+        CROP[1] : CROP[1] + 32, CROP[0] : CROP[0] + 32
+    ]
+    pieces = {"lines": test_card(), "print": text, "photograph": scene}
+    return sheet({label: enlarged(name, piece) for label, piece in pieces.items()}, 3)
+
+
+def pixel_art_sheet() -> Image.Image:
+    """Pixel art by nearest and by a filter, and by nearest with a factor that is not whole."""
+    art = Image.open(SAMPLES / "pixel-art.png").convert("RGBA")
+    white = Image.new("RGBA", art.size, "white")
+    piece = np.asarray(Image.alpha_composite(white, art).convert("RGB"))
+    made = {"nearest, 6": upscale(piece, 6, "nearest"), "lanczos, 6": upscale(piece, 6, "lanczos")}
+    uneven = upscale(upscale(piece, 1.5, "nearest"), 4, "nearest")
+    return sheet(made | {"nearest, 1.5 (shown 4 times)": uneven}, 3)
+
+
+def depth_sheet() -> Image.Image:
+    """Dark 16-bit grey, brightened after it was enlarged: all of its codes, and the upper 8 bits of them."""
+    deep = np.asarray(Image.open(SAMPLES / "gradient-16.png")).astype(np.uint16)[:48, :64]
+
+    def brightened(values: np.ndarray[Any, Any], low: float, high: float) -> np.ndarray[Any, Any]:
+        grey = np.clip((values - low) / (high - low) * 255, 0, 255).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+
+    low, high = float(deep.min()), float(deep.max())
+    made = upscale(deep, 4, "lanczos").astype(float)
+    cut = upscale((deep // 257).astype(np.uint8), 4, "lanczos") * 257.0
+    return sheet({"16 bits": brightened(made, low, high), "8 bits": brightened(cut, low, high)}, 2)
+
+
+def checkerboard_sheet() -> Image.Image:
+    """A kernel whose phases sum to different values, and one whose phases sum alike."""
+    piece = np.asarray(Image.open(SAMPLES / "scene.png").convert("RGB"))[8:56, 120:168]
+    kernels = {"3 x 3 of 4/9": np.full((3, 3), 4 / 9), "bilinear, 4 x 4": np.load(SAMPLES / "kernel-bilinear-2x.npy")}
+    made = {name: upscale(piece, 2, "transposed-conv", kernel=kernel) for name, kernel in kernels.items()}
+    return sheet({name: upscale(image, 2, "nearest") for name, image in made.items()}, 2)
+
+
+def pooling_sheet() -> Image.Image:
+    """What max pooling keeps, and where unpooling puts it."""
+    piece = np.asarray(Image.open(SAMPLES / "scene.png").convert("RGB"))[:48, 16:64]
+    pooled = max_pool(piece, (2, 2))
+    back = upscale(pooled.values, 2, "max-unpooling", indices=pooled.indices)
+    shown = {"in": upscale(piece, 4, "nearest"), "pooled": upscale(pooled.values, 8, "nearest")}
+    return sheet(shown | {"unpooled": upscale(back, 4, "nearest")}, 3)
+
+
+def pictures() -> dict[str, Image.Image]:
+    """Every picture of the README and the manual, by its place in this folder."""
+    return {
+        "methods.png": methods_sheet(),
+        "learned.png": learned_sheet(),
+        "pictures/pixel-art.png": small(pixel_art_sheet()),
+        "pictures/depth.png": small(depth_sheet()),
+        "pictures/checkerboard.png": small(checkerboard_sheet()),
+        "pictures/pooling.png": small(pooling_sheet()),
+    } | {f"pictures/{name}.png": small(method_sheet(name)) for name in METHODS}
+
+
+def small(picture: Image.Image) -> Image.Image:
+    """A picture in 128 colours, which half the bytes hold."""
+    return picture.quantize(128, dither=Image.Dither.NONE)
+
+
 def main() -> None:
     """Write all pictures into the folder that is named, or beside this script."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE
-    methods_sheet().save(folder / "methods.png", optimize=True)
-    learned_sheet().save(folder / "learned.png", optimize=True)
+    for place, picture in pictures().items():
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        picture.save(folder / place, optimize=True)
 
 
 if __name__ == "__main__":

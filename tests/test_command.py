@@ -332,21 +332,6 @@ def test_the_bar_is_for_terminals_only(tmp_path: Path) -> None:
     assert b"px/s" not in shell(["in.png", "-s", "3", "-o", "a.png"], tmp_path).stderr
 
 
-def test_completion_knows_the_methods(tmp_path: Path) -> None:
-    environment = os.environ | {
-        "_UPSCALE_COMPLETE": "bash_complete",
-        "COMP_WORDS": "upscale -m la",
-        "COMP_CWORD": "2",
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", "from upscale_cli.commands.upscale import main; main()"],
-        env=environment,
-        capture_output=True,
-        check=False,
-    )
-    assert done.stdout.split() == [b"plain,lanczos"]
-
-
 def test_unexpected_errors_show_where_only_when_asked(picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("surprise")

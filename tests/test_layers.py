@@ -3,16 +3,14 @@
 import ast
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
 import pytest
+from scripts import ROOT, SCRIPTS
 
-ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "upscale_cli").rglob("*.py"))
-SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
 
 LAYERS: dict[str, set[str]] = {
     "errors": set(),

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from upscale_cli.batch.plan import Job, Plan
 from upscale_cli.errors import Failure, explain
 from upscale_cli.images.enlarge import Result
-from upscale_cli.images.limits import memory_there, threads_there
+from upscale_cli.images.limits import in_bytes, memory_there, threads_there
 from upscale_cli.images.targets import sweep
 
 
@@ -115,6 +115,15 @@ class Run:
         self._over = threading.Event()
         # Its `put` may be called by a signal handler, in the middle of anything.
         self._ended: SimpleQueue[Future[Outcome] | None] = SimpleQueue()
+
+    @property
+    def manner(self) -> str:
+        """How it is carried out, in words."""
+        jobs, count = self._plan.jobs, self._count
+        there = f"{in_bytes(memory_there())} of memory are there"
+        if len(jobs) < 2:
+            return f"{len(jobs)} image, its strips by {count} threads; {there}"
+        return f"{len(jobs)} images, {count} at once with a thread each, where memory allows; {there}"
 
     def stop(self) -> None:
         """Begin nothing more; what has been begun ends soon, whole or not at all. Signal handlers may call it."""

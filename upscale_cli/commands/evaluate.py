@@ -14,6 +14,7 @@ from upscale_cli.commands.options import (
     REDUCE,
     VERBOSE,
     Command,
+    ContenderText,
     Count,
     Factor,
     json_option,
@@ -48,6 +49,7 @@ Contender = tuple[str, str, dict[str, Any]]
     "--method",
     "methods",
     multiple=True,
+    type=ContenderText(),
     metavar="NAME[:KEY=VALUE,...]",
     help="A method with its parameters; again for others [all that apply].",
 )

@@ -39,7 +39,7 @@ RIVALS = ("bicubic", "lanczos")
 
 @click.command(cls=Command, intro=INTRO, outro=OUTRO, context_settings=HELP)
 @click.argument("photos", nargs=-1, metavar="PHOTOS...", type=click.Path())
-@click.option("-s", "--scale", type=click.IntRange(2, 16), default=2, metavar="N", help="Scale, 2 to 16 [2].")
+@click.option("-s", "--scale", type=click.IntRange(2, 16), default=2, metavar="N", help="Scale [2].")
 @click.option("-o", "--output", metavar="FILE", type=click.Path(path_type=Path), help="The kernel, a .npy file.")
 @REDUCE
 @click.option("--size", type=click.IntRange(2, 256), metavar="N", help="Side of the kernel [7 times the scale].")

@@ -9,7 +9,7 @@ import click
 from upscale_cli import __version__
 from upscale_cli.errors import UpscaleError
 from upscale_cli.learning import REDUCTION_NAMES
-from upscale_cli.methods import METHODS, find_method
+from upscale_cli.methods import METHODS, Method, find_method
 from upscale_cli.methods.parameters import pair, read_scale
 
 if TYPE_CHECKING:
@@ -29,18 +29,18 @@ class Command(click.Command):
     Parameters
     ----------
     intro, outro : str
-        What stands before and after the options.
+        What stands before and after the options: a sentence, examples, and the usage; and a paragraph.
     """
 
     def __init__(self, *args: Any, intro: str, outro: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._intro, self._outro = intro, outro
+        self.intro, self.outro = intro, outro
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        formatter.write(self._intro)
+        formatter.write(self.intro)
         self.format_options(ctx, formatter)
         formatter.write_paragraph()
-        formatter.write_text(self._outro)
+        formatter.write_text(self.outro)
 
 
 class MethodName(ParamType):
@@ -80,7 +80,7 @@ class PairOf(ParamType):
     name = "n"
 
     def __init__(self, low: int) -> None:
-        self._read, self._domain = pair(low)
+        self._read, self._domain, _ = pair(low)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
@@ -119,11 +119,55 @@ class Told(ParamType):
         return key, text
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+        row = METHODS.get(ctx.params.get("method") or "lanczos", METHODS["lanczos"])
+        return told_items(row, incomplete, files=False)
+
+
+def told_items(row: Method, incomplete: str, files: bool) -> "list[CompletionItem]":
+    """What KEY=VALUE for a method can go on with: names, or the values of one."""
+    from click.shell_completion import CompletionItem
+
+    given = [p for p in row.parameters if files or not p.file]
+    name, equals, value = incomplete.partition("=")
+    if not equals:
+        return [
+            CompletionItem(f"{p.name}=", help=f"{p.summary} ({p.domain})") for p in given if p.name.startswith(name)
+        ]
+    words = [(p, word) for p in given if p.name == name for word in p.words if word.startswith(value)]
+    return [CompletionItem(f"{name}={word}", help=p.summary) for p, word in words]
+
+
+class ContenderText(ParamType):
+    """NAME[:KEY=VALUE,...]: a method with its parameters. `upscale-evaluate` reads it, once it has the others."""
+
+    name = "name"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
+        method, colon, told = incomplete.partition(":")
+        if not colon or method not in METHODS:
+            return MethodName().shell_complete(ctx, param, incomplete)
+        before, comma, last = told.rpartition(",")
+        items = told_items(METHODS[method], last, files=True)
+        for item in items:
+            item.value = f"{method}:{before}{comma}{item.value}"
+        return items
+
+
+class FormatName(ParamType):
+    """A name of `FORMATS`, which the image layer reads."""
+
+    name = "format"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
         from click.shell_completion import CompletionItem
 
-        row = METHODS.get(ctx.params.get("method") or "lanczos", METHODS["lanczos"])
-        names = [p for p in row.parameters if not p.file and p.name.startswith(incomplete)]
-        return [CompletionItem(f"{p.name}=", help=f"{p.summary} ({p.domain})") for p in names]
+        from upscale_cli.images.formats import FORMATS
+
+        return [
+            CompletionItem(row.name, help=" ".join(row.extensions))
+            for row in FORMATS.values()
+            if row.name.startswith(incomplete)
+        ]
 
 
 def file_options(command: F) -> F:
@@ -162,9 +206,15 @@ def json_option(what: str) -> Callable[[F], F]:
 def batch_options(command: F) -> F:
     """The options that every command for many images has."""
     options = [
-        click.option("-o", "--output", metavar="PATH", help="File, folder, or - for standard output."),
         click.option(
-            "-f", "--format", metavar="FORMAT", help="Format to write [the output's name, else the input's]."
+            "-o", "--output", metavar="PATH", type=click.Path(), help="File, folder, or - for standard output."
+        ),
+        click.option(
+            "-f",
+            "--format",
+            metavar="FORMAT",
+            type=FormatName(),
+            help="Format to write [the output's name, else the input's].",
         ),
         OVERWRITE,
         click.option("--skip-existing", is_flag=True, help="Leave them, make the others: resumes a run."),

@@ -23,6 +23,7 @@ from upscale_cli.commands.terminal import (
 )
 from upscale_cli.errors import UsageError
 from upscale_cli.images.enlarge import Request
+from upscale_cli.images.limits import in_bytes
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ def process(
     pixels = 0
     bar = Bar(sum(job.pixels for job in plan.jobs), len(plan.jobs), not session.quiet)
     running = Run(plan, jobs, stream=stream, progress=bar.advance)
+    if session.verbose and plan.jobs:
+        bar.say(f"{session.name}: {running.manner}.")
     try:
         with stopping(running.stop), closing(iter(running)) as outcomes:
             for outcome in outcomes:
@@ -143,9 +146,12 @@ def _lines(outcome: Outcome, session: Session) -> list[str]:
     if outcome.failure is not None:
         return [f"{outcome.job.shown}: {outcome.failure.sentence}"]
     assert outcome.result is not None
-    said = [] if session.quiet else [f"{outcome.job.shown}: {note}." for note in outcome.result.notes]
+    notes = [] if session.quiet else outcome.result.notes
+    said = [f"{outcome.job.shown}: {'; '.join(notes)}."] if notes else []
     if session.verbose:
         (w, h), (width, height) = outcome.result.before, outcome.result.after
         where = outcome.job.target or "standard output"
         said.append(f"{outcome.job.shown} {w}x{h} → {where} {width}x{height} in {outcome.seconds:.2f} s")
+        decisions = outcome.result.decisions | {"memory": f"about {in_bytes(outcome.job.memory)}"}
+        said += [f"  {about:9}{decided}" for about, decided in decisions.items()]
     return said

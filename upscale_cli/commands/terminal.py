@@ -248,6 +248,10 @@ def ends(run: Callable[[], int], name: str, verbose: int) -> NoReturn:
 
 def start(command: click.Command, name: str) -> NoReturn:
     """Read the arguments, run a command, and leave. What is wrong with them is one line, as everything is."""
+    if f"_{name.upper().replace('-', '_')}_COMPLETE" in os.environ:
+        from upscale_cli.commands import completion
+
+        completion.install()
     try:
         status = command.main(prog_name=name, standalone_mode=False)
     except click.ClickException as error:

@@ -21,7 +21,7 @@ from upscale_cli.commands.options import (
 from upscale_cli.commands.terminal import ends, start
 from upscale_cli.errors import UsageError
 from upscale_cli.methods import METHODS, find_method
-from upscale_cli.methods.parameters import REQUIRED, read_parameters
+from upscale_cli.methods.parameters import REQUIRED, read_parameters, shown
 
 INTRO = """\
 Enlarge images exactly, fast, and without losing what was in the file.
@@ -36,28 +36,34 @@ Usage: upscale [OPTIONS] INPUT...        INPUT: file, folder, or - for stdin
 OUTRO = f"Methods: {', '.join(METHODS)}. More with --methods."
 
 
+WIDTH, NAMES, OPTIONS = 80, 17, 38
+"""Columns of the table of methods: all of them, those of the names, and where a parameter's text begins."""
+
+
 def show_methods(ctx: click.Context, param: click.Parameter, asked: bool) -> None:
     """Print the table of methods, and leave."""
     if not asked or ctx.resilient_parsing:
         return
+    click.echo(f"{'METHOD':{NAMES}}WHEN TO USE IT, what it does, and what it can be told\n")
     for row in METHODS.values():
-        told = [f"{row.summary}, for {row.when}", f"{row.source}{'; whole factors only' if row.whole else ''}"]
+        _print_row(row.name, row.when, NAMES)
+        _print_row("", f"{row.summary} ({row.source}){'; whole factors only' if row.whole else ''}", NAMES)
         for p in row.parameters:
             option = f"--{p.name} FILE" if p.file else f"-p {p.name}="
-            default = "" if p.file or p.default in (None, REQUIRED) else f" [{_shown(p.default)}]"
-            told.append(f"{option:20}{p.summary}{default}")
-        for number, text in enumerate(told):
-            column = 36 if number > 1 else 16
-            first = f"{'' if number else row.name:16}"
-            click.echo(
-                textwrap.fill(text, 80, initial_indent=first, subsequent_indent=" " * column, break_on_hyphens=False)
-            )
+            domain = "" if p.file else f" ({p.domain})"
+            default = "" if p.file or p.default in (None, REQUIRED) else f" [{shown(p.default)}]"
+            _print_row(f"{'':{NAMES}}{option}", f"{p.summary}{domain}{default}", OPTIONS)
         click.echo()
+    click.echo("Scales are any number of at least 1, whole ones where the table says so.")
     ctx.exit()
 
 
-def _shown(value: Any) -> str:
-    return "x".join(str(v) for v in dict.fromkeys(value)) if isinstance(value, tuple) else str(value)
+def _print_row(name: str, text: str, column: int) -> None:
+    """A name, and beside it a text in a column."""
+    lines = textwrap.fill(
+        text, WIDTH, initial_indent=f"{name:{column}}", subsequent_indent=" " * column, break_on_hyphens=False
+    )
+    click.echo(lines)
 
 
 @click.command(
@@ -75,9 +81,7 @@ def _shown(value: Any) -> str:
 )
 @file_options
 @click.option("--linear", is_flag=True, help="Blend light instead of code values.")
-@click.option(
-    "--quality", type=click.IntRange(1, 100), default=95, metavar="N", help="Of lossy formats, 1 to 100 [95]."
-)
+@click.option("--quality", type=click.IntRange(1, 100), default=95, metavar="N", help="Of lossy formats [95].")
 @click.option("--strip", is_flag=True, help="Keep no metadata but the colour profile.")
 @click.option("--max-pixels", type=Count(), default=10**9, metavar="N", help="Refuse larger results [1G].")
 @batch_options

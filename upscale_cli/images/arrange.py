@@ -30,6 +30,8 @@ class Arrangement:
         The output's colours are to be reduced to a palette.
     notes : tuple of str
         What the user should know, in words.
+    colour : str
+        How its colours go, in words, for those who want to know.
     """
 
     frame: Frame
@@ -37,6 +39,11 @@ class Arrangement:
     mode: str | None
     colours: bool
     notes: tuple[str, ...]
+    colour: str
+
+
+DEPTHS = {"bool": "1 bit", "uint8": "8 bits", "uint16": "16 bits", "int32": "32 bits", "float32": "32-bit float"}
+LAYOUTS = {"P": "palette", "L": "grey", "LA": "grey and alpha", "RGBA": "RGB and alpha"}
 
 
 def arrange(frame: Frame, row: Method, format: Format, metadata: Metadata, linear: bool) -> Arrangement:
@@ -53,10 +60,14 @@ def arrange(frame: Frame, row: Method, format: Format, metadata: Metadata, linea
     notes: list[str] = []
     if frame.mode is None:
         if not format.holds:
-            return Arrangement(frame, _plain(frame, frame.samples.dtype, linear), None, False, ())
+            light = ", as light of sRGB" if linear and row.values == "weighed" else ""
+            colour = f"{frame.samples.dtype}, channels {frame.samples.shape[2]}; kept as they are{light}"
+            return Arrangement(frame, _plain(frame, frame.samples.dtype, linear), None, False, (), colour)
         frame = _as_image(frame)
+    before = frame
     if row.values == "copied" and (indexed := _in_palette(frame, format)) is not None:
-        return Arrangement(indexed, _plain(indexed, indexed.samples.dtype), "P", False, ())
+        colour = "palette, kept: values are only copied"
+        return Arrangement(indexed, _plain(indexed, indexed.samples.dtype), "P", False, (), colour)
     frame = expand_palette(frame)
     if frame.samples.dtype == bool and row.values == "weighed":
         frame = widen(frame)
@@ -100,7 +111,30 @@ def arrange(frame: Frame, row: Method, format: Format, metadata: Metadata, linea
         transfer=transfer,
         constants=row.keeps_constants,
     )
-    return Arrangement(frame, samples, wanted, colours, tuple(notes))
+    return Arrangement(
+        frame, samples, wanted, colours, tuple(notes), _colour_explained(before, row, samples, wanted, colours)
+    )
+
+
+def _colour_explained(before: Frame, row: Method, samples: Samples, wanted: str, colours: bool) -> str:
+    """How the colours of a frame go through a method into a format, in words."""
+    kinds = [
+        f"{LAYOUTS.get(mode, mode)}, {DEPTHS.get(depth, depth)}"
+        for mode, depth in (before.kind, ("P" if colours else wanted, samples.target.name))
+    ]
+    blended = row.values == "weighed"
+    if blended and before.palette is not None:
+        kinds.insert(1, "true colours, for indices cannot be blended")
+    said = [f"{kinds[0]}, kept" if set(kinds) == {kinds[0]} else " → ".join(kinds)]
+    if not blended:
+        said.append(f"values are only {row.values}")
+    else:
+        said.append("light is blended" if samples.transfer is not None else "code values are blended")
+        if samples.opaque:
+            said.append("alpha is full everywhere and set again")
+        elif samples.alpha and not samples.flatten:
+            said.append("colour is weighed by its opacity")
+    return "; ".join(said)
 
 
 def _in_palette(frame: Frame, format: Format) -> Frame | None:

@@ -20,7 +20,7 @@ from upscale_cli.images.metadata import Metadata, resized
 from upscale_cli.images.pixels import Frame
 from upscale_cli.images.targets import replacing
 from upscale_cli.methods import Method, Parameter, Scale, Size, find_method, resolve
-from upscale_cli.methods.parameters import round_side
+from upscale_cli.methods.parameters import round_side, shown
 
 SPOOL = 64 << 20
 """Bytes of a result for standard output that are kept in memory before they go to a temporary file."""
@@ -28,12 +28,26 @@ SPOOL = 64 << 20
 
 @dataclass
 class Result:
-    """What is made of an image: sizes (width, height), what a user should know, and the bytes of memory it takes."""
+    """What is made of an image.
+
+    Attributes
+    ----------
+    before, after : (int, int)
+        Width and height of the source and of what is made of it.
+    frames : int
+    notes : list of str
+        What a user should know.
+    decisions : dict of str to str
+        What was decided, by what it is about: for those who want to know.
+    memory : int
+        Bytes that it takes, about.
+    """
 
     before: Size = (0, 0)
     after: Size = (0, 0)
     frames: int = 1
     notes: list[str] = field(default_factory=list)
+    decisions: dict[str, str] = field(default_factory=dict)
     memory: int = 0
 
     def note(self, text: str) -> None:
@@ -321,6 +335,12 @@ def _enlarged(
     task.check_size(shape[:2])
     if (warning := row.warn((height, width, samples.channels), scale, told)) is not None:
         result.note(warning)
+    if not result.decisions:
+        result.decisions = {
+            "method": _method_explained(row, (height, width, samples.channels), scale, told),
+            "size": _size_explained(request, remembered, scale),
+            "colour": ready.colour,
+        }
     if shape[2] != samples.channels:
         # A kernel that mixes channels makes other ones; only arrays and plain colours can be that.
         mode = {1: "L", 3: "RGB"}.get(shape[2]) if mode is not None else None
@@ -344,6 +364,24 @@ def _enlarged(
     )
 
 
+def _method_explained(row: Method, shape: tuple[int, int, int], scale: Scale, told: Mapping[str, Any]) -> str:
+    """A method with its parameters, defaults included, in words."""
+    values = [
+        f"{p.name}={shown(told[p.name])}" for p in row.parameters if not p.file and told.get(p.name) is not None
+    ]
+    own = row.explain(shape, scale, told)
+    return f"{', '.join([row.name, *values])}: {own or f'{row.summary} ({row.source})'}"
+
+
+def _size_explained(request: Request, remembered: Size | None, scale: Scale) -> str:
+    factors = "x".join(dict.fromkeys(f"{float(s):.4g}" for s in reversed(scale)))
+    if request.size is not None:
+        return f"{factors} times, to fit --size {request.size}"
+    if remembered is not None:
+        return f"{factors} times, as the file of indices remembers it"
+    return f"{factors} times, as {'asked for' if request.scale is not None else 'by default'}"
+
+
 def kept_metadata(picture: Picture, first: Enlarged, format: Format, strip: bool, result: Result) -> Metadata:
     """The metadata that the target gets; what it cannot hold is said."""
     metadata = picture.metadata.stripped() if strip else picture.metadata
@@ -358,6 +396,8 @@ def kept_metadata(picture: Picture, first: Enlarged, format: Format, strip: bool
         result.note(f"{format.name} cannot hold its {' and '.join(sorted(lost))}")
     without: dict[str, Any] = dict.fromkeys(lost & {"exif", "xmp", "comment"})
     metadata = replace(metadata, **without)
+    if kept := sorted(metadata.present().keys() & format.keeps):
+        result.decisions["kept"] = ", ".join(kept)
     if picture.dropped:
         result.note(picture.dropped)
     return resized(metadata, first.shape[1], first.shape[0])

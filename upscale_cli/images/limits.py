@@ -116,7 +116,7 @@ class Task:
         there, needed, png = memory_there(), self.memory(size), FORMATS["png"]
         if needed <= there:
             return
-        hint = f"which needs about {_gigabytes(needed)} of memory, and {_gigabytes(there)} are there"
+        hint = f"which needs about {in_bytes(needed)} of memory, and {in_bytes(there)} are there"
         image = bool(self.format.holds) and self.itemsize <= 2 and self.count == 1
         leaner = image and self.memory(size, png) <= there
         way = "use --format png, which needs less" if leaner else "cut it into parts"
@@ -149,12 +149,14 @@ def largest_factor(before: Size, fits: Callable[[Size], bool], step: int = 1) ->
     return f"{low * step / 100:.2f}".rstrip("0").rstrip(".") if low * step >= 100 else ""
 
 
-def _gigabytes(count: int) -> str:
+def in_bytes(count: int) -> str:
     """Bytes, for people.
 
-    >>> _gigabytes(2_340_000_000), _gigabytes(50_000_000)
-    ('2.3 GB', '0.05 GB')
+    >>> in_bytes(2_340_000_000), in_bytes(50_000_000), in_bytes(UNKNOWN)
+    ('2.3 GB', '50 MB', '4,611,686,018 GB')
     """
+    if count < 10**9:
+        return f"{count / 1e6:.0f} MB"
     return f"{count / 1e9:.2g} GB" if count < 10**11 else f"{count // 10**9:,} GB"
 
 

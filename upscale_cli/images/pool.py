@@ -119,6 +119,7 @@ class Pooling:
                 ready = arrange(frame, METHODS["max-unpooling"], format, picture.metadata, linear=False)
                 for note in ready.notes:
                     result.note(note)
+                result.decisions["colour"] = ready.colour
                 pooled.append(
                     max_pool(ready.frame.samples, self.window, self.stride, self.padding, self.dilation, self.ceil)
                 )

@@ -10,6 +10,7 @@ The table is read by `--help`, which must not wait for NumPy: what needs it is i
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
 from upscale_cli.errors import UpscaleError, UsageError, did_you_mean
@@ -41,6 +42,11 @@ __all__ = ["METHODS", "Method", "Parameter", "Scale", "Size", "find_method", "re
 Size = tuple[int, int]
 Shape = tuple[int, int, int]
 Parameters = Mapping[str, Any]
+Remark = Callable[[Shape, Scale, Parameters], str | None]
+
+
+def _no_remark(shape: Shape, scale: Scale, told: Parameters) -> str | None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,8 @@ class Method:
         It commutes with flips and transposition, ties aside; otherwise it is anchored at a corner, or by its arrays.
     warn : callable(shape, scale, parameters) -> str or None
         What a user should know about these parameters before using the result.
+    explain : callable(shape, scale, parameters) -> str or None
+        What the method decided by itself, for those who want to know.
     """
 
     name: str
@@ -91,7 +99,8 @@ class Method:
     interpolates: bool = True
     independent: bool = True
     symmetric: bool = True
-    warn: Callable[[Shape, Scale, Parameters], str | None] = field(default=lambda shape, scale, parameters: None)
+    warn: Remark = field(default=_no_remark)
+    explain: Remark = field(default=_no_remark)
 
     def read(self, given: Parameters) -> dict[str, Any]:
         """Given parameters, text or Python values, completed and checked; raises `UsageError`."""
@@ -127,6 +136,19 @@ def _make_nearest(array: "Array", scale: Scale, size: Size, samples: "Samples", 
     from upscale_cli.methods.placement import Nearest
 
     return Nearest(array, size)
+
+
+def _uneven(shape: Shape, scale: Scale, told: Parameters) -> str | None:
+    """Copies of a pixel differ in number where the sides of the result are no multiple of the source's."""
+    for side, factor in zip(shape[:2], scale, strict=True):
+        exact = Fraction(round_side(side, factor), side)
+        if exact.denominator != 1:
+            low = int(exact)
+            return (
+                f"{float(exact):.4g} is not a whole factor: pixels are repeated {low} or {low + 1} times, "
+                "which shows in pixel art"
+            )
+    return None
 
 
 def _make_nails(array: "Array", scale: Scale, size: Size, samples: "Samples", told: Parameters) -> "Upsampler":
@@ -214,8 +236,21 @@ def _checkerboard(shape: Shape, scale: Scale, told: Parameters) -> str | None:
         return None
     worst = int(np.argmax(high - low))
     return (
-        f"the kernel's phases sum to {low[worst]:.4g} … {high[worst]:.4g}: flat areas become a checkerboard. "
-        "Choose a kernel whose phases sum alike."
+        f"the kernel's phases sum to {low[worst]:.4g} … {high[worst]:.4g}: flat areas become a checkerboard; "
+        "choose a kernel whose phases sum alike"
+    )
+
+
+def _kernel_explained(shape: Shape, scale: Scale, told: Parameters) -> str:
+    from upscale_cli.methods.transposed import phase_sums
+
+    kernel = _undilated(shape, scale, told)
+    sums = phase_sums(_kernel(shape, scale, told), _stride(scale))
+    whose = "fitted to photographs" if told["kernel"] is None else "given"
+    low, high = f"{sums.min():.4g}", f"{sums.max():.4g}"
+    return (
+        f"the kernel {whose}, {kernel.shape[-1]}x{kernel.shape[-2]}; "
+        f"its phases sum to {low if low == high else f'{low} … {high}'}"
     )
 
 
@@ -253,6 +288,20 @@ def _make_learned(array: "Array", scale: Scale, size: Size, samples: "Samples", 
     )
 
 
+def _networks_explained(shape: Shape, scale: Scale, told: Parameters) -> str:
+    from upscale_cli.methods import shipped
+    from upscale_cli.methods.learned import factors
+
+    own = _own_network(told)
+    chain = factors(float(max(scale)), (own.scale,) if own else shipped.FACTORS)
+    sizes = [Fraction(round_side(side, factor), side) for side, factor in zip(shape[:2], scale, strict=True)]
+    steps = [f"x{factor}" for factor in chain]
+    if any(size != prod(chain) for size in sizes):
+        steps.append("an antialiased reduction")
+    whose = "the network given" if own else f"the {told['size'] or 'small'} network"
+    return f"{whose}: {', then '.join(steps)}"
+
+
 _ROWS = (
     Method(
         "nearest",
@@ -263,12 +312,13 @@ _ROWS = (
         _rounded,
         values="copied",
         resizable=True,
+        warn=_uneven,
     ),
     Method(
         "bed-of-nails",
         "sets each pixel into a cell of zeros",
         "decoders of neural networks, signal processing (zero insertion)",
-        "zero insertion; Zeiler & Fergus 2014",
+        "zero insertion; Dosovitskiy et al. 2017",
         _make_nails,
         _rounded,
         (Parameter("position", *choice("top-left", "center"), "top-left", "where in its cell the value stands"),),
@@ -347,6 +397,7 @@ _ROWS = (
         interpolates=False,
         symmetric=False,
         warn=_checkerboard,
+        explain=_kernel_explained,
     ),
     Method(
         "learned",
@@ -372,6 +423,7 @@ _ROWS = (
         resizable=True,
         independent=False,
         symmetric=False,
+        explain=_networks_explained,
     ),
 )
 

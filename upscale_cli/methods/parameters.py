@@ -24,6 +24,8 @@ class Parameter:
         Text or a Python value to the value that the method takes; raises `ValueError` when it is not one.
     domain : str
         What it can be, for help and for the error.
+    words : tuple of str
+        Values that can be offered to who types: all that there are, or those that are no number.
     default : object
         Its value when nothing is said; `REQUIRED` where there is none.
     summary : str
@@ -39,6 +41,7 @@ class Parameter:
     name: str
     read: Callable[[Any], Any]
     domain: str
+    words: tuple[str, ...]
     default: Any
     summary: str
     file: bool = False
@@ -46,13 +49,23 @@ class Parameter:
     beside: str | None = None
 
 
-Kind = tuple[Callable[[Any], Any], str]
+Kind = tuple[Callable[[Any], Any], str, tuple[str, ...]]
+"""How a value is read, what it can be, and the words that can be offered: the second to fourth of a `Parameter`."""
+
+
+def shown(value: Any) -> str:
+    """A value as it is typed: pairs as width x height, and as one number where both are alike.
+
+    >>> shown((2, 3)), shown((1, 1)), shown("same"), shown(0.5)
+    ('3x2', '1', 'same', '0.5')
+    """
+    return "x".join(str(side) for side in dict.fromkeys(reversed(value))) if isinstance(value, tuple) else str(value)
 
 
 def number(low: float, high: float) -> Kind:
     """A real number of an interval, a fraction such as 1/3 among them.
 
-    >>> read, domain = number(0, 1)
+    >>> read, domain, _ = number(0, 1)
     >>> read("1/3"), domain
     (0.3333333333333333, '0 to 1')
     """
@@ -64,7 +77,7 @@ def number(low: float, high: float) -> Kind:
             raise ValueError
         return result
 
-    return read, f"{low:g} to {high:g}"
+    return read, f"{low:g} to {high:g}", ()
 
 
 def whole(low: int, high: int | None = None) -> Kind:
@@ -76,7 +89,9 @@ def whole(low: int, high: int | None = None) -> Kind:
             raise ValueError
         return result
 
-    return read, f"{low} to {high}" if high is not None else f"a whole number of at least {low}"
+    if high is None:
+        return read, f"a whole number of at least {low}", ()
+    return read, f"{low} to {high}", tuple(str(number) for number in range(low, high + 1))
 
 
 def pair(low: int, *words: str) -> Kind:
@@ -84,11 +99,11 @@ def pair(low: int, *words: str) -> Kind:
 
     On the command line two numbers are written as sizes are, width x height.
 
-    >>> read, _ = pair(1, "same")
+    >>> read, _, _ = pair(1, "same")
     >>> read(2), read((2, 3)), read("3x2"), read("same")
     ((2, 2), (2, 3), (2, 3), 'same')
     """
-    one, _ = whole(low)
+    one, _, _ = whole(low)
 
     def read(value: Any) -> tuple[int, int] | str:
         if isinstance(value, str):
@@ -101,7 +116,7 @@ def pair(low: int, *words: str) -> Kind:
         return one(parts[0]), one(parts[-1])
 
     text = f"a whole number of at least {low}, or two as 3x2"
-    return read, " or ".join([*words, text])
+    return read, " or ".join([*words, text]), words
 
 
 def choice(*words: str) -> Kind:
@@ -112,7 +127,7 @@ def choice(*words: str) -> Kind:
             raise ValueError
         return str(value)
 
-    return read, " or ".join(words)
+    return read, " or ".join(words), words
 
 
 def array(domain: str) -> Kind:
@@ -123,7 +138,7 @@ def array(domain: str) -> Kind:
 
         return np.asarray(value)
 
-    return read, domain
+    return read, domain, ()
 
 
 def archive(domain: str) -> Kind:
@@ -134,7 +149,7 @@ def archive(domain: str) -> Kind:
             raise TypeError
         return {str(name): value[name] for name in value}
 
-    return read, domain
+    return read, domain, ()
 
 
 def read_parameters(method: str, declared: Sequence[Parameter], given: Mapping[str, Any]) -> dict[str, Any]:

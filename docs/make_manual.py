@@ -1,0 +1,135 @@
+"""Write `docs/commands.md` and the pages in `docs/man` from the commands: `python docs/make_manual.py [FOLDER]`."""
+
+import re
+import sys
+import tomllib
+from importlib import import_module
+from pathlib import Path
+
+import click
+from click.testing import CliRunner
+
+from upscale_cli.commands.options import Command
+from upscale_cli.methods import METHODS
+from upscale_cli.methods.parameters import REQUIRED, Parameter, shown
+
+HERE = Path(__file__).parent
+SCRIPTS = tomllib.loads((HERE.parent / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
+EXIT_STATUS = {
+    "0": "All is done.",
+    "1": "At least one image failed; the others are written.",
+    "2": "Wrong usage; nothing was done.",
+    "130, 143, 129": "Interrupted, terminated, hung up; no part of a file is left.",
+    "141": "The reader of standard output closed it.",
+}
+
+
+def command(name: str) -> Command:
+    """The command that a script runs."""
+    found = import_module(SCRIPTS[name].partition(":")[0]).cli
+    assert isinstance(found, Command)
+    return found
+
+
+def context(name: str) -> click.Context:
+    """One in which help is 80 columns wide, whatever the terminal is."""
+    return command(name).make_context(name, [], resilient_parsing=True, terminal_width=80)
+
+
+def help_page() -> str:
+    """The help of every command, and the table of methods."""
+    parts = [
+        "# Commands",
+        "Every option of every command, as `--help` shows it; `python docs/make_manual.py` wrote this.",
+    ]
+    for name in SCRIPTS:
+        ctx = context(name)
+        parts += [f"## {name}", f"```text\n{ctx.command.get_help(ctx).rstrip()}\n```"]
+        if any("--methods" in p.opts for p in ctx.command.params):
+            table = CliRunner().invoke(ctx.command, ["--methods"]).stdout
+            parts += [f"### {name} --methods", f"```text\n{table.rstrip()}\n```"]
+    return "\n\n".join(parts) + "\n"
+
+
+def man_page(name: str) -> str:
+    """The man page of a command, in the macros of man(7)."""
+    ctx, this = context(name), command(name)
+    about, _, rest = this.intro.partition("\n\n")
+    examples, _, usage = rest.partition("\n\nUsage: ")
+    synopsis, arguments = re.split(r" {2,}", usage.strip(), maxsplit=1)
+    lines = [
+        f'.TH {name.upper()} 1 "" "upscale" "User commands"',
+        ".SH NAME",
+        f"{_text(name)} \\- {_text(about[0].lower() + about[1:].rstrip('.'))}",
+    ]
+    lines += [".SH SYNOPSIS", f".B {_text(synopsis.split()[0])}", _text(" ".join(synopsis.split()[1:]))]
+    lines += [
+        ".SH DESCRIPTION",
+        _text(about),
+        ".PP",
+        _text(f"{arguments}."),
+        ".PP",
+        _text(this.outro),
+        ".SH OPTIONS",
+        "What stands in brackets is taken where nothing is said.",
+    ]
+    for param in this.get_params(ctx):
+        if isinstance(param, click.Option) and (record := param.get_help_record(ctx)) is not None:
+            lines += [".TP", f".B {_text(record[0])}", _text(record[1])]
+    if any("--methods" in p.opts for p in this.params):
+        lines += [".SH METHODS"]
+        for row in METHODS.values():
+            factors = " Whole factors only." if row.whole else ""
+            lines += [
+                ".TP",
+                f".B {_text(row.name)}",
+                _text(f"{_sentence(row.summary)} For {row.when}.{factors} Source: {row.source}."),
+            ]
+            for p in row.parameters:
+                lines += [
+                    ".RS",
+                    ".TP",
+                    f".B {_text(f'--{p.name} FILE' if p.file else f'-p {p.name}=')}",
+                    _text(_parameter(p)),
+                    ".RE",
+                ]
+    lines += [".SH EXAMPLES", ".nf", *(_text(line[2:]) for line in examples.splitlines()), ".fi", ".SH EXIT STATUS"]
+    for status, meaning in EXIT_STATUS.items():
+        lines += [".TP", f".B {status}", _text(meaning)]
+    others = [f".BR {_text(other)} (1)" for other in SCRIPTS if other != name]
+    lines += [".SH SEE ALSO", *(f"{other}," for other in others[:-1]), others[-1]]
+    return "\n".join(lines) + "\n"
+
+
+def _parameter(p: Parameter) -> str:
+    """What a parameter does, can be, and is by itself."""
+    domain = "" if p.file else f" Can be {p.domain}."
+    default = "" if p.file or p.default in (None, REQUIRED) else f" Default: {shown(p.default)}."
+    return f"{_sentence(p.summary)}{domain}{default}"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:].rstrip('.')}."
+
+
+def _text(text: str) -> str:
+    """Text that roff prints as it is."""
+    escaped = text.replace("\\", "\\e").replace("-", "\\-")
+    return f"\\&{escaped}" if escaped.startswith((".", "'")) else escaped
+
+
+def pages() -> dict[str, str]:
+    """Everything that is written, by its place in this folder."""
+    return {"commands.md": help_page()} | {f"man/{name}.1": man_page(name) for name in SCRIPTS}
+
+
+def main() -> None:
+    """Write all pages into the folder that is named, or beside this script."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE
+    for place, text in pages().items():
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        (folder / place).write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,34 @@
+"""The commands that the package installs, by `pyproject.toml`: as objects of Click, and as scripts to run."""
+
+import os
+import sys
+import tomllib
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+ROOT = Path(__file__).parents[1]
+SCRIPTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
+
+
+def command(name: str) -> click.Command:
+    """The command that a script runs."""
+    found = import_module(SCRIPTS[name].partition(":")[0]).cli
+    assert isinstance(found, click.Command)
+    return found
+
+
+def with_scripts(folder: Path) -> dict[str, str]:
+    """An environment in which each script can be run by its name; the scripts are written into a folder."""
+    folder.mkdir()
+    lines = {"python": '"$@"'}
+    for name, place in SCRIPTS.items():
+        module, _, function = place.partition(":")
+        lines[name] = f'-c "from {module} import {function}; {function}()" "$@"'
+    for name, arguments in lines.items():
+        script = folder / name
+        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments}\n', "utf-8")
+        script.chmod(0o755)
+    path = f"{folder}{os.pathsep}{os.environ['PATH']}"
+    return os.environ | {"PATH": path, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
