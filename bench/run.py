@@ -7,6 +7,7 @@ the median of each. Whole processes are measured with their start-up, from file 
 """
 
 import argparse
+import compileall
 import os
 import platform
 import shutil
@@ -266,6 +267,10 @@ def file_case(
         OURS: Process(command(), source, "-s", factor, "-o", target(OURS), "--overwrite", *more)
     }
     if not alone:
+        small = f"{OURS} --compression small"
+        competitors[small] = Process(
+            command(), source, "-s", factor, "-o", target(small), "--overwrite", "--compression", "small"
+        )
         competitors["Pillow script"] = Process(sys.executable, script, source, target("Pillow script"), factor)
         if (magick := image_magick()) is not None:
             competitors["ImageMagick"] = Process(
@@ -391,7 +396,8 @@ def versions() -> str:
         if shutil.which(line[0]):
             said = subprocess.run(line, capture_output=True, text=True, check=False).stdout.splitlines()[0]
             parts.append(" ".join(said.split()[:3]))
-    return f"{os.cpu_count()} processors, {platform.machine()}, {platform.system()}. {' · '.join(parts)}."
+    settings = sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith("OPENBLAS_CORE"))
+    return f"{os.cpu_count()} processors, {platform.machine()}, {platform.system()}. {' · '.join(parts + settings)}."
 
 
 def main() -> None:
@@ -409,6 +415,8 @@ def main() -> None:
         "stand its cubic splines, under OpenCV's its LANCZOS4.\n",
         versions() + "\n",
     ]
+    # As pip does for a package that is not installed in place: a first start would be measured every time.
+    compileall.compile_dir(ROOT / "upscale_cli", quiet=1)
     with tempfile.TemporaryDirectory() as folder:
         for case in all_cases(told.photos, Path(folder)):
             if told.only in case.name:

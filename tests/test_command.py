@@ -121,6 +121,7 @@ def test_sizes(picture: Path, arguments: list[str], size: tuple[int, int]) -> No
         (["--max-pixels", "lots"], '"lots" is not a whole number'),
         (["-o", "-", "--json"], "cannot share standard output"),
         (["--quality", "101"], "quality"),
+        (["--compression", "tiny"], "compression"),
     ],
 )
 def test_wrong_usage_is_one_sentence_and_status_2(picture: Path, arguments: list[str], words: str) -> None:
@@ -162,6 +163,18 @@ def test_pipes_give_the_bytes_of_files(picture: Path) -> None:
     call(picture, "-s", "3", "-o", picture.with_name("a.png"))
     call(picture.with_name("a.png"), "-m", "nearest", "-s", "2", "-o", picture.with_name("b.png"))
     assert twice.stdout == picture.with_name("b.png").read_bytes()
+
+
+def test_a_small_png_is_smaller_and_holds_the_same_pixels(tmp_path: Path) -> None:
+    scene = Path(__file__).parents[1] / "sample_images" / "scene.png"
+    made = {}
+    for compression in ("fast", "small"):
+        target = tmp_path / f"{compression}.png"
+        call(scene, "-s", 2, "-o", target, "--compression", compression)
+        made[compression] = Image.open(target)
+        made[compression].load()
+    assert (tmp_path / "small.png").stat().st_size < 0.95 * (tmp_path / "fast.png").stat().st_size
+    assert made["small"].tobytes() == made["fast"].tobytes()
 
 
 def test_standard_input_to_a_folder_and_a_format(picture: Path) -> None:

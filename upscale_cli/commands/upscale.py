@@ -82,6 +82,13 @@ def _print_row(name: str, text: str, column: int) -> None:
 @file_options
 @click.option("--linear", is_flag=True, help="Blend light instead of code values.")
 @click.option("--quality", type=click.IntRange(1, 100), default=95, metavar="N", help="Of lossy formats [95].")
+@click.option(
+    "--compression",
+    type=click.Choice(["fast", "small"]),
+    default="fast",
+    metavar="NAME",
+    help="Of PNG: fast, or small, which takes longer [fast].",
+)
 @click.option("--strip", is_flag=True, help="Keep no metadata but the colour profile.")
 @click.option("--max-pixels", type=Count(), default=10**9, metavar="N", help="Refuse larger results [1G].")
 @batch_options
@@ -107,6 +114,7 @@ def upscale(
     told: Iterable[tuple[str, str]],
     linear: bool,
     quality: int,
+    compression: str,
     strip: bool,
     max_pixels: int,
     output: str | None,
@@ -143,6 +151,7 @@ def upscale(
         channels_first,
         overwrite,
         max_pixels,
+        compression == "small",
     )
     return process(
         Session("upscale", "enlarged", quiet, verbose, as_json, dry_run),

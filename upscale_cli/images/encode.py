@@ -88,7 +88,7 @@ class Enlarged:
 
 @dataclass(frozen=True)
 class Writing:
-    """How an image is to be written: format, quality, metadata, the number of frames, an array's layout."""
+    """How an image is to be written: format, quality, metadata, frames, an array's layout, a small or a fast PNG."""
 
     format: Format
     quality: int
@@ -96,6 +96,7 @@ class Writing:
     count: int
     ndim: int
     channels_first: bool
+    small: bool = False
 
 
 def write(stream: BinaryIO, frames: Iterator[Enlarged], first: Enlarged, how: Writing) -> None:
@@ -126,7 +127,9 @@ def _write_png(stream: BinaryIO, image: Enlarged, how: Writing) -> None:
     colours = None if image.palette is None else image.palette[:, :3].tobytes()
     opacity = None if image.palette is None else image.palette[:, 3].tobytes().rstrip(b"\xff") or None
     chunks = [*how.metadata.colour, *png_chunks(**_kept(how, "icc", "exif", "xmp", "dpi", "text"))]
-    png = PngStream(width, height, channels, depth, palette=colours, palette_alpha=opacity, chunks=chunks)
+    png = PngStream(
+        width, height, channels, depth, palette=colours, palette_alpha=opacity, chunks=chunks, small=how.small
+    )
     stream.write(png.head())
     for part in image.strips(png.pack):
         stream.write(png.idat(part))
@@ -238,6 +241,7 @@ def _options(how: Writing) -> dict[str, Any]:
     elif name == "avif":
         options |= {"quality": how.quality, "subsampling": "4:4:4"}
     elif name == "png":
+        options["compress_level"] = 9 if how.small else 6
         options["pnginfo"] = info = PngImagePlugin.PngInfo()
         for chunk in (*how.metadata.colour, *png_chunks(**_kept(how, "xmp", "text"))):
             info.add(*chunk)

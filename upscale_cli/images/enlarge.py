@@ -75,6 +75,8 @@ class Request:
     linear, strip, channels_first, overwrite : bool
     max_pixels : int
         Of a result, all its frames together.
+    small : bool
+        Take longer, for a smaller PNG.
     """
 
     method: str
@@ -88,6 +90,7 @@ class Request:
     channels_first: bool = False
     overwrite: bool = False
     max_pixels: int = MAX_PIXELS
+    small: bool = False
 
     def with_format(self, format: Format) -> "Request":
         """The same, with another format named."""
@@ -194,7 +197,9 @@ class Request:
             frames = (made(index, frame) for index, frame in enumerate(picture.frames()))
             first = next(frames)
             metadata = kept_metadata(picture, first, format, self.strip, result)
-            how = Writing(format, self.quality, metadata, picture.count, picture.ndim, self.channels_first)
+            how = Writing(
+                format, self.quality, metadata, picture.count, picture.ndim, self.channels_first, self.small
+            )
             write_target(target, self.overwrite, frames, first, how)
         return result
 
