@@ -12,6 +12,7 @@ import numpy as np
 
 from upscale_cli.errors import UpscaleError
 from upscale_cli.images.formats import FORMATS, Format
+from upscale_cli.methods import Held
 from upscale_cli.methods.parameters import round_side
 
 MAX_SOURCE_PIXELS = 178_956_970
@@ -20,8 +21,11 @@ MAX_SOURCE_PIXELS = 178_956_970
 MAX_PIXELS = 10**9
 """Pixels of a result, all its frames together, at most, unless more are asked for."""
 
-STRIP_VALUES, WEIGHED_ROWS = 1 << 22, 64
-"""Values of a strip, about, and rows that it has at least where they are weighed."""
+STRIP_VALUES = 1 << 22
+"""Values of a strip, about."""
+
+STRIPS_AT_ONCE = 5
+"""Strips of an image in the making, at most, each on a thread of its own."""
 
 FIXED = 16 << 20
 """Bytes that any image takes: libraries at work, matrices, buffers."""
@@ -67,8 +71,8 @@ class Task:
         Of the result, all its frames together.
     whole : bool
         The scale is a whole number.
-    strip_rows : int
-        Rows of a strip, at least.
+    held : callable(size) -> Held
+        What the method holds at work for a result of a height and width.
     """
 
     height: int
@@ -82,7 +86,7 @@ class Task:
     turned: bool = False
     max_pixels: int = MAX_PIXELS
     whole: bool = False
-    strip_rows: int = 1
+    held: Callable[[Size], Held] = lambda size: Held()
 
     def memory(self, size: Size, format: Format | None = None) -> int:
         """Bytes that enlarging it to a height and width takes, about: decoding, strips at work, and the encoder.
@@ -92,8 +96,12 @@ class Task:
         format = format or self.format
         channels = self.channels if ("L", "uint8") in format.holds or not format.holds else max(3, self.channels)
         values = size[0] * size[1] * channels
-        strip = min(values, max(STRIP_VALUES, self.strip_rows * size[1] * channels))
+        held = self.held(size)
+        strip = min(values, max(STRIP_VALUES, held.rows * size[1] * channels))
         taken = self.height * self.width * self.decoded + self.extra + strip * (5 * self.itemsize + 4) + FIXED
+        threads = min(STRIPS_AT_ONCE, os.cpu_count() or 1)
+        # Samples of four bytes may be weighed in eight.
+        taken += (held.values + threads * held.values_a_thread) * (4 if self.itemsize < 4 else 8)
         if self.turned:
             taken += 2 * values * self.itemsize * self.count
         elif not (format.strips == "all" or (format.strips == "one" and self.count == 1)):
