@@ -18,7 +18,7 @@ LONGEST_HEADER = 1 << 16
 """Bytes that are read of a header; NumPy refuses longer ones than 10,000."""
 MOST_DIMENSIONS, LARGEST = 32, 2**63 - 1
 """Dimensions of an array, and bytes of a file, at most."""
-MANY = 1 << 24
+MANY = 1 << 23
 """Values of a parameter's arrays, together, that are always read; more only where an image is as large."""
 ENTRIES = 1000
 """Entries of an archive, at most."""

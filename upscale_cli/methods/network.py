@@ -250,7 +250,7 @@ def read_network(arrays: Mapping[str, Any]) -> Network:
     training = about.get("training")
     network = Network(scale, tuple(layers), skip, training if isinstance(training, dict) else {})
     if network.margin > LARGEST_REACH:
-        raise UpscaleError(f"the network looks {network.margin} pixels around; at most {LARGEST_REACH} are supported.")
+        raise UpscaleError(f"the network looks {network.margin} pixels around, and {LARGEST_REACH} is the most.")
     return network
 
 
@@ -285,7 +285,7 @@ def _weights(
     if 0 in array.shape or array.shape[0] > MOST_CHANNELS or array.size > MOST_WEIGHTS:
         raise UpscaleError(f'array "{name}" of the network has shape {array.shape}, which is empty or too large.')
     weights = array.astype(np.float64)
-    if not np.isfinite(weights).all():
+    if not (np.abs(weights) <= np.finfo(np.float32).max).all():
         raise UpscaleError(f'array "{name}" of the network holds values that are not finite.')
     return weights
 
