@@ -16,11 +16,14 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from upscale_cli.commands.fit import cli as fit_cli
 from upscale_cli.commands.pool import cli as pool_cli
 from upscale_cli.commands.upscale import cli
 
 UPSCALE = [sys.executable, "-m", "upscale_cli"]
 POOL = [sys.executable, "-m", "upscale_cli.commands.pool"]
+FIT = [sys.executable, "-m", "upscale_cli.commands.fit"]
+EVALUATE = [sys.executable, "-m", "upscale_cli.commands.evaluate"]
 
 CHANGING = (
     "write,writev,pwrite64,pwritev,sendfile,copy_file_range,fallocate,ftruncate,truncate,flock,fsync,fdatasync,"
@@ -50,7 +53,7 @@ def ended(command: Sequence[object], cwd: Path | None = None, **more: Any) -> su
 
 def status_here(command: Sequence[str], cwd: Path) -> int:
     """The exit status of a command that is run by this process: quicker, where nothing is broken."""
-    own = pool_cli if command[: len(POOL)] == POOL else cli
+    own = {POOL[-1]: pool_cli, FIT[-1]: fit_cli}.get(command[len(POOL) - 1], cli)
     with contextlib.chdir(cwd):
         return CliRunner().invoke(own, command[len(POOL) :]).exit_code
 

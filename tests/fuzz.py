@@ -1,13 +1,16 @@
 """Fuzzing: `python tests/fuzz.py FOLDER SECONDS images` and `… arrays`. Needs atheris (`pip install atheris`).
 
 Each input is an image, or the file of a kernel, of places or of a network for one, and goes the whole way: decode,
-plan, enlarge, encode. A refusal (`UpscaleError`) is a good end; any other exception, a crash, a leak, or an input that
-takes longer than ten seconds is a finding, and is written to FOLDER. A finding becomes a line of `FOUND` in
+plan, enlarge, encode. A refusal (`UpscaleError`) is a good end; any other exception, a crash, a leak, or an input
+that takes longer than ten seconds is a finding, and is written to FOLDER. A finding becomes a line of `FOUND` in
 `tests/test_fuzz.py`.
 """
 
+import functools
+import importlib
 import io
 import json
+import pkgutil
 import subprocess
 import sys
 import tempfile
@@ -73,7 +76,7 @@ def one_array(choice: int, content: bytes) -> None:
         file.write(content if name != "about" else network(content))
         file.flush()
         told = {"network" if name == "about" else name: Path(file.name)}
-        carry_out(Request(method, told, scale=(Fraction(2), Fraction(2)), max_pixels=4 * MOST), FLAT)
+        carry_out(Request(method, told, scale=(Fraction(2), Fraction(2)), max_pixels=4 * MOST), flat())
 
 
 def carry_out(request: "Request", content: bytes) -> None:
@@ -91,6 +94,7 @@ def carry_out(request: "Request", content: bytes) -> None:
         pass
 
 
+@functools.cache
 def flat() -> bytes:
     """A small image for kernels and places."""
     from PIL import Image
@@ -98,9 +102,6 @@ def flat() -> bytes:
     stream = io.BytesIO()
     Image.new("RGB", (4, 4), (10, 20, 30)).save(stream, "PNG")
     return stream.getvalue()
-
-
-FLAT = flat()
 
 
 def write_images(folder: Path) -> None:
@@ -152,9 +153,17 @@ def main() -> None:
     import atheris
 
     folder, seconds, kind = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+    with atheris.instrument_imports(include=["upscale_cli", "PIL", "zipfile"]):
+        import upscale_cli.images.enlarge
+
+        # The rest is imported when it is needed: now.
+        for module in pkgutil.walk_packages(upscale_cli.__path__, "upscale_cli."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+        from PIL import Image
+
+        Image.init()
     SEEDS[kind](folder / "corpus")
-    with atheris.instrument_imports(include=["upscale_cli", "PIL"]):
-        import upscale_cli.images.enlarge  # noqa: F401
     found = f"-artifact_prefix={folder}/"
     limits = [f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=3000", "-max_len=65536"]
 

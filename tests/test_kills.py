@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from breaking import POOL, UPSCALE, changing_calls, contents, needs_strace, picture, status_here, traced
+from breaking import FIT, POOL, UPSCALE, changing_calls, contents, needs_strace, picture, status_here, traced
 
 from upscale_cli.images.targets import TEMPORARY
 
@@ -33,6 +33,7 @@ SCENES = {
     ),
     "strips": Scene([*UPSCALE, "in.png", "-o", "out.png", "-s", "40", "--overwrite"], ("out.png",), existed=True),
     "a photograph": Scene([*UPSCALE, "in.png", "-o", "out.jpg", "--overwrite"], ("out.jpg",), existed=True),
+    "a kernel": Scene([*FIT, "in.png", "three/0.png", "-o", "out.npy", "--overwrite"], ("out.npy",), existed=True),
     "pooling": Scene([*POOL, "in.png", "-o", "out.png"], ("out.indices.npz", "out.png")),
     "pooling anew": Scene(
         [*POOL, "in.png", "-o", "out.png", "--overwrite"], ("out.indices.npz", "out.png"), existed=True
