@@ -78,6 +78,11 @@ class Request:
     overwrite: bool = False
     max_pixels: int = MAX_PIXELS
 
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """Files that are read for every source."""
+        return tuple(value for value in self.parameters.values() if isinstance(value, Path))
+
     def with_format(self, format: Format) -> "Request":
         """The same, with another format named."""
         return replace(self, format=format)
