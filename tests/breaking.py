@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,9 @@ CHANGING = (
     "rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir,mkdirat,rmdir,symlink,chmod,fchmod,fchmodat,chown"
 )
 """System calls that change a disk, or that come right after one that does."""
+
+Record = Callable[[str, object], None]
+"""Of the fixture `record_property`: what `measure_reliability.py` prints."""
 
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount file systems and become somebody else")

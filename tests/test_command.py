@@ -1,5 +1,6 @@
 """The command line: what it says, where it says it, and with which status it ends."""
 
+import itertools
 import json
 import os
 import pty
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from breaking import Record
 from click.testing import CliRunner, Result
 from PIL import Image
 
@@ -272,13 +274,21 @@ def test_a_dry_run_writes_nothing(picture: Path) -> None:
     assert list(picture.parent.iterdir()) == [picture]
 
 
-def test_bytes_do_not_depend_on_jobs_locale_or_hash_seed(tmp_path: Path) -> None:
+def test_bytes_do_not_depend_on_jobs_locale_hash_seed_or_terminal(tmp_path: Path, record_property: Record) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 200, 4), np.uint8)).save(tmp_path / "in.png")
-    made = set()
-    for jobs, place, seed in ((1, "C", "0"), (4, "C.UTF-8", "1")):
-        environment = os.environ | {"LC_ALL": place, "PYTHONHASHSEED": seed}
-        made.add(shell(["in.png", "-s", "4", "-j", jobs, "-o", "-"], tmp_path, env=environment).stdout)
-    assert len(made) == 1
+    for format in ("png", "tiff", "webp"):
+        made = []
+        for jobs, place, seed in itertools.product(("1", "4"), ("C", "C.UTF-8"), ("0", "1")):
+            environment = os.environ | {"LC_ALL": place, "PYTHONHASHSEED": seed}
+            made.append(shell(["in.png", "-j", jobs, "-f", format, "-o", "-"], tmp_path, env=environment).stdout)
+        main, terminal = pty.openpty()
+        line = [*COMMAND, "in.png", "-f", format, "-o", "out"]
+        subprocess.run(line, cwd=tmp_path, stdin=terminal, stdout=terminal, stderr=terminal, check=True)
+        os.close(terminal), os.close(main)
+        made.append((tmp_path / "out").read_bytes())
+        (tmp_path / "out").unlink()
+        assert len(set(made)) == 1
+        record_property("same bytes", [format, len(made), len(set(made))])
 
 
 def test_odd_names(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from breaking import (
     FIT,
     POOL,
     UPSCALE,
+    Record,
     contents,
     ended,
     in_a_shell,
@@ -48,7 +49,8 @@ def one_line(done: subprocess.CompletedProcess[bytes], status: int, *words: str)
 
 
 @needs_root
-def test_a_full_disk_leaves_old_targets_in_every_format(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_old_targets_in_every_format(tmp_path: Path, record_property: Record) -> None:
+    record_property("fault", ["a full disk (tmpfs), every format", len(FORMATS)])
     source, disk = picture(tmp_path / "in.png", 64, 64), tmp_path / "disk"
     disk.mkdir()
     loop = (
@@ -65,7 +67,8 @@ def test_a_full_disk_leaves_old_targets_in_every_format(tmp_path: Path) -> None:
 
 @needs_root
 @pytest.mark.parametrize("jobs", [1, 4])
-def test_a_batch_stops_on_a_full_disk_and_is_resumed(jobs: int, tmp_path: Path) -> None:
+def test_a_batch_stops_on_a_full_disk_and_is_resumed(jobs: int, tmp_path: Path, record_property: Record) -> None:
+    record_property("fault", ["a disk that fills up within a batch of 20, then resumed", 1])
     for i in range(20):
         picture(tmp_path / "in" / f"{i:02}.png", seed=i)
     disk, command = tmp_path / "disk", f"{' '.join(UPSCALE)} {tmp_path}/in -o made -j {jobs}"
@@ -90,7 +93,8 @@ def test_a_batch_stops_on_a_full_disk_and_is_resumed(jobs: int, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_a_device_that_is_full_is_not_replaced(format: str, tmp_path: Path) -> None:
+def test_a_device_that_is_full_is_not_replaced(format: str, tmp_path: Path, record_property: Record) -> None:
+    record_property("fault", ["`/dev/full`, every format", 1])
     result = CliRunner().invoke(cli, [str(picture(tmp_path / "in.png")), "-o", "/dev/full", "-f", format])
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
     assert '"/dev/full" cannot be written: No space left on device; make room.' in result.stderr
@@ -99,7 +103,10 @@ def test_a_device_that_is_full_is_not_replaced(format: str, tmp_path: Path) -> N
 
 @needs_root
 @pytest.mark.parametrize(("name", "kilobytes"), [("upscale-pool", 16), ("upscale-fit", 8)])
-def test_a_full_disk_leaves_what_the_other_commands_wrote(name: str, kilobytes: int, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_what_the_other_commands_wrote(
+    name: str, kilobytes: int, tmp_path: Path, record_property: Record
+) -> None:
+    record_property("fault", ["a full disk (tmpfs), the other commands", 1])
     source, disk = picture(tmp_path / "in.png", 96, 96), tmp_path / "disk"
     disk.mkdir()
     command, targets, _ = WRITERS[name]
@@ -119,7 +126,8 @@ def test_standard_output_on_a_full_disk(what: str, tmp_path: Path) -> None:
     one_line(done, 1, "standard output cannot be written: No space left on device")
 
 
-def test_a_limit_on_the_size_of_files_fails_what_is_larger(tmp_path: Path) -> None:
+def test_a_limit_on_the_size_of_files_fails_what_is_larger(tmp_path: Path, record_property: Record) -> None:
+    record_property("fault", ["`ulimit -f`", 1])
     picture(tmp_path / "in" / "large.png", 200, 200)
     picture(tmp_path / "in" / "small.png", 10, 10)
     picture(tmp_path / "made" / "large.png", 1, 1)
@@ -156,8 +164,9 @@ WRITERS = {
 @pytest.mark.parametrize("name", WRITERS)
 @pytest.mark.parametrize(("call", "error", "said"), FAILING, ids=lambda word: word.split(";")[0])
 def test_a_call_that_fails_leaves_the_old_file_and_nothing_else(
-    call: str, error: str, said: str, name: str, tmp_path: Path
+    call: str, error: str, said: str, name: str, tmp_path: Path, record_property: Record
 ) -> None:
+    record_property("fault", [f"{error} of `{call}`", 1])
     command, targets, second = WRITERS[name]
     picture(tmp_path / "in.png")
     for target in targets:
@@ -237,7 +246,8 @@ def test_a_user_without_rights_gets_a_line_for_each_and_the_rest(command: str, c
 
 
 @needs_root
-def test_a_folder_that_may_not_be_written_is_one_line(common: Path) -> None:
+def test_a_folder_that_may_not_be_written_is_one_line(common: Path, record_property: Record) -> None:
+    record_property("fault", ["a folder without the right to write", 1])
     picture(common / "in.png")
     (common / "out").mkdir(mode=0o755)
     done = as_nobody("upscale", "in.png", "-o", "out/", cwd=common)
@@ -245,7 +255,8 @@ def test_a_folder_that_may_not_be_written_is_one_line(common: Path) -> None:
 
 
 @needs_root
-def test_a_read_only_disk_keeps_the_old_file(tmp_path: Path) -> None:
+def test_a_read_only_disk_keeps_the_old_file(tmp_path: Path, record_property: Record) -> None:
+    record_property("fault", ["a disk mounted read-only", 1])
     source, disk = picture(tmp_path / "in.png"), tmp_path / "disk"
     disk.mkdir()
     command = f"{' '.join(UPSCALE)} {source} -o out.png --overwrite"

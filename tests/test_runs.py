@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from breaking import POOL, UPSCALE, contents, ended, picture, status_here
+from breaking import POOL, UPSCALE, Record, contents, ended, picture, status_here
 
 from upscale_cli.errors import UpscaleError
 from upscale_cli.images import targets
@@ -76,10 +76,13 @@ def test_a_signal_at_a_random_moment(number: int, jobs: int, fifty: Path, tmp_pa
 @pytest.mark.long
 @pytest.mark.parametrize("jobs", [1, 4])
 @pytest.mark.parametrize("number", STATUSES, ids=lambda number: number.name)
-def test_signals_at_twenty_random_moments(number: int, jobs: int, fifty: Path, tmp_path: Path) -> None:
+def test_signals_at_twenty_random_moments(
+    number: int, jobs: int, fifty: Path, tmp_path: Path, record_property: Record
+) -> None:
     moments = random.Random(number)
     over = [check_a_signal(fifty, number, moments.uniform(0, 1.2), jobs, tmp_path / f"{i}") for i in range(20)]
     assert sum(over) < 15, "most runs were over before the signal"
+    record_property("signals", [signal.Signals(number).name, jobs, 20, 20 - sum(over), 0, 0, 20])
 
 
 def test_signals_that_are_ignored_stay_ignored(fifty: Path, tmp_path: Path) -> None:

@@ -1,0 +1,96 @@
+"""Print the tables of docs/reliability.md: `python tests/measure_reliability.py`. Takes ten minutes.
+
+The figures are those that the tests themselves record, the long ones included; a test that fails ends in its own words
+and in status 1.
+"""
+
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).parent
+FILES = [HERE / f"test_{name}.py" for name in ("kills", "faults", "runs", "corpus", "hostile", "command")]
+
+
+class Figures:
+    """What tests record, by its kind: a plugin of pytest."""
+
+    def __init__(self) -> None:
+        self.recorded: dict[str, list[Any]] = defaultdict(list)
+        self.skipped = 0
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """One test has ended."""
+        self.skipped += report.skipped
+        if report.when == "call" and report.passed:
+            for kind, values in report.user_properties:
+                self.recorded[kind].append(values)
+
+
+def table(title: str, head: list[str], rows: list[list[object]]) -> None:
+    """Print a table in Markdown."""
+    print(f"\n{title}\n\n| {' | '.join(head)} |\n|{'---|' * len(head)}")
+    for row in rows:
+        print(
+            f"| {' | '.join(f'{cell:.2f}' if isinstance(cell, float) else f'{cell:,}' if isinstance(cell, int) else str(cell) for cell in row)} |"
+        )
+
+
+def main() -> int:
+    """Run the tests and print what they recorded; the exit status."""
+    figures = Figures()
+    options = ["-m", "long or not long", "-p", "no:cacheprovider", *map(str, FILES)]
+    status = pytest.main(options, plugins=[figures])
+    recorded = figures.recorded
+    table(
+        "A kill at every system call that changes the disk",
+        ["what is written", "kill points", "lost", "partial", "left a temporary file", "completed by the next run"],
+        recorded["kills"],
+    )
+    faults: Counter[str] = Counter()
+    for name, count in recorded["fault"]:
+        faults[name] += count
+    table(
+        "Faults of the system",
+        ["fault", "cases, each: old file kept, nothing left over, one line, status 1"],
+        [*map(list, faults.items())],
+    )
+    table(
+        "Signals at random moments of a batch of 50",
+        ["signal", "jobs", "signals", "while it ran", "partial", "processes left", "completed by --skip-existing"],
+        recorded["signals"],
+    )
+    table(
+        "The corpus of files that break programs",
+        ["files", "enlarged", "refused", "tracebacks", "signals", "MB at most", "s at most", "s in all"],
+        recorded["corpus"],
+    )
+    hostile = recorded["hostile"]
+    if hostile:
+        table(
+            "Arrays, kernels, places and networks that mean harm",
+            ["files", "runs", "refused in one line", "s at most", "MB at most"],
+            [
+                [
+                    len({name for name, _, _ in hostile}),
+                    len(hostile),
+                    len(hostile),
+                    max(s for _, s, _ in hostile),
+                    max(k for *_, k in hostile) >> 10,
+                ]
+            ],
+        )
+    table(
+        "Jobs 1 and 4, two locales, two hash seeds, with and without a terminal",
+        ["format", "runs", "different results"],
+        recorded["same bytes"],
+    )
+    print(f"\nTests skipped: {figures.skipped}.")
+    return int(status)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
