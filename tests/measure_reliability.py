@@ -1,7 +1,7 @@
 """Print the tables of docs/reliability.md: `python tests/measure_reliability.py`. Takes ten minutes.
 
-The figures are those that the tests themselves record, the long ones included; a test that fails ends in its own words
-and in status 1.
+The figures are those that the tests themselves record, the long ones included. Where a test fails, pytest says so, and
+its row is missing.
 """
 
 import sys
@@ -34,9 +34,12 @@ def table(title: str, head: list[str], rows: list[list[object]]) -> None:
     """Print a table in Markdown."""
     print(f"\n{title}\n\n| {' | '.join(head)} |\n|{'---|' * len(head)}")
     for row in rows:
-        print(
-            f"| {' | '.join(f'{cell:.2f}' if isinstance(cell, float) else f'{cell:,}' if isinstance(cell, int) else str(cell) for cell in row)} |"
-        )
+        print(f"| {' | '.join(shown(cell) for cell in row)} |")
+
+
+def shown(cell: object) -> str:
+    """Text, a whole number, or a fraction to hundredths."""
+    return f"{cell:,.2f}" if isinstance(cell, float) else f"{cell:,}" if isinstance(cell, int) else str(cell)
 
 
 def main() -> int:
