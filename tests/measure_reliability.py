@@ -1,7 +1,7 @@
 """Print the tables of docs/reliability.md: `python tests/measure_reliability.py`. Takes ten minutes.
 
-The figures are those that the tests themselves record, the long ones included. Where a test fails, pytest says so, and
-its row is missing.
+The figures are those that the tests themselves record, the long ones included. Where a test fails, pytest says so,
+and its row is missing.
 """
 
 import sys

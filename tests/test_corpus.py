@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(not FILES, reason=f"there is no folder {CORPUS.n
 
 
 class Ending(NamedTuple):
-    """How a run ended: its status, what it said, the processor's time, the memory, and whether an image was written."""
+    """How a run ended: its status, what it said, the processor's time, the memory, whether an image was written."""
 
     status: int
     said: str

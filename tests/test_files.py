@@ -22,7 +22,7 @@ from pictures import animated, deep, deep_png, deep_tiff, encoded, enlarged, noi
 from PIL import Image, PngImagePlugin
 
 from upscale_cli.errors import UpscaleError
-from upscale_cli.images import arrays
+from upscale_cli.images import arrays, limits
 from upscale_cli.images.enlarge import Request
 from upscale_cli.images.files import Picture
 from upscale_cli.images.limits import MAX_SOURCE_PIXELS
@@ -280,6 +280,14 @@ def test_frames_count_together() -> None:
 def test_a_page_that_is_larger_than_the_first_is_refused() -> None:
     source = animated([Image.new("1", (8, 8)), Image.new("1", (20_000, 10_000))], "TIFF", compression="group4")
     with pytest.raises(UpscaleError, match="frame 2 is 20000x10000: too large"):
+        enlarged(source)
+
+
+def test_a_page_that_needs_more_memory_than_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = animated([Image.new("1", (8, 8)), Image.new("1", (5000, 4000))], "TIFF", compression="group4")
+    monkeypatch.setattr(limits, "memory_there", lambda: 50_000_000)
+    monkeypatch.setattr(Image.Image, "load", lambda image: pytest.fail("decoded") if image.width > 8 else None)
+    with pytest.raises(UpscaleError, match="frame 2 is 5000x4000: too large; take it out"):
         enlarged(source)
 
 

@@ -17,7 +17,7 @@ from upscale_cli.errors import UpscaleError
 from upscale_cli.images import arrays, deep
 from upscale_cli.images.complete import refuse_truncated
 from upscale_cli.images.formats import FORMATS, format_of_pillow, pillow_names
-from upscale_cli.images.limits import MAX_SOURCE_PIXELS, check_source
+from upscale_cli.images.limits import check_frame, check_source
 from upscale_cli.images.metadata import Metadata, read_metadata, read_orientation
 from upscale_cli.images.pixels import Frame, from_pillow, oriented
 from upscale_cli.methods.upsampler import Array
@@ -177,8 +177,8 @@ class Picture:
             with decoding():
                 if self.count > 1:
                     self._image.seek(index)
-                if self._image.width * self._image.height * self.count > MAX_SOURCE_PIXELS:
-                    raise UpscaleError(f"frame {index + 1} is {self._image.width}x{self._image.height}: too large.")
+                width, height = self._image.size
+                check_frame(index + 1, height, width, self.count, self.decoded, self.height * self.width)
                 frame = self._frame(self._image, index)
             yield frame
 

@@ -49,6 +49,22 @@ def check_source(height: int, width: int, count: int) -> None:
         )
 
 
+def check_frame(number: int, height: int, width: int, count: int, decoded: float, expected: int) -> None:
+    """Raise `UpscaleError` when a frame is larger than the `expected` pixels of its file's header, and too large.
+
+    Parameters
+    ----------
+    number, count : int
+        The frame's, from 1, and the number of frames.
+    decoded : float
+        Bytes a pixel that decoding takes.
+    """
+    pixels = height * width
+    needed, there = int(pixels * decoded), memory_there() if pixels > expected else UNKNOWN
+    if pixels * count > MAX_SOURCE_PIXELS or needed > there:
+        raise UpscaleError(f"frame {number} is {width}x{height}: too large; take it out.")
+
+
 @dataclass(frozen=True)
 class Task:
     """A source by its header, and what it is to become.
