@@ -44,7 +44,7 @@ def read_header(stream: BinaryIO, length: int) -> tuple[tuple[int, ...], bool, n
         raise UpscaleError("is not a valid .npy file: its header is damaged.") from None
     stream.seek(start + head.tell())
     if dtype.hasobject or dtype.kind not in "biuf" or dtype.itemsize > 8:
-        raise UpscaleError(f"holds {shown(str(dtype))}; only bool, integers and floats up to 64 bits are accepted.")
+        raise UpscaleError(f"holds {dtype!s:.60}; only bool, integers and floats up to 64 bits are accepted.")
     count = math.prod(map(int, shape), start=dtype.itemsize)
     if len(shape) > MOST_DIMENSIONS or any(abs(n) > LARGEST for n in shape) or abs(count) > LARGEST:
         raise UpscaleError("says that it holds more than any file can; it is damaged.")
