@@ -23,6 +23,7 @@ from PIL import Image, PngImagePlugin
 
 from upscale_cli.errors import UpscaleError
 from upscale_cli.images import arrays, limits
+from upscale_cli.images.complete import gif_canvas
 from upscale_cli.images.enlarge import Request
 from upscale_cli.images.files import Picture
 from upscale_cli.images.limits import MAX_SOURCE_PIXELS
@@ -247,6 +248,13 @@ def chunked(*chunks: tuple[bytes, bytes]) -> bytes:
     return stream.getvalue()
 
 
+def gif_of_frame(left: int, width: int, height: int, disposal: int) -> bytes:
+    """A GIF of 8 x 8 pixels whose second frame is larger. Pillow would make its canvas as large, and fill it."""
+    control = struct.pack("<2sBBHBB", b"!\xf9", 4, disposal << 2 | 1, 0, 0, 0)
+    frame = struct.pack("<sHHHHB", b",", left, 0, width, height, 0) + b"\2\1\4\0"
+    return encoded(Image.new("P", (8, 8)), "GIF")[:-1] + control + frame + b";"
+
+
 BOMBS = {
     "png": chunked(
         (b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)),
@@ -257,6 +265,8 @@ BOMBS = {
     + b","
     + struct.pack("<HHHHB", 0, 0, 65535, 65535, 0)
     + b"\2\0;",
+    "gif frame": gif_of_frame(0, 65535, 65535, 2),
+    "gif frame beyond": gif_of_frame(65535, 1, 65535, 3),
     "bmp": b"BM" + struct.pack("<IIIIiiHHIIiiII", 58, 0, 54, 40, 60_000, 60_000, 1, 24, 0, 0, 0, 0, 0, 0) + bytes(4),
     "ppm": b"P6 60000 60000 255\n123",
 }
@@ -268,6 +278,20 @@ def test_bombs_are_refused_by_their_header(name: str) -> None:
     with pytest.raises(UpscaleError, match=rf"has [\d,]+ pixels, more than the {MAX_SOURCE_PIXELS:,}"):
         Picture(BOMBS[name])
     assert time.perf_counter() - start < 0.5
+
+
+def test_a_frame_that_hides_from_us_is_refused_by_pillow() -> None:
+    """An extension without content ends at once, but Pillow takes the next byte for the length of another block."""
+    whole = gif_of_frame(0, 65535, 65535, 2)
+    place = whole.rindex(b"!\xf9")
+    # To us a comment of 255 bytes; to Pillow 33 bytes that it skips, and a frame.
+    comment = bytes(31) + b"\0" + whole[place:]
+    hidden = whole[:place] + b"!\xff\0!\xfe\xff" + comment.ljust(255, b";") + b"\0;"
+    assert gif_canvas(io.BytesIO(hidden)) == (8, 8)
+    start = time.perf_counter()
+    with pytest.raises(UpscaleError), Picture(hidden) as picture:
+        list(picture.frames())
+    assert time.perf_counter() - start < 1
 
 
 def test_frames_count_together() -> None:

@@ -1,14 +1,19 @@
 """The fuzzing harness itself: its seeds are no findings, and what it once found stays mended."""
 
 import base64
+import time
 import warnings
 from pathlib import Path
 
 import fuzz
 import pytest
 
-FOUND: dict[str, str] = {}
-"""What fuzzing found, in base64, by what it was. Ten minutes have found nothing yet."""
+FOUND: dict[str, str] = {
+    "a GIF whose second frame makes Pillow fill a canvas of 131,070 x 65,535, in half a minute": (
+        "AEdJRjg3YQgACACAAAAAAAAAAAAsAAAAAAgACAAACA8AAQgcSLCgwYMIEypMGBAAIfkEDQAAAAAs//8AAAEA//8AAgEEADs="
+    ),
+}
+"""What fuzzing found, in base64, by what it was; made shorter by hand."""
 
 
 def test_the_seeds_are_no_findings(tmp_path: Path) -> None:
@@ -23,4 +28,6 @@ def test_the_seeds_are_no_findings(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", FOUND)
 def test_what_was_found_stays_mended(name: str) -> None:
+    start = time.process_time()
     fuzz.one_input(base64.b64decode(FOUND[name]))
+    assert time.process_time() - start < 2

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
@@ -44,9 +45,14 @@ def check_source(height: int, width: int, count: int) -> None:
     if height < 1 or width < 1:
         raise UpscaleError(f"is {width}x{height}: it has no pixels.")
     if (pixels := height * width * count) > MAX_SOURCE_PIXELS:
-        raise UpscaleError(
-            f"has {pixels:,} pixels, more than the {MAX_SOURCE_PIXELS:,} that are decoded; cut it into parts."
-        )
+        refuse_pixels(pixels)
+
+
+def refuse_pixels(pixels: int) -> NoReturn:
+    """Raise `UpscaleError` for a source of too many pixels."""
+    raise UpscaleError(
+        f"has {pixels:,} pixels, more than the {MAX_SOURCE_PIXELS:,} that are decoded; cut it into parts."
+    )
 
 
 def check_frame(number: int, height: int, width: int, count: int, decoded: float, expected: int) -> None:
