@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,14 +29,6 @@ def fifty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert status_here([*UPSCALE, "in", "-o", "whole", "-s", "4"], folder) == 0
     (folder / "seconds").write_text(str(time.perf_counter() - began))
     return folder
-
-
-@pytest.fixture(autouse=True)
-def _not_ignored() -> Iterator[None]:
-    """Whoever runs the tests in the background has them ignore SIGINT, and all that they start."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def check_a_signal(fifty: Path, number: int, share: float, jobs: int, made: Path) -> bool:
