@@ -1,4 +1,4 @@
-"""Print the tables of docs/reliability.md: `python tests/measure_reliability.py`. Takes ten minutes.
+"""Print the tables of docs/reliability.md: `python tests/measure_reliability.py`, which takes ten minutes.
 
 The figures are those that the tests themselves record, the long ones included. Where a test fails, pytest says so,
 and its row is missing.
@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 HERE = Path(__file__).parent
-FILES = [HERE / f"test_{name}.py" for name in ("kills", "faults", "runs", "corpus", "hostile", "command")]
+NAMES = ("kills", "faults", "runs", "corpus", "hostile", "command", "limits")
+"""Of the files of tests that record something; other arguments than none choose among them."""
 
 
 class Figures:
@@ -45,22 +46,19 @@ def shown(cell: object) -> str:
 def main() -> int:
     """Run the tests and print what they recorded; the exit status."""
     figures = Figures()
-    options = ["-m", "long or not long", "-p", "no:cacheprovider", *map(str, FILES)]
+    files = [str(HERE / f"test_{name}.py") for name in sys.argv[1:] or NAMES]
+    options = ["-m", "long or not long", "-p", "no:cacheprovider", *files]
     status = pytest.main(options, plugins=[figures])
     recorded = figures.recorded
+    faults: Counter[str] = Counter()
+    for name, count in recorded["fault"]:
+        faults[name] += count
     table(
         "A kill at every system call that changes the disk",
         ["what is written", "kill points", "lost", "partial", "left a temporary file", "completed by the next run"],
         recorded["kills"],
     )
-    faults: Counter[str] = Counter()
-    for name, count in recorded["fault"]:
-        faults[name] += count
-    table(
-        "Faults of the system",
-        ["fault", "cases, each: old file kept, nothing left over, one line, status 1"],
-        [*map(list, faults.items())],
-    )
+    table("Faults of the system", ["fault", "cases in which all held"], [*map(list, faults.items())])
     table(
         "Signals at random moments of a batch of 50",
         ["signal", "jobs", "signals", "while it ran", "partial", "processes left", "completed by --skip-existing"],
@@ -72,24 +70,21 @@ def main() -> int:
         recorded["corpus"],
     )
     hostile = recorded["hostile"]
-    if hostile:
-        table(
-            "Arrays, kernels, places and networks that mean harm",
-            ["files", "runs", "refused in one line", "s at most", "MB at most"],
-            [
-                [
-                    len({name for name, _, _ in hostile}),
-                    len(hostile),
-                    len(hostile),
-                    max(s for _, s, _ in hostile),
-                    max(k for *_, k in hostile) >> 10,
-                ]
-            ],
-        )
+    seconds, megabytes = (max((each[n] for each in hostile), default=0) for n in (1, 2))
+    table(
+        "Arrays, kernels, places and networks that mean harm",
+        ["files", "runs", "refused in one line", "s at most", "MB at most"],
+        [[len({each[0] for each in hostile}), len(hostile), len(hostile), seconds, megabytes]],
+    )
     table(
         "Jobs 1 and 4, two locales, two hash seeds, with and without a terminal",
         ["format", "runs", "different results"],
         recorded["same bytes"],
+    )
+    table(
+        "Memory, estimated from the header and taken",
+        ["from a picture 1000 pixels wide", "MB estimated", "MB taken"],
+        recorded["memory"],
     )
     print(f"\nTests skipped: {figures.skipped}.")
     return int(status)
