@@ -276,9 +276,10 @@ def test_a_dry_run_writes_nothing(picture: Path) -> None:
 
 def test_bytes_do_not_depend_on_jobs_locale_hash_seed_or_terminal(tmp_path: Path, record_property: Record) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 200, 4), np.uint8)).save(tmp_path / "in.png")
-    for format in ("png", "tiff", "webp"):
+    ways = list(itertools.product(("1", "4"), ("C", "C.UTF-8"), ("0", "1")))
+    for format, chosen in (("png", ways), ("tiff", ways[::7]), ("webp", ways[::7])):
         made = []
-        for jobs, place, seed in itertools.product(("1", "4"), ("C", "C.UTF-8"), ("0", "1")):
+        for jobs, place, seed in chosen:
             environment = os.environ | {"LC_ALL": place, "PYTHONHASHSEED": seed}
             made.append(shell(["in.png", "-j", jobs, "-f", format, "-o", "-"], tmp_path, env=environment).stdout)
         main, terminal = pty.openpty()

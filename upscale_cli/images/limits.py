@@ -66,6 +66,7 @@ def check_frame(number: int, height: int, width: int, count: int, decoded: float
         Bytes a pixel that decoding takes.
     """
     pixels = height * width
+    # The estimate of the whole image knows the header alone.
     needed, there = int(pixels * decoded), memory_there() if pixels > expected else UNKNOWN
     if pixels * count > MAX_SOURCE_PIXELS or needed > there:
         raise UpscaleError(f"frame {number} is {width}x{height}: too large; take it out.")
