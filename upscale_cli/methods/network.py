@@ -121,7 +121,7 @@ class Network:
                 channels = len(layer.weights)
                 widest = max(widest, channels)
             held += channels if index in kept else 0
-        # The widest twice: values, and their products with the slopes. Phases thrice: of layers, of the skip, in order.
+        # The widest twice: values, and products with slopes. Phases thrice: of layers, of the skip, in order.
         return area * (stacked + 2 * widest + held + 3 * self.scale**2)
 
     def cast(self, dtype: np.dtype[Any]) -> "Network":
