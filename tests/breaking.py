@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +16,23 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from upscale_cli.commands.fit import cli as fit_cli
 from upscale_cli.commands.pool import cli as pool_cli
 from upscale_cli.commands.upscale import cli
 
 UPSCALE = [sys.executable, "-m", "upscale_cli"]
 POOL = [sys.executable, "-m", "upscale_cli.commands.pool"]
+FIT = [sys.executable, "-m", "upscale_cli.commands.fit"]
+EVALUATE = [sys.executable, "-m", "upscale_cli.commands.evaluate"]
 
 CHANGING = (
     "write,writev,pwrite64,pwritev,sendfile,copy_file_range,fallocate,ftruncate,truncate,flock,fsync,fdatasync,"
     "rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir,mkdirat,rmdir,symlink,chmod,fchmod,fchmodat,chown"
 )
 """System calls that change a disk, or that come right after one that does."""
+
+Record = Callable[[str, object], None]
+"""Of the fixture `record_property`: what `measure_reliability.py` prints."""
 
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount file systems and become somebody else")
@@ -50,7 +56,7 @@ def ended(command: Sequence[object], cwd: Path | None = None, **more: Any) -> su
 
 def status_here(command: Sequence[str], cwd: Path) -> int:
     """The exit status of a command that is run by this process: quicker, where nothing is broken."""
-    own = pool_cli if command[: len(POOL)] == POOL else cli
+    own = {POOL[-1]: pool_cli, FIT[-1]: fit_cli}.get(command[len(POOL) - 1], cli)
     with contextlib.chdir(cwd):
         return CliRunner().invoke(own, command[len(POOL) :]).exit_code
 

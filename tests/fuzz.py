@@ -1,14 +1,20 @@
-"""Fuzzing: `python tests/fuzz.py FOLDER SECONDS`. Needs atheris (`pip install atheris`), which no test does.
+"""Fuzzing: `python tests/fuzz.py FOLDER SECONDS images` and `… arrays`. Needs atheris (`pip install atheris`).
 
-Each input is an image, or an image with a kernel or with places, and goes the whole way: decode, plan, enlarge,
-encode. A refusal (`UpscaleError`) is a good end; any other exception, a crash, a leak, or an input that takes longer
-than ten seconds is a finding, and is written to FOLDER. A finding becomes a line of `FOUND` in `tests/test_fuzz.py`.
+Each input is an image, or the file of a kernel, of places or of a network for one, and goes the whole way: decode,
+plan, enlarge, encode. A refusal (`UpscaleError`) is a good end; any other exception, a crash, a leak, or an input
+that takes longer than ten seconds is a finding, and is written to FOLDER. A finding becomes a line of `FOUND` in
+`tests/test_fuzz.py`.
 """
 
+import functools
+import importlib
 import io
+import json
+import pkgutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,17 +32,29 @@ LONGEST_SEED = 1 << 14
 FORMATS = ("png", "npy", "tiff", "gif", "jpeg", "webp", "bmp", "ppm", "jpeg2000", "tga")
 METHODS = ("nearest", "bilinear", "lanczos", "bed-of-nails")
 
+ARRAYS = 240
+"""First bytes from here on stand for a file of arrays."""
+
+PARAMETERS = (
+    ("transposed-conv", "kernel"),
+    ("max-unpooling", "indices"),
+    ("learned", "network"),
+    ("learned", "about"),
+)
+"""Methods and their files. Of the last, what a network says of itself: a checksum guards it in a whole file."""
+
 
 def one_input(data: bytes) -> None:
     """Carry out what the first byte says with the rest; raises what is a finding."""
-    from upscale_cli.errors import UpscaleError
+    if data:
+        (one_array if data[0] >= ARRAYS else one_image)(data[0], data[1:])
+
+
+def one_image(choice: int, content: bytes) -> None:
+    """Enlarge a file of this content: the method, the format to write and the layout of arrays are chosen."""
     from upscale_cli.images.enlarge import Request
-    from upscale_cli.images.files import Picture
     from upscale_cli.images.formats import FORMATS as ROWS
 
-    if not data:
-        return
-    choice, content = data[0], data[1:]
     request = Request(
         METHODS[choice % len(METHODS)],
         scale=(Fraction(2), Fraction(2)),
@@ -44,9 +62,28 @@ def one_input(data: bytes) -> None:
         channels_first=choice >= 200,
         max_pixels=4 * MOST,
     )
-    if choice >= 240:
-        request = with_array(request, content, "kernel" if choice % 2 else "indices")
-        content = FLAT
+    carry_out(request, content)
+
+
+def one_array(choice: int, content: bytes) -> None:
+    """Enlarge an image with a kernel, places or a network in a file of this content, or in one that says this."""
+    from make_hostile import network
+
+    from upscale_cli.images.enlarge import Request
+
+    method, name = PARAMETERS[choice % len(PARAMETERS)]
+    with tempfile.NamedTemporaryFile(suffix=".npz") as file:
+        file.write(content if name != "about" else network(content))
+        file.flush()
+        told = {"network" if name == "about" else name: Path(file.name)}
+        carry_out(Request(method, told, scale=(Fraction(2), Fraction(2)), max_pixels=4 * MOST), flat())
+
+
+def carry_out(request: "Request", content: bytes) -> None:
+    """Enlarge an image, in memory; a refusal is a good end."""
+    from upscale_cli.errors import UpscaleError
+    from upscale_cli.images.files import Picture
+
     try:
         with Picture(content, request.channels_first) as picture:
             if picture.height * picture.width * picture.count > MOST:
@@ -55,21 +92,9 @@ def one_input(data: bytes) -> None:
         request.carry_out(content, io.BytesIO())
     except UpscaleError:
         pass
-    finally:
-        for file in request.parameters.values():
-            file.unlink()
 
 
-def with_array(request: "Request", content: bytes, name: str) -> "Request":
-    """The request with a kernel or with places that lie in a file of this content."""
-    from dataclasses import replace
-
-    with tempfile.NamedTemporaryFile(suffix=".npz", delete=False) as file:
-        file.write(content)
-    method = "transposed-conv" if name == "kernel" else "max-unpooling"
-    return replace(request, method=method, parameters={name: Path(file.name)})
-
-
+@functools.cache
 def flat() -> bytes:
     """A small image for kernels and places."""
     from PIL import Image
@@ -79,13 +104,10 @@ def flat() -> bytes:
     return stream.getvalue()
 
 
-FLAT = flat()
-
-
-def write_seeds(folder: Path) -> None:
-    """The corpus to begin with: the sample images, small ones of each format, and arrays, behind each first byte."""
+def write_images(folder: Path) -> None:
+    """Images to begin with, behind a first byte: the samples, a small one of each format, and arrays."""
     import numpy as np
-    from make_hostile import parameters, unusual
+    from make_hostile import unusual
     from PIL import Image
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -99,23 +121,57 @@ def write_seeds(folder: Path) -> None:
         image.save(stream, format)
         files.append(stream.getvalue())
     for number, data in enumerate([*files, *unusual().values()]):
-        (folder / f"image-{number}").write_bytes(bytes([number * 7 % 240]) + data)
-    for number, (name, data) in enumerate(parameters().items()):
+        (folder / f"image-{number}").write_bytes(bytes([number * 7 % ARRAYS]) + data)
+
+
+def write_arrays(folder: Path) -> None:
+    """Kernels, places and networks to begin with, behind a first byte: sound ones, and those that mean harm."""
+    import numpy as np
+    from make_hostile import SOUND, network, networks, parameters, saved, zipped
+
+    folder.mkdir(parents=True, exist_ok=True)
+    places = np.arange(0, 64, 4).reshape(4, 4, 1).repeat(3, axis=2)
+    sound = {
+        "kernel.npy": saved(np.ones((2, 2), np.float32)),
+        "mixing-kernel.npy": saved(np.ones((3, 3, 2, 2), np.float32)),
+        "places.npy": saved(places),
+        "places.npz": zipped({"indices.npy": saved(places), "size.npy": saved(np.array([8, 8]))}, zipfile.ZIP_STORED),
+        "network.npz": network(SOUND),
+        "about.json": json.dumps(SOUND).encode(),
+    }
+    for name, data in (sound | parameters() | networks()).items():
         if len(data) < LONGEST_SEED:
-            (folder / f"array-{name}").write_bytes(bytes([240 + number % 16]) + data)
+            for choice in range(len(PARAMETERS)):
+                (folder / f"{name}-{choice}").write_bytes(bytes([ARRAYS + choice]) + data)
+
+
+SEEDS = {"images": write_images, "arrays": write_arrays}
 
 
 def main() -> None:
     """Make the seeds, and fuzz for some seconds."""
     import atheris
 
-    folder, seconds = Path(sys.argv[1]), sys.argv[2]
-    write_seeds(folder / "corpus")
-    with atheris.instrument_imports(include=["upscale_cli", "PIL"]):
-        import upscale_cli.images.enlarge  # noqa: F401
+    folder, seconds, kind = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+    with atheris.instrument_imports(include=["upscale_cli", "PIL", "zipfile"]):
+        import upscale_cli.images.enlarge
+
+        # The rest is imported when it is needed: now.
+        for module in pkgutil.walk_packages(upscale_cli.__path__, "upscale_cli."):
+            if not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+        from PIL import Image
+
+        Image.init()
+    SEEDS[kind](folder / "corpus")
     found = f"-artifact_prefix={folder}/"
     limits = [f"-max_total_time={seconds}", "-timeout=10", "-rss_limit_mb=3000", "-max_len=65536"]
-    atheris.Setup([sys.argv[0], str(folder / "corpus"), found, *limits], one_input)
+
+    def one_of_its_kind(data: bytes) -> None:
+        if data and (data[0] >= ARRAYS) == (kind == "arrays"):
+            one_input(data)
+
+    atheris.Setup([sys.argv[0], str(folder / "corpus"), found, *limits], one_of_its_kind)
     atheris.Fuzz()
 
 

@@ -5,9 +5,11 @@ The files of `refused/` must be refused, those of `accepted/` enlarged.
 
 import argparse
 import io
+import json
 import os
 import pickle
 import struct
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -38,13 +40,20 @@ def worded(
     return MAGIC + bytes(version) + packed + text + data
 
 
-def zipped(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
-    """A `.npz` of files."""
+def zipped(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED, twice: bool = False) -> bytes:
+    """A `.npz` of files, or of each file twice."""
     stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", method) as archive:
-        for name, data in members.items():
+    with warnings.catch_warnings(action="ignore"), zipfile.ZipFile(stream, "w", method) as archive:
+        for name, data in [*members.items()] * (1 + twice):
             archive.writestr(name, data)
     return stream.getvalue()
+
+
+def poked(data: bytes, directory: int, local: int, value: int) -> bytes:
+    """An archive whose last entry has another byte at a place of its record in the directory, and before itself."""
+    changed = bytearray(data)
+    changed[changed.rindex(b"PK\1\2") + directory] = changed[changed.rindex(b"PK\3\4") + local] = value
+    return bytes(changed)
 
 
 class Trap:
@@ -82,6 +91,8 @@ def arrays() -> dict[str, bytes]:
         "claims-2-to-the-64": told((2**32, 2**32), "|u1", bytes(64)),
         "claims-2-to-the-64-and-16": told((2**60 + 1, 16), "|u1", bytes(16)),
         "claims-10-to-the-300": told((10**300, 1), "|u1", bytes(64)),
+        "claims-10-to-the-6000": told((int("9" * 3000),) * 2, "|u1", bytes(64)),
+        "claims-minus-10-to-the-6000": told((-int("9" * 3000), int("9" * 3000)), "|u1", bytes(64)),
         "negative": told((-4, -4), "<f8", bytes(128)),
         "one-negative": told((-1, 16), "<f8", bytes(128)),
         "fractions": told((4.0, 4.0), "<f8", bytes(128)),
@@ -110,6 +121,8 @@ def arrays() -> dict[str, bytes]:
         "a-type-that-is-a-number": told((4, 4), 7, bytes(128)),
         "a-type-that-is-nothing": told((4, 4), None, bytes(128)),
         "an-enormous-type": told((1, 1), "|V2147483647", bytes(128)),
+        "six-hundred-fields": told((1,), [(f"a{i}", "u1") for i in range(600)], bytes(600)),
+        "four-hundred-dimensions": told((1,) * 400, "|u1", bytes(1)),
         "order-is-no-boolean": told((4, 4), "<f8", bytes(128), fortran="yes"),
         "nested-brackets": worded("(" * 9000 + ")" * 900, bytes(128)),
         "nested-lists": worded("[" * 4000 + "]" * 4000, bytes(128)),
@@ -128,9 +141,6 @@ def parameters() -> dict[str, bytes]:
     """Kernels and places that mean harm, by name."""
     lying = bytearray(zipped({"indices.npy": saved(np.zeros(10**5))}))
     struct.pack_into("<I", lying, lying.rindex(b"PK\1\2") + 24, 2**32 - 2)
-    encrypted = bytearray(zipped({"indices.npy": saved(np.zeros(4))}))
-    for mark, place in ((b"PK\1\2", 8), (b"PK\3\4", 6)):
-        encrypted[encrypted.rindex(mark) + place] |= 1
     good = zipped({"indices.npy": saved(np.arange(4))})
     files = {
         "bomb.npz": zipped({"indices.npy": told((10**8,), "|u1", bytes(10**8))}),
@@ -138,17 +148,28 @@ def parameters() -> dict[str, bytes]:
         "many-entries.npz": zipped({f"{i}.npy": saved(np.zeros(1)) for i in range(2000)}),
         "lzma-bomb.npz": zipped({"indices.npy": told((3 * 10**7,), "|u1", bytes(3 * 10**7))}, zipfile.ZIP_LZMA),
         "lying-size.npz": bytes(lying),
-        "encrypted.npz": bytes(encrypted),
+        "encrypted.npz": poked(good, 8, 6, 1),
+        "an-unknown-method.npz": poked(good, 10, 8, 97),
+        "of-a-later-version.npz": poked(good, 6, 4, 99),
+        "another-sum.npz": poked(good, 16, 14, good[good.rindex(b"PK\1\2") + 16] ^ 1),
+        "twice.npz": zipped({"indices.npy": saved(np.arange(4))}, twice=True),
+        "an-archive-in-it.npz": zipped({"indices.npz": good}),
+        "an-archive-named-array.npz": zipped({"indices.npy": good}),
+        "a-folder.npz": zipped({"indices.npy/": b"", "indices.npy/a.npy": saved(np.arange(4))}),
+        "claims-10-to-the-6000.npz": zipped({"indices.npy": told((int("9" * 3000),) * 2, "|u1", bytes(64))}),
+        "sixty-five-dimensions.npz": zipped({"indices.npy": told((1,) * 65, "<f8", bytes(8))}),
+        "long-names.npz": zipped({f"{i}" + "\n\x1b[2J" * 8000 + ".npy": saved(np.arange(4)) for i in range(20)}),
         "truncated.npz": good[:-30],
         "beginning.npz": good[:20],
         "damaged.npz": good.replace(b"\x93", b"\x94", 1)[:60] + bytes(60) + good[60:],
         "pickled.npz": zipped({"indices.npy": saved(np.array([Trap()], object))}),
-        "other-names.npz": zipped({"../../indices.npy": saved(np.arange(4))}),
+        "other-names.npz": zipped({"../../indices.npy": saved(np.arange(4)), "/indices.npy": saved(np.arange(4))}),
         "no-arrays.npz": zipped({"readme.txt": b"hello"}),
         "claims-8-terabytes.npz": zipped({"indices.npy": told((10**12,), "<f8", bytes(64))}),
         "nothing.npz": b"",
         "no-zip.npz": b"PK\3\4" + bytes(100),
         "text.npz": b"hello",
+        "sixty-five-dimensions.npy": told((1,) * 65, "<f8", bytes(8)),
         "claims-more-than-there-is.npy": told((10**9, 4), "<f4", bytes(64)),
         "sparse.npy": told((2**26,), "|u1", bytes(2**26)),
         "not-finite.npy": saved(np.full((4, 4), np.nan)),
@@ -158,6 +179,72 @@ def parameters() -> dict[str, bytes]:
         "flat.npy": saved(np.ones(4)),
     }
     return files
+
+
+FIRST, LAST = (
+    {"does": "convolution", "weight": "a", "slopes": "slope"},
+    {"does": "transposed-convolution", "weight": "tail"},
+)
+SOUND: dict[str, Any] = {"layout": 1, "scale": 2, "skip": "skip", "layers": [FIRST, LAST]}
+
+
+def network(about: Any, twice: bool = False, **more: Any) -> bytes:
+    """A network that is sound but for what is said of it, or for some of its arrays."""
+    arrays = {
+        "about": np.frombuffer(about if isinstance(about, bytes) else json.dumps(about).encode(), np.uint8),
+        "a": np.zeros((1, 1, 3, 3)),
+        "slope": np.ones(1),
+        "tail": np.ones((1, 1, 2, 2)),
+        "skip": np.ones((2, 2)),
+    }
+    return zipped({f"{name}.npy": saved(array) for name, array in (arrays | more).items()}, twice=twice)
+
+
+def networks() -> dict[str, bytes]:
+    """Networks that mean harm, by name."""
+
+    def layers(count: int, **more: Any) -> bytes:
+        """A network of so many layers more, that all share one array."""
+        again = {"does": "convolution", "weight": "b", "slopes": "slopes"}
+        return network(SOUND | {"layers": [FIRST, *[again] * count, LAST]}, **more)
+
+    text = json.dumps(SOUND)
+    long = "\n\x1b[2J" * 10**6
+    files = {
+        "no-json": network(b"\xff\xfe"),
+        "nested-json": network(b"[" * 10**6),
+        "a-long-number": network(text.replace('"scale": 2', '"scale": ' + "9" * 10**6).encode()),
+        "a-long-layout": network(SOUND | {"layout": long}),
+        "a-long-scale": network(SOUND | {"scale": long}),
+        "a-long-layer": network(SOUND | {"layers": [{"does": long}]}),
+        "a-long-name": network(SOUND | {"skip": long}),
+        "layers-without-end": network(SOUND | {"layers": [FIRST] * 10**5}),
+        "layers-that-are-none": network(SOUND | {"layers": {"0": FIRST}}),
+        "many-channels": layers(1, b=np.ones((513, 1, 1, 1)), slopes=np.ones(513)),
+        "shared-weights": layers(90, b=np.zeros((1, 1, 31, 31)), slopes=np.ones(1)),
+        "shared-and-heavy": layers(90, a=np.zeros((128, 1, 3, 3)), slope=np.ones(128), **heavy(128, 3)),
+        "heavy": layers(1, a=np.zeros((512, 1, 1, 1)), slope=np.ones(512), **heavy(512, 5)),
+        "a-wide-tail": network(SOUND, tail=np.zeros((1, 1, 2 * 32, 2 * 32))),
+        "a-sum-of-itself": network(SOUND | {"layers": [FIRST, {"does": "sum", "with": 1}, LAST]}),
+        "a-sum-with-the-future": network(SOUND | {"layers": [FIRST, {"does": "sum", "with": 10**30}, LAST]}),
+        "not-finite": network(SOUND, skip=np.full((2, 2), np.nan)),
+        "larger-than-float32": network(SOUND, tail=np.full((1, 1, 2, 2), 1e300)),
+        "pickled": network(SOUND, tail=np.array([Trap()], object)),
+        "text": network(SOUND, tail=np.array(["a"])),
+        "empty": network(SOUND, tail=np.ones((1, 1, 0, 0))),
+        "another-path": zipped({"../about.npy": saved(np.frombuffer(text.encode(), np.uint8))}),
+        "twice": network(SOUND, twice=True),
+        "claims-8-terabytes": zipped({"about.npy": told((10**12,), "|u1", bytes(64))}),
+        "a-bomb": network(SOUND, more=np.zeros(2 * 10**7, np.uint8)),
+        "an-allowed-bomb": network(SOUND | {"skip": "more"}, more=np.zeros((2048, 4000))),
+        "alone": saved(np.ones((4, 4))),
+    }
+    return {f"{name}.npz": data for name, data in files.items()}
+
+
+def heavy(channels: int, side: int) -> dict[str, Any]:
+    """The arrays of a layer of many weights, nearly all of them 0."""
+    return {"b": np.zeros((channels, channels, side, side), np.float32), "slopes": np.ones(channels)}
 
 
 def unusual() -> dict[str, bytes]:
@@ -184,7 +271,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     folder: Path = parser.parse_args().folder
-    for name, files in (("refused", arrays()), ("parameters", parameters()), ("accepted", unusual())):
+    kinds = {"refused": arrays(), "parameters": parameters(), "networks": networks(), "accepted": unusual()}
+    for name, files in kinds.items():
         (folder / name).mkdir(parents=True, exist_ok=True)
         for file, data in files.items():
             (folder / name / file).write_bytes(data)

@@ -1,5 +1,6 @@
 """The command line: what it says, where it says it, and with which status it ends."""
 
+import itertools
 import json
 import os
 import pty
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from breaking import Record
 from click.testing import CliRunner, Result
 from PIL import Image
 
@@ -237,6 +239,23 @@ def test_clashes_are_found_before_any_work(tmp_path: Path) -> None:
         assert (tmp_path / "a.png").read_bytes() == before
 
 
+def test_a_kernel_is_an_input_too(tmp_path: Path) -> None:
+    np.save(tmp_path / "in.npy", np.ones((4, 4)))
+    np.save(tmp_path / "kernel.npy", np.ones((2, 2)))
+    before = (tmp_path / "kernel.npy").read_bytes()
+    told = [
+        "-m",
+        "transposed-conv",
+        "--kernel",
+        tmp_path / "kernel.npy",
+        "-o",
+        tmp_path / "kernel.npy",
+        "--overwrite",
+    ]
+    assert "both an input" in call(tmp_path / "in.npy", *told, status=2).stderr
+    assert (tmp_path / "kernel.npy").read_bytes() == before
+
+
 def test_existing_targets(picture: Path) -> None:
     target = picture.with_name("in_2x.png")
     target.write_text("precious")
@@ -268,16 +287,26 @@ def test_a_dry_run_writes_nothing(picture: Path) -> None:
     assert list(picture.parent.iterdir()) == [picture]
 
 
-def test_bytes_do_not_depend_on_jobs_locale_or_hash_seed(tmp_path: Path) -> None:
+def test_bytes_do_not_depend_on_jobs_locale_hash_seed_or_terminal(tmp_path: Path, record_property: Record) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 200, 4), np.uint8)).save(tmp_path / "in.png")
-    made = set()
-    for jobs, place, seed in ((1, "C", "0"), (4, "C.UTF-8", "1")):
-        environment = os.environ | {"LC_ALL": place, "PYTHONHASHSEED": seed}
-        made.add(shell(["in.png", "-s", "4", "-j", jobs, "-o", "-"], tmp_path, env=environment).stdout)
-    assert len(made) == 1
+    ways = list(itertools.product(("1", "4"), ("C", "C.UTF-8"), ("0", "1")))
+    for format, chosen in (("png", ways), ("tiff", ways[::7]), ("webp", ways[::7])):
+        made = []
+        for jobs, place, seed in chosen:
+            environment = os.environ | {"LC_ALL": place, "PYTHONHASHSEED": seed}
+            made.append(shell(["in.png", "-j", jobs, "-f", format, "-o", "-"], tmp_path, env=environment).stdout)
+        main, terminal = pty.openpty()
+        line = [*COMMAND, "in.png", "-f", format, "-o", "out"]
+        subprocess.run(line, cwd=tmp_path, stdin=terminal, stdout=terminal, stderr=terminal, check=True)
+        os.close(terminal), os.close(main)
+        made.append((tmp_path / "out").read_bytes())
+        (tmp_path / "out").unlink()
+        assert len(set(made)) == 1
+        record_property("same bytes", [format, len(made), len(set(made))])
 
 
 def test_odd_names(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
     for name in (
         b"new\nline.png",
         b"esc\x1b[31m.png",
@@ -286,14 +315,28 @@ def test_odd_names(tmp_path: Path) -> None:
         b"100%d.png",
         "\u202egnp.png".encode(),
     ):
-        Image.new("L", (2, 2)).save(os.path.join(os.fsencode(tmp_path), name), "PNG")
-    (tmp_path / "[a]*.png").write_text("no picture")
-    done = shell([".", "-o", "out", "-v"], tmp_path)
-    assert done.returncode == 1
-    assert len(os.listdir(tmp_path / "out")) == 6
-    assert b"\x1b" not in done.stderr
-    assert "\u202e".encode() not in done.stderr
-    assert b"new\\nline.png" in done.stderr
+        Image.new("L", (2, 2)).save(os.path.join(os.fsencode(tmp_path / "in"), name), "PNG")
+    (tmp_path / "in" / "[a]*.png").write_text("no picture")
+    names = sorted(name for name in os.listdir(os.fsencode(tmp_path / "in")) if not name.startswith(b"["))
+    for number, place in enumerate(("C", "C.UTF-8")):
+        environment = os.environ | {"LC_ALL": place, "PYTHONUTF8": "0"}
+        done = shell(["in", "-o", f"out{number}", "-v"], tmp_path, env=environment)
+        assert done.returncode == 1
+        assert sorted(os.listdir(os.fsencode(tmp_path / f"out{number}"))) == names
+        assert b"\x1b" not in done.stderr
+        assert "\u202e".encode() not in done.stderr
+        assert b"new\\nline.png" in done.stderr
+        assert done.stderr.count(b"\n") == len(names) + 2
+
+
+def test_names_of_255_bytes(tmp_path: Path) -> None:
+    longest = tmp_path / f"{'a' * 251}.png"
+    Image.new("L", (2, 2)).save(longest)
+    call(longest, "-o", f"{tmp_path}/out/")
+    assert os.listdir(tmp_path / "out") == [longest.name]
+    said = call(longest, status=1).stderr
+    assert "cannot be written: File name too long; give another --output." in said
+    assert said.count("\n") == 1
 
 
 def test_image_bytes_are_not_written_to_a_terminal(picture: Path) -> None:
@@ -315,7 +358,7 @@ def test_a_closed_pipe_ends_without_a_word(tmp_path: Path) -> None:
     assert (tmp_path / "err").read_bytes() == b""
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_leaves_no_part_of_an_image(tmp_path: Path, number: int, status: int) -> None:
     for i in range(12):
         Image.fromarray(np.random.default_rng(i).integers(0, 256, (200, 300, 3), np.uint8)).save(

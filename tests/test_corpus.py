@@ -1,4 +1,4 @@
-"""Files that have broken other programs: each becomes an image, or one line and status 1, within ten seconds."""
+"""Files that have broken other programs: an image, or one line and status 1, in ten seconds and 500 MB at most."""
 
 import multiprocessing
 import os
@@ -6,10 +6,12 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from breaking import Record
 from click.testing import CliRunner
 from PIL import Image
 from support import SHARED
@@ -18,32 +20,44 @@ from upscale_cli.commands.upscale import cli
 
 CORPUS = SHARED / "corpus"
 FILES = sorted(path.name for path in CORPUS.glob("*") if path.suffix != ".json")
-SECONDS = 10
+SECONDS, MEGABYTES = 10, 500
 
 pytestmark = pytest.mark.skipif(not FILES, reason=f"there is no folder {CORPUS.name}")
 
 
 class Ending(NamedTuple):
-    """How a run ended: its status, what it said, how long it took, whether what it wrote is an image."""
+    """How a run ended: its status, what it said, the processor's time, the memory, whether an image was written."""
 
     status: int
     said: str
     seconds: float
+    megabytes: int
     written: bool
 
 
 def run(name: str, folder: str) -> Ending:
     """Enlarge one file of the corpus to PNG."""
     target = Path(folder) / f"{name}.png"
-    start = time.perf_counter()
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # the peak of memory is counted anew
+    start = time.process_time()  # others may be at work on the machine
     ended = CliRunner().invoke(cli, [str(CORPUS / name), "-s", "2", "-o", str(target), "-q"])
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     if ended.exception is not None and not isinstance(ended.exception, SystemExit):
-        return Ending(ended.exit_code, f"{ended.exception!r}\n\n{ended.stderr}", seconds, False)
+        return Ending(ended.exit_code, f"{ended.exception!r}\n\n{ended.stderr}", seconds, 0, False)
+    megabytes = peak()
     if target.exists():
         with Image.open(target) as image:
             image.load()
-    return Ending(ended.exit_code, ended.stderr, seconds, target.exists())
+    return Ending(ended.exit_code, ended.stderr, seconds, megabytes, target.exists())
+
+
+def peak() -> int:
+    """Megabytes that this process has taken, at most, where /proc tells."""
+    with suppress(OSError):
+        lines = Path("/proc/self/status").read_text("ascii").splitlines()
+        return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) >> 10
+    return 0
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +75,19 @@ def endings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ending]:
 def test_each_file_is_an_image_or_one_line(name: str, endings: dict[str, Ending]) -> None:
     ending = endings[name]
     assert ending.seconds < SECONDS
+    assert ending.megabytes < MEGABYTES
     assert ending.status == (0 if ending.written else 1), ending.said
     assert ending.said.count("\n") == ending.status, ending.said
     assert "unexpectedly" not in ending.said
     assert not ending.status or ending.said.startswith(str(CORPUS / name))
+
+
+def test_all_of_it_takes_a_minute_at_most(endings: dict[str, Ending], record_property: Record) -> None:
+    seconds = [ending.seconds for ending in endings.values()]
+    assert sum(seconds) < 60
+    refused = sum(ending.status for ending in endings.values())
+    most = max(ending.megabytes for ending in endings.values())
+    record_property("corpus", [len(endings), len(endings) - refused, refused, 0, 0, most, max(seconds), sum(seconds)])
 
 
 def test_what_pillow_reads_is_enlarged_unless_a_reason_is_given(endings: dict[str, Ending]) -> None:

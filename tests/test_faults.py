@@ -13,7 +13,11 @@ from pathlib import Path
 
 import pytest
 from breaking import (
+    EVALUATE,
+    FIT,
+    POOL,
     UPSCALE,
+    Record,
     contents,
     ended,
     in_a_shell,
@@ -45,7 +49,8 @@ def one_line(done: subprocess.CompletedProcess[bytes], status: int, *words: str)
 
 
 @needs_root
-def test_a_full_disk_leaves_old_targets_in_every_format(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_old_targets_in_every_format(tmp_path: Path, record_property: Record) -> None:
+    record_property("fault", ["a full disk (tmpfs), every format", len(FORMATS)])
     source, disk = picture(tmp_path / "in.png", 64, 64), tmp_path / "disk"
     disk.mkdir()
     loop = (
@@ -62,7 +67,8 @@ def test_a_full_disk_leaves_old_targets_in_every_format(tmp_path: Path) -> None:
 
 @needs_root
 @pytest.mark.parametrize("jobs", [1, 4])
-def test_a_batch_stops_on_a_full_disk_and_is_resumed(jobs: int, tmp_path: Path) -> None:
+def test_a_batch_stops_on_a_full_disk_and_is_resumed(jobs: int, tmp_path: Path, record_property: Record) -> None:
+    record_property("fault", ["a disk that fills up within a batch of 20, then resumed", 1])
     for i in range(20):
         picture(tmp_path / "in" / f"{i:02}.png", seed=i)
     disk, command = tmp_path / "disk", f"{' '.join(UPSCALE)} {tmp_path}/in -o made -j {jobs}"
@@ -87,11 +93,30 @@ def test_a_batch_stops_on_a_full_disk_and_is_resumed(jobs: int, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("format", FORMATS)
-def test_a_device_that_is_full_is_not_replaced(format: str, tmp_path: Path) -> None:
+def test_a_device_that_is_full_is_not_replaced(format: str, tmp_path: Path, record_property: Record) -> None:
+    record_property("fault", ["`/dev/full`, every format", 1])
     result = CliRunner().invoke(cli, [str(picture(tmp_path / "in.png")), "-o", "/dev/full", "-f", format])
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
     assert '"/dev/full" cannot be written: No space left on device; make room.' in result.stderr
     assert stat.S_ISCHR(os.stat("/dev/full").st_mode)
+
+
+@needs_root
+@pytest.mark.parametrize(("name", "kilobytes"), [("upscale-pool", 16), ("upscale-fit", 8)])
+def test_a_full_disk_leaves_what_the_other_commands_wrote(
+    name: str, kilobytes: int, tmp_path: Path, record_property: Record
+) -> None:
+    record_property("fault", ["a full disk (tmpfs), the other commands", 1])
+    source, disk = picture(tmp_path / "in.png", 96, 96), tmp_path / "disk"
+    disk.mkdir()
+    command, targets, _ = WRITERS[name]
+    # A kernel of 32 x 32 float64 is larger than the disk, as the pooled image is.
+    words = [str(source) if word == "in.png" else word for word in command] + ["--size=32"] * (name == "upscale-fit")
+    before = "; ".join(f"printf {OLD.decode()} > {target}" for target in targets)
+    script = f"{before}; {' '.join(words)}; echo $? $(ls -A) $(cat {' '.join(targets)})"
+    done = on_a_small_disk(script, kilobytes, disk)
+    assert done.stdout.decode().split() == ["1", *targets, OLD.decode() * len(targets)], done.stderr
+    one_line(done, 0, f'"{targets[-1]}" cannot be written: No space left on device; make room.')
 
 
 @pytest.mark.parametrize("what", ["-o -", "--json -o out.png"])
@@ -101,7 +126,8 @@ def test_standard_output_on_a_full_disk(what: str, tmp_path: Path) -> None:
     one_line(done, 1, "standard output cannot be written: No space left on device")
 
 
-def test_a_limit_on_the_size_of_files_fails_what_is_larger(tmp_path: Path) -> None:
+def test_a_limit_on_the_size_of_files_fails_what_is_larger(tmp_path: Path, record_property: Record) -> None:
+    record_property("fault", ["`ulimit -f`", 1])
     picture(tmp_path / "in" / "large.png", 200, 200)
     picture(tmp_path / "in" / "small.png", 10, 10)
     picture(tmp_path / "made" / "large.png", 1, 1)
@@ -126,20 +152,38 @@ FAILING = [
 ]
 
 
+WRITERS = {
+    "upscale": ([*UPSCALE, "in.png", "-o", "out.png", "--overwrite"], ["out.png"], 2),
+    "upscale-pool": ([*POOL, "in.png", "-o", "out.png", "--overwrite"], ["out.indices.npz", "out.png"], 2),
+    "upscale-fit": ([*FIT, "in.png", "-o", "out.npy", "--overwrite"], ["out.npy"], 1),
+}
+"""Commands, what they write, and which `write` to break: another thread writes too."""
+
+
 @needs_strace
-@pytest.mark.parametrize(("call", "error", "said"), FAILING, ids=lambda word: word.split(";")[0])
+@pytest.mark.parametrize(
+    ("name", "call", "error", "said"),
+    [
+        # One fault of each call is enough for the other commands in every run.
+        pytest.param(name, *failing, marks=[pytest.mark.long] if name != "upscale" and number % 2 else [])
+        for name in WRITERS
+        for number, failing in enumerate(FAILING)
+    ],
+    ids=lambda word: word.split(";")[0],
+)
 def test_a_call_that_fails_leaves_the_old_file_and_nothing_else(
-    call: str, error: str, said: str, tmp_path: Path
+    name: str, call: str, error: str, said: str, tmp_path: Path, record_property: Record
 ) -> None:
+    record_property("fault", [f"{error} of `{call}`", 1])
+    command, targets, second = WRITERS[name]
     picture(tmp_path / "in.png")
-    (tmp_path / "out.png").write_bytes(OLD)
-    # Of writing, the second call: messages are written too, by another thread.
-    when = 2 if call == "write" else 1
-    command = [*UPSCALE, "in.png", "-o", "out.png", "--overwrite"]
+    for target in targets:
+        (tmp_path / target).write_bytes(OLD)
+    when = second if call == "write" else 1
     done = traced(command, tmp_path, "-e", f"inject={call}:error={error}:when={when}")
-    one_line(done, 1, f'"out.png" cannot be written: {said}.')
-    assert sorted(contents(tmp_path)) == ["in.png", "out.png", "strace.log"]
-    assert (tmp_path / "out.png").read_bytes() == OLD
+    one_line(done, 1, f'"{targets[-1]}" cannot be written: {said}.')
+    assert sorted(contents(tmp_path)) == sorted(["in.png", *targets, "strace.log"])
+    assert all((tmp_path / target).read_bytes() == OLD for target in targets)
 
 
 @needs_strace
@@ -210,7 +254,8 @@ def test_a_user_without_rights_gets_a_line_for_each_and_the_rest(command: str, c
 
 
 @needs_root
-def test_a_folder_that_may_not_be_written_is_one_line(common: Path) -> None:
+def test_a_folder_that_may_not_be_written_is_one_line(common: Path, record_property: Record) -> None:
+    record_property("fault", ["a folder without the right to write", 1])
     picture(common / "in.png")
     (common / "out").mkdir(mode=0o755)
     done = as_nobody("upscale", "in.png", "-o", "out/", cwd=common)
@@ -218,7 +263,8 @@ def test_a_folder_that_may_not_be_written_is_one_line(common: Path) -> None:
 
 
 @needs_root
-def test_a_read_only_disk_keeps_the_old_file(tmp_path: Path) -> None:
+def test_a_read_only_disk_keeps_the_old_file(tmp_path: Path, record_property: Record) -> None:
+    record_property("fault", ["a disk mounted read-only", 1])
     source, disk = picture(tmp_path / "in.png"), tmp_path / "disk"
     disk.mkdir()
     command = f"{' '.join(UPSCALE)} {source} -o out.png --overwrite"
@@ -245,6 +291,22 @@ def test_a_read_only_disk_keeps_the_old_file(tmp_path: Path) -> None:
 def test_closed_and_odd_streams(line: str, status: int, said: str, tmp_path: Path) -> None:
     picture(tmp_path / "in.png")
     one_line(in_a_shell(UPSCALE, line, tmp_path), status, said)
+    assert sorted(contents(tmp_path)) == ["in.png"]
+
+
+@pytest.mark.parametrize("line", ["{} in.png >&-", "{} in.png --json >&-", "{} in.png > /dev/full"])
+def test_measures_that_nobody_gets_are_an_error(line: str, tmp_path: Path) -> None:
+    picture(tmp_path / "in.png")
+    said = "is closed" if "&" in line else "cannot be written: No space left on device"
+    one_line(in_a_shell(EVALUATE, f"{line} -m bicubic", tmp_path), 1, f"standard output {said}")
+
+
+def test_a_kernel_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    picture(tmp_path / "in.png")
+    for place, why in (("nowhere/a.npy", "No such file or directory"), ("in.png/a.npy", "Not a directory")):
+        done = ended([*FIT, "in.png", "-o", place], tmp_path)
+        one_line(done, 1, f'upscale-fit: "{place}" cannot be written: {why}; give another --output.')
+    one_line(in_a_shell(FIT, "{} in.png -o a.npy --json >&-", tmp_path), 1, "standard output is closed")
     assert sorted(contents(tmp_path)) == ["in.png"]
 
 
@@ -351,7 +413,7 @@ def test_a_second_signal_leaves_at_once_and_the_next_run_sweeps(tmp_path: Path) 
     time.sleep(0.1)
     run.send_signal(signal.SIGTERM)
     run.communicate(timeout=10)
-    # A shell calls both 143. The second is Python's own end, when the first signal had been obeyed that fast.
+    # Python itself may be ending by then, with its own way of being terminated; shells tell both as 143.
     assert run.returncode in (143, -signal.SIGTERM)
     assert ended([*UPSCALE, "in.png", "-s", "2", "-o", "made/", "--skip-existing"], tmp_path).returncode == 0
     assert [name for name in os.listdir(tmp_path / "made") if name.startswith(PREFIX)] == []

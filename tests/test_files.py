@@ -22,7 +22,8 @@ from pictures import animated, deep, deep_png, deep_tiff, encoded, enlarged, noi
 from PIL import Image, PngImagePlugin
 
 from upscale_cli.errors import UpscaleError
-from upscale_cli.images import arrays
+from upscale_cli.images import arrays, limits
+from upscale_cli.images.complete import gif_canvas
 from upscale_cli.images.enlarge import Request
 from upscale_cli.images.files import Picture
 from upscale_cli.images.limits import MAX_SOURCE_PIXELS
@@ -153,7 +154,7 @@ def test_a_bomb_in_an_archive_is_refused_by_its_header(tmp_path: Path) -> None:
     path.write_bytes(zipped(a=saved(np.zeros(10**6, np.uint8)), indices=saved(np.zeros(10**8, np.uint8))))
     tracemalloc.start()
     try:
-        with pytest.raises(UpscaleError, match=r"holds 100,000,000 values, more than the 15,777,216 that are read"):
+        with pytest.raises(UpscaleError, match=r"holds 100,000,000 values, more than the 7,388,608 that are read"):
             arrays.load_arrays(path)
         assert tracemalloc.get_traced_memory()[1] < 30 << 20
     finally:
@@ -247,6 +248,13 @@ def chunked(*chunks: tuple[bytes, bytes]) -> bytes:
     return stream.getvalue()
 
 
+def gif_of_frame(left: int, width: int, height: int, disposal: int) -> bytes:
+    """A GIF of 8 x 8 pixels whose second frame is larger. Pillow would make its canvas as large, and fill it."""
+    control = struct.pack("<2sBBHBB", b"!\xf9", 4, disposal << 2 | 1, 0, 0, 0)
+    frame = struct.pack("<sHHHHB", b",", left, 0, width, height, 0) + b"\2\1\4\0"
+    return encoded(Image.new("P", (8, 8)), "GIF")[:-1] + control + frame + b";"
+
+
 BOMBS = {
     "png": chunked(
         (b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)),
@@ -257,6 +265,8 @@ BOMBS = {
     + b","
     + struct.pack("<HHHHB", 0, 0, 65535, 65535, 0)
     + b"\2\0;",
+    "gif frame": gif_of_frame(0, 65535, 65535, 2),
+    "gif frame beyond": gif_of_frame(65535, 1, 65535, 3),
     "bmp": b"BM" + struct.pack("<IIIIiiHHIIiiII", 58, 0, 54, 40, 60_000, 60_000, 1, 24, 0, 0, 0, 0, 0, 0) + bytes(4),
     "ppm": b"P6 60000 60000 255\n123",
 }
@@ -270,6 +280,20 @@ def test_bombs_are_refused_by_their_header(name: str) -> None:
     assert time.perf_counter() - start < 0.5
 
 
+def test_a_frame_that_hides_from_us_is_refused_by_pillow() -> None:
+    """An extension without content ends at once, but Pillow takes the next byte for the length of another block."""
+    whole = gif_of_frame(0, 65535, 65535, 2)
+    place = whole.rindex(b"!\xf9")
+    # To us a comment of 255 bytes; to Pillow 33 bytes that it skips, and a frame.
+    comment = bytes(31) + b"\0" + whole[place:]
+    hidden = whole[:place] + b"!\xff\0!\xfe\xff" + comment.ljust(255, b";") + b"\0;"
+    assert gif_canvas(io.BytesIO(hidden)) == (8, 8)
+    start = time.perf_counter()
+    with pytest.raises(UpscaleError), Picture(hidden) as picture:
+        list(picture.frames())
+    assert time.perf_counter() - start < 1
+
+
 def test_frames_count_together() -> None:
     frames = [Image.new("1", (5000, 4000), seed % 2) for seed in range(10)]
     source = animated(frames, "TIFF", compression="group4")
@@ -280,6 +304,14 @@ def test_frames_count_together() -> None:
 def test_a_page_that_is_larger_than_the_first_is_refused() -> None:
     source = animated([Image.new("1", (8, 8)), Image.new("1", (20_000, 10_000))], "TIFF", compression="group4")
     with pytest.raises(UpscaleError, match="frame 2 is 20000x10000: too large"):
+        enlarged(source)
+
+
+def test_a_page_that_needs_more_memory_than_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = animated([Image.new("1", (8, 8)), Image.new("1", (5000, 4000))], "TIFF", compression="group4")
+    monkeypatch.setattr(limits, "memory_there", lambda: 50_000_000)
+    monkeypatch.setattr(Image.Image, "load", lambda image: pytest.fail("decoded") if image.width > 8 else None)
+    with pytest.raises(UpscaleError, match="frame 2 is 5000x4000: too large; take it out"):
         enlarged(source)
 
 

@@ -9,23 +9,35 @@ from typing import NamedTuple
 import make_hostile
 import numpy as np
 import pytest
-from breaking import picture
+from breaking import Record, picture
+from click.testing import CliRunner
+
+from upscale_cli.commands.upscale import cli
 
 REFUSED, PARAMETERS, ACCEPTED = make_hostile.arrays(), make_hostile.parameters(), make_hostile.unusual()
+NETWORKS = make_hostile.networks()
+MADE_FOR = {
+    "--kernel": ("transposed-conv", PARAMETERS),
+    "--indices": ("max-unpooling", PARAMETERS),
+    "--network": ("learned", PARAMETERS | NETWORKS),
+}
 
 WATCHED = """if True:
     import json, sys, time
     from click.testing import CliRunner
-    from upscale_cli.commands.upscale import cli
+    from upscale_cli.commands import evaluate, fit, upscale
     import upscale_cli.commands.process
-    CliRunner().invoke(cli, [sys.argv[1], "-o", "warm.png"])  # what every run imports
+    commands = {"upscale": upscale.cli, "upscale-fit": fit.cli, "upscale-evaluate": evaluate.cli}
+    for arguments in json.loads(sys.argv[1]):  # what every run imports
+        assert CliRunner().invoke(commands[arguments[0]], arguments[1:]).exit_code == 0, arguments
     def peak():
         return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
     for line in sys.stdin:
-        start = time.perf_counter()
+        start = time.process_time()  # others may be at work on the machine
         open("/proc/self/clear_refs", "w").write("5")
-        ended = CliRunner().invoke(cli, json.loads(line))
-        seconds = time.perf_counter() - start
+        name, *arguments = json.loads(line)
+        ended = CliRunner().invoke(commands[name], arguments)
+        seconds = time.process_time() - start
         print(json.dumps([ended.exit_code, ended.stderr, repr(ended.exception), seconds, peak()]), flush=True)
 """
 
@@ -44,22 +56,30 @@ class Ending(NamedTuple):
 def endings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ending]:
     """How the command ended for each file: `KIND/NAME`, parameters as kernel and as places."""
     folder = tmp_path_factory.mktemp("hostile")
-    small = picture(folder / "small.png", 2, 2, "L")
+    small, photograph = picture(folder / "small.png", 2, 2, "L"), str(picture(folder / "photograph.png", 16, 16))
+    fitting = ["upscale-fit", photograph, "-q", "--overwrite", "-o", str(folder / "fitted.npy")]
+    measuring = ["upscale-evaluate", photograph, "-q", "-m"]
+    warm = [["upscale", str(small), "-o", str(folder / "warm.png")], fitting, [*measuring, "bicubic"]]
     runs: dict[str, list[str]] = {}
-    for kind, files in (("refused", REFUSED), ("parameters", PARAMETERS), ("accepted", ACCEPTED)):
+
+    def written(kind: str, name: str, data: bytes) -> str:
+        (folder / kind).mkdir(exist_ok=True)
+        (folder / kind / name).write_bytes(data)
+        return str(folder / kind / name)
+
+    for kind, files in (("refused", REFUSED), ("accepted", ACCEPTED)):
         for name, data in files.items():
-            (folder / kind).mkdir(exist_ok=True)
-            path = folder / kind / name
-            path.write_bytes(data)
-            if kind != "parameters":
-                runs[f"{kind}/{name}"] = [str(path), "-o", str(folder / f"{kind}-{name}"), "-f", "npy"]
-                continue
-            for option, method in (("--kernel", "transposed-conv"), ("--indices", "max-unpooling")):
-                out = str(folder / f"{method}-{name}.png")
-                runs[f"{method}/{name}"] = [str(small), "-m", method, option, str(path), "-o", out]
+            path = written(kind, name, data)
+            runs[f"{kind}/{name}"] = ["upscale", path, "-o", str(folder / f"{kind}-{name}"), "-f", "npy"]
+            runs[f"fit/{name}"] = [*fitting, path]
+    for option, (method, files) in MADE_FOR.items():
+        for name, data in files.items():
+            path, out = written(method, name, data), str(folder / f"{method}-{name}.png")
+            runs[f"{method}/{name}"] = ["upscale", str(small), "-m", method, option, path, "-o", out]
+            runs[f"evaluate {method}/{name}"] = [*measuring, f"{method}:{option[2:]}={path}"]
     lines = "".join(json.dumps(run) + "\n" for run in runs.values())
     done = subprocess.run(
-        [sys.executable, "-c", WATCHED, str(small)],
+        [sys.executable, "-c", WATCHED, json.dumps(warm)],
         cwd=folder,
         input=lines,
         capture_output=True,
@@ -73,7 +93,7 @@ def endings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ending]:
 
 
 def test_there_are_enough_of_them() -> None:
-    assert len(REFUSED) + len(PARAMETERS) >= 60
+    assert len(REFUSED) + len(PARAMETERS) + len(NETWORKS) >= 60
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peaks of memory are told by /proc")
@@ -81,15 +101,26 @@ def test_there_are_enough_of_them() -> None:
     "name",
     [
         *(f"refused/{name}" for name in REFUSED),
-        *(f"{method}/{name}" for method in ("transposed-conv", "max-unpooling") for name in PARAMETERS),
+        *(f"fit/{name}" for name in REFUSED | ACCEPTED),
+        *(f"{method}/{name}" for method, files in MADE_FOR.values() for name in files),
+        *(f"evaluate {method}/{name}" for method, files in MADE_FOR.values() for name in files),
     ],
 )
-def test_what_means_harm_is_refused(name: str, endings: dict[str, Ending]) -> None:
+def test_what_means_harm_is_refused(name: str, endings: dict[str, Ending], record_property: Record) -> None:
     ending = endings[name]
+    record_property("hostile", [name.partition("/")[2], ending.seconds, ending.kilobytes >> 10])
     assert (ending.status, ending.said.count("\n")) == (1, 1), ending
     assert "unexpectedly" not in ending.said
+    assert len(ending.said) < 1000
     assert ending.seconds < 0.5
     assert ending.kilobytes < 250 * 1024
+
+
+def test_the_networks_are_sound_otherwise(tmp_path: Path) -> None:
+    (tmp_path / "sound.npz").write_bytes(make_hostile.network(make_hostile.SOUND))
+    source = picture(tmp_path / "small.png", 2, 2, "L")
+    command = [str(source), "-m", "learned", "--network", str(tmp_path / "sound.npz"), "-o", str(tmp_path / "a.png")]
+    assert CliRunner().invoke(cli, command).exit_code == 0
 
 
 @pytest.mark.parametrize("name", ACCEPTED)

@@ -10,9 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
+from PIL import Image
 from support import Array, Floats, assert_near, keys
 
 from upscale_cli import METHODS, UpscaleError, upscale
+from upscale_cli.commands.upscale import cli
 from upscale_cli.methods import learned, shipped
 from upscale_cli.methods.network import read_network
 
@@ -335,6 +338,32 @@ def test_an_archive_as_numpy_loads_it_is_a_network() -> None:
     with np.load(stream) as archive:
         have = upscale(np.eye(5), 2, "learned", network=archive)
     np.testing.assert_array_equal(have, upscale(np.eye(5), 2, "learned", network=described(about, **arrays)))
+
+
+# What the package brings.
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "empty", "pickled", "no network"])
+def test_a_file_of_the_package_that_is_missing_or_damaged_is_one_line(
+    damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "in.png"
+    Image.new("RGB", (4, 4)).save(source)
+    for name, method in (("kernel-2x.npy", "transposed-conv"), ("small-2x.npz", "learned")):
+        whole = (KERNELS / name).read_bytes()
+        if damage == "pickled":
+            np.save(tmp_path / "pickled.npy", np.array([{}], object))
+            (tmp_path / name).write_bytes((tmp_path / "pickled.npy").read_bytes())
+        elif damage != "missing":
+            parts = {"truncated": whole[: len(whole) // 2], "empty": b"", "no network": b"hello"}
+            (tmp_path / name).write_bytes(parts[damage])
+        monkeypatch.setattr(shipped, "FOLDER", tmp_path)
+        for cached in (shipped.kernel, shipped.network):
+            cached.cache_clear()
+        result = CliRunner().invoke(cli, [str(source), "-m", method, "-o", str(tmp_path / "out.png")])
+        why = f"the package's own {name} is missing or damaged; install upscale-cli again."
+        assert (result.exit_code, result.stderr) == (1, f"{source}: {why}\n")
+        assert not (tmp_path / "out.png").exists()
 
 
 # The kernels that transposed-conv brings.

@@ -34,6 +34,10 @@ class Work(Protocol):
     def overwrite(self) -> bool:
         """Targets that exist are replaced."""
 
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """Files that it reads for every source."""
+
     def with_format(self, format: Format) -> Self:
         """The same, with another format named."""
 
@@ -252,9 +256,10 @@ def _refuse_clashes(jobs: list[Job]) -> None:
     """Raise `UsageError` when a file to write is a source, by path or link, or two sources have one file to write."""
     sources = {}
     for job in jobs:
-        if isinstance(job.source, Path) and job.source.exists():
-            status = os.stat(job.source)
-            sources[status.st_dev, status.st_ino] = job.shown
+        for read in (job.source, *job.work.reads):
+            if isinstance(read, Path) and read.exists():
+                status = os.stat(read)
+                sources[status.st_dev, status.st_ino] = job.shown if read is job.source else str(read)
     writers: dict[str, list[tuple[Job, Path]]] = defaultdict(list)
     for job in jobs:
         for file in job.work.files(job.target) if job.target is not None else ():

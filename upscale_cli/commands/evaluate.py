@@ -20,7 +20,7 @@ from upscale_cli.commands.options import (
     json_option,
     version_option,
 )
-from upscale_cli.commands.terminal import ends, start
+from upscale_cli.commands.terminal import ends, refuse_closed_output, start
 from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.methods import METHODS, find_method, resolve
 from upscale_cli.methods.parameters import read_parameters
@@ -81,6 +81,7 @@ def evaluate(
     """Measure, and print a table; the exit status."""
     if scale[0] != scale[1] or scale[0] <= 1:
         raise UsageError("photographs are made small by one factor above 1 for both directions, such as 2 or 1.5.")
+    refuse_closed_output()
     contenders = [read_contender(text) for text in methods] if methods else all_contenders(scale)
 
     from upscale_cli.commands.photographs import Photograph, Photographs

@@ -18,8 +18,8 @@ from upscale_cli.commands.options import (
     json_option,
     version_option,
 )
-from upscale_cli.commands.terminal import ends, say, start
-from upscale_cli.errors import UpscaleError, UsageError
+from upscale_cli.commands.terminal import ends, refuse_closed_output, say, start
+from upscale_cli.errors import UpscaleError, UsageError, explain
 
 INTRO = """\
 Fit the kernel of a transposed convolution to your own photographs.
@@ -92,16 +92,24 @@ def fit(
         raise UsageError(f'"{output}" is not the name of a .npy file; a kernel is written as one.')
     if output.exists() and not overwrite:
         raise UpscaleError(f'"{output}" exists already; use --overwrite.')
+    if as_json:
+        refuse_closed_output()
     began = time.perf_counter()
     fitting = PhotographFit(scale, size, reduction, per_channel)
     photographs = Photographs(photos, quiet)
     held_out = photographs.paths[HELD_OUT - 1 :: HELD_OUT] or photographs.paths[1:][-1:]
-    photographs.each([path for path in photographs.paths if path not in held_out], lambda _, rgb: fitting.add(rgb))
-    kernel = fitting.solve(ridge, not no_symmetry)
     scores: list[dict[str, float]] = []
-    photographs.each(held_out, lambda _, rgb: scores.append(fitting.compare(rgb, kernel, RIVALS)))
-    with replacing(output, overwrite=overwrite) as stream:
-        write_array(stream, kernel)
+    try:
+        # A place that cannot be written is found before the work.
+        with replacing(output, overwrite=overwrite) as stream:
+            photographs.each(
+                [path for path in photographs.paths if path not in held_out], lambda _, rgb: fitting.add(rgb)
+            )
+            kernel = fitting.solve(ridge, not no_symmetry)
+            photographs.each(held_out, lambda _, rgb: scores.append(fitting.compare(rgb, kernel, RIVALS)))
+            write_array(stream, kernel)
+    except OSError as error:
+        raise UpscaleError(explain(error, f'"{output}"').sentence) from error
     means = {name: sum(each[name] for each in scores) / len(scores) for name in (scores[0] if scores else {})}
     told = {
         "kernel": str(output),

@@ -4,6 +4,7 @@ import io
 import math
 import os
 from pathlib import Path
+from reprlib import repr as shown
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -15,7 +16,9 @@ from upscale_cli.methods.upsampler import Array
 MAGIC = b"\x93NUMPY"
 LONGEST_HEADER = 1 << 16
 """Bytes that are read of a header; NumPy refuses longer ones than 10,000."""
-MANY = 1 << 24
+MOST_DIMENSIONS, LARGEST = 32, 2**63 - 1
+"""Dimensions of an array, and bytes of a file, at most."""
+MANY = 1 << 23
 """Values of a parameter's arrays, together, that are always read; more only where an image is as large."""
 ENTRIES = 1000
 """Entries of an archive, at most."""
@@ -41,12 +44,12 @@ def read_header(stream: BinaryIO, length: int) -> tuple[tuple[int, ...], bool, n
         raise UpscaleError("is not a valid .npy file: its header is damaged.") from None
     stream.seek(start + head.tell())
     if dtype.hasobject or dtype.kind not in "biuf" or dtype.itemsize > 8:
-        raise UpscaleError(f"holds {dtype}; only bool, integers and floats up to 64 bits are accepted.")
+        raise UpscaleError(f"holds {dtype!s:.60}; only bool, integers and floats up to 64 bits are accepted.")
+    count = math.prod(map(int, shape), start=dtype.itemsize)
+    if len(shape) > MOST_DIMENSIONS or any(abs(n) > LARGEST for n in shape) or abs(count) > LARGEST:
+        raise UpscaleError("says that it holds more than any file can; it is damaged.")
     if any(n < 1 for n in shape):
         raise UpscaleError(f"holds an array of shape {shape}, which has no elements.")
-    count = dtype.itemsize
-    for n in shape:
-        count *= int(n)
     there = length - head.tell()
     if count != there:
         raise UpscaleError(f"says that it holds {count:,} bytes of data and has {there:,}; it is damaged.")
@@ -119,8 +122,11 @@ def _unpacked(stream: BinaryIO, most: int) -> dict[str, Array]:
                     if member.read(len(MAGIC)) != MAGIC:
                         continue
                     member.seek(0)
+                    name = entry.filename.removesuffix(".npy")
+                    if name in arrays:
+                        raise UpscaleError(f"holds two arrays named {shown(name)}; it is damaged.")
                     most -= _count(member, entry.file_size, most)  # type: ignore[arg-type]
-                    arrays[entry.filename.removesuffix(".npy")] = read_array(member, entry.file_size)  # type: ignore[arg-type]
+                    arrays[name] = read_array(member, entry.file_size)  # type: ignore[arg-type]
     except UpscaleError:
         raise
     except Exception:  # zipfile raises BadZipFile, zlib.error, NotImplementedError, RuntimeError …

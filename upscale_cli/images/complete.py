@@ -1,5 +1,7 @@
-"""Whether a file is all there, where Pillow decodes what there is of a truncated one."""
+"""What Pillow does not ask a file before it decodes: whether it is all there, and how far its frames reach."""
 
+import struct
+from collections.abc import Iterator
 from typing import BinaryIO
 
 from PIL import Image
@@ -24,26 +26,47 @@ def refuse_truncated(image: Image.Image, stream: BinaryIO) -> None:
         raise UpscaleError("is truncated: what is there decodes, but its end is missing; get the whole file.")
 
 
+def gif_canvas(stream: BinaryIO) -> tuple[int, int]:
+    """Height and width that the frames of a GIF reach, beyond its own as well; the stream is left at its beginning.
+
+    Pillow makes its canvas as large while it looks for frames, and fills it, before anybody can ask how large it is.
+    """
+    stream.seek(6)
+    width, height = (max(1, side) for side in struct.unpack("<HH", stream.read(4).ljust(4, b"\0")))
+    for kind, head in _gif_blocks(stream):
+        if kind == b",":
+            left, top, wide, high = struct.unpack("<4H", head[:8])
+            width, height = max(width, left + wide), max(height, top + high)
+    stream.seek(0)
+    return height, width
+
+
 def _gif_ends(stream: BinaryIO) -> bool:
-    """Whether a trailer follows the last block: GIF89a, sections 15 to 27."""
+    """Whether a trailer follows the last block."""
+    return any(kind == b";" for kind, _ in _gif_blocks(stream))
+
+
+def _gif_blocks(stream: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+    """What introduces each block of a GIF, and of each frame its descriptor: GIF89a, sections 15 to 27."""
     stream.seek(10)
-    flags = stream.read(3)[0]
-    stream.seek(3 << (flags & 7) + 1 if flags & 0x80 else 0, 1)
+    flags = stream.read(3)[:1] or b"\0"
+    stream.seek(3 << (flags[0] & 7) + 1 if flags[0] & 0x80 else 0, 1)
     while kind := stream.read(1):
         if kind == b";":
-            return True
+            yield kind, b""
+            return
         if kind == b"!":
-            stream.seek(1, 1)
+            yield kind, stream.read(1)
         elif kind == b",":
-            flags = (stream.read(9) or b"\0")[-1]
-            stream.seek((3 << (flags & 7) + 1 if flags & 0x80 else 0) + 1, 1)
+            head = stream.read(9).ljust(9, b"\0")
+            yield kind, head
+            stream.seek((3 << (head[8] & 7) + 1 if head[8] & 0x80 else 0) + 1, 1)
         else:
             continue  # Pillow passes over what is between blocks
         while size := stream.read(1)[:1]:
             if not size[0]:
                 break
             stream.seek(size[0], 1)
-    return False
 
 
 def _codestream_ends(stream: BinaryIO) -> bool:

@@ -6,6 +6,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
+from reprlib import repr as shown
 from typing import Any, BinaryIO
 
 from upscale_cli.errors import UpscaleError, UsageError
@@ -15,13 +16,15 @@ from upscale_cli.images.colour import fits
 from upscale_cli.images.encode import Enlarged, Writing, write
 from upscale_cli.images.files import Picture, to_stack
 from upscale_cli.images.formats import Format
-from upscale_cli.images.limits import MAX_PIXELS, WEIGHED_ROWS, Task
+from upscale_cli.images.limits import MAX_PIXELS, Task
 from upscale_cli.images.metadata import Metadata, resized
 from upscale_cli.images.pixels import Frame
 from upscale_cli.images.targets import replacing
 from upscale_cli.methods import Method, Parameter, Scale, Size, find_method, resolve
 from upscale_cli.methods.parameters import round_side, shown
 
+MOST_NAMES = 5
+"""Names that an error lists."""
 SPOOL = 64 << 20
 """Bytes of a result for standard output that are kept in memory before they go to a temporary file."""
 
@@ -92,6 +95,11 @@ class Request:
     max_pixels: int = MAX_PIXELS
     small: bool = False
 
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """Files that are read for every source."""
+        return tuple(value for value in self.parameters.values() if isinstance(value, Path))
+
     def with_format(self, format: Format) -> "Request":
         """The same, with another format named."""
         return replace(self, format=format)
@@ -148,7 +156,7 @@ class Request:
             turned=self.channels_first and not format.holds,
             max_pixels=self.max_pixels,
             whole=row.whole,
-            strip_rows=WEIGHED_ROWS if row.values == "weighed" else 1,
+            held=row.held((picture.height, picture.width, channels), told),
         )
 
     def files(self, target: Path) -> tuple[Path, ...]:
@@ -264,7 +272,9 @@ def load_parameter(parameter: Parameter, path: Path, most: int = arrays.MANY) ->
         if parameter.archive:
             return loaded, None
         if parameter.name not in loaded and "" not in loaded:
-            raise UpscaleError(f'holds no array "{parameter.name}"; it has {", ".join(loaded) or "none"}.')
+            there = ", ".join(shown(name) for name in list(loaded)[:MOST_NAMES]) or "none"
+            others = f" and {len(loaded) - MOST_NAMES:,} others" if len(loaded) > MOST_NAMES else ""
+            raise UpscaleError(f'holds no array "{parameter.name}"; it has {there}{others}.')
     except UpscaleError as error:
         raise UpscaleError(f'{parameter.name} file "{path}" {error}') from None
     named = loaded.get("size")

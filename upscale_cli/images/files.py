@@ -4,6 +4,7 @@ import contextlib
 import io
 import os
 import struct
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,14 +16,17 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from upscale_cli.errors import UpscaleError
 from upscale_cli.images import arrays, deep
-from upscale_cli.images.complete import refuse_truncated
+from upscale_cli.images.complete import gif_canvas, refuse_truncated
 from upscale_cli.images.formats import FORMATS, format_of_pillow, pillow_names
-from upscale_cli.images.limits import MAX_SOURCE_PIXELS, check_source
+from upscale_cli.images.limits import MAX_SOURCE_PIXELS, check_frame, check_source, refuse_pixels
 from upscale_cli.images.metadata import Metadata, read_metadata, read_orientation
 from upscale_cli.images.pixels import Frame, from_pillow, oriented
 from upscale_cli.methods.upsampler import Array
 
-Image.MAX_IMAGE_PIXELS = None  # `check_source` is asked before anything is decoded, and counts frames
+# `check_source` is asked before anything is decoded, and counts frames. Pillow's own limit stands behind it, for what
+# a decoder makes larger on its way: an error above twice this number, and a warning above it.
+Image.MAX_IMAGE_PIXELS = MAX_SOURCE_PIXELS // 2
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 
 @contextlib.contextmanager
@@ -32,6 +36,8 @@ def decoding() -> Iterator[None]:
         yield
     except UpscaleError:
         raise
+    except Image.DecompressionBombError as error:
+        refuse_pixels(int("".join(filter(str.isdigit, str(error).partition("pixels")[0]))))
     except MemoryError:
         raise UpscaleError("does not fit into memory.") from None
     except Exception as error:
@@ -117,6 +123,11 @@ class Picture:
         self.ndim, self._length = len(shape), length
 
     def _open_image(self) -> None:
+        canvas = None
+        if self._stream.read(4) == b"GIF8":
+            canvas = gif_canvas(self._stream)
+            check_source(*canvas, 1)
+        self._stream.seek(0)
         try:
             with decoding():
                 self._image = image = Image.open(self._stream, formats=pillow_names())
@@ -145,6 +156,9 @@ class Picture:
         self.itemsize = {"I": 4, "F": 4}.get(image.mode, 2 if deep_colours or image.mode.startswith("I;16") else 1)
         stored = {"1": 1, "L": 1, "P": 1}.get(image.mode, 4)
         self.decoded = stored + self.channels * (self.itemsize * (3 if deep_colours else 2) + self.format.decoder)
+        if canvas is not None:
+            check_source(*canvas, self.count)
+            self.decoded *= canvas[0] * canvas[1] / (self.height * self.width)
 
     def _why_not(self) -> str:
         """Why a file is not opened, by its first bytes alone: no other parser is started."""
@@ -177,8 +191,8 @@ class Picture:
             with decoding():
                 if self.count > 1:
                     self._image.seek(index)
-                if self._image.width * self._image.height * self.count > MAX_SOURCE_PIXELS:
-                    raise UpscaleError(f"frame {index + 1} is {self._image.width}x{self._image.height}: too large.")
+                width, height = self._image.size
+                check_frame(index + 1, height, width, self.count, self.decoded, self.height * self.width)
                 frame = self._frame(self._image, index)
             yield frame
 

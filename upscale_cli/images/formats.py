@@ -123,7 +123,7 @@ _ROWS = (
         65_535,
         clear="one",
         frames=True,
-        encoder=11,
+        encoder=14,
         held=1,
         keeps=frozenset({"comment", "loop", "durations"}),
     ),

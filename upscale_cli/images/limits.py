@@ -7,11 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
 from upscale_cli.errors import UpscaleError
 from upscale_cli.images.formats import FORMATS, Format
+from upscale_cli.methods import Held
 from upscale_cli.methods.parameters import round_side
 
 MAX_SOURCE_PIXELS = 178_956_970
@@ -20,8 +22,11 @@ MAX_SOURCE_PIXELS = 178_956_970
 MAX_PIXELS = 10**9
 """Pixels of a result, all its frames together, at most, unless more are asked for."""
 
-STRIP_VALUES, WEIGHED_ROWS = 1 << 22, 64
-"""Values of a strip, about, and rows that it has at least where they are weighed."""
+STRIP_VALUES = 1 << 22
+"""Values of a strip, about."""
+
+STRIPS_AT_ONCE = 5
+"""Strips of an image in the making, at most, each on a thread of its own."""
 
 FIXED = 16 << 20
 """Bytes that any image takes: libraries at work, matrices, buffers."""
@@ -40,9 +45,31 @@ def check_source(height: int, width: int, count: int) -> None:
     if height < 1 or width < 1:
         raise UpscaleError(f"is {width}x{height}: it has no pixels.")
     if (pixels := height * width * count) > MAX_SOURCE_PIXELS:
-        raise UpscaleError(
-            f"has {pixels:,} pixels, more than the {MAX_SOURCE_PIXELS:,} that are decoded; cut it into parts."
-        )
+        refuse_pixels(pixels)
+
+
+def refuse_pixels(pixels: int) -> NoReturn:
+    """Raise `UpscaleError` for a source of too many pixels."""
+    raise UpscaleError(
+        f"has {pixels:,} pixels, more than the {MAX_SOURCE_PIXELS:,} that are decoded; cut it into parts."
+    )
+
+
+def check_frame(number: int, height: int, width: int, count: int, decoded: float, expected: int) -> None:
+    """Raise `UpscaleError` when a frame is larger than the `expected` pixels of its file's header, and too large.
+
+    Parameters
+    ----------
+    number, count : int
+        The frame's, from 1, and the number of frames.
+    decoded : float
+        Bytes a pixel that decoding takes.
+    """
+    pixels = height * width
+    # The estimate of the whole image knows the header alone.
+    needed, there = int(pixels * decoded), memory_there() if pixels > expected else UNKNOWN
+    if pixels * count > MAX_SOURCE_PIXELS or needed > there:
+        raise UpscaleError(f"frame {number} is {width}x{height}: too large; take it out.")
 
 
 @dataclass(frozen=True)
@@ -67,8 +94,8 @@ class Task:
         Of the result, all its frames together.
     whole : bool
         The scale is a whole number.
-    strip_rows : int
-        Rows of a strip, at least.
+    held : callable(size) -> Held
+        What the method holds at work for a result of a height and width.
     """
 
     height: int
@@ -82,7 +109,7 @@ class Task:
     turned: bool = False
     max_pixels: int = MAX_PIXELS
     whole: bool = False
-    strip_rows: int = 1
+    held: Callable[[Size], Held] = lambda size: Held()
 
     def memory(self, size: Size, format: Format | None = None) -> int:
         """Bytes that enlarging it to a height and width takes, about: decoding, strips at work, and the encoder.
@@ -92,8 +119,12 @@ class Task:
         format = format or self.format
         channels = self.channels if ("L", "uint8") in format.holds or not format.holds else max(3, self.channels)
         values = size[0] * size[1] * channels
-        strip = min(values, max(STRIP_VALUES, self.strip_rows * size[1] * channels))
+        held = self.held(size)
+        strip = min(values, max(STRIP_VALUES, held.rows * size[1] * channels))
         taken = self.height * self.width * self.decoded + self.extra + strip * (5 * self.itemsize + 4) + FIXED
+        threads = min(STRIPS_AT_ONCE, os.cpu_count() or 1)
+        # Samples of four bytes may be weighed in eight.
+        taken += (held.values + threads * held.values_a_thread) * (4 if self.itemsize < 4 else 8)
         if self.turned:
             taken += 2 * values * self.itemsize * self.count
         elif not (format.strips == "all" or (format.strips == "one" and self.count == 1)):

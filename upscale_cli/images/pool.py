@@ -50,6 +50,11 @@ class Pooling:
     format: Format | None = None
     resume: bool = False
 
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """Files that are read for every source."""
+        return ()
+
     def with_format(self, format: Format) -> "Pooling":
         """The same, with another format named."""
         return replace(self, format=format)

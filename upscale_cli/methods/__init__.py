@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import prod
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from upscale_cli.errors import UpscaleError, UsageError, did_you_mean
 from upscale_cli.methods.parameters import (
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from upscale_cli.methods.samples import Samples
     from upscale_cli.methods.upsampler import Array, Upsampler
 
-__all__ = ["METHODS", "Method", "Parameter", "Scale", "Size", "find_method", "resolve"]
+__all__ = ["METHODS", "Held", "Method", "Parameter", "Scale", "Size", "find_method", "resolve"]
 
 Size = tuple[int, int]
 Shape = tuple[int, int, int]
@@ -47,6 +47,14 @@ Remark = Callable[[Shape, Scale, Parameters], str | None]
 
 def _no_remark(shape: Shape, scale: Scale, told: Parameters) -> str | None:
     return None
+
+
+class Held(NamedTuple):
+    """What a method holds at work: rows of a band; values, and values a thread, besides bands of the output."""
+
+    rows: int = 1
+    values: int = 0
+    values_a_thread: int = 0
 
 
 @dataclass(frozen=True)
@@ -78,6 +86,8 @@ class Method:
         No channel influences another.
     symmetric : bool
         It commutes with flips and transposition, ties aside; otherwise it is anchored at a corner, or by its arrays.
+    held : callable(shape, parameters) -> callable(size) -> Held
+        What making an output of some height and width takes, about, where samples are finite.
     warn : callable(shape, scale, parameters) -> str or None
         What a user should know about these parameters before using the result.
     explain : callable(shape, scale, parameters) -> str or None
@@ -101,6 +111,9 @@ class Method:
     symmetric: bool = True
     warn: Remark = field(default=_no_remark)
     explain: Remark = field(default=_no_remark)
+    held: Callable[[Shape, Parameters], Callable[[Size], Held]] = field(
+        default=lambda shape, parameters: lambda size: Held()
+    )
 
     def read(self, given: Parameters) -> dict[str, Any]:
         """Given parameters, text or Python values, completed and checked; raises `UsageError`."""
@@ -121,6 +134,13 @@ def _stride(scale: Scale) -> Size:
     return int(scale[0]), int(scale[1])
 
 
+def _bands(shape: Shape, parameters: Parameters) -> Callable[[Size], Held]:
+    """Of filters and transposed convolutions: bands, and little besides."""
+    from upscale_cli.methods.upsampler import FEWEST_ROWS
+
+    return lambda size: Held(FEWEST_ROWS)
+
+
 def _filter_row(name: str, summary: str, when: str, source: str, *parameters: Parameter) -> Method:
     def make(array: "Array", scale: Scale, size: Size, samples: "Samples", told: Parameters) -> "Upsampler":
         from upscale_cli.methods.filters import FILTERS
@@ -129,7 +149,7 @@ def _filter_row(name: str, summary: str, when: str, source: str, *parameters: Pa
         kind = Resampler if samples.finite(array) else DirectResampler
         return kind(array, size, FILTERS[name](**told), samples.read, samples.channels, samples.working)
 
-    return Method(name, summary, when, source, make, _rounded, parameters, resizable=True)
+    return Method(name, summary, when, source, make, _rounded, parameters, resizable=True, held=_bands)
 
 
 def _make_nearest(array: "Array", scale: Scale, size: Size, samples: "Samples", told: Parameters) -> "Upsampler":
@@ -266,6 +286,26 @@ def _learned_shape(shape: Shape, scale: Scale, told: Parameters) -> Shape:
     return _rounded(shape, scale, told)
 
 
+def _network(told: Parameters, own: "Network | None", factor: int) -> "Network":
+    from upscale_cli.methods import shipped
+
+    return own or shipped.network(told["size"] or "small", factor)
+
+
+def _factors(own: "Network | None") -> tuple[int, ...]:
+    """Factors that there are networks for."""
+    from upscale_cli.methods import shipped
+
+    return (own.scale,) if own else shipped.FACTORS
+
+
+def _learned_held(shape: Shape, told: Parameters) -> Callable[[Size], Held]:
+    from upscale_cli.methods.learned import held
+
+    own = _own_network(told)
+    return lambda size: Held(*held(shape, size, _factors(own), lambda factor: _network(told, own, factor)))
+
+
 def _make_learned(array: "Array", scale: Scale, size: Size, samples: "Samples", told: Parameters) -> "Upsampler":
     from upscale_cli.methods import shipped
     from upscale_cli.methods.learned import chained
@@ -273,12 +313,12 @@ def _make_learned(array: "Array", scale: Scale, size: Size, samples: "Samples", 
     own = _own_network(told)
 
     def network(factor: int) -> "tuple[Network, NDArray[np.float64]]":
-        return own or shipped.network(told["size"] or "small", factor), shipped.kernel((factor, factor))
+        return _network(told, own, factor), shipped.kernel((factor, factor))
 
     return chained(
         array,
         size,
-        (own.scale,) if own else shipped.FACTORS,
+        _factors(own),
         network,
         samples.alpha and samples.channels == samples.channels_in,
         samples.read,
@@ -396,6 +436,7 @@ _ROWS = (
         keeps_constants=False,
         interpolates=False,
         symmetric=False,
+        held=_bands,
         warn=_checkerboard,
         explain=_kernel_explained,
     ),
@@ -424,6 +465,7 @@ _ROWS = (
         independent=False,
         symmetric=False,
         explain=_networks_explained,
+        held=_learned_held,
     ),
 )
 

@@ -73,8 +73,7 @@ class Learned(Upsampler):
         self.source, self.read, self.dtype = source, read, dtype
         self.shape = (height * scale, width * scale, channels)
         self._network, self._colours, self._width = network.cast(dtype), channels - alpha, width
-        # Bands of about the same height keep threads equally busy.
-        self._cells = ceil(height / max(1, round(height / BAND)))
+        self._cells = cells(height)
         self.band = self._cells * scale
         size = self.shape[:2]
         self._differences = self._opacity = None
@@ -139,6 +138,15 @@ class Learned(Upsampler):
         """Colours less luma."""
         colours = self.read(rows)[..., :3]
         return colours - _luma(colours)[..., None]
+
+
+def cells(height: int) -> int:
+    """Rows of the source for a band: bands of about the same height keep threads equally busy.
+
+    >>> cells(64), cells(90), cells(100), cells(200)
+    (64, 90, 50, 67)
+    """
+    return ceil(height / max(1, round(height / BAND)))
 
 
 def _mirrored(index: NDArray[np.int64], length: int) -> NDArray[np.int64]:
@@ -250,6 +258,42 @@ def chained(
         return upsampler
     resampler = Resampler if finite else DirectResampler
     return resampler(image, size, cubic(), read, channels, dtype)
+
+
+def held(
+    shape: tuple[int, int, int],
+    size: Size,
+    at_hand: Sequence[int],
+    network: Callable[[int], Network],
+) -> tuple[int, int, int]:
+    """What `chained` holds at work, from a source (H, W, C) to a size, about.
+
+    Returns
+    -------
+    rows, values, values_a_thread : int
+        Rows of a band of the output; values of intermediate images; values of scratch memory that each thread takes.
+    """
+    height, width, channels = shape
+    scale = max(size[0] / height, size[1] / width)
+    rows, shared, each = 1, 0, 0
+    for factor in factors(scale, at_hand):
+        if rows > 1:
+            # An intermediate image: its bands that are remembered, one in the making, and the rows looked at.
+            shared += channels * width * min(height, KEPT_BANDS * rows)
+            each += channels * width * 2 * rows
+        made = network(factor)
+        lines, margin = cells(height), made.margin
+        rows = lines * factor
+        # The rows that are read, luma, and its mirror images, thrice; enlarged colours; a tile at work.
+        each += (lines + 2 * margin) * (width + 2 * margin) * (3 * channels + 9)
+        each += rows * width * factor * channels
+        each += made.scratch(lines, min(width, TILE)) + rows * min(width, TILE) * factor * channels
+        height, width = height * factor, width * factor
+    if (height, width) != tuple(size):
+        shared += channels * width * min(height, KEPT_BANDS * rows)
+        each += channels * width * 3 * rows
+        rows = min(rows, size[0])
+    return rows, shared, each
 
 
 def _as_it_is(rows: Array) -> Array:

@@ -29,6 +29,7 @@ All of it is matrix multiplication (see `convolution`).
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from reprlib import repr as shown
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,9 @@ from upscale_cli.methods.transposed import phase_taps
 from upscale_cli.methods.upsampler import Array, Scratch
 
 LAYOUT = 1
-MOST_LAYERS, MOST_CHANNELS, LARGEST_SIDE = 100, 512, 31
+MOST_LAYERS, MOST_CHANNELS, LARGEST_SIDE, LARGEST_REACH = 100, 512, 31, 128
+MOST_WEIGHTS = 1 << 22
+"""Of all layers together; layers may share an array, and each counts. The large network has a third of a million."""
 SCALES = (2, 3, 4)
 TOLERANCE = 1e-4
 """How far sums may be off that have to be 0 or 1; what is left is taken away."""
@@ -103,6 +106,21 @@ class Network:
     def multiplications(self) -> int:
         """For each pixel of the source. Phases have no taps where their kernel ends."""
         return sum(int(np.count_nonzero(layer.weights)) for layer in (*self.convolutions, self.skip))
+
+    def scratch(self, rows: int, columns: int) -> int:
+        """Values of scratch memory that `run` takes for a plane of so many rows and columns, margins left out."""
+        area = (rows + 2 * self.margin) * (columns + 2 * self.margin)
+        kept = {layer.layer for layer in self.layers if isinstance(layer, Sum)}
+        held = 0
+        widest = stacked = channels = 1
+        for index, layer in enumerate(self.layers):
+            if isinstance(layer, Convolution):
+                stacked = max(stacked, layer.side * channels)
+                channels = len(layer.weights)
+                widest = max(widest, channels)
+            held += channels if index in kept else 0
+        # The widest twice: values, and products with slopes. Phases thrice: of layers, of the skip, in order.
+        return area * (stacked + 2 * widest + held + 3 * self.scale**2)
 
     def cast(self, dtype: np.dtype[Any]) -> "Network":
         """The same with weights of a type."""
@@ -181,17 +199,20 @@ def read_network(arrays: Mapping[str, Any]) -> Network:
     about = _about(arrays)
     scale = about.get("scale")
     if type(scale) is not int or scale not in SCALES:
-        raise UpscaleError(f"the network's scale is {scale!r}; it must be 2, 3 or 4.")
+        raise UpscaleError(f"the network's scale is {shown(scale)}; it must be 2, 3 or 4.")
     described = about.get("layers")
     if not isinstance(described, list) or not 1 <= len(described) <= MOST_LAYERS:
         raise UpscaleError(f"the network has no list of 1 to {MOST_LAYERS} layers.")
     layers: list[Convolution | Sum] = []
-    channels = [1]
+    channels, left = [1], MOST_WEIGHTS
     for number, layer in enumerate(described):
         does = layer.get("does") if isinstance(layer, dict) else None
         last = number == len(described) - 1
         if does == "convolution" and not last:
             made = _convolution(arrays, layer, number, channels[-1])
+            left -= made.weights.size
+            if left < 0:
+                raise UpscaleError(f"the layers of the network have more than {MOST_WEIGHTS:,} weights together.")
             layers.append(made)
             channels.append(len(made.weights))
         elif does == "sum" and not last:
@@ -202,7 +223,7 @@ def read_network(arrays: Mapping[str, Any]) -> Network:
             layers.append(_phases(kernel[:, 0], scale, number))
         else:
             raise UpscaleError(
-                f"layer {number} of the network does {does!r}; layers are convolution and sum, "
+                f"layer {number} of the network does {shown(does)}; layers are convolution and sum, "
                 "and in the end transposed-convolution."
             )
     skip = _phases(_weights(arrays, about.get("skip"), "skip", (None, None))[None], scale, "skip")
@@ -214,7 +235,10 @@ def read_network(arrays: Mapping[str, Any]) -> Network:
             raise UpscaleError(f"each {name} of the network must sum to {total}, or flat areas would change.")
         convolution.weights[...] += missing / convolution.weights.shape[1]
     training = about.get("training")
-    return Network(scale, tuple(layers), skip, training if isinstance(training, dict) else {})
+    network = Network(scale, tuple(layers), skip, training if isinstance(training, dict) else {})
+    if network.margin > LARGEST_REACH:
+        raise UpscaleError(f"the network looks {network.margin} pixels around, and {LARGEST_REACH} is the most.")
+    return network
 
 
 def _about(arrays: Mapping[str, Any]) -> dict[str, Any]:
@@ -228,7 +252,7 @@ def _about(arrays: Mapping[str, Any]) -> dict[str, Any]:
         raise UpscaleError('the network\'s array "about" is not JSON in UTF-8, as bytes.') from None
     layout = about.get("layout") if isinstance(about, dict) else None
     if layout != LAYOUT:
-        raise UpscaleError(f"the network is of layout {layout!r}, and this version reads layout {LAYOUT}.")
+        raise UpscaleError(f"the network is of layout {shown(layout)}, and this version reads layout {LAYOUT}.")
     return dict(about)
 
 
@@ -237,7 +261,7 @@ def _weights(
 ) -> NDArray[np.float64]:
     """A layer's array, float64, of a shape whose open sides are None."""
     if not isinstance(name, str) or name not in arrays:
-        raise UpscaleError(f"layer {layer} of the network names no array of the file ({name!r}).")
+        raise UpscaleError(f"layer {layer} of the network names no array of the file ({shown(name)}).")
     array = np.asarray(arrays[name])
     fits = array.ndim == len(shape) and all(w in (None, n) for n, w in zip(array.shape, shape, strict=True))
     if not fits or array.dtype.kind not in "fiu":
@@ -245,10 +269,10 @@ def _weights(
         raise UpscaleError(
             f'array "{name}" of the network is {array.dtype} {array.shape}; layer {layer} takes numbers ({wanted}).'
         )
-    if 0 in array.shape or array.shape[0] > MOST_CHANNELS or max(array.shape[-2:]) > max(LARGEST_SIDE, MOST_CHANNELS):
+    if 0 in array.shape or array.shape[0] > MOST_CHANNELS or array.size > MOST_WEIGHTS:
         raise UpscaleError(f'array "{name}" of the network has shape {array.shape}, which is empty or too large.')
     weights = array.astype(np.float64)
-    if not np.isfinite(weights).all():
+    if not (np.abs(weights) <= np.finfo(np.float32).max).all():
         raise UpscaleError(f'array "{name}" of the network holds values that are not finite.')
     return weights
 
@@ -269,7 +293,7 @@ def _sum(layer: dict[str, Any], number: int, channels: list[int]) -> Sum:
     earlier = layer.get("with")
     if type(earlier) is not int or not 0 <= earlier < number or channels[earlier + 1] != channels[-1]:
         raise UpscaleError(
-            f"layer {number} of the network adds {earlier!r}, which is no earlier layer of as many channels."
+            f"layer {number} of the network adds {shown(earlier)}, which is no earlier layer of as many channels."
         )
     return Sum(earlier)
 

@@ -3,6 +3,8 @@
 The only file of the core that reads files, and it reads those of the package alone.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -24,7 +26,7 @@ def kernel(stride: tuple[int, int]) -> NDArray[np.float64]:
     Raises
     ------
     UpscaleError
-        When there is none.
+        When there is none, or its file is missing or damaged.
     """
     if stride[0] != stride[1] or stride[0] not in FACTORS:
         shown = "x".join(str(s) for s in dict.fromkeys(stride[::-1]))
@@ -32,12 +34,28 @@ def kernel(stride: tuple[int, int]) -> NDArray[np.float64]:
             f"transposed-conv brings kernels for scales {', '.join(map(str, FACTORS))}, not {shown}; "
             "give one with --kernel, or fit one with upscale-fit."
         )
-    loaded: NDArray[np.float64] = np.load(FOLDER / f"kernel-{stride[0]}x.npy")
+    with _whole(f"kernel-{stride[0]}x.npy") as path:
+        loaded: NDArray[np.float64] = np.load(path)
     return loaded
 
 
 @cache
 def network(size: str, scale: int) -> Network:
-    """The network of a size, small or large, and one of `FACTORS`."""
-    with np.load(FOLDER / f"{size}-{scale}x.npz") as arrays:
+    """The network of a size, small or large, and one of `FACTORS`.
+
+    Raises
+    ------
+    UpscaleError
+        When its file is missing or damaged.
+    """
+    with _whole(f"{size}-{scale}x.npz") as path, np.load(path) as arrays:
         return read_network(arrays)
+
+
+@contextmanager
+def _whole(name: str) -> Iterator[Path]:
+    """The path of a file of the package, for the length of reading it."""
+    try:
+        yield FOLDER / name
+    except Exception as error:  # a damaged archive raises anything
+        raise UpscaleError(f"the package's own {name} is missing or damaged; install upscale-cli again.") from error

@@ -1,0 +1,26 @@
+"""The oldest versions that are tested with are those that the project says it takes."""
+
+import re
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+REQUIREMENT = re.compile(r"([a-z]+)(>=|==)([0-9.]+)(?:;.*)?")
+
+
+def bounds(lines: list[str], sign: str) -> dict[str, str]:
+    """Versions by name; every line must be a name, a sign and a version."""
+    found = [REQUIREMENT.fullmatch(line) for line in lines]
+    assert all(each is not None and each[2] == sign for each in found), lines
+    return {each[1]: each[3] for each in found if each is not None}
+
+
+def test_the_oldest_are_the_bounds_of_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    needed = [*project["dependencies"], *project["optional-dependencies"]["test"]]
+    lines = (ROOT / "tests" / "oldest.txt").read_text("utf-8").splitlines()
+    assert bounds([line for line in lines if not line.startswith("#")], "==") == bounds(needed, ">=")
+
+
+def test_what_checks_everything_tests_with_them() -> None:
+    assert "--constraint tests/oldest.txt" in (ROOT / ".ci" / "run").read_text("utf-8")

@@ -1,0 +1,40 @@
+"""What SECURITY.md says of limits and formats is what the code does."""
+
+import importlib
+import re
+from pathlib import Path
+
+from upscale_cli.commands.upscale import cli
+from upscale_cli.images import arrays, limits
+from upscale_cli.images.formats import FORMATS
+from upscale_cli.methods import network
+
+TEXT = (Path(__file__).parents[1] / "SECURITY.md").read_text("utf-8")
+ROWS = {name: int(number.replace(",", "")) for number, name in re.findall(r"\| ([\d,]+) \| `([\w.]+)` \|", TEXT)}
+LIMIT = re.compile("(MAX|MOST|LARGEST|LONGEST|MANY|ENTRIES)")
+
+
+def test_the_limits_are_those_of_the_code() -> None:
+    assert len(ROWS) == TEXT.count("| `")
+    for name, said in ROWS.items():
+        module, _, constant = name.rpartition(".")
+        assert getattr(importlib.import_module(f"upscale_cli.{module}"), constant) == said, name
+
+
+def test_no_limit_is_left_out() -> None:
+    for module in (limits, arrays, network):
+        short = module.__name__.removeprefix("upscale_cli.")
+        own = {f"{short}.{name}" for name in vars(module) if LIMIT.match(name)}
+        assert own - ROWS.keys() <= {"images.arrays.LARGEST"}, short
+
+
+def test_the_option_raises_the_limit_that_is_named() -> None:
+    option = next(p for p in cli.params if p.name == "max_pixels")
+    assert option.default == ROWS["images.limits.MAX_PIXELS"]
+    assert "`--max-pixels`" in TEXT
+
+
+def test_the_formats_are_those_that_are_parsed() -> None:
+    said = re.search(r"only these formats are parsed, by their content: ([^.]+)\.", TEXT)
+    assert said is not None
+    assert said[1].replace("\n", " ").split(", ") == list(FORMATS)
