@@ -6,7 +6,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from reprlib import repr as shown
+from reprlib import repr as shortened
 from typing import Any, BinaryIO
 
 from upscale_cli.errors import UpscaleError, UsageError
@@ -272,7 +272,7 @@ def load_parameter(parameter: Parameter, path: Path, most: int = arrays.MANY) ->
         if parameter.archive:
             return loaded, None
         if parameter.name not in loaded and "" not in loaded:
-            there = ", ".join(shown(name) for name in list(loaded)[:MOST_NAMES]) or "none"
+            there = ", ".join(shortened(name) for name in list(loaded)[:MOST_NAMES]) or "none"
             others = f" and {len(loaded) - MOST_NAMES:,} others" if len(loaded) > MOST_NAMES else ""
             raise UpscaleError(f'holds no array "{parameter.name}"; it has {there}{others}.')
     except UpscaleError as error:
