@@ -1,4 +1,4 @@
-"""Chromium without a screen, driven through chromedriver's WebDriver protocol (W3C WebDriver, 2018). No test itself."""
+"""Chromium without a screen, driven by chromedriver's WebDriver protocol (W3C, "WebDriver", 2018). No test itself."""
 
 import base64
 import json
@@ -128,10 +128,7 @@ class Browser:
         """Two fingers, `before` and then `after` pixels to both sides of a place."""
         (x, y) = centre
         self._act(
-            *(
-                _pointer(f"finger{side}", "touch", (x + side * before, y), (x + side * after, y))
-                for side in (-1, 1)
-            )
+            *(_pointer(f"finger{side}", "touch", (x + side * before, y), (x + side * after, y)) for side in (-1, 1))
         )
 
     def wheel(self, place: tuple[float, float], turn: int) -> None:

@@ -64,7 +64,7 @@ class Made:
     name : str
         Of the contender, as it was typed.
     when : str
-        For what its method is chosen.
+        For what its method is chosen; of the truth, what it is.
     png : bytes
     seconds : float or None
         From the source in its file to the finished PNG.
@@ -123,11 +123,14 @@ class Subject:
     source : Path or bytes
     truth : bytes or None
         A PNG.
+    truth_is : str
+        What the truth is, in words.
     notes : tuple of str
     """
 
     source: Path | bytes
     truth: bytes | None = None
+    truth_is: str = ""
     notes: tuple[str, ...] = ()
 
 
@@ -157,7 +160,8 @@ def find_subject(source: Path | bytes, reduction: int | None, reference: Path | 
         if not min(height, width):
             raise UpscaleError(f"is too small to be made {reduction} times smaller.")
         whole = replace(frame, samples=frame.samples[:height, :width])
-        return Subject(_as_png(_reduced(whole, reduction), metadata), _as_png(whole, metadata), notes)
+        known = f"the image itself, which was made {reduction} times smaller first"
+        return Subject(_as_png(_reduced(whole, reduction), metadata), _as_png(whole, metadata), known, notes)
     subject = Subject(_as_png(frame, metadata) if count > 1 else source, notes=notes)
     if reference is None:
         return subject
@@ -166,7 +170,7 @@ def find_subject(source: Path | bytes, reduction: int | None, reference: Path | 
             truth = _as_png(*_first_frame(picture))
     except UpscaleError as error:
         raise UpscaleError(f'reference "{reference}" {error}') from None
-    return replace(subject, truth=truth)
+    return replace(subject, truth=truth, truth_is=reference.name)
 
 
 def compare(
@@ -206,7 +210,7 @@ def compare(
     made = [_made(subject.source, *each, executor, lambda done: progress(done, pixels)) for each in able]
     truth = None
     if subject.truth is not None:
-        truth = Made("truth", "what the others should look like", subject.truth)
+        truth = Made("truth", subject.truth_is, subject.truth)
         luma = luma_8bit(seen_in(subject.truth))
         made = list(executor.map(lambda each: _measured(each, luma, border), made))
     return Comparison(before, after, tuple(made), truth, subject.notes)

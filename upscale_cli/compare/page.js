@@ -4,13 +4,23 @@
 const byId = (id) => document.getElementById(id);
 const data = JSON.parse(byId("data").textContent);
 const [width, height] = data.after;
-const entries = data.truth ? [{ method: "truth", when: "what the others should look like" }, ...data.methods] : data.methods;
+const entries = data.truth ? [{ method: "truth" }, ...data.methods] : data.methods;
 const pictures = entries.map((entry, index) => ({ ...entry, image: byId(`picture-${index}`) }));
 const first = data.truth ? 1 : 0;
-const LENS = 17, LENS_ZOOM = 8, LARGEST = 64, FULL_ERROR = 64;
+const LENS = 17, LARGEST = 64, FULL_ERROR = 64;
 const LEVELS = [0.05, 0.1, 0.25, 0.5, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, LARGEST];
 const RAMP = [[0, 0, 0], [48, 32, 150], [196, 44, 130], [250, 150, 60], [255, 250, 222]];
 const stage = byId("stage"), divider = byId("divider");
+
+/** A chequered pattern, which shows through where pictures are transparent. */
+const CHECKS = (() => {
+  const tile = element("canvas", { width: 16, height: 16 }), brush = tile.getContext("2d");
+  for (const [colour, ...box] of [["#fff", 0, 0, 16, 16], ["#c8c8c8", 0, 0, 8, 8], ["#c8c8c8", 8, 8, 8, 8]]) {
+    brush.fillStyle = colour;
+    brush.fillRect(...box);
+  }
+  return brush.createPattern(tile, "repeat");
+})();
 
 const view = {
   left: first, right: best("psnr") ?? pictures.length - 1, // indices of pictures
@@ -54,13 +64,15 @@ function draw() {
   drawLenses();
 }
 
-function drawPane(pane) {
-  const { canvas, shown } = pane, scale = devicePixelRatio || 1;
-  const wide = canvas.clientWidth, high = canvas.clientHeight;
-  const size = [Math.round(wide * scale), Math.round(high * scale)];
+/** Give a canvas the pixels of the screen that it covers: their number across and down. */
+function fitCanvas(canvas) {
+  const size = [canvas.clientWidth, canvas.clientHeight].map((side) => Math.round(side * devicePixelRatio));
   if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
-  const context = canvas.getContext("2d");
-  context.setTransform(1, 0, 0, 1, 0, 0);
+  return size;
+}
+
+function drawPane(pane) {
+  const { canvas, shown } = pane, size = fitCanvas(canvas), context = canvas.getContext("2d");
   context.clearRect(0, 0, ...size);
   const edges = [0, Math.round(size[0] * view.split), size[0]];
   shown().forEach((picture, side, both) => {
@@ -69,7 +81,7 @@ function drawPane(pane) {
     context.beginPath();
     context.rect(from, 0, to - from, size[1]);
     context.clip();
-    drawPicture(context, picture, size, view.zoom * scale);
+    drawPicture(context, picture, size, view.zoom * devicePixelRatio);
     context.restore();
   });
   pane.name();
@@ -82,22 +94,11 @@ function drawPicture(context, picture, [wide, high], zoom) {
   const right = Math.min(width, Math.ceil((wide - x) / zoom)), bottom = Math.min(height, Math.ceil((high - y) / zoom));
   if (right <= left || bottom <= top) return;
   const target = [x + left * zoom, y + top * zoom, (right - left) * zoom, (bottom - top) * zoom];
-  context.fillStyle = checks(context);
+  context.fillStyle = CHECKS;
   context.fillRect(...target);
   context.imageSmoothingEnabled = zoom < 1;
   context.imageSmoothingQuality = "high";
   context.drawImage(view.errors ? errorMap(picture) : picture.image, left, top, right - left, bottom - top, ...target);
-}
-
-/** A chequered pattern, which shows through where pictures are transparent. */
-function checks(context) {
-  const tile = element("canvas", { width: 16, height: 16 }), brush = tile.getContext("2d");
-  brush.fillStyle = "#fff";
-  brush.fillRect(0, 0, 16, 16);
-  brush.fillStyle = "#c8c8c8";
-  brush.fillRect(0, 0, 8, 8);
-  brush.fillRect(8, 8, 8, 8);
-  return context.createPattern(tile, "repeat");
 }
 
 /** A picture, or a part of it, on white, as an array of red, green, blue and opacity. */
@@ -132,29 +133,32 @@ function ramp(t) {
 }
 
 function drawLenses() {
-  const at = view.point ?? [view.x, view.y];
+  const at = view.point ?? [view.x, view.y], half = (LENS - 1) / 2;
   const x = Math.min(width - 1, Math.max(0, Math.floor(at[0]))), y = Math.min(height - 1, Math.max(0, Math.floor(at[1])));
-  const half = (LENS - 1) / 2;
   byId("place").value = `x ${x}, y ${y}`;
   for (const picture of pictures) {
-    const context = picture.lens.getContext("2d"), size = picture.lens.width;
+    const context = picture.lens.getContext("2d"), size = fitCanvas(picture.lens)[0], pixel = size / LENS;
+    context.fillStyle = CHECKS;
     context.clearRect(0, 0, size, size);
+    context.fillRect((half - x) * pixel, (half - y) * pixel, width * pixel, height * pixel);
     context.imageSmoothingEnabled = false;
     // What lies outside the picture is left out by the canvas itself.
     context.drawImage(view.errors ? errorMap(picture) : picture.image, x - half, y - half, LENS, LENS, 0, 0, size, size);
-    context.strokeStyle = "#fff";
-    context.strokeRect(half * LENS_ZOOM - 0.5, half * LENS_ZOOM - 0.5, LENS_ZOOM + 1, LENS_ZOOM + 1);
-    context.strokeStyle = "#000";
-    context.strokeRect(half * LENS_ZOOM - 1.5, half * LENS_ZOOM - 1.5, LENS_ZOOM + 3, LENS_ZOOM + 3);
+    for (const [colour, around] of [["#fff", 0.5], ["#000", 1.5]]) {
+      context.strokeStyle = colour;
+      context.strokeRect(half * pixel - around, half * pixel - around, pixel + 2 * around, pixel + 2 * around);
+    }
     picture.value.textContent = [...pixels(picture, x, y, 1, 1).data.slice(0, 3)].join(" ");
   }
 }
 
 // Moving
 
+/** Show the whole picture. Where it is enlarged, by a whole number, so that all pixels are of one size. */
 function fit() {
   const { clientWidth, clientHeight } = panes[0].canvas;
-  Object.assign(view, { x: width / 2, y: height / 2, zoom: Math.min(clientWidth / width, clientHeight / height, 8) });
+  const zoom = Math.min(clientWidth / width, clientHeight / height, 8) * devicePixelRatio;
+  Object.assign(view, { x: width / 2, y: height / 2, zoom: (zoom > 1 ? Math.floor(zoom) : zoom) / devicePixelRatio });
 }
 
 function move(dx, dy) {
@@ -182,7 +186,7 @@ const step = (by) => { view.right = (view.right + by + pictures.length) % pictur
 const slide = (split) => { view.split = Math.min(1, Math.max(0, split)); show(); };
 
 function showErrors(shown) {
-  view.errors = byId("errors").checked = shown && data.truth;
+  view.errors = byId("errors").checked = shown && Boolean(data.truth);
   show();
 }
 
@@ -190,6 +194,7 @@ function showAll(all) {
   view.all = all;
   stage.className = all ? "all" : "pair";
   document.querySelector(`[name=view][value=${all ? "all" : "pair"}]`).checked = true;
+  for (const id of ["left", "right", "swap"]) byId(id).disabled = all;
   for (const pane of panes) pane.figure.remove();
   panes = all ? pictures.map((picture) => makePane(() => [picture])) : [makePane(() => [pictures[view.left], pictures[view.right]])];
   stage.prepend(...panes.map((pane) => pane.figure));
@@ -295,7 +300,7 @@ function fillNumbers() {
     const row = body.insertRow();
     const name = element("span", { textContent: picture.method });
     row.append(element("th", { scope: "row" }, name, element("small", { textContent: picture.when })));
-    row.insertCell().textContent = `${picture.seconds.toFixed(2)} s`;
+    row.insertCell().textContent = picture.seconds < 0.0995 ? `${Math.round(picture.seconds * 1000)} ms` : `${picture.seconds.toFixed(2)} s`;
     for (const [key, , digits] of columns) {
       const text = picture[key] === null ? "∞" : picture[key].toFixed(digits);
       row.insertCell().append(index === best(key) ? element("strong", { textContent: text }) : text);
@@ -305,12 +310,13 @@ function fillNumbers() {
   byId("notes").append(...notes.map((textContent) => element("li", { textContent })));
   byId("notes").hidden = !notes.length;
   byId("measure").hidden = byId("errors-control").hidden = !data.truth;
+  byId("told").textContent = data.truth ? `The truth is ${data.truth}.` : "";
   byId("ramp").style.background = `linear-gradient(90deg, ${RAMP.map((colour) => `rgb(${colour})`)})`;
 }
 
 function makeLenses() {
   for (const picture of pictures) {
-    picture.lens = element("canvas", { width: LENS * LENS_ZOOM, height: LENS * LENS_ZOOM });
+    picture.lens = element("canvas");
     picture.lens.setAttribute("role", "img");
     picture.lens.setAttribute("aria-label", `${picture.method}, enlarged`);
     picture.value = element("span", { className: "value" });
@@ -318,14 +324,18 @@ function makeLenses() {
   }
 }
 
-function setTheme(dark) {
-  document.documentElement.dataset.theme = dark ? "dark" : "light";
-  byId("theme").textContent = dark ? "Light" : "Dark";
+const preference = matchMedia("(prefers-color-scheme: dark)");
+
+/** Light or dark: as was chosen, else as the system prefers. The button names the other. */
+function showTheme(chosen = document.documentElement.dataset.theme) {
+  if (chosen) document.documentElement.dataset.theme = chosen;
+  const other = (chosen ?? (preference.matches ? "dark" : "light")) === "dark" ? "light" : "dark";
+  byId("theme").textContent = other === "dark" ? "Dark" : "Light";
+  byId("theme").onclick = () => showTheme(other);
 }
 
-const isDark = () => (document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
-byId("theme").textContent = isDark() ? "Light" : "Dark";
-byId("theme").addEventListener("click", () => setTheme(!isDark()));
+preference.addEventListener("change", () => showTheme());
+showTheme();
 for (const side of ["left", "right"]) {
   byId(side).append(...pictures.map((picture, value) => element("option", { value, textContent: picture.method })));
   byId(side).addEventListener("change", (event) => { view[side] = +event.target.value; show(); });

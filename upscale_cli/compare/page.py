@@ -56,7 +56,7 @@ def numbers(comparison: Comparison) -> dict[str, Any]:
     return {
         "before": list(comparison.before),
         "after": list(comparison.after),
-        "truth": comparison.truth is not None,
+        "truth": comparison.truth.when if comparison.truth else None,
         "notes": list(comparison.notes),
         "methods": [_numbers_of(each) for each in comparison.made],
     }

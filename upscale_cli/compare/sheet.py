@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from upscale_cli.compare.comparison import Comparison, Made, seen_in
 
-DETAIL, ZOOM, DETAILS = 112, 2, 3
-"""Pixels of a detail on a side, at most; how large each is drawn; and how many details there are, at most."""
+DETAILS, SHOWN, SIDE = 3, 224, 112
+"""How many details there are, at most; pixels of the sheet that each covers, about; and its own pixels, at most."""
 
 MARGIN, LABELS, LINE, HEAD = 12, 230, 22, 208
 """Pixels: between pictures, of the column of names, of a line of text, and of the whole picture at the top."""
@@ -26,7 +26,8 @@ def make_sheet(comparison: Comparison, title: str) -> bytes:
     colours = [seen_in(each.png) for each in comparison.pictures]
     rivals = [own for own, each in zip(colours, comparison.pictures, strict=True) if not each.placed]
     boxes = find_details(rivals or colours)
-    side = boxes[0][2] * ZOOM
+    zoom = max(1, SHOWN // boxes[0][2])
+    side = boxes[0][2] * zoom
     step = side + MARGIN
     head = _overview(colours[-1], boxes)
     width = MARGIN + max(LABELS + step * len(boxes), head.width + MARGIN + LABELS)
@@ -35,7 +36,7 @@ def make_sheet(comparison: Comparison, title: str) -> bytes:
     draw, font, small = ImageDraw.Draw(sheet), ImageFont.load_default(16), ImageFont.load_default(13)
     sheet.paste(head, (MARGIN, MARGIN))
     (w, h), (wide, high) = comparison.before, comparison.after
-    for line, text in enumerate((title, f"{w} × {h} → {wide} × {high}", f"details drawn {ZOOM} times as large")):
+    for line, text in enumerate((title, f"{w}x{h} to {wide}x{high}", f"details drawn {zoom} times as large")):
         fitted = _fitted(text, font, width - head.width - 3 * MARGIN)
         draw.text((head.width + 2 * MARGIN, MARGIN + line * LINE), fitted, INK if not line else QUIET, font)
     for column in range(len(boxes)):
@@ -67,7 +68,7 @@ def find_details(pictures: Sequence[Colours]) -> list[Box]:
     True
     """
     height, width = pictures[0].shape[:2]
-    side = min(DETAIL, height, width)
+    side = min(SIDE, height, width, max(SIDE // 4, min(height, width) // 3))
     low = high = pictures[0].sum(axis=2, dtype=np.int64)
     for picture in pictures[1:]:
         total = picture.sum(axis=2, dtype=np.int64)
@@ -104,7 +105,7 @@ def _lines(made: Made) -> list[str]:
     if made.psnr is not None:
         lines.append(f"PSNR {made.psnr:.2f} dB, SSIM {made.ssim:.4f}")
     if made.seconds is not None:
-        lines.append(f"{made.seconds:.2f} s")
+        lines.append(f"{made.seconds:.2f} s" if made.seconds >= 0.0995 else f"{made.seconds * 1000:.0f} ms")
     return lines
 
 
