@@ -5,7 +5,7 @@ const byId = (id) => document.getElementById(id);
 const data = JSON.parse(byId("data").textContent);
 const [width, height] = data.after;
 const entries = data.truth ? [{ method: "truth" }, ...data.methods] : data.methods;
-const pictures = entries.map((entry, index) => ({ ...entry, image: byId(`picture-${index}`) }));
+const pictures = entries.map((entry, index) => ({ ...entry, image: unpack(index) }));
 const first = data.truth ? 1 : 0;
 const LENS = 17, LARGEST = 64, FULL_ERROR = 64;
 const LEVELS = [0.05, 0.1, 0.25, 0.5, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, LARGEST];
@@ -30,6 +30,21 @@ const view = {
   point: null, // the pixel under the pointer
 };
 let panes = [], drawing = false;
+
+/** The image element of a picture, given the file that `as_text` in page.py made a text of: 15 bits a character. */
+function unpack(index) {
+  const packed = byId(`file-${index}`), text = packed.textContent, image = byId(`picture-${index}`);
+  const bytes = new Uint8Array(Math.floor(text.length * 15 / 8));
+  let bits = 0, count = 0, place = 0;
+  for (let i = 0; i < text.length; i++) {
+    bits = bits << 15 | text.charCodeAt(i) - 0x3400;
+    for (count += 15; count >= 8; count -= 8) bytes[place++] = bits >> count - 8;
+    bits &= (1 << count) - 1;
+  }
+  packed.remove();
+  image.src = URL.createObjectURL(new Blob([bytes], { type: bytes[0] === 0x89 ? "image/png" : "image/webp" }));
+  return image;
+}
 
 /** The index of the method with the highest of some numbers; undefined where there are none. A null is infinite. */
 function best(key) {
@@ -320,7 +335,7 @@ function makeLenses() {
     picture.lens.setAttribute("role", "img");
     picture.lens.setAttribute("aria-label", `${picture.method}, enlarged`);
     picture.value = element("span", { className: "value" });
-    byId("lenses").append(element("li", {}, picture.lens, element("span", { className: "name", textContent: picture.method }), picture.value));
+    byId("lenses").append(element("li", {}, picture.lens, element("span", { className: "name", textContent: picture.method.replace(/[:,]/g, "$&\u200b") }), picture.value));
   }
 }
 

@@ -1,6 +1,7 @@
 """A page that compares pictures, in one file: HTML, style, script and pictures, and nothing from elsewhere."""
 
 import base64
+import codecs
 import hashlib
 import html
 import io
@@ -11,19 +12,23 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from upscale_cli.compare.comparison import Comparison, Made
 
-LIMIT = 15_000_000
-"""Bytes of a page. Where PNG would need more, pictures become lossless WebP: slower, and smaller by a third."""
+LIMIT, ROOM = 15_000_000, 14_900_000
+"""Bytes of a page, and of the pictures in it; where PNG would need more, they become WebP, a third smaller."""
 
 WEBP_LONGEST = 16_383
+FIRST = 0x3400
+"""The first of the 2¹⁵ characters that stand for bits. The last is U+B3FF, before the halves of characters begin."""
+
 HERE = Path(__file__).parent
 
 
 def make_page(comparison: Comparison, title: str, executor: Executor) -> bytes:
-    """The page, in UTF-8.
+    """The page, in UTF-16, whose mark at the beginning tells more to a browser than any server does.
 
     Parameters
     ----------
@@ -35,20 +40,25 @@ def make_page(comparison: Comparison, title: str, executor: Executor) -> bytes:
     style, script = (HERE / "page.css").read_text("utf-8"), (HERE / "page.js").read_text("utf-8")
     # A name of bytes that are no text, which Python keeps as lone surrogates, is no UTF-8 either.
     title = title.encode("utf-8", "replace").decode()
-    pictures = zip(comparison.pictures, pack([each.png for each in comparison.pictures], executor), strict=True)
+    files = packed([each.png for each in comparison.pictures], executor)
+    texts = executor.map(as_text, files)
     (w, h), (width, height) = comparison.before, comparison.after
     parts = {
-        "policy": f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}",
+        "policy": f"default-src 'none'; img-src blob:; style-src {_hash(style)}; script-src {_hash(script)}",
         "title": html.escape(title),
         "sizes": f"{w} × {h} → {width} × {height}",
         "style": style,
         "script": script,
         # Inside a script element only "<" could end it, or begin a comment.
         "data": json.dumps(numbers(comparison)).replace("<", "\\u003c"),
-        "pictures": "\n".join(_figure(index, each, uri, title) for index, (each, uri) in enumerate(pictures)),
+        "pictures": "\n".join(_figure(index, each, title) for index, each in enumerate(comparison.pictures)),
+        "files": "\n".join(
+            f'<script type="text/plain" id="file-{n}">{text}</script>' for n, text in enumerate(texts)
+        ),
     }
     template = (HERE / "page.html").read_text("utf-8")
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template).encode()
+    page = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template)
+    return codecs.BOM_UTF16_LE + page.encode("utf-16-le")
 
 
 def numbers(comparison: Comparison) -> dict[str, Any]:
@@ -76,18 +86,30 @@ def _numbers_of(made: Made) -> dict[str, Any]:
     return told
 
 
-def pack(pngs: Sequence[bytes], executor: Executor) -> list[str]:
-    """Pictures as data URIs, as they are; or, where these are too long, as lossless WebP of the same pixels.
+def packed(pngs: Sequence[bytes], executor: Executor) -> list[bytes]:
+    """Pictures as they are; or, where these are too large for a page, as lossless WebP of the same pixels.
 
     What WebP cannot hold (16 bits, a gamma of its own, long sides) or holds no better stays PNG.
     """
-    packed = [("png", png) for png in pngs]
-    if sum(len(png) for png in pngs) * 4 // 3 > LIMIT - (HERE / "page.js").stat().st_size * 2:
-        packed = [
-            ("webp", webp) if webp is not None and len(webp) < len(png) else ("png", png)
-            for png, webp in zip(pngs, executor.map(_as_webp, pngs), strict=True)
-        ]
-    return [f"data:image/{kind};base64,{base64.b64encode(data).decode()}" for kind, data in packed]
+    if sum(map(len, pngs)) * 16 // 15 <= ROOM:
+        return list(pngs)
+    webps = executor.map(_as_webp, pngs)
+    return [png if webp is None else min(png, webp, key=len) for png, webp in zip(pngs, webps, strict=True)]
+
+
+def as_text(data: bytes) -> str:
+    """Bytes as characters that stand for 15 bits each, from U+3400 on; the last bits are filled up with zeros.
+
+    In UTF-16 that takes 16/15 of the bytes, and base64 4/3 of them in UTF-8. None of these characters means anything
+    to HTML, and none is half of another.
+
+    >>> [hex(ord(character)) for character in as_text(b"\\xff\\xfe\\x80")]
+    ['0xb3ff', '0x5400']
+    """
+    bits = np.unpackbits(np.frombuffer(data, np.uint8))
+    groups = np.pad(bits, (0, -len(bits) % 15)).reshape(-1, 15)
+    codes = FIRST + (np.packbits(groups, axis=1).view(">u2") >> 1)
+    return str(codes.astype("<u2").tobytes().decode("utf-16-le"))
 
 
 def _as_webp(png: bytes) -> bytes | None:
@@ -106,12 +128,9 @@ def _as_webp(png: bytes) -> bytes | None:
     return stream.getvalue()
 
 
-def _figure(index: int, made: Made, uri: str, title: str) -> str:
+def _figure(index: int, made: Made, title: str) -> str:
     name, of = html.escape(made.name), html.escape(title)
-    return (
-        f'<figure><img id="picture-{index}" alt="{of} by {name}" src="{uri}" decoding="async">'
-        f"<figcaption>{name}</figcaption></figure>"
-    )
+    return f'<figure><img id="picture-{index}" alt="{of} by {name}"><figcaption>{name}</figcaption></figure>'
 
 
 def _hash(text: str) -> str:
