@@ -96,7 +96,11 @@ class Browser:
 
     def open(self, page: Path) -> None:
         """Open a file, and wait until it is loaded."""
-        self._call("POST", "/url", {"url": page.resolve().as_uri()})
+        self.visit(page.resolve().as_uri())
+
+    def visit(self, address: str) -> None:
+        """Open an address, and wait until it is loaded."""
+        self._call("POST", "/url", {"url": address})
 
     def run(self, script: str, *arguments: object) -> Any:
         """What a function body returns; where that is a promise, what it promises."""
@@ -174,6 +178,10 @@ class Browser:
     def screenshot(self, target: Path) -> None:
         """The window as a PNG."""
         target.write_bytes(base64.b64decode(self._call("GET", "/screenshot")))
+
+    def accessible(self) -> list[dict[str, Any]]:
+        """What a screen reader is told: Chromium's tree of accessible nodes."""
+        return list(self._devtools("Accessibility.getFullAXTree")["nodes"])
 
     def complaints(self) -> list[str]:
         """What the console said since it was asked last."""

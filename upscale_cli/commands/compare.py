@@ -38,12 +38,12 @@ if TYPE_CHECKING:
     from upscale_cli.compare.comparison import Contender
 
 INTRO = """\
-Compare methods on one image: a page to look at, a sheet of details, or numbers.
+Compare methods on an image: a page to look at, a sheet of details, or numbers.
 
   upscale-compare photo.jpg -s 4                       photo_compare.html
   upscale-compare photo.jpg -m lanczos -m learned -o sheet.png
   upscale-compare small.png -s 4 --reference large.png --json
-  upscale-compare photo.jpg --reduce 3                 made 3 times smaller first
+  upscale-compare photo.jpg --reduce 3                 is made smaller first
 
 Usage: upscale-compare [OPTIONS] IMAGE        IMAGE: a file, or - for stdin
 """

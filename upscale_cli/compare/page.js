@@ -34,7 +34,7 @@ let panes = [], drawing = false;
 /** The image element of a picture, given the file that `as_text` in page.py made a text of: 15 bits a character. */
 function unpack(index) {
   const packed = byId(`file-${index}`), text = packed.textContent, image = byId(`picture-${index}`);
-  const bytes = new Uint8Array(Math.floor(text.length * 15 / 8));
+  const bytes = new Uint8Array(+packed.dataset.bytes); // the bits that fill the last character up fall off its end
   let bits = 0, count = 0, place = 0;
   for (let i = 0; i < text.length; i++) {
     bits = bits << 15 | text.charCodeAt(i) - 0x3400;

@@ -52,9 +52,7 @@ def make_page(comparison: Comparison, title: str, executor: Executor) -> bytes:
         # Inside a script element only "<" could end it, or begin a comment.
         "data": json.dumps(numbers(comparison)).replace("<", "\\u003c"),
         "pictures": "\n".join(_figure(index, each, title) for index, each in enumerate(comparison.pictures)),
-        "files": "\n".join(
-            f'<script type="text/plain" id="file-{n}">{text}</script>' for n, text in enumerate(texts)
-        ),
+        "files": "\n".join(_file(index, *each) for index, each in enumerate(zip(files, texts, strict=True))),
     }
     template = (HERE / "page.html").read_text("utf-8")
     page = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template)
@@ -131,6 +129,10 @@ def _as_webp(png: bytes) -> bytes | None:
 def _figure(index: int, made: Made, title: str) -> str:
     name, of = html.escape(made.name), html.escape(title)
     return f'<figure><img id="picture-{index}" alt="{of} by {name}"><figcaption>{name}</figcaption></figure>'
+
+
+def _file(index: int, data: bytes, text: str) -> str:
+    return f'<script type="text/plain" id="file-{index}" data-bytes="{len(data)}">{text}</script>'
 
 
 def _hash(text: str) -> str:
