@@ -126,7 +126,7 @@ class Browser:
 
     def drag(self, start: tuple[float, float], end: tuple[float, float], kind: str = "mouse") -> None:
         """Press at a place of the window, move, and let go."""
-        self._act(_pointer("pointer", kind, start, end))
+        self._act(_pointer(kind, kind, start, end))
 
     def pinch(self, centre: tuple[float, float], before: float, after: float) -> None:
         """Two fingers, `before` and then `after` pixels to both sides of a place."""
@@ -144,7 +144,7 @@ class Browser:
     def hover(self, place: tuple[float, float]) -> None:
         """Move the mouse to a place."""
         move = _move(place)
-        self._act({"type": "pointer", "id": "pointer", "parameters": {"pointerType": "mouse"}, "actions": [move]})
+        self._act({"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": [move]})
 
     def _act(self, *sources: dict[str, Any]) -> None:
         self._call("POST", "/actions", {"actions": sources})

@@ -150,7 +150,7 @@ function ramp(t) {
 function drawLenses() {
   const at = view.point ?? [view.x, view.y], half = (LENS - 1) / 2;
   const x = Math.min(width - 1, Math.max(0, Math.floor(at[0]))), y = Math.min(height - 1, Math.max(0, Math.floor(at[1])));
-  byId("place").value = `x ${x}, y ${y}`;
+  byId("place").textContent = `x ${x}, y ${y}`;
   for (const picture of pictures) {
     const context = picture.lens.getContext("2d"), size = fitCanvas(picture.lens)[0], pixel = size / LENS;
     context.fillStyle = CHECKS;
