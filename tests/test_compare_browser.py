@@ -378,16 +378,15 @@ def test_what_a_server_says_about_the_encoding_does_no_harm(window: Browser, fol
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        window.visit(f"http://127.0.0.1:{server.server_port}/page.html")
-        shown = window.run(
-            "return [document.title, pictures[0].image.decode().then(() => pictures[0].image.naturalWidth)]"
-        )
-        asked = window.run(
-            "return performance.getEntriesByType('resource').map((e) => e.name).filter((n) => !n.startsWith('blob:'))"
-        )
-        server.shutdown()
-        thread.join()
-    assert shown[0] == "in.png – upscale-compare"
+        try:
+            window.visit(f"http://127.0.0.1:{server.server_port}/page.html")
+            shown = window.run("return [document.characterSet, document.title, document.images.length]")
+            requests = "performance.getEntriesByType('resource').map((entry) => entry.name)"
+            asked = window.run(f"return {requests}.filter((name) => !name.startsWith('blob:'))")
+        finally:
+            server.shutdown()
+            thread.join()
+    assert shown == ["UTF-16LE", "in.png – upscale-compare", 1 + len(METHODS)]
     assert asked == []
 
 
