@@ -113,12 +113,13 @@ def captions(page: Browser) -> list[str]:
     return list(page.run("return [...document.querySelectorAll('.pane figcaption span')].map((s) => s.textContent)"))
 
 
-def assert_shown(page: Browser, left: Array, right: Array) -> None:
-    """Fail unless the stage shows two pictures at 1:1, one on each side of the line, on nothing."""
+def assert_shown(page: Browser, left: Array, right: Array, zoom: int = 1) -> None:
+    """Fail unless the stage shows two pictures, one on each side of the line, each pixel as a square, on nothing."""
     shown, told = canvas(page), state(page)
-    assert told["zoom"] == 1
+    assert told["zoom"] == zoom
+    left, right = (np.kron(each, np.ones((zoom, zoom, 1), np.uint8)) for each in (left, right))
     height, width = left.shape[:2]
-    x, y = (round(side / 2 - told[axis]) for side, axis in ((shown.shape[1], "x"), (shown.shape[0], "y")))
+    x, y = (round(side / 2 - told[axis] * zoom) for side, axis in ((shown.shape[1], "x"), (shown.shape[0], "y")))
     assert x >= 0
     assert y >= 0
     cut = min(width, max(0, round(shown.shape[1] * told["split"]) - x))
@@ -212,6 +213,8 @@ def test_buttons_zoom(page: Browser, folder: Path) -> None:
         page.click(f"#{button}")
         page.settle()
         zooms.append(page.run("return document.getElementById('zoom').value"))
+        if len(zooms) <= 4:
+            assert_shown(page, made(folder, "nearest"), made(folder, "learned"), (1, 2, 3, 2)[len(zooms) - 1])
     height, width = made(folder, "truth").shape[:2]
     whole = int(min(page.box("#stage")[2] / width, page.box("#stage")[3] / height))
     assert zooms == ["100 %", "200 %", "300 %", "200 %", "100 %", "50 %", f"{whole}00 %"]
