@@ -249,6 +249,13 @@ def test_only_the_first_picture_of_several_is_compared(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.asarray(opened(file).convert("RGB")), first)
 
 
+def test_what_is_said_of_all_methods_is_said_once(tmp_path: Path) -> None:
+    (tmp_path / "ink.tif").write_bytes(KINDS["ink.tif"])
+    said = call(tmp_path / "ink.tif", "-m", "nearest", "-m", "lanczos", "-o", tmp_path / "page.html").stderr
+    assert said.splitlines()[0] == f"{tmp_path / 'ink.tif'}: png: CMYK becomes RGB."
+    assert len(said.splitlines()) == 2
+
+
 def test_notes_are_said_and_stand_in_the_page(tmp_path: Path) -> None:
     np.save(tmp_path / "k.npy", np.ones((3, 3)))
     method = f"transposed-conv:kernel={tmp_path / 'k.npy'}"
@@ -310,7 +317,9 @@ def test_odd_names_are_harmless(name: str, tmp_path: Path) -> None:
 def test_a_name_that_is_no_text_is_shown_as_well_as_it_can_be(tmp_path: Path) -> None:
     source = tmp_path / "a\udcff.png"
     shutil.copy(SAMPLES / "pixel-art.png", source)
-    line = [sys.executable, "-m", "upscale_cli.commands.compare", source, "-m", "nearest"]
+    kernel = tmp_path / "k\udcff.npy"
+    np.save(kernel, np.ones((2, 2)))
+    line = [sys.executable, "-m", "upscale_cli.commands.compare", source, "-m", f"transposed-conv:kernel={kernel}"]
     subprocess.run(line, check=True, capture_output=True)
     page = (tmp_path / "a\udcff_compare.html").read_bytes()
     assert Elements(page).texts["bdi"] == "a?.png"

@@ -7,6 +7,7 @@ import io
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
@@ -180,7 +181,7 @@ def compare(
     *,
     chosen: bool,
     executor: Executor,
-    progress: Callable[[int, int], None] = lambda done, all: None,
+    progress: Callable[[int, int], None] = lambda done, whole: None,
 ) -> Comparison:
     """Enlarge an image by each contender, and measure.
 
@@ -213,7 +214,10 @@ def compare(
         truth = Made("truth", subject.truth_is, subject.truth)
         luma = luma_8bit(seen_in(subject.truth))
         made = list(executor.map(lambda each: _measured(each, luma, border), made))
-    return Comparison(before, after, tuple(made), truth, subject.notes)
+    # What is said of every method is said of the image, once.
+    shared = tuple(note for note in made[0].notes if all(note in each.notes for each in made))
+    made = [replace(each, notes=tuple(note for note in each.notes if note not in shared)) for each in made]
+    return Comparison(before, after, tuple(made), truth, subject.notes + shared)
 
 
 def _check_truth(truth: bytes, after: Size, border: int) -> None:
@@ -261,6 +265,10 @@ def _made(
     source: Path | bytes, contender: Contender, request: Request, executor: Executor, progress: Callable[[int], None]
 ) -> Made:
     stream, row = io.BytesIO(), find_method(contender.method)
+    speck = Frame(np.zeros((8, 8, 1), np.uint8), "L")
+    with suppress(UpscaleError):
+        # What is imported, read, or started by whoever comes first counts for nobody.
+        request.carry_out(_as_png(speck, Metadata()), io.BytesIO(), executor)
     began = time.perf_counter()
     result = request.carry_out(source, stream, executor, progress)
     seconds = time.perf_counter() - began

@@ -38,8 +38,6 @@ def make_page(comparison: Comparison, title: str, executor: Executor) -> bytes:
         Whose threads pack pictures.
     """
     style, script = (HERE / "page.css").read_text("utf-8"), (HERE / "page.js").read_text("utf-8")
-    # A name of bytes that are no text, which Python keeps as lone surrogates, is no UTF-8 either.
-    title = title.encode("utf-8", "replace").decode()
     files = packed([each.png for each in comparison.pictures], executor)
     texts = executor.map(as_text, files)
     (w, h), (width, height) = comparison.before, comparison.after
@@ -56,7 +54,8 @@ def make_page(comparison: Comparison, title: str, executor: Executor) -> bytes:
     }
     template = (HERE / "page.html").read_text("utf-8")
     page = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template)
-    return codecs.BOM_UTF16_LE + page.encode("utf-16-le")
+    # Bytes of a name that are no text, which Python keeps as half characters, become question marks.
+    return codecs.BOM_UTF16_LE + page.encode("utf-16-le", "replace")
 
 
 def numbers(comparison: Comparison) -> dict[str, Any]:
