@@ -5,6 +5,7 @@ import hashlib
 import html.parser
 import json
 import math
+import os
 import re
 import shutil
 import subprocess
@@ -472,6 +473,29 @@ def test_what_cannot_be_read_is_one_line(content: bytes, words: str, tmp_path: P
     assert len(said.splitlines()) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["in.png"]
     call(tmp_path / "missing.png", status=1)
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_leaves_ends_it_without_a_word(unbuffered: str) -> None:
+    line = [
+        sys.executable,
+        "-m",
+        "upscale_cli.commands.compare",
+        SAMPLES / "scene.png",
+        "-m",
+        "nearest",
+        "-s4",
+        "-o-",
+        "-q",
+    ]
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.read(1)
+        running.stdout.close()
+        assert running.stderr.read() == b""
+    assert running.returncode == 141
 
 
 def test_commands_of_the_guide_run(tmp_path: Path) -> None:

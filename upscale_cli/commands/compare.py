@@ -1,7 +1,9 @@
 """The command `upscale-compare`."""
 
+import io
 import json
 import os
+import shutil
 import time
 from collections.abc import Sequence
 from fractions import Fraction
@@ -150,7 +152,8 @@ def compare(
         if bar is not None:
             bar.close()
     if stream is not None:
-        stream.write(content)
+        # Piece by piece: a write to a stream without a buffer may take only a part.
+        shutil.copyfileobj(io.BytesIO(content), stream)
     elif isinstance(target, Path):
         with replacing(target, overwrite=overwrite) as file:
             file.write(content)
