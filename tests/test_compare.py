@@ -1,0 +1,533 @@
+"""Comparing methods: pictures that are those of `upscale`, numbers that are the truth's, pages that are harmless."""
+
+import base64
+import hashlib
+import html.parser
+import json
+import math
+import os
+import re
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
+from pictures import SRGB_PROFILE, deep_png, encoded, noise, opened
+from PIL import Image
+from support import Array
+
+from upscale_cli import METHODS, upscale
+from upscale_cli.commands.compare import cli
+from upscale_cli.commands.pool import cli as pool_cli
+from upscale_cli.commands.upscale import cli as upscale_cli
+from upscale_cli.compare import page as page_module
+from upscale_cli.compare.page import as_text
+from upscale_cli.compare.sheet import find_details
+from upscale_cli.learning.measure import luma_8bit, psnr, round_8bit, ssim
+from upscale_cli.learning.reduction import reduce
+
+ROOT = Path(__file__).parents[1]
+SAMPLES = ROOT / "sample_images"
+FOLDER = ROOT / "upscale_cli" / "compare"
+
+
+def call(*arguments: object, status: int = 0, data: bytes | None = None) -> Result:
+    """The command in this process."""
+    result = CliRunner().invoke(cli, [str(a) for a in arguments], input=data)
+    assert result.exit_code == status, f"{result.output}\n{result.exception!r}"
+    return result
+
+
+def numbers(*arguments: object) -> dict[str, Any]:
+    """What `--json` says, in a process of its own, in which BLAS has one thread, as it has for users."""
+    line = [sys.executable, "-m", "upscale_cli.commands.compare", *map(str, arguments), "--json", "-q"]
+    told: dict[str, Any] = json.loads(subprocess.run(line, check=True, capture_output=True).stdout)
+    return told
+
+
+def files_of(page: bytes) -> list[bytes]:
+    """The files in a page, unpacked as its script does: 15 bits of each character."""
+    files = []
+    packed = r'<script type="text/plain" id="file-\d+" data-bytes="(\d+)">(.*?)</script>'
+    for length, text in re.findall(packed, page.decode("utf-16")):
+        bits = "".join(f"{ord(character) - 0x3400:015b}" for character in text)
+        whole = 8 * int(length)
+        assert 0 <= len(bits) - whole < 15
+        files.append(int(bits[:whole], 2).to_bytes(int(length)))
+    return files
+
+
+def written(source: Path, folder: Path, *arguments: str) -> bytes:
+    """The PNG that `upscale` writes."""
+    target = folder / "written.png"
+    line = [str(source), "-o", str(target), "--overwrite", "--strip", *arguments]
+    result = CliRunner().invoke(upscale_cli, line)
+    assert result.exit_code == 0, result.output
+    return target.read_bytes()
+
+
+class Elements(html.parser.HTMLParser):
+    """The elements of a page, and the text in each, by tag."""
+
+    def __init__(self, page: bytes) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: dict[str, str] = {}
+        self._open: list[str] = []
+        self.feed(page.decode("utf-16"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+        self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._open and self._open.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if self._open:
+            self.texts[self._open[-1]] = self.texts.get(self._open[-1], "") + data
+
+    def count(self, tag: str) -> int:
+        return sum(name == tag for name, _ in self.found)
+
+
+# Pictures.
+
+
+def oriented_jpeg() -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return encoded(noise("RGB", 33, 20), "JPEG", exif=exif, icc_profile=SRGB_PROFILE)
+
+
+KINDS = {
+    "rgb.png": (SAMPLES / "small-text.png").read_bytes(),
+    "grey.png": encoded(noise("L", 30, 21), "PNG"),
+    "alpha.png": (SAMPLES / "logo.png").read_bytes(),
+    "palette.png": (SAMPLES / "pixel-art.png").read_bytes(),
+    "bits.png": encoded(noise("1", 30, 21), "PNG"),
+    "deep.png": deep_png(np.random.default_rng(0).integers(0, 65536, (12, 17, 3), np.uint16)),
+    "upright.jpg": oriented_jpeg(),
+    "profile.webp": encoded(noise("RGB", 30, 21), "WEBP", icc_profile=SRGB_PROFILE, lossless=True),
+    "ink.tif": encoded(noise("CMYK", 30, 21), "TIFF"),
+}
+
+
+@pytest.fixture(scope="module")
+def kinds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("kinds")
+    for name, data in KINDS.items():
+        (folder / name).write_bytes(data)
+    return folder
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_page_holds_the_very_files_that_upscale_writes(name: str, kinds: Path, tmp_path: Path) -> None:
+    call(kinds / name, "-s", 3, "-m", "nearest", "-m", "lanczos:a=4", "-o", tmp_path / "page.html")
+    have = files_of((tmp_path / "page.html").read_bytes())
+    expected = [
+        written(kinds / name, tmp_path, "-s", "3", "-m", "nearest"),
+        written(kinds / name, tmp_path, "-s", "3", "-m", "lanczos", "-p", "a=4"),
+    ]
+    assert have == expected
+
+
+@pytest.mark.parametrize("name", [n for n in KINDS if n != "deep.png"])
+def test_webp_in_a_page_has_the_same_pixels(
+    name: str, kinds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_module, "ROOM", 0)
+    call(kinds / name, "-s", 2, "-m", "bicubic", "-o", tmp_path / "page.html")
+    (file,) = files_of((tmp_path / "page.html").read_bytes())
+    have, expected = opened(file), opened(written(kinds / name, tmp_path, "-s", "2", "-m", "bicubic"))
+    alpha = expected.mode in ("LA", "RGBA")
+    if len(file) > 1000:  # small files may be smaller as PNG
+        assert have.format == "WEBP"
+    assert have.info.get("icc_profile") == expected.info.get("icc_profile")
+    wanted = expected.convert("RGBA" if alpha else "RGB")
+    np.testing.assert_array_equal(np.asarray(have.convert(wanted.mode)), np.asarray(wanted))
+
+
+def test_what_webp_cannot_hold_stays_png(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_module, "ROOM", 0)
+    gamma = (100_000).to_bytes(4)
+    samples = np.random.default_rng(0).integers(0, 256, (12, 17, 3), np.uint16)
+    (tmp_path / "deep.png").write_bytes(deep_png(samples))
+    linear = opened(encoded(noise("RGB", 60, 50), "PNG"))
+    from PIL import PngImagePlugin
+
+    chunks = PngImagePlugin.PngInfo()
+    chunks.add(b"gAMA", gamma)
+    linear.save(tmp_path / "linear.png", pnginfo=chunks)
+    Image.new("RGB", (4100, 1)).save(tmp_path / "long.png")
+    for name, scale in (("deep", 2), ("linear", 2), ("long", 4)):
+        call(tmp_path / f"{name}.png", "-s", scale, "-m", "bilinear", "-o", tmp_path / f"{name}.html")
+        (file,) = files_of((tmp_path / f"{name}.html").read_bytes())
+        assert file.startswith(b"\x89PNG"), name
+
+
+@given(st.binary(max_size=70))
+def test_text_is_bytes_and_stays_clear_of_what_html_reads(data: bytes) -> None:
+    text = as_text(data)
+    assert all(0x3400 <= ord(character) <= 0xB3FF for character in text)
+    assert len(text) == -(-len(data) * 8 // 15)
+    bits = "".join(f"{ord(character) - 0x3400:015b}" for character in text)
+    assert bytes(int(bits[i : i + 8], 2) for i in range(0, 8 * len(data), 8)) == data
+
+
+# Numbers.
+
+
+def test_methods_are_those_that_apply(tmp_path: Path) -> None:
+    every = [name for row in METHODS.values() for name in (row.name, *(f"{row.name}:{v}" for v in row.variants))]
+    source = SAMPLES / "pixel-art.png"
+    told = numbers(source)
+    assert [row["method"] for row in told["methods"]] == [name for name in every if name != "max-unpooling"]
+    assert (told["scale"], told["before"], told["after"], told["truth"]) == ([2, 2], [32, 32], [64, 64], None)
+    assert all(row["seconds"] > 0 and "psnr" not in row for row in told["methods"])
+    broken = [row["method"] for row in numbers(source, "-s", 1.5)["methods"]]
+    assert broken == [name for name in every if not METHODS[name.partition(":")[0]].whole]
+    # What max unpooling needs lies beside the image.
+    assert CliRunner().invoke(pool_cli, [str(source), "-o", str(tmp_path / "a.png")]).exit_code == 0
+    assert [row["method"] for row in numbers(tmp_path / "a.png", "-s", 2)["methods"]] == every
+
+
+def test_numbers_are_those_of_what_was_made_small_and_large_again() -> None:
+    with Image.open(SAMPLES / "scene.png") as image:
+        truth = np.asarray(image.convert("RGB"))[:192, :255]
+    small = round_8bit(reduce(truth, 3)).astype(np.uint8)
+    told = numbers(SAMPLES / "scene.png", "--reduce", 3, "-m", "nearest", "-m", "learned")
+    assert told["truth"] == "the image itself, which was made 3 times smaller first"
+    assert (told["before"], told["after"]) == ([85, 64], [255, 192])
+    for row, method in zip(told["methods"], ("nearest", "learned"), strict=True):
+        have = luma_8bit(upscale(small, 3, method))
+        assert row["psnr"] == pytest.approx(psnr(have, luma_8bit(truth), 3))
+        assert row["ssim"] == pytest.approx(ssim(have, luma_8bit(truth), 3))
+
+
+def test_a_reference_is_the_truth(tmp_path: Path) -> None:
+    source = SAMPLES / "small-text.png"
+    (tmp_path / "truth.png").write_bytes(written(source, tmp_path, "-s", "2", "-m", "bicubic"))
+    told = numbers(source, "-m", "bicubic", "-m", "nearest", "--reference", tmp_path / "truth.png")
+    same, other = told["methods"]
+    assert told["truth"] == "truth.png"
+    assert same["psnr"] is None
+    assert same["ssim"] == pytest.approx(1)
+    bicubic, nearest = (
+        np.asarray(Image.open(tmp_path / "truth.png")),
+        upscale(opened(source.read_bytes()), 2, "nearest"),
+    )
+    error = luma_8bit(bicubic)[2:-2, 2:-2] - luma_8bit(nearest)[2:-2, 2:-2]
+    assert other["psnr"] == pytest.approx(20 * math.log10(255) - 10 * math.log10(np.mean(error**2)))
+
+
+def test_what_is_hidden_under_transparency_counts_for_nothing(tmp_path: Path) -> None:
+    """Neither in what is made small nor in what is measured."""
+    visible = np.zeros((40, 40, 4), np.uint8)
+    visible[10:30, 10:30] = (200, 120, 40, 255)
+    for hidden in (0, 255):
+        samples = visible.copy()
+        samples[samples[..., 3] == 0, :3] = hidden
+        Image.fromarray(samples).save(tmp_path / f"{hidden}.png")
+    black, white = (numbers(tmp_path / f"{hidden}.png", "--reduce", 2) for hidden in (0, 255))
+    for one, other in zip(black["methods"], white["methods"], strict=True):
+        if METHODS[one["method"].partition(":")[0]].values == "weighed":
+            assert one["psnr"] == pytest.approx(other["psnr"], abs=1e-9), one["method"]
+
+
+def test_only_the_first_picture_of_several_is_compared(tmp_path: Path) -> None:
+    result = call(SAMPLES / "animation.gif", "-m", "nearest", "-o", tmp_path / "page.html")
+    assert "animation.gif: only the first of its 12 pictures is compared." in result.stderr
+    (file,) = files_of((tmp_path / "page.html").read_bytes())
+    with Image.open(SAMPLES / "animation.gif") as animation:
+        first = upscale(np.asarray(animation.convert("RGB")), 2, "nearest")
+    np.testing.assert_array_equal(np.asarray(opened(file).convert("RGB")), first)
+
+
+def test_what_is_said_of_all_methods_is_said_once(tmp_path: Path) -> None:
+    (tmp_path / "ink.tif").write_bytes(KINDS["ink.tif"])
+    said = call(tmp_path / "ink.tif", "-m", "nearest", "-m", "lanczos", "-o", tmp_path / "page.html").stderr
+    assert said.splitlines()[0] == f"{tmp_path / 'ink.tif'}: png: CMYK becomes RGB."
+    assert len(said.splitlines()) == 2
+
+
+def test_notes_are_said_and_stand_in_the_page(tmp_path: Path) -> None:
+    np.save(tmp_path / "k.npy", np.ones((3, 3)))
+    method = f"transposed-conv:kernel={tmp_path / 'k.npy'}"
+    result = call(SAMPLES / "logo.png", "-m", method, "-o", tmp_path / "page.html")
+    assert "flat areas become a checkerboard" in result.stderr
+    assert "flat areas become a checkerboard" in (tmp_path / "page.html").read_bytes().decode("utf-16")
+
+
+# Pages.
+
+
+def test_a_page_is_whole_and_asks_nobody() -> None:
+    page = call(SAMPLES / "logo.png", "-m", "nearest", "-o", "-").stdout_bytes
+    assert page.startswith(b"\xff\xfe")
+    elements = Elements(page)
+    assert not [a for _, a in elements.found if a.keys() & {"src", "href", "srcset", "action", "data", "background"}]
+    assert not re.search(
+        r"url\(|@import|fetch\(|XMLHttpRequest|import\(", elements.texts["style"] + elements.texts["script"]
+    )
+    policy = next(a["content"] for _, a in elements.found if a.get("http-equiv") == "Content-Security-Policy")
+    allowed = {
+        kind: "'sha256-" + base64.b64encode(hashlib.sha256((FOLDER / name).read_bytes()).digest()).decode() + "'"
+        for kind, name in (("style", "page.css"), ("script", "page.js"))
+    }
+    assert (
+        policy == f"default-src 'none'; img-src blob:; style-src {allowed['style']}; script-src {allowed['script']}"
+    )
+    assert all(a.get("alt") for tag, a in elements.found if tag == "img")
+
+
+NAMES = ["<script>alert(1)<", "{{script}}", 'a" onerror="alert(1)', "a&lt;b&amp;", "schön ▲", "</title><b>", "-->"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_odd_names_are_harmless(name: str, tmp_path: Path) -> None:
+    """Slashes cannot be in a name; what stands for an element's end comes as the title all the same."""
+    from fractions import Fraction
+
+    from upscale_cli.compare.comparison import Contender, compare, find_subject
+
+    with ThreadPoolExecutor(1) as executor:
+        odd = Contender(name, "nearest", {})
+        scale = Fraction(2), Fraction(2)
+        compared = compare(
+            find_subject(SAMPLES / "pixel-art.png", None, None), [odd], scale, chosen=True, executor=executor
+        )
+        plain = Elements(page_module.make_page(compared, "plain", executor))
+        elements = Elements(page_module.make_page(compared, name, executor))
+    assert elements.texts["title"] == f"{name} – upscale-compare"
+    assert elements.texts["bdi"] == name
+    assert [tag for tag, _ in elements.found] == [tag for tag, _ in plain.found]
+    image = next(a for tag, a in elements.found if tag == "img")
+    assert image.keys() == {"id", "alt"}
+    assert image["alt"] == f"{name} by {name}"
+    data = page_module.numbers(compared)
+    assert json.dumps(data).replace("<", "\\u003c") in elements.texts["script"]
+
+
+def test_a_name_that_is_no_text_is_shown_as_well_as_it_can_be(tmp_path: Path) -> None:
+    source = tmp_path / "a\udcff.png"
+    shutil.copy(SAMPLES / "pixel-art.png", source)
+    kernel = tmp_path / "k\udcff.npy"
+    np.save(kernel, np.ones((2, 2)))
+    line = [sys.executable, "-m", "upscale_cli.commands.compare", source, "-m", f"transposed-conv:kernel={kernel}"]
+    subprocess.run(line, check=True, capture_output=True)
+    page = (tmp_path / "a\udcff_compare.html").read_bytes()
+    assert Elements(page).texts["bdi"] == "a?.png"
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of #rrggbb (W3C, WCAG 2.2)."""
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    r, g, b = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+@pytest.mark.parametrize(
+    ("front", "back", "least"),
+    [
+        *((front, back, 4.5) for front in ("ink", "quiet") for back in ("paper", "panel")),
+        ("on-accent", "accent", 4.5),
+        # Borders of controls, and what has the focus: WCAG 2.2, 1.4.11.
+        *(("line", back, 3) for back in ("paper", "panel")),
+        *(("accent", back, 3) for back in ("paper", "panel", "stage")),
+    ],
+)
+def test_colours_are_far_enough_apart(front: str, back: str, least: float, theme: int) -> None:
+    style = (FOLDER / "page.css").read_text("utf-8")
+    colours = {name: pair for name, *pair in re.findall(r"--([\w-]+): light-dark\((#\w{6}), (#\w{6})\);", style)}
+    low, high = sorted(luminance(colours[name][theme]) for name in (front, back))
+    assert (high + 0.05) / (low + 0.05) >= least
+
+
+# Sheets.
+
+
+def test_a_sheet_shows_the_details_that_differ_most(tmp_path: Path) -> None:
+    """Flat but for one corner: there is the first detail, drawn from pixels of the results."""
+    samples = np.full((120, 160, 3), 90, np.uint8)
+    samples[90:110, 130:150] = np.asarray(noise("RGB", 20, 20))
+    Image.fromarray(samples).save(tmp_path / "in.png")
+    call(tmp_path / "in.png", "-m", "nearest", "-m", "lanczos", "-o", tmp_path / "sheet.png")
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
+    made = [upscale(samples, 2, method) for method in ("nearest", "lanczos")]
+    left, top, side = find_details(made)[0]
+    assert left <= 260 <= left + side - 40
+    assert top <= 180 <= top + side - 40
+    for picture in made:
+        detail = np.kron(picture[top : top + side, left : left + side], np.ones((2, 2, 1), np.uint8))
+        assert contains(sheet, detail)
+
+
+def contains(sheet: Array, detail: Array) -> bool:
+    """Whether a picture lies somewhere in another."""
+    height, width = detail.shape[:2]
+    starts = np.argwhere((sheet[: 1 - height, : 1 - width] == detail[0, 0]).all(axis=2))
+    return any((sheet[y : y + height, x : x + width] == detail).all() for y, x in starts)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 200), (130, 40)])
+def test_a_sheet_of_anything(size: tuple[int, int], tmp_path: Path) -> None:
+    noise("RGB", *size).save(tmp_path / "in.png")
+    call(tmp_path / "in.png", "-m", "nearest", "-m", "bed-of-nails", "-m", "lanczos", "-o", tmp_path / "sheet.png")
+    opened((tmp_path / "sheet.png").read_bytes())
+
+
+def test_details_do_not_overlap() -> None:
+    rng = np.random.default_rng(0)
+    boxes = find_details([rng.integers(0, 256, (400, 500, 3), np.uint8) for _ in range(3)])
+    assert len(boxes) == 3
+    for index, (left, top, side) in enumerate(boxes):
+        assert 0 <= left <= 500 - side
+        assert 0 <= top <= 400 - side
+        assert all(abs(left - x) >= side or abs(top - y) >= side for x, y, _ in boxes[:index])
+
+
+# The command.
+
+
+def test_help_fits_a_screen_and_begins_with_examples() -> None:
+    lines = call("--help").stdout.splitlines()
+    assert len(lines) <= 45
+    assert max(map(len, lines)) <= 80
+    assert lines[2].strip().startswith("upscale-compare photo.jpg")
+    assert "Try upscale-compare --help" in call(status=2).stderr
+
+
+def test_where_the_result_goes(tmp_path: Path) -> None:
+    source = tmp_path / "in.png"
+    shutil.copy(SAMPLES / "pixel-art.png", source)
+    said = call(source, "-m", "nearest", "-m", "bilinear").stderr
+    assert re.fullmatch(
+        rf"{re.escape(str(tmp_path / 'in_compare.html'))}: 2 methods, 0\.\d MB, in \d+\.\d s\.\n", said
+    )
+    assert "exists already; use --overwrite" in call(source, "-m", "nearest", status=1).stderr
+    assert call(source, "-m", "nearest", "-q", "--overwrite").stderr == ""
+    (tmp_path / "folder").mkdir()
+    call(source, "-m", "nearest", "-o", tmp_path / "folder", "--json")
+    assert (tmp_path / "folder" / "in_compare.html").is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "in.png", "in_compare.html"]
+    stdin = call("-", "-m", "nearest", data=source.read_bytes())
+    assert len(files_of(stdin.stdout_bytes)) == 1
+    assert "standard input" in stdin.stdout_bytes.decode("utf-16")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["-m", "lanzcos"], 2, 'Did you mean "lanczos"?'),
+        (["-m", "lanczos:b=1"], 2, 'no parameter "b"'),
+        (["-s", 0.5], 2, "not a number of at least 1"),
+        (["-m", "transposed-conv", "-s", 1.5], 1, "in.png: transposed-conv needs a whole factor, not 1.5"),
+        (["-m", "max-unpooling"], 1, "in.png: max-unpooling needs indices"),
+        (["--reduce", 3, "-s", 2], 2, "made 3 times smaller is enlarged 3 times; leave --scale out"),
+        (["--reduce", 2, "--reference", "in.png"], 2, "--reduce makes the truth, and --reference gives it"),
+        (["--reduce", 16], 1, "in.png: becomes 32x32; a comparison with the truth needs 43 pixels on each side"),
+        (["--reference", "in.png"], 1, "in.png: becomes 64x64, and the reference is 32x32"),
+        (["--reference", "no.png"], 1, 'in.png: reference "no.png" cannot be read'),
+        (["-o", "page.gif"], 2, '"page.gif" is neither a page (.html) nor a sheet (.png)'),
+        (["-o", "in.png", "--overwrite"], 2, '"in.png" is what is to be compared'),
+        (["-o", "-", "--json"], 2, "cannot share standard output"),
+        (["-o", "no/page.html"], 1, "cannot be written: No such file or directory"),
+        (["-s", 300], 1, "in.png: would be 9600x9600"),
+        (
+            ["-m", "nearest", "-m", "transposed-conv:padding=1"],
+            1,
+            "in.png: becomes 74x74 by transposed-conv:padding=1, and 64x64 by others",
+        ),
+    ],
+)
+def test_what_cannot_be_compared_is_one_line(
+    arguments: list[object], status: int, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(SAMPLES / "pixel-art.png", "in.png")
+    line = [sys.executable, "-m", "upscale_cli.commands.compare", "in.png", *map(str, arguments)]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stderr
+    assert words in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stdout == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["in.png"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"", "is empty"), (b"no image", "is not an image of a known format"), (KINDS["rgb.png"][:900], "in.png: ")],
+)
+def test_what_cannot_be_read_is_one_line(content: bytes, words: str, tmp_path: Path) -> None:
+    (tmp_path / "in.png").write_bytes(content)
+    said = call(tmp_path / "in.png", status=1).stderr
+    assert words in said
+    assert len(said.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["in.png"]
+    call(tmp_path / "missing.png", status=1)
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_leaves_ends_it_without_a_word(unbuffered: str) -> None:
+    line = [
+        sys.executable,
+        "-m",
+        "upscale_cli.commands.compare",
+        SAMPLES / "scene.png",
+        "-m",
+        "nearest",
+        "-s4",
+        "-o-",
+        "-q",
+    ]
+    environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        running.stdout.read(1)
+        running.stdout.close()
+        assert running.stderr.read() == b""
+    assert running.returncode == 141
+
+
+def test_commands_of_the_guide_run(tmp_path: Path) -> None:
+    with Image.open(SAMPLES / "scene.png") as image:
+        large = image.convert("RGB").crop((60, 40, 180, 130))
+    large.save(tmp_path / "photo.jpg")
+    large.save(tmp_path / "large.png")
+    large.reduce(2).save(tmp_path / "small.png")
+    (tmp_path / "sample_images").mkdir()
+    large.save(tmp_path / "sample_images" / "scene.png")
+    blocks = re.findall(
+        r"^```sh\n(.*?)^```", (ROOT / "docs" / "compare.md").read_text("utf-8"), re.DOTALL | re.MULTILINE
+    )
+    lines = [line.split("   #")[0].split() for block in blocks for line in block.splitlines()]
+    made = [line for line in lines if line[0] == "upscale-compare"]
+    assert len(made) == len(lines) - 1 == 7
+    for line in made:
+        done = subprocess.run(
+            [sys.executable, "-m", "upscale_cli.commands.compare", *line[1:]],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+    for name in ("photo_compare.html", "lobes.html", "known.html", "sheet.png", "scene.html"):
+        assert (tmp_path / name).is_file(), name
+
+
+def test_the_same_image_gives_the_same_pictures_whatever_the_threads(tmp_path: Path) -> None:
+    for jobs in (1, 3):
+        call(SAMPLES / "scene.png", "-m", "lanczos", "-j", jobs, "-o", tmp_path / f"{jobs}.html")
+    one, three = (files_of((tmp_path / f"{jobs}.html").read_bytes()) for jobs in (1, 3))
+    assert one == three
