@@ -500,32 +500,6 @@ def test_a_reader_that_leaves_ends_it_without_a_word(unbuffered: str) -> None:
     assert running.returncode == 141
 
 
-def test_commands_of_the_guide_run(tmp_path: Path) -> None:
-    with Image.open(SAMPLES / "scene.png") as image:
-        large = image.convert("RGB").crop((60, 40, 180, 130))
-    large.save(tmp_path / "photo.jpg")
-    large.save(tmp_path / "large.png")
-    large.reduce(2).save(tmp_path / "small.png")
-    (tmp_path / "sample_images").mkdir()
-    large.save(tmp_path / "sample_images" / "scene.png")
-    blocks = re.findall(
-        r"^```sh\n(.*?)^```", (ROOT / "docs" / "compare.md").read_text("utf-8"), re.DOTALL | re.MULTILINE
-    )
-    lines = [line.split("   #")[0].split() for block in blocks for line in block.splitlines()]
-    made = [line for line in lines if line[0] == "upscale-compare"]
-    assert len(made) == len(lines) - 1 == 7
-    for line in made:
-        done = subprocess.run(
-            [sys.executable, "-m", "upscale_cli.commands.compare", *line[1:]],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, f"{line}\n{done.stderr}"
-    for name in ("photo_compare.html", "lobes.html", "known.html", "sheet.png", "scene.html"):
-        assert (tmp_path / name).is_file(), name
-
-
 def test_the_same_image_gives_the_same_pictures_whatever_the_threads(tmp_path: Path) -> None:
     for jobs in (1, 3):
         call(SAMPLES / "scene.png", "-m", "lanczos", "-j", jobs, "-o", tmp_path / f"{jobs}.html")

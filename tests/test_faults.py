@@ -342,6 +342,27 @@ def test_a_reader_that_leaves_ends_it_silently(reader: str, tmp_path: Path) -> N
         assert (tmp_path / "said").read_bytes() == b""
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_no_part_of_a_result_for_a_full_pipe_is_lost_silently(unbuffered: str, tmp_path: Path) -> None:
+    """Whoever shares a pipe may have made it one that takes what fits, and no more."""
+    picture(tmp_path / "in.png", 300, 300)
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    run = subprocess.Popen(
+        [*UPSCALE, "in.png", "-s", "6", "-o", "-"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+        stdout=writer,
+        stderr=subprocess.PIPE,
+    )
+    os.close(writer)
+    said = run.communicate(timeout=60)[1]
+    with open(reader, "rb") as pipe:
+        part = pipe.read()
+    assert 0 < len(part) < 2**20
+    assert (run.returncode, said.count(b"\n")) == (1, 1), said
+
+
 def test_a_fifo_whose_reader_leaves_fails_alone(tmp_path: Path) -> None:
     picture(tmp_path / "in.png", 300, 300)
     os.mkfifo(tmp_path / "fifo")

@@ -1,9 +1,7 @@
 """The command `upscale-compare`."""
 
-import io
 import json
 import os
-import shutil
 import time
 from collections.abc import Sequence
 from fractions import Fraction
@@ -19,6 +17,7 @@ from upscale_cli.commands.options import (
     QUIET,
     VERBOSE,
     Command,
+    ContenderText,
     Count,
     Factor,
     json_option,
@@ -64,6 +63,7 @@ PAGES, SHEETS = (".html", ".htm"), (".png",)
     "-m",
     "--method",
     "methods",
+    type=ContenderText(),
     multiple=True,
     metavar="NAME[:KEY=VALUE,...]",
     help="A method with its parameters; again for others [all that apply].",
@@ -152,8 +152,8 @@ def compare(
         if bar is not None:
             bar.close()
     if stream is not None:
-        # Piece by piece: a write to a stream without a buffer may take only a part.
-        shutil.copyfileobj(io.BytesIO(content), stream)
+        stream.write(content)
+        stream.flush()
     elif isinstance(target, Path):
         with replacing(target, overwrite=overwrite) as file:
             file.write(content)

@@ -10,7 +10,7 @@ import unicodedata
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from io import BytesIO
+from io import BufferedWriter, BytesIO, FileIO, UnsupportedOperation
 from typing import Any, BinaryIO, NoReturn
 
 import click
@@ -81,7 +81,12 @@ def standard_output() -> BinaryIO:
     refuse_closed_output()
     if sys.stdout.isatty():
         fail("upscale: standard output is a terminal; redirect it, or give a file as --output.")
-    return sys.stdout.buffer
+    try:
+        # With PYTHONUNBUFFERED Python's own has no buffer, and a write may take only a part of what it is given;
+        # without, it keeps what could not be written, and complains of it once more at its end.
+        return BufferedWriter(FileIO(sys.stdout.fileno(), "wb", closefd=False))
+    except UnsupportedOperation:
+        return sys.stdout.buffer  # it is no file
 
 
 class Bar:
