@@ -241,6 +241,9 @@ def ends(run: Callable[[], int], name: str, verbose: int) -> NoReturn:
         _drop(sys.stdout)
         status = PIPE_CLOSED
     except Exception as error:
+        if isinstance(error.__cause__, Interrupted):
+            # Python makes an error of its own of what is raised while a class is made.
+            raise SystemExit(error.__cause__.status) from None
         if isinstance(error, OSError):
             _drop(sys.stdout)
         failure = explain(error, "standard output")
