@@ -494,6 +494,7 @@ def test_sizes() -> None:
         ({"kernel": [[1, 2], [3]]}, "is not an array"),
         ({"kernel": [[np.nan]]}, "not finite"),
         ({"kernel": [[np.inf]]}, "not finite"),
+        ({"kernel": [[1e39]]}, "not finite"),
         ({"kernel": [1, 2]}, "shape (2,)"),
         ({"kernel": 1.0}, "shape ()"),
         ({"kernel": np.ones((0, 2))}, "shape (0, 2)"),

@@ -39,7 +39,7 @@ def check_kernel(kernel: NDArray[Any], channels: int, groups: int | None) -> NDA
     Raises
     ------
     UpscaleError
-        When it is not numeric, not finite, empty, of another rank, or made for other channels.
+        When it is not numeric, not finite in float32, empty, of another rank, or made for other channels.
     """
     if kernel.dtype.kind not in "fiub":
         raise UpscaleError(f"the kernel holds {kernel.dtype} values; it must hold real numbers.")
@@ -49,8 +49,9 @@ def check_kernel(kernel: NDArray[Any], channels: int, groups: int | None) -> NDA
             "(channels in, channels out / groups, kh, kw), each at least 1."
         )
     kernel = kernel.astype(np.float64)
-    if not np.isfinite(kernel).all():
-        raise UpscaleError("the kernel holds values that are not finite; every weight must be a number.")
+    # They may become float32, and comparisons with NaN are false.
+    if not (np.abs(kernel) <= np.finfo(np.float32).max).all():
+        raise UpscaleError("the kernel holds values that are not finite; every weight must be a number up to 3.4e38.")
     if kernel.ndim < 4:
         if groups is not None:
             raise UpscaleError("groups belongs to kernels of four dimensions; leave it out for this one.")
