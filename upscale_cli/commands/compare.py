@@ -13,11 +13,11 @@ import click
 from upscale_cli.commands.evaluate import read_contender
 from upscale_cli.commands.options import (
     HELP,
+    METHODS_TOLD,
     OVERWRITE,
     QUIET,
     VERBOSE,
     Command,
-    ContenderText,
     Count,
     Factor,
     json_option,
@@ -59,15 +59,7 @@ PAGES, SHEETS = (".html", ".htm"), (".png",)
 @click.command(cls=Command, intro=INTRO, outro=OUTRO, context_settings=HELP)
 @click.argument("image", required=False, metavar="IMAGE", type=click.Path())
 @click.option("-s", "--scale", type=Factor(), metavar="FACTOR", help="Any number of at least 1, or 3x2 [2].")
-@click.option(
-    "-m",
-    "--method",
-    "methods",
-    type=ContenderText(),
-    multiple=True,
-    metavar="NAME[:KEY=VALUE,...]",
-    help="A method with its parameters; again for others [all that apply].",
-)
+@METHODS_TOLD
 @click.option("-o", "--output", metavar="FILE", help="Page (.html), sheet (.png), or - for a page on stdout.")
 @click.option("--reference", type=click.Path(path_type=Path), metavar="FILE", help="The truth, as large as results.")
 @click.option(

@@ -10,11 +10,11 @@ import click
 
 from upscale_cli.commands.options import (
     HELP,
+    METHODS_TOLD,
     QUIET,
     REDUCE,
     VERBOSE,
     Command,
-    ContenderText,
     Count,
     Factor,
     json_option,
@@ -44,15 +44,7 @@ Contender = tuple[str, str, dict[str, Any]]
 @click.command(cls=Command, intro=INTRO, outro=OUTRO, context_settings=HELP)
 @click.argument("photos", nargs=-1, metavar="PHOTOS...", type=click.Path())
 @click.option("-s", "--scale", type=Factor(), default="2", metavar="FACTOR", help="Scale, such as 2 or 1.5 [2].")
-@click.option(
-    "-m",
-    "--method",
-    "methods",
-    multiple=True,
-    type=ContenderText(),
-    metavar="NAME[:KEY=VALUE,...]",
-    help="A method with its parameters; again for others [all that apply].",
-)
+@METHODS_TOLD
 @REDUCE
 @click.option("-j", "--jobs", type=Count(), metavar="N", help="Threads [one per processor].")
 @json_option("One JSON object")

@@ -186,6 +186,15 @@ def file_options(command: F) -> F:
 OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace results that exist.")
 QUIET = click.option("-q", "--quiet", is_flag=True, help="Only errors.")
 VERBOSE = click.option("-v", "--verbose", count=True, help="Say more; twice: tracebacks too.")
+METHODS_TOLD = click.option(
+    "-m",
+    "--method",
+    "methods",
+    multiple=True,
+    type=ContenderText(),
+    metavar="NAME[:KEY=VALUE,...]",
+    help="A method with its parameters; again for others [all that apply].",
+)
 REDUCE = click.option(
     "--reduce",
     "reduction",
