@@ -11,9 +11,9 @@ import argparse
 import json
 import math
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -33,6 +33,13 @@ BORDER = 4
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
+class Round(NamedTuple):
+    """So many steps of Adam, whose learning rate rises for `WARM_UP` steps and falls as a cosine, almost to 0."""
+
+    steps: int
+    rate: float
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How a network is trained.
@@ -40,38 +47,50 @@ class Recipe:
     Attributes
     ----------
     shape : Shape
-    steps, batch, patch : int
-        Steps of Adam, patches in a step, and their side in pixels of the small image.
-    rate : float
-        Learning rate after `WARM_UP` steps; it falls as a cosine, almost to 0.
+    rounds : tuple of Round
+        One after another (warm restarts: Loshchilov & Hutter 2017).
+    batch, patch : int
+        Patches in a step, and their side in pixels of the small image.
     start : str, optional
         The network whose head and body it begins with.
     coarse : float
-        The share of the steps, the first, whose body is computed in bfloat16.
+        The share of a round's steps, the first, whose body is computed in bfloat16.
     squared : float
-        The share of the steps, the last, that lessen the squared error, which is what PSNR measures.
+        The share of a round's steps, the last, that lessen the squared error, which is what PSNR measures.
     seed : int
     """
 
     shape: Shape
-    steps: int
+    rounds: tuple[Round, ...]
     batch: int
     patch: int
-    rate: float
     start: str | None = None
     coarse: float = 0.0
     squared: float = 0.15
     seed: int = 0
 
+    @property
+    def steps(self) -> int:
+        """Of all rounds together."""
+        return sum(round.steps for round in self.rounds)
+
+    def at(self, step: int) -> tuple[Round, int]:
+        """The round that a step belongs to, and how many of its steps came before."""
+        for round in self.rounds:
+            if step < round.steps:
+                return round, step
+            step -= round.steps
+        raise IndexError(f"the recipe ends {step} steps before this one")
+
 
 WARM_UP = 200
 RECIPES = {
-    ("small", 2): Recipe(Shape(2, 24, 7, 6), 36_000, 16, 40, 2e-3),
-    ("small", 3): Recipe(Shape(3, 24, 7, 9), 13_000, 16, 40, 1.5e-3, "small-2x"),
-    ("small", 4): Recipe(Shape(4, 24, 7, 10), 13_000, 16, 40, 1.5e-3, "small-2x"),
-    ("large", 2): Recipe(Shape(2, 48, 14, 6), 24_000, 8, 48, 1.2e-3, coarse=0.75),
-    ("large", 3): Recipe(Shape(3, 48, 14, 9), 5_000, 8, 48, 1e-3, "large-2x", coarse=0.75),
-    ("large", 4): Recipe(Shape(4, 48, 14, 12), 5_000, 8, 48, 1e-3, "large-2x", coarse=0.75),
+    ("small", 2): Recipe(Shape(2, 24, 7, 6), (Round(36_000, 2e-3),), 16, 40),
+    ("small", 3): Recipe(Shape(3, 24, 7, 9), (Round(13_000, 1.5e-3),), 16, 40, "small-2x"),
+    ("small", 4): Recipe(Shape(4, 24, 7, 10), (Round(13_000, 1.5e-3), Round(10_000, 1e-3)), 16, 40, "small-2x"),
+    ("large", 2): Recipe(Shape(2, 48, 14, 6), (Round(24_000, 1.2e-3), Round(20_000, 1e-3)), 8, 48, coarse=0.75),
+    ("large", 3): Recipe(Shape(3, 48, 14, 9), (Round(5_000, 1e-3), Round(3_000, 8e-4)), 8, 48, "large-2x", coarse=0.75),
+    ("large", 4): Recipe(Shape(4, 48, 14, 12), (Round(5_000, 1e-3), Round(3_000, 8e-4)), 8, 48, "large-2x", coarse=0.75),
 }
 
 
@@ -91,13 +110,14 @@ class Run:
         self.network.become_skip(fit.solve().astype(np.float32))
         self.network.to(DEVICE)
         self.average = {name: values.clone() for name, values in self.network.state_dict().items()}
-        self.optimiser = torch.optim.Adam(self.network.parameters(), recipe.rate, betas=(0.9, 0.99))
+        self.optimiser = torch.optim.Adam(self.network.parameters(), recipe.rounds[0].rate, betas=(0.9, 0.99))
 
     def advance(self) -> float:
         """One step; the error."""
         recipe = self.recipe
-        progress = self.step / recipe.steps
-        rate = recipe.rate * min(1, (self.step + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * progress) + 0.005)
+        round, before = recipe.at(self.step)
+        progress = before / round.steps
+        rate = round.rate * min(1, (before + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * progress) + 0.005)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         small, large = (part.to(DEVICE) for part in self.pairs.batch(recipe.batch))
@@ -160,7 +180,7 @@ def train(photos: Path, size: str, scale: int, steps: int | None, out: Path, eve
     """Train one network, from its last checkpoint if there is one, and write it with what is known of it."""
     recipe = RECIPES[size, scale]
     if steps is not None:
-        recipe = Recipe(**(vars(recipe) | {"steps": steps}))
+        recipe = replace(recipe, rounds=(Round(steps, recipe.rounds[0].rate),))
     paths = sorted(path for path in photos.iterdir() if path.suffix.lower() in SUFFIXES)
     held_out = paths[5::HELD_OUT]
     name = f"{size}-{scale}x"
