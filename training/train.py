@@ -89,8 +89,12 @@ RECIPES = {
     ("small", 3): Recipe(Shape(3, 24, 7, 9), (Round(13_000, 1.5e-3),), 16, 40, "small-2x"),
     ("small", 4): Recipe(Shape(4, 24, 7, 10), (Round(13_000, 1.5e-3), Round(10_000, 1e-3)), 16, 40, "small-2x"),
     ("large", 2): Recipe(Shape(2, 48, 14, 6), (Round(24_000, 1.2e-3), Round(20_000, 1e-3)), 8, 48, coarse=0.75),
-    ("large", 3): Recipe(Shape(3, 48, 14, 9), (Round(5_000, 1e-3), Round(3_000, 8e-4)), 8, 48, "large-2x", coarse=0.75),
-    ("large", 4): Recipe(Shape(4, 48, 14, 12), (Round(5_000, 1e-3), Round(3_000, 8e-4)), 8, 48, "large-2x", coarse=0.75),
+    ("large", 3): Recipe(
+        Shape(3, 48, 14, 9), (Round(5_000, 1e-3), Round(3_000, 8e-4)), 8, 48, "large-2x", coarse=0.75
+    ),
+    ("large", 4): Recipe(
+        Shape(4, 48, 14, 12), (Round(5_000, 1e-3), Round(3_000, 8e-4)), 8, 48, "large-2x", coarse=0.75
+    ),
 }
 
 
