@@ -3,7 +3,7 @@
 import errno
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
 class UpscaleError(ValueError):
@@ -22,8 +22,7 @@ class UsageError(UpscaleError):
     exit_status = 2
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(NamedTuple):
     """What an exception comes to.
 
     Attributes

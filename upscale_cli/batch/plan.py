@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Protocol, Self
+from typing import BinaryIO, NamedTuple, Protocol, Self
 
 from upscale_cli.errors import Failure, UpscaleError, UsageError, explain
 from upscale_cli.images.enlarge import Result
@@ -63,8 +63,7 @@ class Work(Protocol):
         """Make one target of one source."""
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """One source and its target. It can be sent to another process, unless it writes to standard output.
 
     Attributes

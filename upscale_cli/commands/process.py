@@ -3,8 +3,7 @@
 import time
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -26,8 +25,7 @@ from upscale_cli.images.enlarge import Request
 from upscale_cli.images.limits import in_bytes
 
 
-@dataclass(frozen=True)
-class Session:
+class Session(NamedTuple):
     """How a command talks: its name, what its images become, and how much it says."""
 
     name: str

@@ -160,7 +160,7 @@ def find_subject(source: Path | bytes, reduction: int | None, reference: Path | 
         height, width = (side // reduction * reduction for side in frame.samples.shape[:2])
         if not min(height, width):
             raise UpscaleError(f"is too small to be made {reduction} times smaller.")
-        whole = replace(frame, samples=frame.samples[:height, :width])
+        whole = frame._replace(samples=frame.samples[:height, :width])
         known = f"the image itself, which was made {reduction} times smaller first"
         return Subject(_as_png(_reduced(whole, reduction), metadata), _as_png(whole, metadata), known, notes)
     subject = Subject(_as_png(frame, metadata) if count > 1 else source, notes=notes)
@@ -304,8 +304,8 @@ def _first_frame(picture: Picture) -> tuple[Frame, Metadata]:
     ready = arrange(next(picture.frames()), COPYING, PNG, picture.metadata, linear=False)
     metadata = picture.metadata.stripped()
     if metadata.icc is not None and not fits(metadata.icc, ready.mode):
-        metadata = replace(metadata, icc=None)
-    return ready.frame, replace(metadata, loop=None, still=False)
+        metadata = metadata._replace(icc=None)
+    return ready.frame, metadata._replace(loop=None, still=False)
 
 
 def _reduced(frame: Frame, factor: int) -> Frame:
@@ -315,7 +315,7 @@ def _reduced(frame: Frame, factor: int) -> Frame:
     values = reduce(samples.read(frame.samples), factor).astype(samples.working)
     small = np.empty(values.shape, frame.samples.dtype)
     samples.finish(values, small)
-    return replace(frame, samples=small)
+    return frame._replace(samples=small)
 
 
 def _as_png(frame: Frame, metadata: Metadata) -> bytes:

@@ -1,7 +1,6 @@
 """How a frame goes through a method into a format: which pixels are kept, which are converted, and what is said."""
 
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,8 +13,7 @@ from upscale_cli.methods import Method
 from upscale_cli.methods.samples import SRGB, Samples, white
 
 
-@dataclass(frozen=True)
-class Arrangement:
+class Arrangement(NamedTuple):
     """A frame made ready for a method.
 
     Attributes
@@ -84,9 +82,9 @@ def arrange(frame: Frame, row: Method, format: Format, metadata: Metadata, linea
             )
         if frame.samples.dtype == np.uint16:
             # Profiles are applied to 8 bits.
-            frame, depth = replace(frame, samples=((frame.samples + np.uint32(128)) // 257).astype(np.uint8)), "uint8"
+            frame, depth = frame._replace(samples=((frame.samples + np.uint32(128)) // 257).astype(np.uint8)), "uint8"
             notes.append(f"{format.name}: 16 bits a channel become 8")
-        frame = replace(frame, samples=cmyk_to_rgb(frame.samples, metadata.icc), mode="RGB")
+        frame = frame._replace(samples=cmyk_to_rgb(frame.samples, metadata.icc), mode="RGB")
     colours = wanted == "P"
     if colours:
         wanted = str(frame.mode)
@@ -154,7 +152,7 @@ def _in_palette(frame: Frame, format: Format) -> Frame | None:
     clear = palette[palette[:, 3] < 255, 3]
     if clear.any() or (len(clear) and format.clear == "none"):
         return None
-    frame = replace(frame, palette=palette)
+    frame = frame._replace(palette=palette)
     return index_colours(frame) if len(clear) > 1 else frame
 
 
@@ -179,4 +177,4 @@ def _as_image(frame: Frame) -> Frame:
             f"is an array of {count} channels of {dtype}, which no image format holds; use --format npy, "
             "or 1 to 4 channels of uint8 or uint16."
         )
-    return replace(frame, mode=modes[count])  # type: ignore[arg-type]
+    return frame._replace(mode=modes[count])  # type: ignore[arg-type]

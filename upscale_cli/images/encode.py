@@ -4,7 +4,7 @@ import io
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +25,7 @@ from upscale_cli.methods.upsampler import Array, Finish, Upsampler
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Enlarged:
+class Enlarged(NamedTuple):
     """A frame that is enlarged while it is written.
 
     Attributes

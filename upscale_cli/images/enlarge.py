@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from reprlib import repr as shortened
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.images import arrays
@@ -59,8 +59,7 @@ class Result:
             self.notes.append(text)
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """What is to be done to each image. It can be sent to another process.
 
     Attributes
@@ -83,7 +82,7 @@ class Request:
     """
 
     method: str
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = {}
     scale: Scale | None = None
     size: str | None = None
     format: Format | None = None
@@ -102,7 +101,7 @@ class Request:
 
     def with_format(self, format: Format) -> "Request":
         """The same, with another format named."""
-        return replace(self, format=format)
+        return self._replace(format=format)
 
     def format_for(self, picture: Picture) -> Format:
         """The format to write: the one that was named, else the one that was read."""
@@ -361,7 +360,7 @@ def _enlarged(
         mode = {1: "L", 3: "RGB"}.get(shape[2]) if mode is not None else None
         if mode is None and ready.mode is not None:
             raise UpscaleError(f"would have {shape[2]} channels, which is no image; use --format npy.")
-        samples, channels = replace(samples, alpha=False, opaque=False), shape[2]
+        samples, channels = samples._replace(alpha=False, opaque=False), shape[2]
     elif samples.flatten:
         channels = samples.channels
     result.before, result.after, result.frames = (width, height), (shape[1], shape[0]), picture.count
@@ -406,11 +405,11 @@ def kept_metadata(picture: Picture, first: Enlarged, format: Format, strip: bool
     lost |= {"durations"} - format.keeps if first.duration is not None else set()
     if metadata.icc is not None and not fits(metadata.icc, first.mode):
         lost |= {"icc"} if picture.colours != "CMYK" else set()
-        metadata = replace(metadata, icc=None)
+        metadata = metadata._replace(icc=None)
     if lost:
         result.note(f"{format.name} cannot hold its {' and '.join(sorted(lost))}")
     without: dict[str, Any] = dict.fromkeys(lost & {"exif", "xmp", "comment"})
-    metadata = replace(metadata, **without)
+    metadata = metadata._replace(**without)
     if kept := sorted(metadata.present().keys() & format.keeps):
         result.decisions["kept"] = ", ".join(kept)
     if picture.dropped:

@@ -6,12 +6,12 @@ import os
 import struct
 import warnings
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from upscale_cli.errors import UpscaleError
@@ -21,6 +21,7 @@ from upscale_cli.images.formats import FORMATS, format_of_pillow, pillow_names
 from upscale_cli.images.limits import MAX_SOURCE_PIXELS, check_frame, check_source, refuse_pixels
 from upscale_cli.images.metadata import Metadata, read_metadata, read_orientation
 from upscale_cli.images.pixels import Frame, from_pillow, oriented
+from upscale_cli.images.png import SIGNATURE
 from upscale_cli.methods.upsampler import Array
 
 # `check_source` is asked before anything is decoded, and counts frames. Pillow's own limit stands behind it, for what
@@ -130,7 +131,7 @@ class Picture:
         self._stream.seek(0)
         try:
             with decoding():
-                self._image = image = Image.open(self._stream, formats=pillow_names())
+                self._image = image = _opened(self._stream)
         except UpscaleError as error:
             if isinstance(error.__cause__, UnidentifiedImageError):
                 raise UpscaleError(self._why_not()) from None
@@ -210,7 +211,7 @@ class Picture:
         if index == 0:
             self.metadata = read_metadata(image)
         duration = image.info.get("duration") if self.count > 1 else None
-        return replace(frame, samples=oriented(frame.samples, orientation), duration=duration)
+        return frame._replace(samples=oriented(frame.samples, orientation), duration=duration)
 
     def close(self) -> None:
         """Close the file."""
@@ -224,6 +225,16 @@ class Picture:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _opened(stream: BinaryIO) -> Image.Image:
+    """An image by Pillow, which imports the plugins of five formats before it looks at a file: PNG needs one."""
+    if stream.read(len(SIGNATURE)) == SIGNATURE:
+        stream.seek(0)
+        with contextlib.suppress(Exception):  # what is wrong with it is told below
+            return PngImageFile(stream)
+    stream.seek(0)
+    return Image.open(stream, formats=pillow_names())
 
 
 def _spread_key(image: Image.Image) -> None:

@@ -4,9 +4,8 @@ An allow-list: parsers that nobody asked for are never started (EPS would run Gh
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from upscale_cli.errors import UpscaleError, UsageError, did_you_mean
 
@@ -15,8 +14,7 @@ Kind = tuple[str, str]
 """Channels and depth of pixels: a `Mode`, and a NumPy type among bool, uint8, uint16, int32, float32."""
 
 
-@dataclass(frozen=True)
-class Format:
+class Format(NamedTuple):
     """One row: a file format.
 
     Attributes

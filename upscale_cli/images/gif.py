@@ -6,7 +6,6 @@ Format: CompuServe, "Graphics Interchange Format, Version 89a", 1990. Only the L
 import io
 import struct
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import BinaryIO
 
 import numpy as np
@@ -78,7 +77,7 @@ def _indexed(frame: Frame) -> Frame:
     """A frame with a palette."""
     frame = widen(frame)
     if frame.mode == "L":
-        return replace(frame, mode="P", palette=GREYS)
+        return frame._replace(mode="P", palette=GREYS)
     return frame if frame.mode == "P" else quantise(frame)
 
 

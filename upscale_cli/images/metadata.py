@@ -2,8 +2,8 @@
 
 import re
 import struct
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin
 
@@ -33,8 +33,7 @@ _DESCRIPTIVE = frozenset(
 """Tags of a TIFF file that say something about the picture, and not where and how its pixels are stored."""
 
 
-@dataclass(frozen=True)
-class Metadata:
+class Metadata(NamedTuple):
     """Everything about an image that is not pixels.
 
     Attributes
@@ -59,7 +58,7 @@ class Metadata:
     exif: bytes | None = None
     xmp: bytes | None = None
     dpi: tuple[float, float] | None = None
-    text: dict[str, str] = field(default_factory=dict)
+    text: Mapping[str, str] = {}
     comment: bytes | None = None
     loop: int | None = None
     colour: tuple[tuple[bytes, bytes], ...] = ()
@@ -157,7 +156,7 @@ def _upright(xmp: bytes) -> bytes:
 def resized(metadata: Metadata, width: int, height: int) -> Metadata:
     """Metadata of the enlarged image: it stands upright, and where EXIF named the old size it names the new one."""
     if metadata.xmp is not None:
-        metadata = replace(metadata, xmp=_upright(metadata.xmp))
+        metadata = metadata._replace(xmp=_upright(metadata.xmp))
     if metadata.exif is None:
         return metadata
     exif = Image.Exif()
@@ -172,5 +171,5 @@ def resized(metadata: Metadata, width: int, height: int) -> Metadata:
                     details[tag] = side
         data = exif.tobytes()
     except Exception:  # as above
-        return replace(metadata, exif=None)
-    return replace(metadata, exif=data.removeprefix(b"Exif\0\0"))
+        return metadata._replace(exif=None)
+    return metadata._replace(exif=data.removeprefix(b"Exif\0\0"))

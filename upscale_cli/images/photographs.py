@@ -1,6 +1,5 @@
 """Photographs to learn from and to measure with: their colours alone, 8 bits a channel."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ def read_photograph(path: Path) -> Photograph:
         samples: NDArray[Any] = frame.samples
         if samples.dtype != np.uint8:
             scaled = np.clip(samples, 0, white(samples.dtype)) * (255 / white(samples.dtype))
-            frame = replace(frame, samples=np.floor(scaled + 0.5).astype(np.uint8))
+            frame = frame._replace(samples=np.floor(scaled + 0.5).astype(np.uint8))
         if frame.mode == "CMYK":
             return cmyk_to_rgb(frame.samples, picture.metadata.icc)
         return to_mode(frame, "RGBA").samples[..., :3]

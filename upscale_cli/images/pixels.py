@@ -1,7 +1,6 @@
 """Pillow image ↔ array: modes, depths, palettes, orientation. No file, no method."""
 
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +13,7 @@ from upscale_cli.methods.upsampler import Array
 CHANNELS: dict[str, int] = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4, "P": 1}
 
 
-@dataclass(frozen=True)
-class Frame:
+class Frame(NamedTuple):
     """One image, or one frame or page of several.
 
     Attributes
@@ -102,13 +100,13 @@ def expand_palette(frame: Frame) -> Frame:
         return frame
     colours = frame.palette[frame.samples[:, :, 0]]
     if (colours[:, :, 3] == 255).all():
-        return replace(frame, samples=np.ascontiguousarray(colours[:, :, :3]), mode="RGB", palette=None)
-    return replace(frame, samples=colours, mode="RGBA", palette=None)
+        return frame._replace(samples=np.ascontiguousarray(colours[:, :, :3]), mode="RGB", palette=None)
+    return frame._replace(samples=colours, mode="RGBA", palette=None)
 
 
 def widen(frame: Frame) -> Frame:
     """A frame of single bits in 8; others as they are."""
-    return replace(frame, samples=frame.samples * np.uint8(255)) if frame.samples.dtype == bool else frame
+    return frame._replace(samples=frame.samples * np.uint8(255)) if frame.samples.dtype == bool else frame
 
 
 def index_colours(frame: Frame) -> Frame | None:
@@ -126,7 +124,7 @@ def index_colours(frame: Frame) -> Frame | None:
     palette[:, 3] = 255
     palette[: len(colours)] = colours.view(np.uint8).reshape(-1, 4)
     samples = index.reshape(packed.shape).astype(np.uint8)[:, :, None]
-    return replace(frame, samples=samples, mode="P", palette=palette)
+    return frame._replace(samples=samples, mode="P", palette=palette)
 
 
 def quantise(frame: Frame) -> Frame:
@@ -134,7 +132,7 @@ def quantise(frame: Frame) -> Frame:
     rgba = to_mode(frame, "RGBA").samples.copy()
     clear = rgba[:, :, 3] < 128
     rgba[:, :, 3] = np.where(clear, 0, 255)
-    exact = index_colours(replace(frame, samples=rgba, mode="RGBA", palette=None))
+    exact = index_colours(frame._replace(samples=rgba, mode="RGBA", palette=None))
     if exact is not None:
         return exact
     colours = Image.fromarray(np.ascontiguousarray(rgba[:, :, :3]))
@@ -145,7 +143,7 @@ def quantise(frame: Frame) -> Frame:
     palette, samples = made.palette.copy(), made.samples.copy()
     palette[255] = 0
     samples[clear] = 255
-    return replace(frame, samples=samples, mode="P", palette=palette)
+    return frame._replace(samples=samples, mode="P", palette=palette)
 
 
 def to_mode(frame: Frame, mode: str) -> Frame:
@@ -162,7 +160,7 @@ def to_mode(frame: Frame, mode: str) -> Frame:
         samples = np.concatenate([samples, np.full_like(samples[:, :, :1], full)], axis=2)
     if samples.shape[2] != CHANNELS[mode]:
         raise UpscaleError(f"{frame.mode} pixels cannot become {mode}; choose another --format.")
-    return replace(frame, samples=samples, mode=mode)  # type: ignore[arg-type]
+    return frame._replace(samples=samples, mode=mode)  # type: ignore[arg-type]
 
 
 def to_pillow(samples: Array, mode: str, palette: NDArray[np.uint8] | None = None) -> Image.Image:

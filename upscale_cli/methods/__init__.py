@@ -8,7 +8,6 @@ The table is read by `--help`, which must not wait for NumPy: what needs it is i
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from fractions import Fraction
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -57,8 +56,11 @@ class Held(NamedTuple):
     values_a_thread: int = 0
 
 
-@dataclass(frozen=True)
-class Method:
+def _holds_nothing(shape: Shape, told: Parameters) -> Callable[[Size], Held]:
+    return lambda size: Held()
+
+
+class Method(NamedTuple):
     """One row: a way to make an image larger.
 
     Attributes
@@ -109,11 +111,9 @@ class Method:
     interpolates: bool = True
     independent: bool = True
     symmetric: bool = True
-    warn: Remark = field(default=_no_remark)
-    explain: Remark = field(default=_no_remark)
-    held: Callable[[Shape, Parameters], Callable[[Size], Held]] = field(
-        default=lambda shape, parameters: lambda size: Held()
-    )
+    warn: Remark = _no_remark
+    explain: Remark = _no_remark
+    held: Callable[[Shape, Parameters], Callable[[Size], Held]] = _holds_nothing
 
     def read(self, given: Parameters) -> dict[str, Any]:
         """Given parameters, text or Python values, completed and checked; raises `UsageError`."""

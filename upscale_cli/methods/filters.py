@@ -4,7 +4,7 @@ A filter knows nothing of images, scales or borders; `resampling` turns it into 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 Weight = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
-@dataclass(frozen=True)
-class Filter:
+class Filter(NamedTuple):
     """A continuous 1-D weight function.
 
     Attributes

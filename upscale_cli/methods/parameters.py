@@ -2,9 +2,8 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from upscale_cli.errors import UpscaleError, UsageError, did_you_mean
 
@@ -12,8 +11,7 @@ REQUIRED = object()
 """The default of a parameter that has none."""
 
 
-@dataclass(frozen=True)
-class Parameter:
+class Parameter(NamedTuple):
     """One thing that a method can be told.
 
     Attributes

@@ -7,9 +7,8 @@ matrices are filled; the arithmetic knows neither.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import ceil, gcd
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +33,7 @@ CHANNELS = 4
 _scratch = Scratch()
 
 
-@dataclass(frozen=True)
-class Taps:
+class Taps(NamedTuple):
     """Which inputs of one axis make which output, and how much of each.
 
     Attributes
@@ -71,8 +69,7 @@ def taps(n_in: int, n_out: int, filter: Filter) -> Taps:
     return Taps(first, weights / weights.sum(axis=1, keepdims=True))
 
 
-@dataclass(frozen=True)
-class Banded:
+class Banded(NamedTuple):
     """One axis as a banded matrix, cut into tiles of consecutive outputs.
 
     Attributes

@@ -1,8 +1,7 @@
 """What stored samples mean to a method that weighs them: depth, alpha, linear light; and rounding, once."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +11,7 @@ from upscale_cli.methods.upsampler import Array, Finish, working_dtype
 Curve = Callable[[NDArray[Any]], NDArray[Any]]
 
 
-@dataclass(frozen=True)
-class Transfer:
+class Transfer(NamedTuple):
     """How code values stand for light.
 
     Attributes
@@ -38,8 +36,7 @@ def white(dtype: np.dtype[Any]) -> float:
     return 1.0 if dtype.kind in "bf" else float(np.iinfo(dtype).max)
 
 
-@dataclass(frozen=True)
-class Samples:
+class Samples(NamedTuple):
     """The meaning of stored samples: `read` makes the floats that are weighed, `finish` makes samples of those.
 
     Colour is weighed premultiplied by alpha, so that transparent pixels bleed no colour, and divided at the end.
