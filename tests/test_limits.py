@@ -136,7 +136,8 @@ def test_no_more_jobs_run_at_once_than_fit(tmp_path: Path, monkeypatch: pytest.M
     for room, expected in ((1, 1), (2, 2), (3, 3)):
         most = 0
         monkeypatch.setattr(batch_run, "memory_there", lambda room=room: room * plan.jobs[0].memory)
-        jobs = [replace(job, work=replace(job.work, overwrite=True)) for job in plan.jobs]  # type: ignore[type-var]
+        work = Request("nearest", overwrite=True)
+        jobs = [job._replace(work=work) for job in plan.jobs]
         outcomes = list(Run(replace(plan, jobs=jobs), 4))
         assert [outcome.failure for outcome in outcomes] == [None] * 6
         assert most == expected
@@ -161,7 +162,7 @@ def test_a_killed_worker_fails_alone(tmp_path: Path) -> None:
     for i in range(5):
         picture(tmp_path / "in" / f"{i}.png", seed=i)
     plan = make_plan([str(tmp_path / "in")], str(tmp_path / "out"), Request("nearest"))
-    deadly = replace(plan.jobs[0], work=Deadly())
+    deadly = plan.jobs[0]._replace(work=Deadly("nearest"))
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
         outcomes = list(Run(replace(plan, jobs=[deadly, *plan.jobs[1:]]), 1, executor))
     assert [outcome.failure is None for outcome in outcomes] == [False, True, True, True, True]
@@ -172,9 +173,6 @@ def test_a_killed_worker_fails_alone(tmp_path: Path) -> None:
 
 class Deadly(Request):
     """Work that kills its process."""
-
-    def __init__(self) -> None:
-        super().__init__("nearest")
 
     def carry_out(self, *arguments: object) -> Result:  # type: ignore[override]
         import os
