@@ -412,7 +412,8 @@ def main() -> None:
         "# Benchmarks\n",
         "Written by `python bench/run.py`, losing rows included. All competitors of a table take turns in one run; "
         "what is compared is the median of each. Ratios travel better than seconds. Under scikit-image's Lanczos "
-        "stand its cubic splines, under OpenCV's its LANCZOS4.\n",
+        "stand its cubic splines, under OpenCV's its LANCZOS4. [Design](design.md#what-is-missed) says why some "
+        "goals are missed.\n",
         versions() + "\n",
     ]
     # As pip does for a package that is not installed in place: a first start would be measured every time.
