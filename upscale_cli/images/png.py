@@ -89,7 +89,7 @@ class PngStream:
     chunks : sequence of (bytes, bytes)
         Name and payload of further chunks, as from `png_chunks`.
     small : bool
-        Take ten to thirty times as long, for a file that is a tenth to a fifth smaller.
+        Deflate for ten to thirty times as long, for a file that is a tenth to a fifth smaller.
 
     Raises
     ------

@@ -329,11 +329,10 @@ def _make_learned(array: "Array", scale: Scale, size: Size, samples: "Samples", 
 
 
 def _networks_explained(shape: Shape, scale: Scale, told: Parameters) -> str:
-    from upscale_cli.methods import shipped
     from upscale_cli.methods.learned import factors
 
     own = _own_network(told)
-    chain = factors(float(max(scale)), (own.scale,) if own else shipped.FACTORS)
+    chain = factors(float(max(scale)), _factors(own))
     sizes = [Fraction(round_side(side, factor), side) for side, factor in zip(shape[:2], scale, strict=True)]
     steps = [f"x{factor}" for factor in chain]
     if any(size != prod(chain) for size in sizes):
