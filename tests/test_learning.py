@@ -153,7 +153,8 @@ def test_what_is_too_small_to_compare_is_refused() -> None:
 
 @pytest.mark.parametrize("stride", [2, 3])
 @pytest.mark.parametrize("symmetric", [True, False])
-def test_a_fit_finds_the_kernel_that_made_the_pictures(stride: int, symmetric: bool) -> None:
+@pytest.mark.parametrize("separable", [True, False])
+def test_a_fit_finds_the_kernel_that_made_the_pictures(stride: int, symmetric: bool, separable: bool) -> None:
     """Pictures of flat cells are what nearest neighbour makes: its kernel is a square of ones."""
     fit = KernelFit(stride, 3 * stride, "box")
     for seed in range(3):
@@ -161,7 +162,7 @@ def test_a_fit_finds_the_kernel_that_made_the_pictures(stride: int, symmetric: b
         fit.add(np.kron(small, np.ones((stride, stride))))
     expected = np.zeros((3 * stride, 3 * stride))
     expected[stride : 2 * stride, stride : 2 * stride] = 1
-    np.testing.assert_allclose(fit.solve(0, symmetric), expected, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(fit.solve(0, symmetric, separable), expected, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize(("stride", "size"), [(2, 6), (2, 4), (3, 7)])
@@ -192,34 +193,66 @@ def test_a_fit_is_least_squares_written_out(stride: int, size: int) -> None:
             np.testing.assert_allclose(taps, weights, rtol=0, atol=1e-8)
 
 
-def test_symmetry_is_learning_from_all_flips_and_turns() -> None:
+@pytest.mark.parametrize(("stride", "size"), [(2, 10), (3, 7), (4, 20)])
+def test_no_other_separable_kernel_is_as_good(stride: int, size: int) -> None:
+    """Of kernels near by whose phases sum to 1: the squared error of what the tool itself makes with them."""
+    large = luma_8bit(scene())[: 24 * stride, : 30 * stride]
+    fit = KernelFit(stride, size)
+    fit.add(large)
+    kernel = fit.solve(0, symmetric=False, separable=True)
+    assert np.linalg.matrix_rank(kernel) == 1
+    small, border = reduce(large, stride), fit.radius * stride
+
+    def error(kernel: Array) -> float:
+        made = upscale(small, stride, "transposed-conv", kernel=kernel)
+        return float(((made - large)[border:-border, border:-border] ** 2).sum())
+
+    least, random = error(kernel), np.random.default_rng(0)
+    factors = kernel.sum(axis=1) / stride, kernel.sum(axis=0) / stride
+    np.testing.assert_allclose(np.outer(*factors), kernel, rtol=0, atol=1e-12)
+    assert error(fit.solve(0, symmetric=False)) < least
+    for _ in range(20):
+        changed = []
+        for factor in factors:
+            change = random.normal(size=size) * 1e-3
+            for phase in range(stride):
+                change[phase::stride] -= change[phase::stride].mean()
+            changed.append(factor + change)
+        assert error(np.outer(*changed)) > least
+
+
+@pytest.mark.parametrize("separable", [True, False])
+def test_symmetry_is_learning_from_all_flips_and_turns(separable: bool) -> None:
     large = luma_8bit(scene())[:60, :60]
     once, often = KernelFit(2, 6), KernelFit(2, 6)
     once.add(large)
     for turns in range(4):
         often.add(np.rot90(large, turns))
         often.add(np.rot90(large[::-1], turns))
-    kernel = once.solve()
-    np.testing.assert_allclose(kernel, often.solve(symmetric=False), rtol=0, atol=1e-10)
+    kernel = once.solve(separable=separable)
+    np.testing.assert_allclose(kernel, often.solve(symmetric=False, separable=separable), rtol=0, atol=1e-10)
     np.testing.assert_allclose(kernel, kernel.T, rtol=0, atol=1e-12)
-    assert np.abs(kernel - once.solve(symmetric=False)).max() > 1e-4
+    assert np.abs(kernel - once.solve(symmetric=False, separable=separable)).max() > 1e-4
 
 
 def test_a_fit_keeps_constants_whatever_the_ridge() -> None:
     for ridge in (0, 1e-5, 1):
         fit = KernelFit(3)
         fit.add(luma_8bit(scene()))
-        flat = upscale(np.full((9, 8), 0.7), 3, "transposed-conv", kernel=fit.solve(ridge))
-        np.testing.assert_allclose(flat, 0.7, rtol=1e-12)
+        for separable in (True, False):
+            kernel = fit.solve(ridge, separable=separable)
+            flat = upscale(np.full((9, 8), 0.7), 3, "transposed-conv", kernel=kernel)
+            np.testing.assert_allclose(flat, 0.7, rtol=1e-12)
 
 
 def test_a_fit_beats_the_filters_on_what_it_was_fitted_to() -> None:
     fit = PhotographFit(2, None, "bicubic", per_channel=True)
     fit.add(scene())
-    kernel = fit.solve(1e-5, True)
-    assert kernel.shape == (3, 14, 14)
+    kernel, full = (fit.solve(1e-5, True, separable) for separable in (True, False))
+    assert kernel.shape == full.shape == (3, 14, 14)
     scores = fit.compare(scene(), kernel, ("bicubic", "lanczos"))
     assert scores["kernel"] > scores["lanczos"] > scores["bicubic"]
+    assert 0 < fit.compare(scene(), full, ())["kernel"] - scores["kernel"] < 0.1
 
 
 @pytest.mark.parametrize(
@@ -272,6 +305,7 @@ def test_fit_writes_a_kernel_that_upscale_takes(photos: Path, tmp_path: Path) ->
     told = json.loads(said.stdout)
     kernel = np.load(target, allow_pickle=False)
     assert told["shape"] == list(kernel.shape) == [14, 14]
+    assert np.linalg.matrix_rank(kernel) == 1
     assert told["held_out"] == 1
     assert set(told["psnr"]) == {"kernel", "bicubic", "lanczos"}
     assert "PSNR of what was held out (1): kernel" in said.stderr
@@ -280,6 +314,8 @@ def test_fit_writes_a_kernel_that_upscale_takes(photos: Path, tmp_path: Path) ->
     assert "exists already; use --overwrite" in call(fit_cli, photos, "-o", target, status=1).stderr
     call(fit_cli, photos, "-o", target, "--overwrite", "-q", "--per-channel", "--size", 6, "--no-symmetry")
     assert np.load(target).shape == (3, 6, 6)
+    call(fit_cli, photos, "-o", target, "--overwrite", "-q", "--full")
+    assert np.linalg.matrix_rank(np.load(target)) > 1
 
 
 def test_fit_goes_on_without_what_it_cannot_use_and_says_so(photos: Path, tmp_path: Path) -> None:

@@ -30,9 +30,9 @@ from support import (
 from upscale_cli import UpscaleError, upscale
 from upscale_cli.methods import filters
 from upscale_cli.methods.placement import max_pool
-from upscale_cli.methods.resampling import DirectResampler, Resampler
+from upscale_cli.methods.resampling import DirectResampler, Resampler, filter_axes
 from upscale_cli.methods.samples import SRGB, Samples
-from upscale_cli.methods.transposed import DirectTransposed, Transposed, check_kernel
+from upscale_cli.methods.transposed import DirectTransposed, Transposed, check_kernel, separated, stamps
 
 SHAPES = ((1, 1), (1, 9), (7, 1), (5, 3), (13, 31), (37, 19))
 SCALES = ("1", "1.5", "2", "3", "4", "7.3")
@@ -256,13 +256,22 @@ def test_transposed_convolution_is_stamping(
         assert_near(have, expected, rtol)
 
 
+def separable(height: int, width: int) -> Array:
+    """The outer product of two rows of numbers, 0 among them where they are long: (height, width)."""
+    vertical, horizontal = noise((height,), seed=1) - 0.3, noise((width,), seed=2) - 0.3
+    vertical[3:4] = 0
+    return np.outer(vertical, horizontal)
+
+
+@pytest.mark.parametrize("product", [False, True], ids=["full", "separable"])
 @pytest.mark.parametrize("edge", ["repeat", "zero"])
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5), (4, 3)])
-def test_padding_same_is_exactly_the_scale(shape: Pair, edge: str) -> None:
+def test_padding_same_is_exactly_the_scale(shape: Pair, edge: str, product: bool) -> None:
     """The kernel's centre stands on its cell's centre, or half an output before it; the edge goes on for ever."""
     for kernel in ((1, 1), (2, 2), (3, 3), (4, 5), (2, 7), (6, 9)):
         for stride in ((1, 1), (2, 2), (3, 2), (4, 7)):
-            source, weights = noise((*shape, 2)), noise((2, 1, *kernel), seed=1)
+            source = noise((*shape, 2))
+            weights = np.stack([separable(*kernel)[None]] * 2) if product else noise((2, 1, *kernel), seed=1)
             beyond = 10
             extended = np.pad(
                 source, [(beyond, beyond), (beyond, beyond), (0, 0)], "edge" if edge == "repeat" else "constant"
@@ -282,6 +291,45 @@ def test_long_transposed_convolutions_in_many_bands_and_blocks() -> None:
     full = stamped(source, kernel, (2, 4), groups=2)
     have = upscale(source, (2, 4), "transposed-conv", kernel=kernel, groups=2, padding=0)
     assert_near(have, full, 1e-12)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 30), (90, 150), (40, 7)])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8"])
+def test_a_separable_kernel_stamps_as_any_other(dtype: str, shape: Pair) -> None:
+    source = noise((*shape, 3), dtype)
+    for size, stride, padding in (((4, 6), (2, 3), 0), ((9, 5), (4, 2), (3, 1)), ((2, 2), (3, 5), 0), ((1, 3), 1, 0)):
+        kernel = separable(*size).astype("float32")
+        weights = np.stack([kernel[None]] * 3)
+        down, across = two(padding)
+        full = stamped(source, weights, two(stride), groups=3)
+        full = full[down : full.shape[0] - down, across : full.shape[1] - across]
+        have = upscale(source, stride, "transposed-conv", kernel=kernel, padding=padding)
+        if dtype == "uint8":
+            assert_rounded(have, full)
+        else:
+            assert_near(have, full, 1e-6)
+
+
+@pytest.mark.parametrize(("dtype", "change"), [("float32", 1e-6), ("float64", 1e-14)])
+def test_only_a_kernel_that_is_separable_takes_two_passes(dtype: str, change: float) -> None:
+    kernel = check_kernel(separable(6, 8), 3, None)
+    assert separated(kernel, np.dtype(dtype)) is not None
+    assert separated(check_kernel(np.zeros((2, 2)), 3, None), np.dtype(dtype)) is not None
+    for place in ((0, 0), (0, 7), (5, 0), (3, 3)):
+        other = kernel.copy()
+        other[:, 0, 0, *place] += change * np.abs(kernel).max()
+        assert separated(other, np.dtype(dtype)) is None
+    mixed = kernel * np.arange(1, 4)[:, None, None, None, None]
+    assert separated(mixed, np.dtype(dtype)) is None
+    assert separated(kernel.reshape(1, 3, 1, 6, 8), np.dtype(dtype)) is None
+
+
+def test_stamps_say_which_inputs_an_output_looks_at() -> None:
+    """A tap of 1, 2, 3 … at stride 2: output o of the whole meets input i at tap o − 2·i, which is worth one more."""
+    found = stamps(5, 13, np.arange(1.0, 6), 2, 0, "zero")
+    for output in range(13):
+        met = {found.first[output] + n: weight for n, weight in enumerate(found.weights[output]) if weight}
+        assert met == {i: output - 2 * i + 1 for i in range(5) if 0 <= output - 2 * i < 5}
 
 
 @pytest.mark.parametrize("edge", ["repeat", "zero"])
@@ -349,9 +397,9 @@ def test_direct_resampler_agrees(method: str) -> None:
     for shape, size in (((1, 1), (5, 7)), ((40, 50), (93, 150)), ((9, 200), (9, 1000))):
         source = noise((*shape, 5), "float32")
         same = Samples(source.dtype, 5, source.dtype)
+        axes = filter_axes(shape, size, filters.FILTERS[method]())
         have, expected = (
-            kind(source, size, filters.FILTERS[method](), same.read, 5, same.working).rows(0, size[0])
-            for kind in (Resampler, DirectResampler)
+            kind(source, axes, same.read, 5, same.working).rows(0, size[0]) for kind in (Resampler, DirectResampler)
         )
         assert_near(have, expected)
 
@@ -425,7 +473,8 @@ def rendered(source: Array, target: Any = None, **meaning: Any) -> Array:
     """A source twice as large by Lanczos, its samples meaning something, as samples of a type."""
     samples = Samples(source.dtype, source.shape[2], np.dtype(target or source.dtype), **meaning)
     size = source.shape[0] * 2, source.shape[1] * 2
-    made = Resampler(source, size, filters.lanczos(), samples.read, samples.channels, samples.working)
+    axes = filter_axes(source.shape, size, filters.lanczos())
+    made = Resampler(source, axes, samples.read, samples.channels, samples.working)
     out = np.empty((*size, source.shape[2] - samples.flatten), samples.target)
     made.rows(0, size[0], out, samples.finish)
     return out

@@ -35,7 +35,7 @@ def test_a_few_steps_write_a_network_that_the_tool_takes(
         arrays = dict(archive)
     found = read_network(arrays)
     assert found.training["photographs"] == 6
-    assert [steps for steps, _ in found.training["recipe"]["rounds"]] == [6]
+    assert [steps for steps, *_ in found.training["recipe"]["rounds"]] == [6]
     assert (upscale(np.full((9, 9), 77, np.uint8), 2, "learned", network=arrays) == 77).all()
     again = Network.of(arrays).arrays()
     for name, values in again.items():

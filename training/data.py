@@ -1,5 +1,7 @@
 """Training pairs: photographs' luma, and the same made small as the field does it."""
 
+from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +17,18 @@ from upscale_cli.learning.reduction import reduce
 SUFFIXES = (".png", ".webp", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
 FLAT = 0.4
 """The share of patches, the flattest, that nothing is learned from."""
+SMALLER = Fraction(4, 3), Fraction(7, 4)
+"""So many times smaller a photograph is learned from too, in rounds that say so: it is sharper then, and cleaner."""
 
 
-def read_luma(path: Path) -> NDArray[np.float64]:
-    """Luma of a photograph, 16 … 235, rounded as the field's protocol has it: (H, W)."""
+def read_luma(path: Path, smaller: Fraction = Fraction(1)) -> NDArray[np.float64]:
+    """Luma of a photograph, made smaller, 16 … 235, rounded as the field's protocol has it: (H, W)."""
     with Image.open(path) as image:
-        return luma_8bit(np.asarray(image.convert("RGB")))
+        colours = np.asarray(image.convert("RGB"))
+    if smaller > 1:
+        height, width = (side // smaller.numerator * smaller.numerator for side in colours.shape[:2])
+        colours = np.clip(reduce(colours[:height, :width], smaller), 0, 255)
+    return luma_8bit(colours)
 
 
 class Pairs:
@@ -33,15 +41,20 @@ class Pairs:
     patch : int
         Side of the small patch, margin not counted.
     seed : int
+    smaller : sequence of Fraction
+        How many times smaller each photograph is there besides.
     """
 
-    def __init__(self, paths: list[Path], scale: int, patch: int, seed: int) -> None:
+    def __init__(
+        self, paths: list[Path], scale: int, patch: int, seed: int, smaller: Sequence[Fraction] = ()
+    ) -> None:
         self.scale, self.patch = scale, patch
         self.random = np.random.default_rng(seed)
         self.pairs = []
         places = []
-        for index, path in enumerate(paths):
-            large = read_luma(path)
+        versions = [(path, size) for size in (Fraction(1), *smaller) for path in paths]
+        for index, (path, size) in enumerate(versions):
+            large = read_luma(path, size)
             large = large[: large.shape[0] // scale * scale, : large.shape[1] // scale * scale]
             small = reduce(large, scale)
             self.pairs.append(((small / 255).astype(np.float32), large.astype(np.uint8)))
@@ -52,15 +65,22 @@ class Pairs:
                     energy = np.abs(np.diff(part, axis=0)).mean() + np.abs(np.diff(part, axis=1)).mean()
                     places.append((energy, index, top, left))
         places.sort()
-        self.places = np.array([place[1:] for place in places[int(len(places) * FLAT) :]])
+        whole = [place for place in places if place[1] < len(paths)]
+        self._places, self._all_places = (
+            np.array([place[1:] for place in chosen[int(len(chosen) * FLAT) :]]) for chosen in (whole, places)
+        )
 
-    def batch(self, size: int) -> tuple[Tensor, Tensor]:
-        """Small (size, 1, patch + 2·MARGIN, ·) and large (size, 1, patch·scale, ·), flipped and turned at random."""
+    def batch(self, size: int, smaller: bool = False) -> tuple[Tensor, Tensor]:
+        """Small (size, 1, patch + 2·MARGIN, ·) and large (size, 1, patch·scale, ·), flipped and turned at random.
+
+        `smaller` draws from photographs made smaller too.
+        """
+        places = self._all_places if smaller else self._places
         scale, side = self.scale, self.patch + 2 * MARGIN
         small = np.empty((size, 1, side, side), np.float32)
         large = np.empty((size, 1, self.patch * scale, self.patch * scale), np.float32)
         for i in range(size):
-            index, top, left = self.places[self.random.integers(len(self.places))]
+            index, top, left = places[self.random.integers(len(places))]
             low, high = self.pairs[index]
             top = min(top + self.random.integers(self.patch // 2), low.shape[0] - side)
             left = min(left + self.random.integers(self.patch // 2), low.shape[1] - side)

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.data import SUFFIXES, Pairs
+from training.data import SMALLER, SUFFIXES, Pairs
 from training.model import MARGIN, SKIP, Network, Shape
 from upscale_cli.learning.fit import KernelFit
 from upscale_cli.learning.measure import psnr, round_8bit
@@ -34,10 +34,14 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 class Round(NamedTuple):
-    """So many steps of Adam, whose learning rate rises for `WARM_UP` steps and falls as a cosine, almost to 0."""
+    """So many steps of Adam, whose learning rate rises for `WARM_UP` steps and falls as a cosine, almost to 0.
+
+    `smaller` learns from photographs made smaller too.
+    """
 
     steps: int
     rate: float
+    smaller: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,15 +89,37 @@ class Recipe:
 
 WARM_UP = 200
 RECIPES = {
-    ("small", 2): Recipe(Shape(2, 24, 7, 6), (Round(36_000, 2e-3),), 16, 40),
-    ("small", 3): Recipe(Shape(3, 24, 7, 9), (Round(13_000, 1.5e-3),), 16, 40, "small-2x"),
-    ("small", 4): Recipe(Shape(4, 24, 7, 10), (Round(13_000, 1.5e-3), Round(10_000, 1e-3)), 16, 40, "small-2x"),
-    ("large", 2): Recipe(Shape(2, 48, 14, 6), (Round(24_000, 1.2e-3), Round(20_000, 1e-3)), 8, 48, coarse=0.75),
+    ("small", 2): Recipe(Shape(2, 24, 7, 6), (Round(36_000, 2e-3), Round(12_000, 1e-3, True)), 16, 40),
+    ("small", 3): Recipe(Shape(3, 24, 7, 9), (Round(13_000, 1.5e-3), Round(10_000, 1e-3, True)), 16, 40, "small-2x"),
+    ("small", 4): Recipe(
+        Shape(4, 24, 7, 10),
+        (Round(13_000, 1.5e-3), Round(10_000, 1e-3), Round(10_000, 1e-3, True)),
+        16,
+        40,
+        "small-2x",
+    ),
+    ("large", 2): Recipe(
+        Shape(2, 48, 14, 6),
+        (Round(24_000, 1.2e-3), Round(20_000, 1e-3), Round(12_000, 1e-3, True)),
+        8,
+        48,
+        coarse=0.75,
+    ),
     ("large", 3): Recipe(
-        Shape(3, 48, 14, 9), (Round(5_000, 1e-3), Round(3_000, 8e-4)), 8, 48, "large-2x", coarse=0.75
+        Shape(3, 48, 14, 9),
+        (Round(5_000, 1e-3), Round(3_000, 8e-4), Round(6_000, 1e-3, True)),
+        8,
+        48,
+        "large-2x",
+        coarse=0.75,
     ),
     ("large", 4): Recipe(
-        Shape(4, 48, 14, 12), (Round(5_000, 1e-3), Round(3_000, 8e-4)), 8, 48, "large-2x", coarse=0.75
+        Shape(4, 48, 14, 12),
+        (Round(5_000, 1e-3), Round(3_000, 8e-4), Round(6_000, 1e-3, True)),
+        8,
+        48,
+        "large-2x",
+        coarse=0.75,
     ),
 }
 
@@ -124,7 +150,7 @@ class Run:
         rate = round.rate * min(1, (before + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * progress) + 0.005)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        small, large = (part.to(DEVICE) for part in self.pairs.batch(recipe.batch))
+        small, large = (part.to(DEVICE) for part in self.pairs.batch(recipe.batch, round.smaller))
         made = self.network(small, torch.bfloat16 if progress < recipe.coarse else torch.float32)
         border = BORDER * recipe.shape.scale
         error = (made - large)[:, :, border:-border, border:-border]
@@ -189,7 +215,9 @@ def train(photos: Path, size: str, scale: int, steps: int | None, out: Path, eve
     held_out = paths[5::HELD_OUT]
     name = f"{size}-{scale}x"
     log = (HERE / "logs" / f"{name}.log") if steps is None else None
-    run = Run(recipe, Pairs([p for p in paths if p not in held_out], scale, recipe.patch, recipe.seed))
+    smaller = SMALLER if any(round.smaller for round in recipe.rounds) else ()
+    learned = [path for path in paths if path not in held_out]
+    run = Run(recipe, Pairs(learned, scale, recipe.patch, recipe.seed, smaller))
     check = Pairs(held_out, scale, recipe.patch, recipe.seed)
     checkpoint = HERE / "checkpoints" / f"{name}.pt"
     if checkpoint.exists() and steps is None:
@@ -204,7 +232,7 @@ def train(photos: Path, size: str, scale: int, steps: int | None, out: Path, eve
                 print(line, file=stream)
 
     if run.step == 0:
-        tell(network=name, **asdict(recipe), photographs=len(run.pairs.pairs))
+        tell(network=name, **asdict(recipe), photographs=len(learned))
     began, before, total = time.perf_counter(), run.seconds, 0.0
     while run.step < recipe.steps:
         total += run.advance()
@@ -215,7 +243,7 @@ def train(photos: Path, size: str, scale: int, steps: int | None, out: Path, eve
             if steps is None:
                 run.save(checkpoint)
     facts = {
-        "photographs": len(run.pairs.pairs),
+        "photographs": len(learned),
         "held out": round(score(run.averaged(), check), 3),
         "seconds": round(run.seconds),
         "recipe": asdict(recipe),

@@ -51,6 +51,7 @@ RIVALS = ("bicubic", "lanczos")
     help="How strongly weights are kept small [1e-5].",
 )
 @click.option("--no-symmetry", is_flag=True, help="Learn from no flips and quarter turns.")
+@click.option("--full", is_flag=True, help="A kernel that need not be separable: hardly better, and slower.")
 @click.option("--per-channel", is_flag=True, help="One kernel each for red, green and blue.")
 @OVERWRITE
 @json_option("One JSON object")
@@ -75,6 +76,7 @@ def fit(
     size: int | None,
     ridge: float,
     no_symmetry: bool,
+    full: bool,
     per_channel: bool,
     overwrite: bool,
     as_json: bool,
@@ -105,7 +107,7 @@ def fit(
             photographs.each(
                 [path for path in photographs.paths if path not in held_out], lambda _, rgb: fitting.add(rgb)
             )
-            kernel = fitting.solve(ridge, not no_symmetry)
+            kernel = fitting.solve(ridge, not no_symmetry, not full)
             photographs.each(held_out, lambda _, rgb: scores.append(fitting.compare(rgb, kernel, RIVALS)))
             write_array(stream, kernel)
     except OSError as error:

@@ -1,8 +1,10 @@
-"""Fitting the kernel of a transposed convolution to pictures: ridge least squares, in closed form.
+"""Fitting the kernel of a transposed convolution to pictures: ridge least squares.
 
 A transposed convolution of stride `s` makes each of the s × s pixels of a cell by a linear filter of its own from the
 neighbours of the cell's input: phase by phase, the kernel is the solution of a linear regression. Its normal
-equations are sums over all pixels, so pictures come one at a time, and memory does not grow with their number.
+equations are sums over all pixels, so pictures come one at a time, and memory does not grow with their number. A full
+kernel is solved in closed form; a separable one, which is as good for photographs and several times as fast, by
+turns: with one of its factors known, the other is a linear regression again.
 """
 
 from collections.abc import Sequence
@@ -21,6 +23,8 @@ from upscale_cli.methods.transposed import phase_taps
 
 ROWS_AT_ONCE = 1 << 16
 """Pixels of a picture that are put into equations together, about."""
+TURNS, STILL = 200, 1e-12
+"""A separable kernel is done after so many turns, or when its weights change by no more than this."""
 Float = NDArray[np.float64]
 
 
@@ -89,7 +93,7 @@ class KernelFit:
             self._cross += inputs.T @ (cells[part].reshape(len(centre), -1) - centre)
             self.pixels += len(centre)
 
-    def solve(self, ridge: float = 1e-5, symmetric: bool = True) -> Float:
+    def solve(self, ridge: float = 1e-5, symmetric: bool = True, separable: bool = False) -> Float:
         """The kernel `(size, size)` with the least squared error, `ridge` keeping weights small.
 
         Parameters
@@ -98,6 +102,8 @@ class KernelFit:
             Added to the diagonal of the equations, as a share of its mean: 0 and more.
         symmetric : bool
             Learn from every picture's eight flips and quarter turns too, which the equations show without looking.
+        separable : bool
+            The best of those kernels that are the outer product of two.
 
         Raises
         ------
@@ -108,6 +114,11 @@ class KernelFit:
         strength = np.trace(gram) / len(gram)
         if not strength > 0:
             raise UsageError("there is nothing to learn from; give photographs with detail, larger than the kernel.")
+        if separable:
+            vertical, horizontal = self._factors(gram / strength, cross / strength, ridge)
+            if symmetric:
+                vertical = horizontal = (vertical + horizontal) / 2
+            return np.outer(vertical, horizontal)
         kernel = np.zeros((self.size, self.size))
         middle = len(gram) // 2
         for phase, (a, b) in enumerate(np.ndindex(self.stride, self.stride)):
@@ -122,6 +133,44 @@ class KernelFit:
             rows, columns = np.broadcast_arrays(rows, columns.T)
             kernel[rows.ravel()[there], columns.ravel()[there]] = weights[there]
         return kernel
+
+    def _factors(self, gram: Float, cross: Float, ridge: float) -> tuple[Float, Float]:
+        """The vertical and the horizontal factor of the best separable kernel: (size,) each.
+
+        With weights `v_a[i]·h_b[j]` for phase (a, b) and neighbour (i, j), the squared error is a quadratic of `v`
+        where `h` is known. Each phase of either sums to 1, so those of their product do.
+        """
+        s, n = self.stride, 2 * self.radius + 1
+        gram = gram.reshape(n, n, n, n)
+        cross = cross.reshape(n, n, s, s)
+        vertical = horizontal = np.repeat(np.eye(1, n, self.radius), s, axis=0)
+        for _ in range(TURNS):
+            before = horizontal
+            vertical = self._factor(gram, cross, horizontal, ridge)
+            horizontal = self._factor(gram.transpose(1, 0, 3, 2), cross.transpose(1, 0, 3, 2), vertical, ridge)
+            if np.abs(horizontal - before).max() <= STILL:
+                break
+        factors = np.zeros((2, self.size))
+        there = self._taps >= 0
+        for factor, phases in zip(factors, (vertical, horizontal), strict=True):
+            factor[self._taps[there]] = phases[there]
+        return factors[0], factors[1]
+
+    def _factor(self, gram: Float, cross: Float, other: Float, ridge: float) -> Float:
+        """The first axis' factor (stride, n), by phases, where that of the second is known."""
+        n = len(gram)
+        equations = np.einsum("ijkl,bj,bl->ik", gram, other, other) + ridge * (other * other).sum() * np.eye(n)
+        targets = np.einsum("ijab,bj->ai", cross, other)
+        factor = np.zeros_like(other)
+        for phase, taps in enumerate(self._taps):
+            there = np.flatnonzero(taps >= 0)
+            # A sum of 1 by Lagrange's multiplier.
+            bordered = np.ones((len(there) + 1, len(there) + 1))
+            bordered[:-1, :-1] = equations[np.ix_(there, there)]
+            bordered[-1, -1] = 0
+            right = np.append(targets[phase, there], 1)
+            factor[phase, there] = np.linalg.lstsq(bordered, right, rcond=None)[0][:-1]
+        return factor
 
     def _turned(self) -> tuple[Float, Float]:
         """The equations averaged over the eight symmetries of the square."""
@@ -160,9 +209,9 @@ class PhotographFit:
         for fit, plane in zip(self._fits, self._planes(rgb), strict=True):
             fit.add(plane)
 
-    def solve(self, ridge: float, symmetric: bool) -> Float:
+    def solve(self, ridge: float, symmetric: bool, separable: bool) -> Float:
         """The kernel (kh, kw), or (3, kh, kw); parameters and errors as for `KernelFit.solve`."""
-        kernels = [fit.solve(ridge, symmetric) for fit in self._fits]
+        kernels = [fit.solve(ridge, symmetric, separable) for fit in self._fits]
         return np.stack(kernels) if len(kernels) > 1 else kernels[0]
 
     def compare(self, rgb: NDArray[np.uint8], kernel: Float, rivals: Sequence[str]) -> dict[str, float]:

@@ -144,10 +144,11 @@ def _bands(shape: Shape, parameters: Parameters) -> Callable[[Size], Held]:
 def _filter_row(name: str, summary: str, when: str, source: str, *parameters: Parameter) -> Method:
     def make(array: "Array", scale: Scale, size: Size, samples: "Samples", told: Parameters) -> "Upsampler":
         from upscale_cli.methods.filters import FILTERS
-        from upscale_cli.methods.resampling import DirectResampler, Resampler
+        from upscale_cli.methods.resampling import DirectResampler, Resampler, filter_axes
 
         kind = Resampler if samples.finite(array) else DirectResampler
-        return kind(array, size, FILTERS[name](**told), samples.read, samples.channels, samples.working)
+        axes = filter_axes(array.shape, size, FILTERS[name](**told))
+        return kind(array, axes, samples.read, samples.channels, samples.working)
 
     return Method(name, summary, when, source, make, _rounded, parameters, resizable=True, held=_bands)
 
@@ -228,7 +229,7 @@ def _transposed_shape(shape: Shape, scale: Scale, told: Parameters) -> Shape:
 
 
 def _make_transposed(array: "Array", scale: Scale, size: Size, samples: "Samples", told: Parameters) -> "Upsampler":
-    from upscale_cli.methods.transposed import DirectTransposed, Transposed
+    from upscale_cli.methods.transposed import transposed
 
     kernel, stride, padding = (
         _kernel((*array.shape[:2], samples.channels), scale, told),
@@ -241,8 +242,9 @@ def _make_transposed(array: "Array", scale: Scale, size: Size, samples: "Samples
         edge = told["edge"] or "repeat"
     else:
         edge = "zero"
-    kind = Transposed if samples.finite(array) else DirectTransposed
-    return kind(array, kernel, stride, size, padding, edge, samples.read, samples.working)
+    return transposed(
+        array, kernel, stride, size, padding, edge, samples.read, samples.working, samples.finite(array)
+    )
 
 
 def _checkerboard(shape: Shape, scale: Scale, told: Parameters) -> str | None:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from upscale_cli.methods.filters import cubic
 from upscale_cli.methods.network import Network
-from upscale_cli.methods.resampling import DirectResampler, Resampler
-from upscale_cli.methods.transposed import DirectTransposed, Transposed, check_kernel
+from upscale_cli.methods.resampling import DirectResampler, Resampler, filter_axes
+from upscale_cli.methods.transposed import check_kernel, transposed
 from upscale_cli.methods.upsampler import Array, Block, Read, Scratch, Upsampler
 
 LUMA = (0.299, 0.587, 0.114)
@@ -79,8 +79,7 @@ class Learned(Upsampler):
         self._differences = self._opacity = None
         if self._colours == 3:
             crop = (len(kernel) - scale) // 2
-            kind = Transposed if finite else DirectTransposed
-            self._differences = kind(
+            self._differences = transposed(
                 source,
                 check_kernel(kernel, 3, None),
                 (scale, scale),
@@ -89,10 +88,12 @@ class Learned(Upsampler):
                 "repeat",
                 self._read_differences,
                 dtype,
+                finite,
             )
         if alpha:
             resampler = Resampler if finite else DirectResampler
-            self._opacity = resampler(source, size, cubic(), lambda rows: read(rows)[..., -1:], 1, dtype)
+            axes = filter_axes(source.shape, size, cubic())
+            self._opacity = resampler(source, axes, lambda rows: read(rows)[..., -1:], 1, dtype)
 
     def blocks(self, band: int) -> Iterator[Block]:
         scale, margin = self._network.scale, self._network.margin
@@ -257,7 +258,7 @@ def chained(
     if upsampler is not None and upsampler.shape[:2] == tuple(size):
         return upsampler
     resampler = Resampler if finite else DirectResampler
-    return resampler(image, size, cubic(), read, channels, dtype)
+    return resampler(image, filter_axes(image.shape, size, cubic()), read, channels, dtype)
 
 
 def held(

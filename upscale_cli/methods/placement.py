@@ -12,8 +12,11 @@ from numpy.typing import NDArray
 from upscale_cli.errors import UpscaleError
 from upscale_cli.methods.upsampler import Array, Block, Finish, Scratch, Upsampler
 
-BAND_VALUES = 1 << 21
+BAND_VALUES = 1 << 22
 """Values of a band, about: few enough to stay in cache, enough to make calls long."""
+
+WORDS = {2: np.uint16, 4: np.uint32, 8: np.uint64}
+"""A number for each size of pixel, in bytes, that there is one for."""
 
 _scratch = Scratch()
 
@@ -31,8 +34,11 @@ class Nearest(Upsampler):
 
     def __init__(self, source: Array, size: tuple[int, int]) -> None:
         self.source, self.dtype, self.shape = source, source.dtype, (*size, source.shape[2])
-        self.band = max(1, min(size[0], BAND_VALUES // (size[1] * source.shape[2])))
-        self._repeat = size[1] // source.shape[1] if size[1] % source.shape[1] == 0 else None
+        self._down, self._across = (
+            n_out // n_in if n_out % n_in == 0 else None for n_in, n_out in zip(source.shape, size, strict=False)
+        )
+        cell = self._down or 1
+        self.band = max(1, min(size[0], BAND_VALUES // (size[1] * source.shape[2])) // cell) * cell
         self._rows, self._columns = (
             (2 * np.arange(n_out, dtype=np.int64) + 1) * n_in // (2 * n_out)
             for n_in, n_out in zip(source.shape, size, strict=False)
@@ -59,16 +65,31 @@ class Nearest(Upsampler):
     def _repeat_rows(self, index: NDArray[np.int64], out: Array) -> None:
         """Output rows that stand for the source rows of `index`: each made wide once, then copied."""
         needed = self.source[index[0] : index[-1] + 1]
-        wide = _scratch.get("wide", (len(needed), *self.shape[1:]), self.dtype)
-        if self._repeat is not None:
-            # Along a row, not along the few channels of a pixel: NumPy's innermost loop should be long.
-            cells = wide.reshape(*needed.shape[:2], self._repeat, -1)
-            for k in range(self._repeat):
-                for channel in range(needed.shape[2]):
-                    cells[:, :, k, channel] = needed[:, :, channel]
+        if self._down is not None and len(index) == self._down * len(needed):
+            # Whole cells: the first row of each is made where it belongs.
+            copies = out.reshape(len(needed), self._down, *out.shape[1:])
+            self._widen(needed, copies[:, 0])
+            for k in range(1, self._down):
+                copies[:, k] = copies[:, 0]
         else:
-            np.take(needed, self._columns, axis=1, out=wide, mode="clip")
-        np.take(wide, index - index[0], axis=0, out=out, mode="clip")
+            wide = _scratch.get("wide", (len(needed), *self.shape[1:]), self.dtype)
+            self._widen(needed, wide)
+            np.take(wide, index - index[0], axis=0, out=out, mode="clip")
+
+    def _widen(self, rows: Array, wide: Array) -> None:
+        """Source rows with each pixel repeated as often as it is nearest."""
+        if self._across is None:
+            np.take(rows, self._columns, axis=1, out=wide, mode="clip")
+            return
+        pixel = rows.shape[2] * rows.itemsize
+        if pixel in WORDS and rows.strides[2] == wide.strides[2] == rows.itemsize:
+            # A pixel moves as one number.
+            rows, wide = rows.view(WORDS[pixel]), wide.view(WORDS[pixel])
+        # Along a row, not along the few channels of a pixel: NumPy's innermost loop should be long.
+        cells = wide.reshape(*rows.shape[:2], self._across, -1)
+        for k in range(self._across):
+            for channel in range(rows.shape[2]):
+                cells[:, :, k, channel] = rows[:, :, channel]
 
 
 class BedOfNails(Upsampler):

@@ -1,9 +1,9 @@
 """Separable resampling: a filter becomes taps, taps become banded matrices, matrices become rows.
 
-One axis of a separable filter is a banded matrix. Cut into tiles of outputs, each tile is a small dense matrix
-times a slab of samples, and all tiles of a block are one stacked matrix product: the zeros that it multiplies cost
-less than any gather, and one call is long enough to scale over threads. Filters and edges are settled while the
-matrices are filled; the arithmetic knows neither.
+One axis of a separable filter, or of the separable kernel of a transposed convolution, is a banded matrix. Cut into
+tiles of outputs, each tile is a small dense matrix times a slab of samples, and all tiles of a block are one stacked
+matrix product: the zeros that it multiplies cost less than any gather, and one call is long enough to scale over
+threads. Filters and edges are settled while the matrices are filled; the arithmetic knows neither.
 """
 
 from collections.abc import Iterator
@@ -19,14 +19,13 @@ from upscale_cli.methods.upsampler import Array, Block, Read, Scratch, Upsampler
 TILE = 16
 """Outputs of a tile, at least. Wider tiles multiply more zeros, narrower ones make BLAS calls too short."""
 LONGEST_PERIOD = 64
-"""A scale p/q in lowest terms repeats its weights every p outputs; tiles are whole periods up to this length."""
-SHORTEST_BAND, LONGEST_BAND = 64, 512
-"""Rows of a band, about, of images that are not very wide: two threads wait for each other less where calls are
-long."""
+"""A filter at scale p/q in lowest terms repeats its weights every p outputs; tiles are whole periods up to this."""
+SHORTEST_BAND, LONGEST_BAND = 64, 256
+"""Rows of a band, about, of images that are not very wide."""
 BANDS = 8
 """Bands of an image at least, where that leaves them long enough."""
-BLOCK = 1440
-"""Values in a row of a block, about. 16 × 11 × 1440 multiplications stay below OpenBLAS's threshold for threads."""
+BLOCK = 2880
+"""Values in a row of a block, about: calls are long, for threads wait for each other between them."""
 CHANNELS = 4
 """Channels that are resampled together; more of them go in groups."""
 
@@ -41,11 +40,18 @@ class Taps(NamedTuple):
     first : int64 (n_out,)
         Index of the first tap of each output; taps outside the input have weight 0.
     weights : float64 (n_out, n_taps)
-        Each row sums to 1.
+    period, step : int
+        Output `j + period` looks `step` inputs further than output `j`.
     """
 
     first: NDArray[np.int64]
     weights: NDArray[np.float64]
+    period: int
+    step: int
+
+
+Axes = tuple[Taps, Taps]
+"""The vertical and the horizontal axis."""
 
 
 def taps(n_in: int, n_out: int, filter: Filter) -> Taps:
@@ -59,14 +65,22 @@ def taps(n_in: int, n_out: int, filter: Filter) -> Taps:
     >>> taps(2, 4, filter=Filter(lambda x: np.maximum(0, 1 - np.abs(x)), 1.0)).weights.tolist()
     [[0.0, 1.0], [0.75, 0.25], [0.25, 0.75], [1.0, 0.0]]
     """
+    divisor = gcd(n_in, n_out)
+    period = n_out // divisor
     position = (2 * np.arange(n_out, dtype=np.int64) + 1) * n_in - n_out
     wide = max(n_in, n_out)
     reach = ceil(filter.radius * wide / n_out)
     first = position // (2 * n_out) - reach + 1
     index = first[:, None] + np.arange(2 * reach)
-    weights = filter.weight((2 * n_out * index - position[:, None]) / (2 * wide))
-    weights = np.where((index >= 0) & (index < n_in), weights, 0.0)
-    return Taps(first, weights / weights.sum(axis=1, keepdims=True))
+    # A filter is dear; its weights are the same in every period.
+    weights = filter.weight((2 * n_out * index[:period] - position[:period, None]) / (2 * wide))
+    weights = np.where((index >= 0) & (index < n_in), np.tile(weights, (divisor, 1)), 0.0)
+    return Taps(first, weights / weights.sum(axis=1, keepdims=True), period, n_in // divisor)
+
+
+def filter_axes(shape: tuple[int, ...], size: tuple[int, int], filter: Filter) -> Axes:
+    """The axes of a filter, from a source of `shape` to an output of `size`, height first."""
+    return taps(shape[0], size[0], filter), taps(shape[1], size[1], filter)
 
 
 class Banded(NamedTuple):
@@ -88,14 +102,13 @@ class Banded(NamedTuple):
     step: int | None
 
 
-def banded(n_in: int, n_out: int, taps: Taps) -> Banded:
-    """Taps laid out as tiles: whole periods of the scale where they are short, so that windows are evenly spaced."""
-    divisor = gcd(n_in, n_out)
-    period, inputs = n_out // divisor, n_in // divisor
-    even = period <= LONGEST_PERIOD
-    tile = period * ceil(TILE / period) if even else TILE
+def banded(taps: Taps) -> Banded:
+    """Taps laid out as tiles: whole periods where they are short, so that windows are evenly spaced."""
+    n_out = len(taps.first)
+    even = taps.period <= LONGEST_PERIOD
+    tile = taps.period * ceil(TILE / taps.period) if even else TILE
     tiles = ceil(n_out / tile)
-    step = tile // period * inputs if even else None
+    step = tile // taps.period * taps.step if even else None
     starts = taps.first[0] + step * np.arange(tiles) if step is not None else taps.first[::tile].copy()
     offset = taps.first - np.repeat(starts, tile)[:n_out]
     matrices = np.zeros((tiles, tile, int(offset.max()) + taps.weights.shape[1]))
@@ -106,15 +119,13 @@ def banded(n_in: int, n_out: int, taps: Taps) -> Banded:
 
 
 class Resampler(Upsampler):
-    """A separable filter on a source.
+    """What is weighed on each axis by itself, on a source: a filter, or a separable kernel.
 
     Parameters
     ----------
     source : array (H, W, C)
         Any numeric dtype.
-    size : (int, int)
-        Height and width of the output.
-    filter : Filter
+    axes : (Taps, Taps)
     read : callable
         Rows of the source to working floats of `dtype`, same height and width.
     channels, dtype
@@ -124,22 +135,19 @@ class Resampler(Upsampler):
     def __init__(
         self,
         source: Array,
-        size: tuple[int, int],
-        filter: Filter,
+        axes: Axes,
         read: Read,
         channels: int,
         dtype: np.dtype[Any],
     ) -> None:
-        height, width = source.shape[:2]
         self.source, self.read, self.dtype = source, read, dtype
-        self.shape = (*size, channels)
-        self._vertical = vertical = banded(height, size[0], taps(height, size[0], filter))
-        horizontal = banded(width, size[1], taps(width, size[1], filter))
-        self._horizontal = horizontal
+        height, width = (len(axis.first) for axis in axes)
+        self.shape = (height, width, channels)
+        self._vertical, self._horizontal = vertical, horizontal = banded(axes[0]), banded(axes[1])
 
         # A tile of rows for every band, the last one too: the same shapes give the same bits.
         tile = vertical.matrices.shape[1]
-        rows = band_rows(size[1], channels, min(LONGEST_BAND, max(SHORTEST_BAND, size[0] // BANDS)))
+        rows = band_rows(width, channels, min(LONGEST_BAND, max(SHORTEST_BAND, height // BANDS)))
         self._band_tiles = min(max(1, rows // tile), len(vertical.starts))
         self.band = self._band_tiles * tile
         missing = -len(vertical.starts) % self._band_tiles
@@ -236,7 +244,7 @@ def _interleaved(matrices: NDArray[np.float64], count: int) -> NDArray[np.float6
 
 
 class DirectResampler(Upsampler):
-    """The same filter as a direct sum over taps: slower, and exact where a sample is not finite.
+    """The same as a direct sum over taps: slower, and exact where a sample is not finite.
 
     A tile multiplies samples beyond its taps by 0, which keeps a NaN or an infinity no matter how far it is.
     Parameters as for `Resampler`.
@@ -245,16 +253,14 @@ class DirectResampler(Upsampler):
     def __init__(
         self,
         source: Array,
-        size: tuple[int, int],
-        filter: Filter,
+        axes: Axes,
         read: Read,
         channels: int,
         dtype: np.dtype[Any],
     ) -> None:
         self.source, self.read, self.dtype = source, read, dtype
-        self.shape, self.band = (*size, channels), TILE
-        self._vertical = taps(source.shape[0], size[0], filter)
-        self._horizontal = taps(source.shape[1], size[1], filter)
+        self._vertical, self._horizontal = axes
+        self.shape, self.band = (len(axes[0].first), len(axes[1].first), channels), TILE
 
     def blocks(self, band: int) -> Iterator[Block]:
         top = band * self.band

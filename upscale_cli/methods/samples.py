@@ -1,6 +1,7 @@
 """What stored samples mean to a method that weighs them: depth, alpha, linear light; and rounding, once."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -143,9 +144,10 @@ class Samples(NamedTuple):
                 values += 0.5
             if low < 0:
                 np.floor(values, out=values)
-            np.clip(values, low, high, out=values)
-            # Cutting off is what makes a number of a float; a bool would be True for whatever is not 0.
-            np.copyto(place.view(np.uint8) if self.target.kind == "b" else place, values, casting="unsafe")
+            # Cutting off is what makes a number of a float; a bool would be True for whatever is not 0. One call, not
+            # two: threads wait for each other between calls.
+            place = place.view(np.uint8) if self.target.kind == "b" else place
+            np.clip(values, low, high, out=place, dtype=values.dtype, casting="unsafe")
         if self.alpha and self.opaque and not self.flatten:
             out[..., -1] = white(self.target)
 
@@ -175,6 +177,7 @@ class Samples(NamedTuple):
         return light
 
 
+@cache
 def _limits(dtype: np.dtype[Any], working: np.dtype[Any]) -> tuple[float, float]:
     """Between which working floats lie that can be cut off to an integer of a type, ½ having been added."""
     if dtype.kind == "b":

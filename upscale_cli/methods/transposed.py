@@ -2,7 +2,8 @@
 
 In full coordinates, before anything is cropped, input `i` and kernel tap `t` meet at output `o = i·stride + t`
 (Dumoulin & Visin 2016, chapter 4). So the outputs of cell `q = o // stride` depend on inputs `q − n + 1 … q`, where
-`n = ceil(kernel / stride)`: all phases of a cell are the channels of one ordinary convolution.
+`n = ceil(kernel / stride)`: all phases of a cell are the channels of one ordinary convolution. A kernel that is the
+outer product of two is one on each axis, as a filter is.
 """
 
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from upscale_cli.errors import UpscaleError
 from upscale_cli.methods.convolution import convolve
+from upscale_cli.methods.resampling import Resampler, Taps
 from upscale_cli.methods.upsampler import Array, Block, Read, Scratch, Upsampler, band_rows
 
 BAND = 128
@@ -22,9 +24,10 @@ BLOCK = 192
 
 _scratch = Scratch()
 Pair = tuple[int, int]
+Kernel = NDArray[np.float64]
 
 
-def check_kernel(kernel: NDArray[Any], channels: int, groups: int | None) -> NDArray[np.float64]:
+def check_kernel(kernel: NDArray[Any], channels: int, groups: int | None) -> Kernel:
     """The kernel as (groups, C_in / groups, C_out / groups, kh, kw), when it is one for images of `channels`.
 
     Parameters
@@ -68,7 +71,7 @@ def check_kernel(kernel: NDArray[Any], channels: int, groups: int | None) -> NDA
     return kernel.reshape(groups, channels // groups, *kernel.shape[1:])
 
 
-def phase_sums(kernel: NDArray[np.float64], stride: Pair) -> NDArray[np.float64]:
+def phase_sums(kernel: Kernel, stride: Pair) -> NDArray[np.float64]:
     """What a constant 1 becomes at each place of a cell, by output channel: (stride y, stride x, C_out).
 
     Sums that differ from place to place show as a checkerboard (Odena, Dumoulin & Olah 2016).
@@ -99,7 +102,7 @@ def phase_taps(stride: int, size: int) -> NDArray[np.int64]:
     return np.where((taps >= 0) & (taps < size), taps, -1)
 
 
-def dilate(kernel: NDArray[np.float64], dilation: Pair) -> NDArray[np.float64]:
+def dilate(kernel: Kernel, dilation: Pair) -> Kernel:
     """The kernel with `dilation − 1` zeros between its taps, on its last two axes.
 
     >>> dilate(np.array([[1.0, 2.0]]), (1, 3)).tolist()
@@ -109,6 +112,48 @@ def dilate(kernel: NDArray[np.float64], dilation: Pair) -> NDArray[np.float64]:
     apart = np.zeros((*kernel.shape[:-2], *size))
     apart[..., :: dilation[0], :: dilation[1]] = kernel
     return apart
+
+
+def separated(kernel: Kernel, dtype: np.dtype[Any]) -> tuple[Kernel, Kernel] | None:
+    """The vertical and the horizontal factor of a kernel that is their outer product, alike for all channels.
+
+    None where there are none: where a weight differs from the product by more than four roundings to `dtype`.
+
+    >>> separated(np.array([[[[[1.0, 3.0], [2.0, 6.0]]]]]), np.dtype(np.float32))
+    (array([3., 6.]), array([0.33333333, 1.        ]))
+    """
+    plane = kernel[0, 0, 0]
+    if kernel.shape[1:3] != (1, 1) or (kernel != plane).any():
+        return None
+    row, column = np.unravel_index(np.abs(plane).argmax(), plane.shape)
+    vertical, horizontal = plane[:, column], plane[row] / (plane[row, column] or 1)
+    error = np.abs(np.outer(vertical, horizontal) - plane)
+    return (vertical, horizontal) if (error <= 4 * np.finfo(dtype).eps * np.abs(plane)).all() else None
+
+
+def stamps(n_in: int, n_out: int, kernel: Kernel, stride: int, crop: int, edge: str) -> Taps:
+    """One axis of a separable kernel as taps: output `j` is the full coordinate `o = j + crop`.
+
+    Its inputs are `o // stride − n + 1 … o // stride`. Weights of inputs outside fall to the nearest one inside where
+    the edge is repeated, and to nothing where it is zero.
+
+    >>> stamps(2, 4, np.array([1.0, 2.0, 2.0, 1.0]), 2, 1, "repeat").weights.tolist()
+    [[0.0, 3.0], [2.0, 1.0], [1.0, 2.0], [3.0, 0.0]]
+    """
+    reach = -(-len(kernel) // stride)
+    full = np.arange(n_out) + crop
+    first = full // stride - reach + 1
+    padded = np.pad(kernel, (0, reach * stride - len(kernel)))
+    neighbours = np.arange(reach)
+    weights = padded[full[:, None] % stride + (reach - 1 - neighbours) * stride]
+    inputs = first[:, None] + neighbours
+    outside = np.where((inputs < 0) | (inputs >= n_in), weights, 0.0)
+    weights = weights - outside
+    if edge == "repeat":
+        nearest = np.clip(inputs, 0, n_in - 1) - first[:, None]
+        # Windows that meet no input at all have no weights either.
+        np.add.at(weights, (np.arange(n_out)[:, None], np.clip(nearest, 0, reach - 1)), outside)
+    return Taps(first, weights, stride, 1)
 
 
 class Transposed(Upsampler):
@@ -134,7 +179,7 @@ class Transposed(Upsampler):
     def __init__(
         self,
         source: Array,
-        kernel: NDArray[np.float64],
+        kernel: Kernel,
         stride: Pair,
         size: Pair,
         crop: Pair,
@@ -204,7 +249,7 @@ class DirectTransposed(Upsampler):
     def __init__(
         self,
         source: Array,
-        kernel: NDArray[np.float64],
+        kernel: Kernel,
         stride: Pair,
         size: Pair,
         crop: Pair,
@@ -244,7 +289,38 @@ class DirectTransposed(Upsampler):
         return inside, slice(begin, begin + len(inside) * stride, stride)
 
 
-def _phase_weights(kernel: NDArray[np.float64], stride: Pair, reach: Pair) -> NDArray[np.float64]:
+def transposed(
+    source: Array,
+    kernel: Kernel,
+    stride: Pair,
+    size: Pair,
+    crop: Pair,
+    edge: str,
+    read: Read,
+    dtype: np.dtype[Any],
+    finite: bool,
+) -> Upsampler:
+    """The fastest upsampler there is for a kernel: two passes where it is separable.
+
+    Parameters
+    ----------
+    finite : bool
+        All samples are finite numbers.
+    others
+        As for `Transposed`.
+    """
+    factors = separated(kernel, dtype) if finite else None
+    if factors is not None:
+        vertical, horizontal = (
+            stamps(n_in, n_out, factor, s, c, edge)
+            for n_in, n_out, factor, s, c in zip(source.shape, size, factors, stride, crop, strict=False)
+        )
+        return Resampler(source, (vertical, horizontal), read, len(kernel), dtype)
+    kind = Transposed if finite else DirectTransposed
+    return kind(source, kernel, stride, size, crop, edge, read, dtype)
+
+
+def _phase_weights(kernel: Kernel, stride: Pair, reach: Pair) -> NDArray[np.float64]:
     """The kernel as the convolution that makes the phases of a cell from the inputs that reach it.
 
     Returns
