@@ -21,7 +21,7 @@ from PIL import Image
 from upscale_cli.images import png
 from upscale_cli.images.enlarge import Request
 from upscale_cli.images.files import Picture
-from upscale_cli.methods import METHODS, learned, network, transposed
+from upscale_cli.methods import METHODS, learned, network, resampling, transposed
 from upscale_cli.methods.resampling import Resampler
 from upscale_cli.methods.samples import Samples
 from upscale_cli.methods.transposed import Transposed
@@ -32,6 +32,7 @@ TURNS = 7
 
 PARTS = [
     ("decode", Picture, "_frame"),
+    ("plan the arithmetic", resampling, "filter_axes"),
     ("plan the arithmetic", Resampler, "__init__"),
     ("gather source rows", Resampler, "_read"),
     ("gather source rows", Transposed, "_read"),

@@ -55,7 +55,12 @@ def test_the_table_says_what_each_parameter_can_be() -> None:
     [
         ("logo.png", [], "method", "lanczos, a=3: windowed sinc over 6 x 6 pixels (Duchon 1979)"),
         ("logo.png", ["-p", "a=5"], "method", "lanczos, a=5"),
-        ("scene.png", ["-m", "transposed-conv"], "method", "fitted to photographs, 14x14; its phases sum to 1"),
+        (
+            "scene.png",
+            ["-m", "transposed-conv"],
+            "method",
+            "fitted to photographs, 14x14, separable; its phases sum to 1",
+        ),
         ("scene.png", ["-m", "transposed-conv", "-p", "edge=zero"], "method", "padding=same, edge=zero"),
         ("scene.png", ["-m", "learned"], "method", "the small network: x2"),
         (
@@ -97,7 +102,7 @@ def test_verbose_tells_of_alpha_that_is_full(tmp_path: Path) -> None:
 def test_verbose_tells_of_the_phases_of_a_kernel_that_was_given(tmp_path: Path) -> None:
     np.save(tmp_path / "k.npy", [[1, 2], [3, 6]])
     said = explained(tmp_path, "logo.png", "-m", "transposed-conv", "--kernel", tmp_path / "k.npy")
-    assert said["method"].endswith("the kernel given, 2x2; its phases sum to 1 … 6")
+    assert said["method"].endswith("the kernel given, 2x2, separable; its phases sum to 1 … 6")
 
 
 def test_verbose_tells_of_arrays(tmp_path: Path) -> None:

@@ -282,7 +282,7 @@ def test_a_read_only_disk_keeps_the_old_file(tmp_path: Path, record_property: Re
     [
         ("{} - -o a.png <&-", 2, "standard input is closed"),
         ("{} - -o a.png < /dev/null", 1, "-: is empty"),
-        ("{} in.png -o - >&-", 1, "standard output is closed"),
+        ("{} in.png -o - >&-", 1, "upscale: standard output is closed"),
         ("{} in.png -o a.png --json >&-", 1, "standard output is closed"),
         ("{} /dev/zero -o a.png", 1, "is neither a file nor a folder"),
         ("{} <(cat in.png) -o a.png", 1, "is neither a file nor a folder"),
@@ -306,7 +306,7 @@ def test_a_kernel_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     for place, why in (("nowhere/a.npy", "No such file or directory"), ("in.png/a.npy", "Not a directory")):
         done = ended([*FIT, "in.png", "-o", place], tmp_path)
         one_line(done, 1, f'upscale-fit: "{place}" cannot be written: {why}; give another --output.')
-    one_line(in_a_shell(FIT, "{} in.png -o a.npy --json >&-", tmp_path), 1, "standard output is closed")
+    one_line(in_a_shell(FIT, "{} in.png -o a.npy --json >&-", tmp_path), 1, "upscale-fit: standard output is closed")
     assert sorted(contents(tmp_path)) == ["in.png"]
 
 

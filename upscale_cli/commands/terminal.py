@@ -48,39 +48,39 @@ def _escaped(character: str) -> str:
 
 
 def fail(text: str, status: int = 2) -> NoReturn:
-    """Say what is wrong, and leave."""
-    say(text)
+    """Say what is wrong, by the name of the command, and leave."""
+    say(f"{click.get_current_context().info_name}: {text}")
     raise SystemExit(status)
 
 
 def read_standard_input() -> bytes:
     """All of standard input, a gigabyte at most."""
     if sys.stdin is None or sys.stdin.closed:
-        fail("upscale: standard input is closed; pipe an image into it.")
+        fail("standard input is closed; pipe an image into it.")
     if sys.stdin.isatty():
-        fail("upscale: standard input is a terminal; pipe an image into it.")
+        fail("standard input is a terminal; pipe an image into it.")
     data = BytesIO()
     try:
         while part := sys.stdin.buffer.read(1 << 20):
             data.write(part)
             if data.tell() > LARGEST_INPUT:
-                fail(f"upscale: standard input is larger than {LARGEST_INPUT >> 30} GiB; give a file.", 1)
+                fail(f"standard input is larger than {LARGEST_INPUT >> 30} GiB; give a file.", 1)
     except OSError as error:
-        fail(f"upscale: standard input cannot be read: {error.strerror}.", 1)
+        fail(f"standard input cannot be read: {error.strerror}.", 1)
     return data.getvalue()
 
 
 def refuse_closed_output() -> None:
     """Leave where standard output is closed: what is asked for on it would be lost."""
     if sys.stdout is None or sys.stdout.closed:
-        fail("upscale: standard output is closed; redirect it, or do without it.", 1)
+        fail("standard output is closed; redirect it, or do without it.", 1)
 
 
 def standard_output() -> BinaryIO:
     """Standard output for image bytes, unless it is a terminal."""
     refuse_closed_output()
     if sys.stdout.isatty():
-        fail("upscale: standard output is a terminal; redirect it, or give a file as --output.")
+        fail("standard output is a terminal; redirect it, or give a file as --output.")
     try:
         # With PYTHONUNBUFFERED Python's own has no buffer, and a write may take only a part of what it is given;
         # without, it keeps what could not be written, and complains of it once more at its end.

@@ -264,14 +264,17 @@ def _checkerboard(shape: Shape, scale: Scale, told: Parameters) -> str | None:
 
 
 def _kernel_explained(shape: Shape, scale: Scale, told: Parameters) -> str:
-    from upscale_cli.methods.transposed import phase_sums
+    import numpy as np
+
+    from upscale_cli.methods.transposed import phase_sums, separated
 
     kernel = _undilated(shape, scale, told)
+    kind = "" if separated(kernel, np.dtype(np.float32)) is None else ", separable"
     sums = phase_sums(_kernel(shape, scale, told), _stride(scale))
     whose = "fitted to photographs" if told["kernel"] is None else "given"
     low, high = f"{sums.min():.4g}", f"{sums.max():.4g}"
     return (
-        f"the kernel {whose}, {kernel.shape[-1]}x{kernel.shape[-2]}; "
+        f"the kernel {whose}, {kernel.shape[-1]}x{kernel.shape[-2]}{kind}; "
         f"its phases sum to {low if low == high else f'{low} … {high}'}"
     )
 
