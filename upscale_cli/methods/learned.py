@@ -22,7 +22,7 @@ from upscale_cli.methods.upsampler import Array, Block, Read, Scratch, Upsampler
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in luma (ITU-R BT.601, 2.5.1)."""
-BAND, TILE = 64, 192
+BAND, TILE = 64, 96
 """Rows and columns of the source that are computed together, about: what they make stays in the cache."""
 COST = 8
 """A value costs about so many times as much as one of a filter: strips are made smaller."""
