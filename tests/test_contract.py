@@ -1,7 +1,10 @@
 """The contract of every method: walks `METHODS`, so a new row is tested by existing, and holds it to its promises."""
 
 import re
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from typing import Any
 
@@ -16,6 +19,7 @@ from upscale_cli.errors import UsageError
 from upscale_cli.methods import Method, placement, resolve, strips
 from upscale_cli.methods.parameters import REQUIRED
 from upscale_cli.methods.samples import Samples
+from upscale_cli.methods.strips import share_out
 from upscale_cli.methods.upsampler import Scratch, Upsampler
 
 DTYPES = ("bool", "u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8")
@@ -544,3 +548,34 @@ def test_a_kernel_that_makes_a_checkerboard_is_told_of() -> None:
         exact = Fraction(scale), Fraction(scale)
         warning = row.warn((4, 4, 1), exact, row.read({"kernel": kernel}))
         assert warning is None if expected is None else expected in str(warning)
+
+
+# Strips.
+
+
+def test_strips_are_shared_out_each_once() -> None:
+    done: list[tuple[int, int]] = []
+    ranges = [(n, n + 1) for n in range(1000)]
+    with ThreadPoolExecutor(3) as pool:
+        share_out(lambda *part: done.append(part), ranges, pool, 3)
+    assert sorted(done) == ranges
+    share_out(lambda *part: done.append(part), ranges, None, 0)
+    assert done[1000:] == ranges
+
+
+@pytest.mark.parametrize("who", ["caller", "helper"])
+def test_an_error_ends_the_sharing_of_strips(who: str) -> None:
+    """The other is within its first strip meanwhile, and takes no second one."""
+    caller, broken, done = threading.get_ident(), threading.Event(), []
+
+    def work(start: int, stop: int) -> None:
+        if (threading.get_ident() == caller) == (who == "caller"):
+            broken.set()
+            raise ArithmeticError
+        assert broken.wait(10)
+        time.sleep(0.05)
+        done.append(start)
+
+    with ThreadPoolExecutor(1) as pool, pytest.raises(ArithmeticError):
+        share_out(work, [(n, n + 1) for n in range(100)], pool, 1)
+    assert len(done) <= 1

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.methods import Method, Scale, find_method, resolve
 from upscale_cli.methods.samples import Samples
-from upscale_cli.methods.strips import in_order, strip_ranges
+from upscale_cli.methods.strips import share_out, strip_ranges
 from upscale_cli.methods.upsampler import Array
 
 WORTH_THREADS = 1 << 19
@@ -86,11 +86,12 @@ def upscale(
     samples = Samples(source.dtype, stack.shape[3], source.dtype, constants=row.keeps_constants)
     result = np.empty((len(stack), height, width, channels), source.dtype)
     count = threads or os.cpu_count() or 1
-    pool = ThreadPoolExecutor(count) if count > 1 and result.size >= WORTH_THREADS else None
+    helpers = count - 1 if result.size >= WORTH_THREADS else 0
+    pool = ThreadPoolExecutor(helpers) if helpers else None
     try:
         for image, (old, new) in enumerate(zip(stack, result, strict=True)):
             parameters_of_image = told | _indices_of(told, image, stack.ndim == source.ndim)
-            _fill(row, old, new, exact, samples, parameters_of_image, pool)
+            _fill(row, old, new, exact, samples, parameters_of_image, pool, helpers)
     finally:
         if pool is not None:
             pool.shutdown(cancel_futures=True)
@@ -122,6 +123,7 @@ def _fill(
     samples: Samples,
     told: dict[str, Any],
     pool: ThreadPoolExecutor | None,
+    helpers: int,
 ) -> None:
     upsampler = row.make(source, scale, out.shape[:2], samples, told)
     finish = samples.finisher(row.values == "weighed")
@@ -129,8 +131,7 @@ def _fill(
     def work(start: int, stop: int) -> None:
         upsampler.rows(start, stop, out[start:stop], finish)
 
-    for _ in in_order(work, strip_ranges(upsampler), pool):
-        pass
+    share_out(work, strip_ranges(upsampler), pool, helpers)
 
 
 def check_array(source: Array) -> None:

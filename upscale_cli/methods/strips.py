@@ -1,7 +1,7 @@
-"""Strips: an upsampler's rows, computed by several threads, handed on in order."""
+"""Strips: an upsampler's rows, computed by several threads, handed on in order or put where they belong."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from typing import TypeVar
 
@@ -52,3 +52,29 @@ def in_order(
     finally:
         for future in waiting:
             future.cancel()
+
+
+def share_out(
+    work: Callable[[int, int], object], ranges: Iterable[tuple[int, int]], executor: Executor | None, helpers: int
+) -> None:
+    """`work(start, stop)` for each range, in any order, by the caller and as many helpers of the executor.
+
+    Whoever is done takes the next, and after an error nobody does.
+    """
+    left = deque(ranges)
+
+    def take() -> None:
+        try:
+            while left:
+                try:
+                    start, stop = left.popleft()
+                except IndexError:  # another thread was faster
+                    return
+                work(start, stop)
+        finally:
+            left.clear()
+
+    helping = [executor.submit(take) for _ in range(helpers)] if executor else []
+    take()
+    for helper in helping:
+        helper.result()
