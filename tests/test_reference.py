@@ -310,6 +310,22 @@ def test_a_separable_kernel_stamps_as_any_other(dtype: str, shape: Pair) -> None
             assert_near(have, full, 1e-6)
 
 
+def test_a_separable_kernel_may_end_beside_the_source() -> None:
+    source, kernel = noise((5, 40, 2)), separable(2, 3)
+    told: dict[str, Any] = {"dilation": (40, 2), "padding": (0, 1)}
+    full = stamped(source, np.stack([kernel[None]] * 2), (1, 2), groups=2, dilation=(40, 2))
+    have = upscale(source, (1, 2), "transposed-conv", kernel=kernel, output_padding=(39, 1), **told)
+    assert_near(have, np.pad(full, [(0, 39), (0, 1), (0, 0)])[:, 1:-1], 1e-12)
+
+
+@pytest.mark.parametrize("weight", [1e-30, 1.0, 1e41])
+def test_a_separable_kernel_overflows_no_sooner_than_any_other(weight: float) -> None:
+    largest = np.float32(2e37 / max(1, weight))
+    kernel = np.full((20, 20), weight / 400)
+    have = upscale(np.full((30, 30), largest), 1, "transposed-conv", kernel=kernel)
+    np.testing.assert_allclose(have, largest * np.float64(weight), rtol=1e-5)
+
+
 @pytest.mark.parametrize(("dtype", "change"), [("float32", 1e-6), ("float64", 1e-14)])
 def test_only_a_kernel_that_is_separable_takes_two_passes(dtype: str, change: float) -> None:
     kernel = check_kernel(separable(6, 8), 3, None)

@@ -192,7 +192,9 @@ class Resampler(Upsampler):
         starts, reach = self._horizontal.starts, self._horizontal.matrices.shape[2]
         left, right = max(0, -int(starts.min())), max(0, int(starts.max()) + reach - width)
         slab = _scratch.get("slab", (self._slab, left + width + right, self.shape[2]), self.dtype)
-        above, below = max(0, -top), max(0, top + self._slab - height)
+        # A slab may lie beside the source, where kernels end in padding.
+        above = max(0, -top)
+        below = min(max(0, top + self._slab - height), self._slab - above)
         slab[:, :left] = slab[:, left + width :] = 0
         slab[:above] = slab[self._slab - below :] = 0
         slab[above : self._slab - below, left : left + width] = self.read(

@@ -74,7 +74,7 @@ def share_out(
         finally:
             left.clear()
 
-    helping = [executor.submit(take) for _ in range(helpers)] if executor else []
+    helping = [executor.submit(take) for _ in range(helpers)] if executor is not None else []
     take()
     for helper in helping:
         helper.result()

@@ -117,18 +117,23 @@ def dilate(kernel: Kernel, dilation: Pair) -> Kernel:
 def separated(kernel: Kernel, dtype: np.dtype[Any]) -> tuple[Kernel, Kernel] | None:
     """The vertical and the horizontal factor of a kernel that is their outer product, alike for all channels.
 
-    None where there are none: where a weight differs from the product by more than four roundings to `dtype`.
+    None where there are none in `dtype`: where a weight differs from the product by more than four roundings.
 
     >>> separated(np.array([[[[[1.0, 3.0], [2.0, 6.0]]]]]), np.dtype(np.float32))
-    (array([3., 6.]), array([0.33333333, 1.        ]))
+    (array([ 6., 12.]), array([0.16666667, 0.5       ]))
     """
     plane = kernel[0, 0, 0]
     if kernel.shape[1:3] != (1, 1) or (kernel != plane).any():
         return None
     row, column = np.unravel_index(np.abs(plane).argmax(), plane.shape)
-    vertical, horizontal = plane[:, column], plane[row] / (plane[row, column] or 1)
+    horizontal = plane[row] / (plane[row, column] or 1)
+    # What is summed first stays in the range of the samples. A power of 2 rounds nothing.
+    power = 2.0 ** np.ceil(np.log2(np.abs(horizontal).sum() or 1))
+    vertical, horizontal = plane[:, column] * power, horizontal / power
+    limits = np.finfo(dtype)
     error = np.abs(np.outer(vertical, horizontal) - plane)
-    return (vertical, horizontal) if (error <= 4 * np.finfo(dtype).eps * np.abs(plane)).all() else None
+    exact = (error <= 4 * limits.eps * np.abs(plane)).all() and np.abs(vertical).max() <= limits.max
+    return (vertical, horizontal) if exact else None
 
 
 def stamps(n_in: int, n_out: int, kernel: Kernel, stride: int, crop: int, edge: str) -> Taps:
