@@ -32,7 +32,7 @@ from upscale_cli.methods import filters
 from upscale_cli.methods.placement import max_pool
 from upscale_cli.methods.resampling import DirectResampler, Resampler, filter_axes
 from upscale_cli.methods.samples import SRGB, Samples
-from upscale_cli.methods.transposed import DirectTransposed, Transposed, check_kernel, separated, stamps
+from upscale_cli.methods.transposed import DirectTransposed, Stamping, Transposed, check_kernel, separated, stamps
 
 SHAPES = ((1, 1), (1, 9), (7, 1), (5, 3), (13, 31), (37, 19))
 SCALES = ("1", "1.5", "2", "3", "4", "7.3")
@@ -355,8 +355,9 @@ def test_direct_transposed_agrees(edge: str) -> None:
         source = noise((*shape, 4), "float32")
         size = shape[0] * 3, shape[1] * 2
         same = Samples(source.dtype, 4, source.dtype)
+        stamping = Stamping(kernel, (3, 2), size, (1, 1), edge)
         have, expected = (
-            kind(source, kernel, (3, 2), size, (1, 1), edge, same.read, same.working).rows(0, size[0])
+            kind(source, stamping, same.read, same.working).rows(0, size[0])
             for kind in (Transposed, DirectTransposed)
         )
         assert_near(have, expected)

@@ -229,7 +229,7 @@ def _transposed_shape(shape: Shape, scale: Scale, told: Parameters) -> Shape:
 
 
 def _make_transposed(array: "Array", scale: Scale, size: Size, samples: "Samples", told: Parameters) -> "Upsampler":
-    from upscale_cli.methods.transposed import transposed
+    from upscale_cli.methods.transposed import Stamping, transposed
 
     kernel, stride, padding = (
         _kernel((*array.shape[:2], samples.channels), scale, told),
@@ -242,9 +242,8 @@ def _make_transposed(array: "Array", scale: Scale, size: Size, samples: "Samples
         edge = told["edge"] or "repeat"
     else:
         edge = "zero"
-    return transposed(
-        array, kernel, stride, size, padding, edge, samples.read, samples.working, samples.finite(array)
-    )
+    stamping = Stamping(kernel, stride, size, padding, edge)
+    return transposed(array, stamping, samples.read, samples.working, samples.finite(array))
 
 
 def _checkerboard(shape: Shape, scale: Scale, told: Parameters) -> str | None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from upscale_cli.methods.filters import cubic
 from upscale_cli.methods.network import Network
 from upscale_cli.methods.resampling import DirectResampler, Resampler, filter_axes
-from upscale_cli.methods.transposed import check_kernel, transposed
+from upscale_cli.methods.transposed import Stamping, check_kernel, transposed
 from upscale_cli.methods.upsampler import Array, Block, Read, Scratch, Upsampler
 
 LUMA = (0.299, 0.587, 0.114)
@@ -79,17 +79,8 @@ class Learned(Upsampler):
         self._differences = self._opacity = None
         if self._colours == 3:
             crop = (len(kernel) - scale) // 2
-            self._differences = transposed(
-                source,
-                check_kernel(kernel, 3, None),
-                (scale, scale),
-                size,
-                (crop, crop),
-                "repeat",
-                self._read_differences,
-                dtype,
-                finite,
-            )
+            stamping = Stamping(check_kernel(kernel, 3, None), (scale, scale), size, (crop, crop), "repeat")
+            self._differences = transposed(source, stamping, self._read_differences, dtype, finite)
         if alpha:
             resampler = Resampler if finite else DirectResampler
             axes = filter_axes(source.shape, size, cubic())

@@ -7,7 +7,7 @@ outer product of two is one on each axis, as a filter is.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,13 +161,11 @@ def stamps(n_in: int, n_out: int, kernel: Kernel, stride: int, crop: int, edge: 
     return Taps(first, weights, stride, 1)
 
 
-class Transposed(Upsampler):
-    """A transposed convolution on a source.
+class Stamping(NamedTuple):
+    """A transposed convolution, for sources of one size.
 
-    Parameters
+    Attributes
     ----------
-    source : array (H, W, C_in)
-        Any numeric dtype.
     kernel : float64 (groups, C_in / groups, C_out / groups, kh, kw)
         Dilated already.
     stride : (int, int)
@@ -177,21 +175,29 @@ class Transposed(Upsampler):
         Full coordinate of the output's first row and column; may be negative.
     edge : {"repeat", "zero"}
         What lies outside the source.
+    """
+
+    kernel: Kernel
+    stride: Pair
+    size: Pair
+    crop: Pair
+    edge: str
+
+
+class Transposed(Upsampler):
+    """A transposed convolution on a source.
+
+    Parameters
+    ----------
+    source : array (H, W, C_in)
+        Any numeric dtype.
+    stamping : Stamping
     read : callable
         Rows of the source to working floats of `dtype`.
     """
 
-    def __init__(
-        self,
-        source: Array,
-        kernel: Kernel,
-        stride: Pair,
-        size: Pair,
-        crop: Pair,
-        edge: str,
-        read: Read,
-        dtype: np.dtype[Any],
-    ) -> None:
+    def __init__(self, source: Array, stamping: Stamping, read: Read, dtype: np.dtype[Any]) -> None:
+        kernel, stride, size, crop, edge = stamping
         self._groups, self._inputs, self._outputs = kernel.shape[:3]
         self.source, self.read, self.dtype = source, read, dtype
         self.shape = (*size, self._groups * self._outputs)
@@ -251,17 +257,8 @@ class DirectTransposed(Upsampler):
     Parameters as for `Transposed`.
     """
 
-    def __init__(
-        self,
-        source: Array,
-        kernel: Kernel,
-        stride: Pair,
-        size: Pair,
-        crop: Pair,
-        edge: str,
-        read: Read,
-        dtype: np.dtype[Any],
-    ) -> None:
+    def __init__(self, source: Array, stamping: Stamping, read: Read, dtype: np.dtype[Any]) -> None:
+        kernel, stride, size, crop, edge = stamping
         self._samples, self._kernel, self.dtype = read(source), kernel.astype(dtype), dtype
         self._stride, self._crop, self._edge = stride, crop, edge
         self.shape, self.band = (*size, kernel.shape[0] * kernel.shape[2]), BAND
@@ -294,35 +291,25 @@ class DirectTransposed(Upsampler):
         return inside, slice(begin, begin + len(inside) * stride, stride)
 
 
-def transposed(
-    source: Array,
-    kernel: Kernel,
-    stride: Pair,
-    size: Pair,
-    crop: Pair,
-    edge: str,
-    read: Read,
-    dtype: np.dtype[Any],
-    finite: bool,
-) -> Upsampler:
+def transposed(source: Array, stamping: Stamping, read: Read, dtype: np.dtype[Any], finite: bool) -> Upsampler:
     """The fastest upsampler there is for a kernel: two passes where it is separable.
 
     Parameters
     ----------
     finite : bool
         All samples are finite numbers.
-    others
+    source, stamping, read, dtype
         As for `Transposed`.
     """
+    kernel, *places, edge = stamping
     factors = separated(kernel, dtype) if finite else None
     if factors is not None:
         vertical, horizontal = (
-            stamps(n_in, n_out, factor, s, c, edge)
-            for n_in, n_out, factor, s, c in zip(source.shape, size, factors, stride, crop, strict=False)
+            stamps(n_in, n_out, factor, stride, crop, edge)
+            for n_in, factor, stride, n_out, crop in zip(source.shape, factors, *places, strict=False)
         )
         return Resampler(source, (vertical, horizontal), read, len(kernel), dtype)
-    kind = Transposed if finite else DirectTransposed
-    return kind(source, kernel, stride, size, crop, edge, read, dtype)
+    return (Transposed if finite else DirectTransposed)(source, stamping, read, dtype)
 
 
 def _phase_weights(kernel: Kernel, stride: Pair, reach: Pair) -> NDArray[np.float64]:
