@@ -2,7 +2,7 @@
 
 All competitors of a case take turns, so that a machine that slows down slows down all of them; what is compared is
 the median of each. Whole processes are measured with their start-up, from file to file, and their peak memory.
-`--quick` takes three turns instead of nine; `--photos FOLDER` takes photographs instead of the sample scene;
+`--quick` has 4 seconds of patience with a competitor instead of 20; `--photos FOLDER` takes photographs instead of the sample scene;
 `--only WORD` runs the cases whose names contain the word.
 """
 
@@ -32,8 +32,11 @@ from upscale_cli import __version__, upscale
 ROOT = Path(__file__).parents[1]
 KERNELS = ROOT / "upscale_cli" / "methods" / "kernels"
 OURS = "upscale"
-PATIENCE = 20
+TURNS = 9
+PATIENCE, QUICK_PATIENCE = 20, 4
 """Seconds of a competitor's turns in one case after which its median is known well enough."""
+PAUSE = 0.25
+"""Seconds before a turn: for a while after theirs, threads of other libraries still wait for work in a loop."""
 PILLOW_SCRIPT = """\
 import sys
 from PIL import Image
@@ -112,13 +115,14 @@ class Process:
         return subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, check=True).stderr
 
 
-def measure(case: Case, turns: int) -> dict[str, Taken]:
+def measure(case: Case, patience: float) -> dict[str, Taken]:
     """Let all competitors take turns, after one that is not counted; the slowest drop out when it is enough."""
     taken = {name: Taken() for name in case.competitors}
-    for turn in range(turns + 1):
+    for turn in range(TURNS + 1):
         for name, work in case.competitors.items():
-            if sum(taken[name].seconds) > PATIENCE:
+            if sum(taken[name].seconds) > patience:
                 continue
+            time.sleep(PAUSE)
             start = time.perf_counter()
             work()
             if turn:
@@ -421,7 +425,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for case in all_cases(told.photos, Path(folder)):
             if told.only in case.name:
-                page.append(section(case, measure(case, 3 if told.quick else 9)))
+                page.append(section(case, measure(case, QUICK_PATIENCE if told.quick else PATIENCE)))
                 print(page[-1], flush=True)
                 told.output.write_text("\n".join(page), encoding="utf-8")
 

@@ -1,5 +1,6 @@
 """What people see: lines on standard error, a bar where it is a terminal, and the ends of a run."""
 
+import gc
 import os
 import signal
 import sys
@@ -256,6 +257,9 @@ def ends(run: Callable[[], int], name: str, verbose: int) -> NoReturn:
 
 def start(command: click.Command, name: str) -> NoReturn:
     """Read the arguments, run a command, and leave. What is wrong with them is one line, as everything is."""
+    # NumPy and Pillow make tens of thousands of objects when they are imported, and all of them stay: to look for
+    # garbage among them as often as Python does takes a twentieth of the time of a small image.
+    gc.set_threshold(50_000, 50, 50)
     if f"_{name.upper().replace('-', '_')}_COMPLETE" in os.environ:
         from upscale_cli.commands import completion
 
