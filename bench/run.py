@@ -2,8 +2,8 @@
 
 All competitors of a case take turns, so that a machine that slows down slows down all of them; what is compared is
 the median of each. Whole processes are measured with their start-up, from file to file, and their peak memory.
-`--quick` has 4 seconds of patience with a competitor instead of 20; `--photos FOLDER` takes photographs instead of the sample scene;
-`--only WORD` runs the cases whose names contain the word.
+`--quick` has 4 seconds of patience with a competitor instead of 20; `--photos FOLDER` takes photographs instead of
+the sample scene; `--only WORD` runs the cases whose names contain the word.
 """
 
 import argparse
