@@ -105,22 +105,17 @@ RECIPES = {
         48,
         coarse=0.75,
     ),
-    ("large", 3): Recipe(
-        Shape(3, 48, 14, 9),
-        (Round(5_000, 1e-3), Round(3_000, 8e-4), Round(6_000, 1e-3, True)),
-        8,
-        48,
-        "large-2x",
-        coarse=0.75,
-    ),
-    ("large", 4): Recipe(
-        Shape(4, 48, 14, 12),
-        (Round(5_000, 1e-3), Round(3_000, 8e-4), Round(6_000, 1e-3, True)),
-        8,
-        48,
-        "large-2x",
-        coarse=0.75,
-    ),
+    **{
+        ("large", scale): Recipe(
+            Shape(scale, 48, 14, 3 * scale),
+            (Round(5_000, 1e-3), Round(3_000, 8e-4), Round(6_000, 1e-3, True)),
+            8,
+            48,
+            "large-2x",
+            coarse=0.75,
+        )
+        for scale in (3, 4)
+    },
 }
 
 
