@@ -2,6 +2,8 @@
 
 import signal
 
+import upscale_cli.commands  # noqa: F401  one BLAS thread, as users have it, before NumPy is imported
+
 
 def pytest_configure() -> None:
     """Take SIGINT: whoever runs the tests in the background ignores it, as would all that they start."""

@@ -1,6 +1,8 @@
 """Images made for tests, and the way through the package from the bytes of one file to those of another."""
 
 import io
+import struct
+import zlib
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -104,3 +106,21 @@ def enlarged(
     request = Request(method, scale=factor, format=FORMATS[format] if format else None, **more)
     result = request.carry_out(source, stream)
     return stream.getvalue(), result
+
+
+def chunks_of(file: bytes) -> list[tuple[bytes, bytes]]:
+    """Names and payloads of a PNG's chunks, every CRC checked."""
+    assert file[:8] == b"\x89PNG\r\n\x1a\n"
+    chunks, at = [], 8
+    while at < len(file):
+        (length,), name = struct.unpack_from(">I", file, at), file[at + 4 : at + 8]
+        payload = file[at + 8 : at + 8 + length]
+        assert struct.unpack_from(">I", file, at + 8 + length)[0] == zlib.crc32(name + payload)
+        chunks.append((name, payload))
+        at += 12 + length
+    return chunks
+
+
+def image_data(chunks: list[tuple[bytes, bytes]]) -> bytes:
+    """The filtered rows of a PNG; the stream's end and its Adler-32 sum are checked."""
+    return zlib.decompress(b"".join(payload for name, payload in chunks if name == b"IDAT"))

@@ -19,7 +19,7 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
-from pictures import SRGB_PROFILE, deep_png, encoded, noise, opened
+from pictures import SRGB_PROFILE, chunks_of, deep_png, encoded, image_data, noise, opened
 from PIL import Image
 from support import Array
 
@@ -71,6 +71,12 @@ def written(source: Path, folder: Path, *arguments: str) -> bytes:
     result = CliRunner().invoke(upscale_cli, line)
     assert result.exit_code == 0, result.output
     return target.read_bytes()
+
+
+def unpacked(file: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """All that a PNG says: its chunks, and the filtered rows in place of how they are packed."""
+    chunks = chunks_of(file)
+    return [chunk for chunk in chunks if chunk[0] != b"IDAT"], image_data(chunks)
 
 
 class Elements(html.parser.HTMLParser):
@@ -130,14 +136,14 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_page_holds_the_very_files_that_upscale_writes(name: str, kinds: Path, tmp_path: Path) -> None:
+def test_a_page_holds_the_files_that_upscale_writes(name: str, kinds: Path, tmp_path: Path) -> None:
     call(kinds / name, "-s", 3, "-m", "nearest", "-m", "lanczos:a=4", "-o", tmp_path / "page.html")
     have = files_of((tmp_path / "page.html").read_bytes())
     expected = [
         written(kinds / name, tmp_path, "-s", "3", "-m", "nearest"),
         written(kinds / name, tmp_path, "-s", "3", "-m", "lanczos", "-p", "a=4"),
     ]
-    assert have == expected
+    assert [unpacked(file) for file in have] == [unpacked(file) for file in expected]
 
 
 @pytest.mark.parametrize("name", [n for n in KINDS if n != "deep.png"])

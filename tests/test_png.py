@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from pictures import chunks_of, image_data
 from PIL import Image, ImageCms, PngImagePlugin
 
 from upscale_cli import upscale
@@ -27,19 +28,6 @@ KINDS = [(1, 1), (1, 8), (2, 8), (3, 8), (4, 8), (1, 16), (2, 16), (3, 16), (4, 
 MODES = {(1, 1): "1", (1, 8): "L", (2, 8): "LA", (3, 8): "RGB", (4, 8): "RGBA", (1, 16): "I;16"}
 
 
-def chunks_of(file: bytes) -> list[tuple[bytes, bytes]]:
-    """Names and payloads, every CRC checked."""
-    assert file[:8] == b"\x89PNG\r\n\x1a\n"
-    chunks, at = [], 8
-    while at < len(file):
-        (length,), name = struct.unpack_from(">I", file, at), file[at + 4 : at + 8]
-        payload = file[at + 8 : at + 8 + length]
-        assert struct.unpack_from(">I", file, at + 8 + length)[0] == zlib.crc32(name + payload)
-        chunks.append((name, payload))
-        at += 12 + length
-    return chunks
-
-
 def decode(file: bytes) -> tuple[NDArray[Any], list[int]]:
     """Samples (H, W, C) and the filter of each row, by the letter of the specification."""
     chunks = chunks_of(file)
@@ -49,8 +37,7 @@ def decode(file: bytes) -> tuple[NDArray[Any], list[int]]:
     assert rest == [0, 0, 0]
     channels = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour_type]
     row_bytes, step = -(-width * channels * depth // 8), max(1, channels * depth // 8)
-    # decompress() checks the Adler-32 sum and that the stream ends.
-    data = zlib.decompress(b"".join(payload for name, payload in chunks if name == b"IDAT"))
+    data = image_data(chunks)
     assert len(data) == height * (1 + row_bytes)
     filtered = np.frombuffer(data, np.uint8).reshape(height, 1 + row_bytes)
     rows = np.zeros((height + 1, step + row_bytes), np.uint8)

@@ -1,6 +1,6 @@
 """What several methods make of one image, how long each takes, and how near each comes to the truth.
 
-Every picture is the file that `upscale --strip --format png` writes, byte for byte: the same code makes it.
+Every picture is the file that `upscale --strip --format png` writes: the same code makes it.
 """
 
 import io
