@@ -71,11 +71,15 @@ def taps(n_in: int, n_out: int, filter: Filter) -> Taps:
     wide = max(n_in, n_out)
     reach = ceil(filter.radius * wide / n_out)
     first = position // (2 * n_out) - reach + 1
-    index = first[:, None] + np.arange(2 * reach)
-    # A filter is dear; its weights are the same in every period.
-    weights = filter.weight((2 * n_out * index[:period] - position[:period, None]) / (2 * wide))
-    weights = np.where((index >= 0) & (index < n_in), np.tile(weights, (divisor, 1)), 0.0)
-    return Taps(first, weights / weights.sum(axis=1, keepdims=True), period, n_in // divisor)
+    index = first[:period, None] + np.arange(2 * reach)
+    # The weights are the same in every period, but at the borders.
+    weights = filter.weight((2 * n_out * index - position[:period, None]) / (2 * wide))
+    whole = np.tile(weights / weights.sum(axis=1, keepdims=True), (divisor, 1))
+    border = np.flatnonzero((first < 0) | (first > n_in - 2 * reach))
+    index = first[border, None] + np.arange(2 * reach)
+    weights = np.where((index >= 0) & (index < n_in), weights[border % period], 0.0)
+    whole[border] = weights / weights.sum(axis=1, keepdims=True)
+    return Taps(first, whole, period, n_in // divisor)
 
 
 def filter_axes(shape: tuple[int, ...], size: tuple[int, int], filter: Filter) -> Axes:
@@ -90,32 +94,49 @@ class Banded(NamedTuple):
     ----------
     starts : int64 (tiles,)
         Index of the first input of each tile's window; windows may reach beyond the input, with weight 0.
-    matrices : float64 (tiles, T, K)
-        Tile `t` gives outputs `t·T … t·T + T − 1` from inputs `starts[t] … starts[t] + K − 1`. Outputs beyond the
-        last are 0.
+    matrices : float64 (kinds, T, K)
+        Tile `t` gives outputs `t·T … t·T + T − 1` from inputs `starts[t] … starts[t] + K − 1` by
+        `matrices[kinds[t]]`. Outputs beyond the last are 0.
+    kinds : int64 (tiles,)
+        Tiles between the borders are mostly alike.
     step : int or None
         The distance between two windows where it is always the same.
     """
 
     starts: NDArray[np.int64]
     matrices: NDArray[np.float64]
+    kinds: NDArray[np.int64]
     step: int | None
 
 
 def banded(taps: Taps) -> Banded:
     """Taps laid out as tiles: whole periods where they are short, so that windows are evenly spaced."""
-    n_out = len(taps.first)
+    n_out, n_taps = taps.weights.shape
     even = taps.period <= LONGEST_PERIOD
     tile = taps.period * ceil(TILE / taps.period) if even else TILE
     tiles = ceil(n_out / tile)
     step = tile // taps.period * taps.step if even else None
     starts = taps.first[0] + step * np.arange(tiles) if step is not None else taps.first[::tile].copy()
-    offset = taps.first - np.repeat(starts, tile)[:n_out]
-    matrices = np.zeros((tiles, tile, int(offset.max()) + taps.weights.shape[1]))
-    output = np.arange(n_out)
-    for k in range(taps.weights.shape[1]):
-        matrices[output // tile, output % tile, offset + k] = taps.weights[:, k]
-    return Banded(starts, matrices, step)
+    offset = np.zeros((tiles, tile), np.int64)
+    offset.ravel()[:n_out] = taps.first - np.repeat(starts, tile)[:n_out]
+    weights = np.zeros((tiles, tile, n_taps))
+    weights.reshape(-1, n_taps)[:n_out] = taps.weights
+    members = kinds = np.arange(tiles)
+    if even:
+        # All are like the one in the middle, or like no other.
+        special = (weights != weights[tiles // 2]).any(axis=(1, 2))
+        members = np.append(tiles // 2, np.flatnonzero(special))
+        kinds = np.where(special, np.cumsum(special), 0)
+    matrices = np.zeros((len(members), tile, int(offset.max()) + n_taps))
+    np.put_along_axis(matrices, offset[members, :, None] + np.arange(n_taps), weights[members], axis=2)
+    return Banded(starts, matrices, kinds, step)
+
+
+def _stacked(matrices: Array, kinds: NDArray[np.int64]) -> Array:
+    """The matrices (tiles, …) of some tiles; one that stays in the nearest cache where all are of one kind."""
+    if (kinds == kinds[0]).all():
+        return np.broadcast_to(matrices[kinds[0]], (len(kinds), *matrices.shape[1:]))
+    return matrices[kinds]
 
 
 class Resampler(Upsampler):
@@ -152,27 +173,27 @@ class Resampler(Upsampler):
         self.band = self._band_tiles * tile
         missing = -len(vertical.starts) % self._band_tiles
         self._starts = np.pad(vertical.starts, (0, missing), mode="edge")
-        self._rows = np.pad(vertical.matrices, ((0, missing), (0, 0), (0, 0))).astype(dtype)
         if vertical.step is not None:
             self._starts = vertical.starts[0] + vertical.step * np.arange(len(self._starts))
         first = self._starts[:: self._band_tiles]
         last = self._starts[self._band_tiles - 1 :: self._band_tiles]
         self._slab = int((last - first).max()) + vertical.matrices.shape[2]
+        kinds = np.pad(vertical.kinds, (0, missing), mode="edge").reshape(-1, self._band_tiles)
+        matrices = vertical.matrices.astype(dtype)
+        self._rows = [_stacked(matrices, band) for band in kinds]
 
         # Interleaved channels are resampled as they lie, by matrices of diagonal blocks: three times the products
         # of planes, on the smaller image, and no copies to planes and back.
         self._group = group = min(channels, CHANNELS)
+        by_count = {
+            count: _interleaved(horizontal.matrices, count, dtype) for count in {group, channels % group or group}
+        }
         tiles = max(1, BLOCK // (horizontal.matrices.shape[1] * group))
         self._columns = []
-        alike: dict[bytes, dict[int, Array]] = {}
         for start in range(0, len(horizontal.starts), tiles):
-            part = horizontal.matrices[start : start + tiles]
-            key = part.tobytes()
-            if key not in alike:
-                alike[key] = {
-                    count: _interleaved(part, count).astype(dtype) for count in {group, channels % group or group}
-                }
-            self._columns.append((horizontal.starts[start : start + tiles], alike[key]))
+            part = slice(start, start + tiles)
+            stacks = {count: _stacked(matrices, horizontal.kinds[part]) for count, matrices in by_count.items()}
+            self._columns.append((horizontal.starts[part], stacks))
 
     def blocks(self, band: int) -> Iterator[Block]:
         tiles = slice(band * self._band_tiles, (band + 1) * self._band_tiles)
@@ -182,7 +203,7 @@ class Resampler(Upsampler):
             for channel in range(0, self.shape[2], self._group):
                 part = samples[:, :, channel : channel + self._group]
                 wide = self._across(part, margin + starts, matrices[part.shape[2]])
-                values = self._down(wide, tiles).reshape(self.band, -1, part.shape[2])
+                values = self._down(wide, self._rows[band], self._starts[tiles]).reshape(self.band, -1, part.shape[2])
                 yield Block(band * self.band, left, channel, values)
             left += values.shape[1]
 
@@ -222,9 +243,8 @@ class Resampler(Upsampler):
         np.matmul(windows, matrices, out=wide.transpose(1, 0, 2))
         return wide.reshape(rows, -1)
 
-    def _down(self, wide: Array, tiles: slice) -> Array:
+    def _down(self, wide: Array, matrices: Array, starts: NDArray[np.int64]) -> Array:
         """The same block, resampled vertically: (band rows, outputs · channels)."""
-        matrices, starts = self._rows[tiles], self._starts[tiles]
         shape = (len(starts), matrices.shape[2], wide.shape[1])
         if self._vertical.step is not None:
             windows = strided(wide, shape, (self._vertical.step * wide.strides[0], *wide.strides))
@@ -236,13 +256,13 @@ class Resampler(Upsampler):
         return np.matmul(matrices, windows, out=values).reshape(-1, wide.shape[1])
 
 
-def _interleaved(matrices: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """Matrices (tiles, T, K) as they act from the right on `count` interleaved channels: (tiles, K · n, T · n)."""
-    tiles, outputs, inputs = matrices.shape
-    whole = np.zeros((tiles, inputs, count, outputs, count))
+def _interleaved(matrices: NDArray[np.float64], count: int, dtype: np.dtype[Any]) -> Array:
+    """Matrices (kinds, T, K) as they act from the right on `count` interleaved channels: (kinds, K · n, T · n)."""
+    kinds, outputs, inputs = matrices.shape
+    whole = np.zeros((kinds, inputs, count, outputs, count), dtype)
     for channel in range(count):
         whole[:, :, channel, :, channel] = matrices.transpose(0, 2, 1)
-    return whole.reshape(tiles, inputs * count, outputs * count)
+    return whole.reshape(kinds, inputs * count, outputs * count)
 
 
 class DirectResampler(Upsampler):
