@@ -1,4 +1,4 @@
-"""Images made for tests, and the way through the package from the bytes of one file to those of another."""
+"""Images made for tests, the way through the package from the bytes of one file to another, and what a PNG holds."""
 
 import io
 import struct

@@ -94,11 +94,11 @@ class Banded(NamedTuple):
     ----------
     starts : int64 (tiles,)
         Index of the first input of each tile's window; windows may reach beyond the input, with weight 0.
-    matrices : float64 (kinds, T, K)
-        Tile `t` gives outputs `t·T … t·T + T − 1` from inputs `starts[t] … starts[t] + K − 1` by
+    matrices : float64 (n, T, K)
+        Those that differ. Tile `t` gives outputs `t·T … t·T + T − 1` from inputs `starts[t] … starts[t] + K − 1` by
         `matrices[kinds[t]]`. Outputs beyond the last are 0.
     kinds : int64 (tiles,)
-        Tiles between the borders are mostly alike.
+        Index of each tile's matrix: one for all between the borders where windows are evenly spaced, else its own.
     step : int or None
         The distance between two windows where it is always the same.
     """
@@ -118,7 +118,7 @@ def banded(taps: Taps) -> Banded:
     step = tile // taps.period * taps.step if even else None
     starts = taps.first[0] + step * np.arange(tiles) if step is not None else taps.first[::tile].copy()
     offset = np.zeros((tiles, tile), np.int64)
-    offset.ravel()[:n_out] = taps.first - np.repeat(starts, tile)[:n_out]
+    offset.reshape(-1)[:n_out] = taps.first - np.repeat(starts, tile)[:n_out]
     weights = np.zeros((tiles, tile, n_taps))
     weights.reshape(-1, n_taps)[:n_out] = taps.weights
     members = kinds = np.arange(tiles)
@@ -133,9 +133,12 @@ def banded(taps: Taps) -> Banded:
 
 
 def _stacked(matrices: Array, kinds: NDArray[np.int64]) -> Array:
-    """The matrices (tiles, …) of some tiles; one that stays in the nearest cache where all are of one kind."""
-    if (kinds == kinds[0]).all():
-        return np.broadcast_to(matrices[kinds[0]], (len(kinds), *matrices.shape[1:]))
+    """The matrices (tiles, …) of consecutive tiles, copied only where they are neither all one nor each its own."""
+    first, last = kinds[0], kinds[-1]
+    if (kinds == first).all():  # what is read again and again stays in the nearest cache
+        return np.broadcast_to(matrices[first], (len(kinds), *matrices.shape[1:]))
+    if (np.diff(kinds) == 1).all():
+        return matrices[first : last + 1]
     return matrices[kinds]
 
 
@@ -178,21 +181,21 @@ class Resampler(Upsampler):
         first = self._starts[:: self._band_tiles]
         last = self._starts[self._band_tiles - 1 :: self._band_tiles]
         self._slab = int((last - first).max()) + vertical.matrices.shape[2]
-        kinds = np.pad(vertical.kinds, (0, missing), mode="edge").reshape(-1, self._band_tiles)
-        matrices = vertical.matrices.astype(dtype)
-        self._rows = [_stacked(matrices, band) for band in kinds]
+        bands = np.pad(vertical.kinds, (0, missing), mode="edge").reshape(-1, self._band_tiles)
+        rows_of = vertical.matrices.astype(dtype)
+        self._rows = [_stacked(rows_of, kinds) for kinds in bands]
 
         # Interleaved channels are resampled as they lie, by matrices of diagonal blocks: three times the products
         # of planes, on the smaller image, and no copies to planes and back.
         self._group = group = min(channels, CHANNELS)
-        by_count = {
+        columns_of = {
             count: _interleaved(horizontal.matrices, count, dtype) for count in {group, channels % group or group}
         }
         tiles = max(1, BLOCK // (horizontal.matrices.shape[1] * group))
         self._columns = []
         for start in range(0, len(horizontal.starts), tiles):
             part = slice(start, start + tiles)
-            stacks = {count: _stacked(matrices, horizontal.kinds[part]) for count, matrices in by_count.items()}
+            stacks = {count: _stacked(every, horizontal.kinds[part]) for count, every in columns_of.items()}
             self._columns.append((horizontal.starts[part], stacks))
 
     def blocks(self, band: int) -> Iterator[Block]:
@@ -257,12 +260,12 @@ class Resampler(Upsampler):
 
 
 def _interleaved(matrices: NDArray[np.float64], count: int, dtype: np.dtype[Any]) -> Array:
-    """Matrices (kinds, T, K) as they act from the right on `count` interleaved channels: (kinds, K · n, T · n)."""
-    kinds, outputs, inputs = matrices.shape
-    whole = np.zeros((kinds, inputs, count, outputs, count), dtype)
+    """Matrices (n, T, K) as they act from the right on interleaved channels: (n, K · count, T · count)."""
+    number, outputs, inputs = matrices.shape
+    whole = np.zeros((number, inputs, count, outputs, count), dtype)
     for channel in range(count):
         whole[:, :, channel, :, channel] = matrices.transpose(0, 2, 1)
-    return whole.reshape(kinds, inputs * count, outputs * count)
+    return whole.reshape(number, inputs * count, outputs * count)
 
 
 class DirectResampler(Upsampler):
