@@ -1,86 +1,99 @@
-"""What goes wrong, as a sentence; and the exit status that it leads to."""
+"""User-facing errors and their exit codes."""
 
 import errno
 import os
 from collections.abc import Iterable
-from typing import NamedTuple
+from enum import IntEnum
+
+
+class ExitStatus(IntEnum):
+    """How a command ends, as its shell sees it."""
+
+    DONE = 0
+    """Everything was done."""
+    FAILED = 1
+    """At least one image failed; the others are written, unless the disk is full."""
+    USAGE = 2
+    """The request is invalid for every image."""
+    HUNG_UP = 129
+    INTERRUPTED = 130
+    PIPE_CLOSED = 141
+    """The reader of standard output left."""
+    TERMINATED = 143
 
 
 class UpscaleError(ValueError):
-    """Something that the user can put right: one sentence that names the thing and says what to do.
-
-    `exit_status` is 1 for an image that could not be made (the others of a batch go on) and 2 for a request
-    that makes no sense whatever the image is.
-    """
-
-    exit_status = 1
-
-
-class UsageError(UpscaleError):
-    """A request that cannot be carried out for any image: a misspelt name, a parameter out of range."""
-
-    exit_status = 2
-
-
-class Failure(NamedTuple):
-    """What an exception comes to.
+    """Something that the user can put right: one sentence that names what is wrong and says what to do.
 
     Attributes
     ----------
-    sentence : str
-        What is wrong; it does not name the source.
-    status : int
-        The exit status that it leads to.
-    cause : BaseException or None
-        Where a program's fault lies, for those who ask for a traceback.
+    exit_status : ExitStatus
+        The status of a command that ends with this error.
     disk_full : bool
         Nothing else can be written either.
     """
 
-    sentence: str
-    status: int = 1
-    cause: BaseException | None = None
-    disk_full: bool = False
+    exit_status = ExitStatus.FAILED
+    disk_full = False
+
+
+class UsageError(UpscaleError):
+    """A request that is invalid for every image: a misspelt name, a parameter out of range."""
+
+    exit_status = ExitStatus.USAGE
+
+
+class DiskFullError(UpscaleError):
+    """The disk, or the user's share of it, is full."""
+
+    disk_full = True
+
+
+class UnexpectedError(UpscaleError):
+    """A fault of the program. Its `__cause__` is the exception, whose traceback -vv shows."""
 
 
 FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
-HINTS = dict.fromkeys(FULL, "; make room") | dict.fromkeys(
+HINTS = dict.fromkeys(FULL, "; free some space") | dict.fromkeys(
     (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR, errno.ENOENT),
-    "; give another --output",
+    "; use another --output",
 )
+"""What to do about an error of the system, by its number."""
 
 
-def explain(error: BaseException, place: str) -> Failure:
-    """The sentence and the status of an exception: the one piece of code that knows them.
+def as_upscale_error(error: BaseException, target: str) -> UpscaleError:
+    """Return an exception as the error that the user sees: the only code that translates exceptions of others.
 
     Parameters
     ----------
     error : BaseException
-        Errors of reading and decoding are `UpscaleError` already, so one of the system was met in writing.
-    place : str
+        Errors of reading and decoding are `UpscaleError` already, so an `OSError` happened while writing.
+    target : str
         What was being written, as the user knows it.
 
     Examples
     --------
-    >>> explain(OSError(errno.ENOSPC, "No space left on device"), '"a.png"').sentence
-    '"a.png" cannot be written: No space left on device; make room.'
+    >>> full = as_upscale_error(OSError(errno.ENOSPC, "No space left on device"), '"a.png"')
+    >>> str(full), full.disk_full
+    ('"a.png" cannot be written: No space left on device; free some space.', True)
     """
     if isinstance(error, UpscaleError):
-        return Failure(str(error), error.exit_status, error.__cause__)
+        return error
     if isinstance(error, MemoryError):
-        return Failure("does not fit into memory; try fewer --jobs, or another --format.")
+        return UpscaleError("does not fit into memory; use fewer --jobs, or another --format.")
     if isinstance(error, OSError):
         reason = os.strerror(error.errno) if error.errno else " ".join(str(error).split())
-        return Failure(
-            f"{place} cannot be written: {reason}{HINTS.get(error.errno or 0, '')}.", disk_full=error.errno in FULL
-        )
+        kind = DiskFullError if error.errno in FULL else UpscaleError
+        return kind(f"{target} cannot be written: {reason}{HINTS.get(error.errno or 0, '')}.")
     if isinstance(error, RuntimeError) and "start new thread" in str(error):
-        return Failure("cannot be made: the system gives no more threads; try --jobs 1.")
-    return Failure(f"failed unexpectedly: {type(error).__name__}: {' '.join(str(error).split())}.", cause=error)
+        return UpscaleError("cannot be enlarged: the system allows no more threads; use --jobs 1.")
+    unexpected = UnexpectedError(f"unexpected error: {type(error).__name__}: {' '.join(str(error).split())}.")
+    unexpected.__cause__ = error
+    return unexpected
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The hint behind a misspelt name, or an empty string when nothing is near.
+    """Return the hint after a misspelt name; an empty string if no known name is similar.
 
     >>> did_you_mean("lanzcos", ["nearest", "lanczos"])
     ' Did you mean "lanczos"?'

@@ -1,20 +1,22 @@
-"""The report: counts, a closing sentence, and one exit status."""
+"""The report of a run: counts, a closing sentence, and one exit status."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from upscale_cli.errors import ExitStatus
+
 
 @dataclass
 class Report:
-    """How a run ended, image by image counted.
+    """How a run ended, counted by images.
 
     Attributes
     ----------
     word : str
-        What images became: enlarged, pooled.
+        What was done to images: enlarged, pooled.
     done, failed, skipped : int
     left : int
-        Not begun: the disk was full.
+        Not begun, because the disk was full.
     """
 
     word: str
@@ -24,15 +26,12 @@ class Report:
     left: int = 0
 
     @property
-    def exit_status(self) -> int:
-        """0 all done · 1 at least one image failed, the others are written, unless the disk is full.
-
-        Wrong usage (2) and interruptions (130, 143) end a run before its report.
-        """
-        return 1 if self.failed or self.left else 0
+    def exit_status(self) -> ExitStatus:
+        """`FAILED` if at least one image was not made. Invalid usage and signals end a run before its report."""
+        return ExitStatus.FAILED if self.failed or self.left else ExitStatus.DONE
 
     def sentence(self, seconds: float, pixels: int) -> str:
-        """The closing sentence.
+        """Return the closing sentence.
 
         >>> Report("enlarged", done=47, failed=3).sentence(2.04, 81_000_000)
         '47 images enlarged, 3 failed, in 2.0 s (39.7 Mpx/s).'

@@ -1,4 +1,4 @@
-"""Carrying a plan out: jobs on threads, as many at once as memory allows, each with its own end."""
+"""Carrying out a plan: jobs on threads, as many at once as memory allows, each with its own end."""
 
 import os
 import threading
@@ -9,13 +9,12 @@ from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future,
 from contextlib import ExitStack
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import BinaryIO
 
 from upscale_cli.batch.plan import Job, Plan
-from upscale_cli.errors import Failure, explain
-from upscale_cli.images.enlarge import Result
-from upscale_cli.images.limits import in_bytes, memory_there, threads_there
-from upscale_cli.images.targets import sweep
+from upscale_cli.errors import UpscaleError, as_upscale_error
+from upscale_cli.machine.memory import available_memory, in_bytes
+from upscale_cli.machine.processors import usable_threads
+from upscale_cli.work.result import Result
 
 
 @dataclass
@@ -28,23 +27,22 @@ class Outcome:
     seconds : float
     result : Result or None
         What was made.
-    failure : Failure or None
+    failure : UpscaleError or None
         Why nothing was made.
     """
 
     job: Job
     seconds: float
     result: Result | None = None
-    failure: Failure | None = None
+    failure: UpscaleError | None = None
 
 
 class Stopped(BaseException):
-    """Raised in a job's thread when the run is over before the job is."""
+    """Raised in a job's thread if the run is over before the job is."""
 
 
 def run_job(
     job: Job,
-    stream: BinaryIO | None = None,
     executor: Executor | None = None,
     progress: Callable[[int], None] = lambda pixels: None,
 ) -> Outcome:
@@ -52,54 +50,54 @@ def run_job(
 
     Parameters
     ----------
-    stream : binary stream, optional
-        Standard output, for a job without a target.
     executor : Executor, optional
-        Whose threads make strips.
+        The executor whose threads compute strips.
     progress : callable
-        Told how many output pixels more are done.
+        Called with the number of output pixels that are done since the last call.
 
     Raises
     ------
     BrokenPipeError
-        When nobody reads standard output any more.
+        If the reader of standard output has left.
     """
     start = time.perf_counter()
     result = failure = None
     try:
-        if job.target is not None:
-            job.target.parent.mkdir(parents=True, exist_ok=True)
-        target = job.target or stream
-        assert target is not None
-        result = job.work.carry_out(job.source, target, executor, progress)
+        result = job.work.carry_out(job.source, job.target, executor, progress)
     except Exception as error:
-        if isinstance(error, BrokenPipeError) and job.target is None:
+        if isinstance(error, BrokenPipeError) and not job.target.portable:
             raise
-        failure = explain(error, job.place)
+        failure = as_upscale_error(error, job.target.shown)
     return Outcome(job, time.perf_counter() - start, result, failure)
 
 
+def run_job_elsewhere(job: Job) -> Outcome:
+    """Carry out one job in a process that somebody else started: its BLAS has not been told to use one thread."""
+    from upscale_cli.blas import one_blas_thread
+
+    with one_blas_thread():
+        return run_job(job)
+
+
 class Run:
-    """A plan that is carried out: iterating begins it, and gives each outcome as it comes.
+    """A plan that is carried out: iterating begins it, and yields each outcome as it comes.
 
-    One image is made by all threads, strip by strip; of several, each is made by one thread, which wastes nothing on
-    waiting. No more are begun at once than fit into memory together, by their estimates. A full disk ends the run:
-    what was begun comes to its end, and nothing more is begun.
+    All threads together make a single image, strip by strip. Of several images each is made by one thread, which
+    wastes no time on waiting. As many are in work at once as fit into memory together, by their estimates. A full
+    disk ends the run: images in work are completed, and no more are begun.
 
-    Files are read and written by threads of the run alone, which no signal handler interrupts.
+    Only threads of the run read and write files, because no signal handler interrupts those.
 
     Parameters
     ----------
     plan : Plan
     jobs : int, optional
-        Images at once, and threads; as many as there are processors where absent.
+        Images at once, and threads; default: the number of processors.
     executor : Executor, optional
-        Who carries out jobs instead of threads of this process. It is given `run_job` and one `Job` each, both of
-        which can be pickled; progress is then told when a job ends. Where it breaks, threads carry on.
-    stream : binary stream, optional
-        Standard output, for a job without a target.
+        What carries out jobs in place of threads of this process; see `ExecutorKind`. Progress is then reported when a
+        job ends. If it breaks, threads carry on. Jobs whose targets are not portable stay in this process.
     progress : callable
-        Told how many output pixels more are done, from any thread.
+        Called with the number of output pixels that are done since the last call, from any thread.
     """
 
     def __init__(
@@ -107,37 +105,37 @@ class Run:
         plan: Plan,
         jobs: int | None = None,
         executor: Executor | None = None,
-        stream: BinaryIO | None = None,
         progress: Callable[[int], None] = lambda pixels: None,
     ) -> None:
         self._plan, self._count, self._executor = plan, jobs or os.cpu_count() or 1, executor
-        self._stream, self._progress = stream, progress
+        self._progress = progress
         self._over = threading.Event()
+        self._elsewhere: set[Future[Outcome]] = set()
         # Its `put` may be called by a signal handler, in the middle of anything.
         self._ended: SimpleQueue[Future[Outcome] | None] = SimpleQueue()
 
     @property
     def manner(self) -> str:
-        """How it is carried out, in words."""
+        """Description of how it is carried out, shown with -v."""
         jobs, count = self._plan.jobs, self._count
-        there = f"{in_bytes(memory_there())} of memory are there"
+        memory = f"{in_bytes(available_memory())} of memory available"
         if len(jobs) < 2:
-            return f"{len(jobs)} image, its strips by {count} threads; {there}"
-        return f"{len(jobs)} images, {count} at once with a thread each, where memory allows; {there}"
+            return f"{len(jobs)} image, its strips by {count} threads; {memory}"
+        return f"{len(jobs)} images, {count} at once with a thread each, if memory allows; {memory}"
 
     def stop(self) -> None:
-        """Begin nothing more; what has been begun ends soon, whole or not at all. Signal handlers may call it."""
+        """Begin no more images; those in work end soon, complete or not at all. Signal handlers may call it."""
         self._over.set()
         self._ended.put(None)
 
     def __iter__(self) -> Generator[Outcome, None, None]:
         for target in self._plan.settled:
-            sweep(target.resolve().parent)
+            target.clean()
         disk_full = False
         waiting, running = deque(self._plan.jobs), dict[Future[Outcome], Job]()
         if not waiting:
             return
-        memory, count, several = memory_there(), threads_there(self._count), len(waiting) > 1
+        memory, count, several = available_memory(), usable_threads(self._count), len(waiting) > 1
         with ExitStack() as stack:
             strips = None if several or count == 1 else stack.enter_context(ThreadPoolExecutor(count))
             threads = stack.enter_context(ThreadPoolExecutor(count if several else 1))
@@ -150,7 +148,7 @@ class Run:
                     try:
                         future = self._submit(job, threads, strips)
                     except RuntimeError as error:
-                        yield Outcome(job, 0, failure=explain(error, job.place))
+                        yield Outcome(job, 0, failure=as_upscale_error(error, job.target.shown))
                         continue
                     running[future] = job
                     future.add_done_callback(self._ended.put)
@@ -162,26 +160,40 @@ class Run:
                     yield outcome
 
     def _submit(self, job: Job, threads: Executor, strips: Executor | None) -> Future[Outcome]:
-        if self._executor is not None:
+        if self._executor is not None and job.target.portable:
             try:
-                return self._executor.submit(run_job, job)
+                future = self._executor.submit(run_job_elsewhere, job)
             except BrokenExecutor:
                 self._executor = None
-        return threads.submit(run_job, job, self._stream, strips, self._told)
+            else:
+                self._elsewhere.add(future)
+                return future
+        return threads.submit(run_job, job, strips, self._advance)
 
-    def _told(self, pixels: int) -> None:
+    def _advance(self, pixels: int) -> None:
         if self._over.is_set():
             raise Stopped
         self._progress(pixels)
 
     def _outcome(self, ended: Future[Outcome], job: Job) -> Outcome | None:
-        """How a job ended; None where it was stopped and has left nothing."""
+        """Return how a job ended; None if it was stopped and has left nothing."""
+        elsewhere = ended in self._elsewhere
+        self._elsewhere.discard(ended)
         try:
             outcome = ended.result()
-        except (Stopped, CancelledError):
+        except Stopped:
             return None
+        except CancelledError:
+            if self._over.is_set():
+                return None
+            return Outcome(job, 0, failure=UpscaleError("failed: its executor cancelled it; run it again."))
         except BrokenExecutor:
-            return Outcome(job, 0, failure=Failure("failed: its process was killed; it may need more memory."))
-        if self._executor is not None:
+            return Outcome(job, 0, failure=UpscaleError("failed: its process was killed; it may need more memory."))
+        except Exception as error:
+            if not elsewhere:
+                raise
+            # A lost worker, or a worker that cannot read the job: other versions of this package or of Python.
+            return Outcome(job, 0, failure=as_upscale_error(error, job.target.shown))
+        if elsewhere:
             self._progress(job.pixels)
         return outcome

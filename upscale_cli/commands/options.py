@@ -10,14 +10,14 @@ from upscale_cli import __version__
 from upscale_cli.errors import UpscaleError
 from upscale_cli.learning import REDUCTION_NAMES
 from upscale_cli.methods import METHODS, Method, find_method
-from upscale_cli.methods.parameters import pair, read_scale
+from upscale_cli.methods.parameters import Pair, read_scale
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     ParamType = click.ParamType[Any]
 else:
-    # Older versions of Click do not say of what a type is.
+    # In older versions of Click this class takes no type argument.
     ParamType = click.ParamType
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -29,7 +29,7 @@ class Command(click.Command):
     Parameters
     ----------
     intro, outro : str
-        What stands before and after the options: a sentence, examples, and the usage; and a paragraph.
+        The text before the options (a sentence, examples, the usage) and the paragraph after them.
     """
 
     def __init__(self, *args: Any, intro: str, outro: str, **kwargs: Any) -> None:
@@ -57,8 +57,11 @@ class MethodName(ParamType):
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
         from click.shell_completion import CompletionItem
 
+        METHODS.load_plugins()
         return [
-            CompletionItem(row.name, help=row.summary) for row in METHODS.values() if row.name.startswith(incomplete)
+            CompletionItem(method.name, help=method.summary)
+            for method in METHODS.values()
+            if method.name.startswith(incomplete)
         ]
 
 
@@ -75,22 +78,22 @@ class Factor(ParamType):
 
 
 class PairOf(ParamType):
-    """A whole number, or two as width x height; read as (vertical, horizontal)."""
+    """An integer, or two as width x height; read as (vertical, horizontal)."""
 
     name = "n"
 
     def __init__(self, low: int) -> None:
-        self._read, self._domain, _ = pair(low)
+        self._kind = Pair(low)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
-            return self._read(value)
+            return self._kind.read(value)
         except ValueError:
-            raise click.UsageError(f'"{value}" is not {self._domain}.', ctx) from None
+            raise click.UsageError(f'"{value}" is not {self._kind.domain}.', ctx) from None
 
 
 class Count(ParamType):
-    """A whole number of at least 1, with k, M or G for thousands."""
+    """An integer of at least 1, with k, M or G for thousands."""
 
     name = "n"
 
@@ -101,11 +104,11 @@ class Count(ParamType):
         unit = units.get(value[-1:].lower())
         digits = value[:-1] if unit else value
         if not digits.isascii() or not digits.isdigit() or int(digits) < 1:
-            raise click.UsageError(f'"{value}" is not a whole number of at least 1 (500M and 2G are).', ctx)
+            raise click.UsageError(f'"{value}" is not an integer of at least 1, such as 500, 500M or 2G.', ctx)
         return int(digits) * (unit or 1)
 
 
-class Told(ParamType):
+class KeyValue(ParamType):
     """KEY=VALUE for a parameter of a method."""
 
     name = "key=value"
@@ -119,15 +122,15 @@ class Told(ParamType):
         return key, text
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
-        row = METHODS.get(ctx.params.get("method") or "lanczos", METHODS["lanczos"])
-        return told_items(row, incomplete, files=False)
+        method = METHODS.find(ctx.params.get("method") or "lanczos") or METHODS["lanczos"]
+        return parameter_items(method, incomplete, files=False)
 
 
-def told_items(row: Method, incomplete: str, files: bool) -> "list[CompletionItem]":
-    """What KEY=VALUE for a method can go on with: names, or the values of one."""
+def parameter_items(method: Method, incomplete: str, files: bool) -> "list[CompletionItem]":
+    """Return the completions of KEY=VALUE for a method: names of parameters, or values of one."""
     from click.shell_completion import CompletionItem
 
-    given = [p for p in row.parameters if files or not p.file]
+    given = [p for p in method.parameters if files or not p.file]
     name, equals, value = incomplete.partition("=")
     if not equals:
         return [
@@ -138,54 +141,55 @@ def told_items(row: Method, incomplete: str, files: bool) -> "list[CompletionIte
 
 
 class ContenderText(ParamType):
-    """NAME[:KEY=VALUE,...]: a method with its parameters. `upscale-evaluate` reads it, once it has the others."""
+    """NAME[:KEY=VALUE,...]: a method with its parameters, which the commands that compare read."""
 
     name = "name"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
-        method, colon, told = incomplete.partition(":")
+        method, colon, parameters = incomplete.partition(":")
         if not colon or method not in METHODS:
             return MethodName().shell_complete(ctx, param, incomplete)
-        before, comma, last = told.rpartition(",")
-        items = told_items(METHODS[method], last, files=True)
+        before, comma, last = parameters.rpartition(",")
+        items = parameter_items(METHODS[method], last, files=True)
         for item in items:
             item.value = f"{method}:{before}{comma}{item.value}"
         return items
 
 
 class FormatName(ParamType):
-    """A name of `FORMATS`, which the image layer reads."""
+    """A name of `FORMATS`, which the command checks."""
 
     name = "format"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
         from click.shell_completion import CompletionItem
 
-        from upscale_cli.images.formats import FORMATS
+        from upscale_cli.codecs.formats import FORMATS
 
+        FORMATS.load_plugins()
         return [
-            CompletionItem(row.name, help=" ".join(row.extensions))
-            for row in FORMATS.values()
-            if row.name.startswith(incomplete)
+            CompletionItem(format.name, help=" ".join(format.extensions))
+            for format in FORMATS.values()
+            if format.name.startswith(incomplete)
         ]
 
 
 def file_options(command: F) -> F:
-    """An option for each array that some method takes from a file."""
-    files = {p.name: p for row in METHODS.values() for p in row.parameters if p.file}
+    """Add an option for each array that a method of this package takes from a file."""
+    files = {p.name: p for method in METHODS.values() for p in method.parameters if p.file}
     for name in reversed(files):
-        users = ", ".join(row.name for row in METHODS.values() if any(p.name == name for p in row.parameters))
+        users = [method.name for method in METHODS.values() if any(p.name == name for p in method.parameters)]
         kind = f"A {name} (.npz)" if files[name].archive else f"Array of {name} (.npy)"
         option = click.option(
-            f"--{name}", metavar="FILE", type=click.Path(path_type=Path), help=f"{kind} for {users}."
+            f"--{name}", metavar="FILE", type=click.Path(path_type=Path), help=f"{kind} for {', '.join(users)}."
         )
         command = option(command)
     return command
 
 
-OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace results that exist.")
-QUIET = click.option("-q", "--quiet", is_flag=True, help="Only errors.")
-VERBOSE = click.option("-v", "--verbose", count=True, help="Say more; twice: tracebacks too.")
+OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace existing results.")
+QUIET = click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
+VERBOSE = click.option("-v", "--verbose", count=True, help="Explain decisions; -vv adds tracebacks.")
 METHODS_TOLD = click.option(
     "-m",
     "--method",
@@ -208,12 +212,12 @@ HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
 
 
 def json_option(what: str) -> Callable[[F], F]:
-    """The option that tells results to programs."""
-    return click.option("--json", "as_json", is_flag=True, help=f"{what} on standard output.")
+    """Return the option that prints results for programs."""
+    return click.option("--json", "as_json", is_flag=True, help=f"Print {what} on standard output.")
 
 
 def batch_options(command: F) -> F:
-    """The options that every command for many images has."""
+    """Add the options that every command for many images has."""
     options = [
         click.option(
             "-o", "--output", metavar="PATH", type=click.Path(), help="File, folder, or - for standard output."
@@ -226,10 +230,13 @@ def batch_options(command: F) -> F:
             help="Format to write [the output's name, else the input's].",
         ),
         OVERWRITE,
-        click.option("--skip-existing", is_flag=True, help="Leave them, make the others: resumes a run."),
+        click.option("--skip-existing", is_flag=True, help="Keep existing results: resume a run."),
         click.option("-j", "--jobs", type=Count(), metavar="N", help="Threads [one per processor]."),
-        click.option("-n", "--dry-run", is_flag=True, help="Say what would be done."),
-        json_option("One JSON object an image"),
+        click.option(
+            "--executor", default="threads", metavar="NAME", help="threads, processes, or a plug-in's [threads]."
+        ),
+        click.option("-n", "--dry-run", is_flag=True, help="Show the plan and write nothing."),
+        json_option("a JSON object per image"),
         click.option("--channels-first", is_flag=True, help="Arrays are (C, H, W), as in PyTorch."),
         QUIET,
         VERBOSE,
@@ -240,6 +247,6 @@ def batch_options(command: F) -> F:
 
 
 def version_option(name: str) -> Callable[[F], F]:
-    """The option that shows the version of the command `name`."""
+    """Return the option that shows the version of the command `name`."""
     text = "%(prog)s %(version)s"
     return click.version_option(__version__, "--version", prog_name=name, message=text, help="Show the version.")

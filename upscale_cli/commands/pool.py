@@ -6,9 +6,10 @@ import click
 
 from upscale_cli.commands.options import HELP, Command, PairOf, batch_options, version_option
 from upscale_cli.commands.terminal import ends, start
+from upscale_cli.errors import ExitStatus
 
 INTRO = """\
-Max pooling: keep the largest pixel of each window, and remember where it was.
+Max pooling: keep the largest pixel of each window, and its position.
 
   upscale-pool in.png -s 2               in_pooled.png and in_pooled.indices.npz
   upscale in_pooled.png -m max-unpooling -s 2     puts the pixels back
@@ -16,7 +17,7 @@ Max pooling: keep the largest pixel of each window, and remember where it was.
 
 Usage: upscale-pool [OPTIONS] INPUT...        INPUT: file or folder
 """
-OUTRO = "Sizes and places are those of PyTorch's MaxPool2d. Pairs are width x height."
+OUTRO = "Sizes and indices are those of PyTorch's MaxPool2d. Pairs are width x height."
 
 
 @click.command(
@@ -27,9 +28,9 @@ OUTRO = "Sizes and places are those of PyTorch's MaxPool2d. Pairs are width x he
 )
 @click.argument("inputs", nargs=-1, metavar="INPUT...", type=click.Path())
 @click.option("-s", "--scale", "stride", type=PairOf(1), default=(2, 2), metavar="N", help="Stride [2].")
-@click.option("--window", type=PairOf(1), metavar="N", help="Window [the stride].")
-@click.option("--padding", type=PairOf(0), default=(0, 0), metavar="N", help="Border that no value comes from [0].")
-@click.option("--dilation", type=PairOf(1), default=(1, 1), metavar="N", help="Distance of a window's pixels [1].")
+@click.option("--window", type=PairOf(1), metavar="N", help="Size of a window [the stride].")
+@click.option("--padding", type=PairOf(0), default=(0, 0), metavar="N", help="Implicit padding, never the maximum [0].")
+@click.option("--dilation", type=PairOf(1), default=(1, 1), metavar="N", help="Spacing between window elements [1].")
 @click.option("--ceil", is_flag=True, help="Keep the last, partial windows.")
 @batch_options
 @version_option("upscale-pool")
@@ -37,8 +38,8 @@ OUTRO = "Sizes and places are those of PyTorch's MaxPool2d. Pairs are width x he
 def cli(ctx: click.Context, /, inputs: tuple[str, ...], verbose: int, **options: Any) -> None:
     """Max pooling."""
     if not inputs:
-        click.echo(f"{INTRO}\nTry upscale-pool --help for all options.", err=True)
-        ctx.exit(2)
+        click.echo(f"{INTRO}\nRun upscale-pool --help for all options.", err=True)
+        ctx.exit(ExitStatus.USAGE)
     ends(lambda: pool(inputs, verbose=verbose, **options), "upscale-pool", verbose)
 
 
@@ -55,35 +56,39 @@ def pool(
     overwrite: bool,
     skip_existing: bool,
     jobs: int | None,
+    executor: str,
     dry_run: bool,
     as_json: bool,
     channels_first: bool,
     quiet: bool,
     verbose: int,
 ) -> int:
-    """Plan, run, report; the exit status."""
+    """Plan, run, report; return the exit status."""
     from upscale_cli.commands.process import Session, process
-    from upscale_cli.images.formats import find_format
-    from upscale_cli.images.pool import Pooling
+    from upscale_cli.codecs.formats import find_format
+    from upscale_cli.work.pool import Pooling
 
     work = Pooling(
-        window or stride,
-        stride,
-        padding,
-        dilation,
-        ceil,
-        channels_first,
-        overwrite,
-        find_format(format) if format else None,
-        skip_existing,
+        window=window or stride,
+        stride=stride,
+        padding=padding,
+        dilation=dilation,
+        ceil=ceil,
+        channels_first=channels_first,
+        overwrite=overwrite,
+        format=find_format(format) if format else None,
+        resume=skip_existing,
     )
     return process(
-        Session("upscale-pool", "pooled", quiet, verbose, as_json, dry_run),
+        Session(
+            name="upscale-pool", done="pooled", quiet=quiet, verbose=verbose, as_json=as_json, dry_run=dry_run
+        ),
         inputs,
         work,
         output=output,
         skip_existing=skip_existing,
         jobs=jobs,
+        executor=executor,
     )
 
 

@@ -1,5 +1,6 @@
-"""What commands for many images do alike: plan, run, report."""
+"""What commands for many images have in common: plan, run, report."""
 
+import os
 import time
 from collections.abc import Iterable
 from contextlib import closing
@@ -7,12 +8,14 @@ from typing import Any, NamedTuple
 
 import click
 
-from upscale_cli.batch.plan import STREAM, Job, Plan, Work, make_plan
+from upscale_cli.batch.executors import find_executor
+from upscale_cli.batch.plan import Job, Plan, Work, make_plan
 from upscale_cli.batch.report import Report
 from upscale_cli.batch.run import Outcome, Run
 from upscale_cli.commands.terminal import (
     Bar,
     Interrupted,
+    hint,
     read_standard_input,
     refuse_closed_output,
     say,
@@ -20,13 +23,25 @@ from upscale_cli.commands.terminal import (
     standard_output,
     stopping,
 )
-from upscale_cli.errors import UsageError
-from upscale_cli.images.enlarge import Request
-from upscale_cli.images.limits import in_bytes
+from upscale_cli.errors import UpscaleError, UsageError
+from upscale_cli.machine.memory import in_bytes
+from upscale_cli.places.place import Target
+from upscale_cli.places.streams import STREAM, ContentSource, StreamTarget
+from upscale_cli.work.request import Request
 
 
 class Session(NamedTuple):
-    """How a command talks: its name, what its images become, and how much it says."""
+    """How a command talks.
+
+    Attributes
+    ----------
+    name, done : str
+        The command, and what it does to images: enlarged, pooled.
+    quiet : bool
+    verbose : int
+    as_json : bool
+    dry_run : bool
+    """
 
     name: str
     done: str
@@ -34,6 +49,10 @@ class Session(NamedTuple):
     verbose: int
     as_json: bool
     dry_run: bool
+
+    def fail(self, shown: str, failure: UpscaleError) -> list[str]:
+        """Return the line about an image that failed."""
+        return [f"{shown}: {failure}{hint(failure, self.verbose)}"]
 
 
 def process(
@@ -44,66 +63,92 @@ def process(
     output: str | None,
     skip_existing: bool,
     jobs: int | None,
+    executor: str,
 ) -> int:
-    """Plan, run, report; the exit status.
+    """Plan, run, report; return the exit status.
 
     Raises
     ------
     UsageError
-        When the request cannot be carried out for any image.
+        If the request is invalid for every image.
     """
     start, inputs = time.perf_counter(), list(inputs)
-    if work.overwrite and skip_existing:
-        raise UsageError("--overwrite and --skip-existing were both given; leave one out.")
-    to_stream = output == STREAM or (output is None and STREAM in inputs)
-    if to_stream and session.as_json:
-        raise UsageError("--json and the image cannot share standard output; give a file as --output.")
-    if session.as_json:
-        refuse_closed_output()
-    stream = standard_output() if to_stream and not session.dry_run else None
-    content = read_standard_input() if STREAM in inputs else b""
-    plan = make_plan(inputs, output, work, content, skip_existing)
+    kind = find_executor(executor)
+    plan = _planned(session, inputs, work, output=output, skip_existing=skip_existing)
     report = Report(session.done, failed=len(plan.failures), skipped=len(plan.settled))
     for shown, failure in plan.failures:
-        say(f"{shown}: {failure.sentence}")
-        show_cause(failure.cause, session.verbose)
+        say(*session.fail(shown, failure))
+        show_cause(failure, session.verbose)
         if session.as_json:
-            _print_json({"source": shown, "error": failure.sentence})
+            _print_json({"source": shown, "error": str(failure)})
     if session.dry_run:
         _show(plan, session.as_json)
         return report.exit_status
 
-    pixels = 0
     bar = Bar(sum(job.pixels for job in plan.jobs), len(plan.jobs), not session.quiet)
-    running = Run(plan, jobs, stream=stream, progress=bar.advance)
-    if session.verbose and plan.jobs:
-        bar.say(f"{session.name}: {running.manner}.")
+    others = kind.start(jobs or os.cpu_count() or 1) if len(plan.jobs) > 1 else None
+    running = Run(plan, jobs, executor=others, progress=bar.advance)
     try:
-        with stopping(running.stop), closing(iter(running)) as outcomes:
-            for outcome in outcomes:
-                report.done += outcome.failure is None
-                report.failed += outcome.failure is not None
-                pixels += outcome.job.pixels if outcome.failure is None else 0
-                bar.image_ended()
-                if session.as_json:
-                    _print_json(_outcome(outcome))
-                for line in _lines(outcome, session):
-                    bar.say(line)
-                if outcome.failure is not None:
-                    show_cause(outcome.failure.cause, session.verbose)
+        pixels = _run(session, plan, running, bar=bar, report=report)
     except Interrupted:
         bar.close()
-        others = "--skip-existing makes the others" if not work.overwrite else "the others are as they were"
-        say(f"{session.name}: stopped after {report.done} of {len(plan.jobs)}; {others}.")
+        rest = "--skip-existing makes the others" if not work.overwrite else "the others are unchanged"
+        done = f"after {report.done} of {len(plan.jobs)}; {rest}" if report.done else "nothing was written"
+        say(f"{session.name}: stopped {done}.")
         raise
     finally:
         bar.close()
+        if others is not None:
+            others.shutdown(wait=False, cancel_futures=True)
     report.left = len(plan.jobs) + len(plan.failures) - report.done - report.failed
     if report.left:
-        say(f"{session.name}: stopped, because the disk is full; make room, and run it again for the others.")
+        say(f"{session.name}: stopped, because the disk is full; free some space, and run it again for the others.")
     if not session.quiet and report.done + report.failed + report.skipped > 1:
         say(report.sentence(time.perf_counter() - start, pixels))
     return report.exit_status
+
+
+def _planned(session: Session, inputs: list[str], work: Work, *, output: str | None, skip_existing: bool) -> Plan:
+    """Return the plan; standard input is read, if it is an input."""
+    if work.overwrite and skip_existing:
+        raise UsageError("--overwrite and --skip-existing exclude each other; leave one out.")
+    to_stream = output == STREAM or (output is None and STREAM in inputs)
+    if to_stream and session.as_json:
+        raise UsageError("--json and the image cannot share standard output; use --output FILE.")
+    if session.as_json:
+        refuse_closed_output()
+    stream: Target | None = None
+    if to_stream:
+        # A dry run writes nothing.
+        stream = StreamTarget(None if session.dry_run else standard_output())
+    standard_input = ContentSource(read_standard_input(), target=stream) if STREAM in inputs else None
+    return make_plan(
+        inputs,
+        stream if output == STREAM else output,
+        work,
+        standard_input=standard_input,
+        skip_existing=skip_existing,
+    )
+
+
+def _run(session: Session, plan: Plan, running: Run, *, bar: Bar, report: Report) -> int:
+    """Carry a plan out, print a line for each outcome, count them, and return the pixels that were made."""
+    pixels = 0
+    if session.verbose and plan.jobs:
+        bar.say(f"{session.name}: {running.manner}.")
+    with stopping(running.stop), closing(iter(running)) as outcomes:
+        for outcome in outcomes:
+            report.done += outcome.failure is None
+            report.failed += outcome.failure is not None
+            pixels += outcome.job.pixels if outcome.failure is None else 0
+            bar.image_ended()
+            if session.as_json:
+                _print_json(_outcome(outcome))
+            for line in _lines(outcome, session):
+                bar.say(line)
+            if outcome.failure is not None:
+                show_cause(outcome.failure, session.verbose)
+    return pixels
 
 
 def _print_json(values: dict[str, Any]) -> None:
@@ -113,19 +158,19 @@ def _print_json(values: dict[str, Any]) -> None:
 
 
 def _show(plan: Plan, as_json: bool) -> None:
-    """What would be done, a line a job."""
+    """Print what would be done, a line for each job."""
     for job in plan.jobs:
         if as_json:
             _print_json(_job(job))
         else:
             (w, h), (width, height) = job.expected.before, job.expected.after
-            say(f"{job.shown} {w}x{h} → {job.target or 'standard output'} {width}x{height}")
+            say(f"{job.source.shown} {w}x{h} → {job.target.name} {width}x{height}")
 
 
 def _job(job: Job) -> dict[str, Any]:
-    values: dict[str, Any] = {"source": job.shown, "target": str(job.target) if job.target else None}
+    values: dict[str, Any] = {"source": job.source.shown, "target": job.target.name if job.target.portable else None}
     if isinstance(job.work, Request):
-        values["method"] = job.work.method
+        values["method"] = job.work.method.name
         (w, h), (width, height) = job.expected.before, job.expected.after
         values["scale"] = [width / w, height / h]
     return values | {"before": list(job.expected.before), "after": list(job.expected.after)}
@@ -134,22 +179,22 @@ def _job(job: Job) -> dict[str, Any]:
 def _outcome(outcome: Outcome) -> dict[str, Any]:
     values = _job(outcome.job) | {"seconds": round(outcome.seconds, 4)}
     if outcome.failure is not None:
-        return values | {"error": outcome.failure.sentence}
+        return values | {"error": str(outcome.failure)}
     assert outcome.result is not None
     return values | {"before": outcome.result.before, "after": outcome.result.after, "notes": outcome.result.notes}
 
 
 def _lines(outcome: Outcome, session: Session) -> list[str]:
-    """What is said about an outcome."""
+    """Return what is printed about an outcome."""
+    shown = outcome.job.source.shown
     if outcome.failure is not None:
-        return [f"{outcome.job.shown}: {outcome.failure.sentence}"]
+        return session.fail(shown, outcome.failure)
     assert outcome.result is not None
     notes = [] if session.quiet else outcome.result.notes
-    said = [f"{outcome.job.shown}: {'; '.join(notes)}."] if notes else []
+    lines = [f"{shown}: {'; '.join(notes)}."] if notes else []
     if session.verbose:
         (w, h), (width, height) = outcome.result.before, outcome.result.after
-        where = outcome.job.target or "standard output"
-        said.append(f"{outcome.job.shown} {w}x{h} → {where} {width}x{height} in {outcome.seconds:.2f} s")
+        lines.append(f"{shown} {w}x{h} → {outcome.job.target.name} {width}x{height} in {outcome.seconds:.2f} s")
         decisions = outcome.result.decisions | {"memory": f"about {in_bytes(outcome.job.memory)}"}
-        said += [f"  {about:9}{decided}" for about, decided in decisions.items()]
-    return said
+        lines += [f"  {subject:9}{decision}" for subject, decision in decisions.items()]
+    return lines

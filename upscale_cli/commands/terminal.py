@@ -1,4 +1,4 @@
-"""What people see: lines on standard error, a bar where it is a terminal, and the ends of a run."""
+"""What people see: lines on standard error, a progress bar on a terminal, and how a run ends."""
 
 import gc
 import os
@@ -16,17 +16,16 @@ from typing import Any, BinaryIO, NoReturn
 
 import click
 
-from upscale_cli.errors import explain
+from upscale_cli.errors import ExitStatus, UnexpectedError, UpscaleError, as_upscale_error
 
-INTERRUPTED, TERMINATED, HUNG_UP, PIPE_CLOSED = 130, 143, 129, 141
 LARGEST_INPUT = 1 << 30
-"""Bytes that are read from standard input, at most."""
+"""The most bytes that are read from standard input."""
 
 
 def say(text: str) -> None:
-    """A line on standard error. Control and bidirectional characters of odd names are shown, not obeyed.
+    """Print a line on standard error, with control and bidirectional characters of odd names made visible.
 
-    Images do not depend on who reads it: where nobody does, or its disk is full, it is lost.
+    Images do not depend on it: if nobody reads it, or its disk is full, the line is lost.
     """
     shown = "".join(c if unicodedata.category(c)[0] != "C" else _escaped(c) for c in text)
     try:
@@ -36,7 +35,7 @@ def say(text: str) -> None:
 
 
 def _drop(stream: Any) -> None:
-    """Lose what could not be written to a standard stream: Python would try it once more at its end, and complain."""
+    """Discard what could not be written to a standard stream: Python would try again when it ends, and complain."""
     with suppress(AttributeError, OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
@@ -48,14 +47,14 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode()
 
 
-def fail(text: str, status: int = 2) -> NoReturn:
-    """Say what is wrong, by the name of the command, and leave."""
+def fail(text: str, status: ExitStatus = ExitStatus.USAGE) -> NoReturn:
+    """Print what is wrong, after the name of the command, and exit."""
     say(f"{click.get_current_context().info_name}: {text}")
     raise SystemExit(status)
 
 
 def read_standard_input() -> bytes:
-    """All of standard input, a gigabyte at most."""
+    """Return all of standard input, at most `LARGEST_INPUT` bytes."""
     if sys.stdin is None or sys.stdin.closed:
         fail("standard input is closed; pipe an image into it.")
     if sys.stdin.isatty():
@@ -65,33 +64,33 @@ def read_standard_input() -> bytes:
         while part := sys.stdin.buffer.read(1 << 20):
             data.write(part)
             if data.tell() > LARGEST_INPUT:
-                fail(f"standard input is larger than {LARGEST_INPUT >> 30} GiB; give a file.", 1)
+                fail(f"standard input is larger than {LARGEST_INPUT >> 30} GiB; use a file.", ExitStatus.FAILED)
     except OSError as error:
-        fail(f"standard input cannot be read: {error.strerror}.", 1)
+        fail(f"standard input cannot be read: {error.strerror}.", ExitStatus.FAILED)
     return data.getvalue()
 
 
 def refuse_closed_output() -> None:
-    """Leave where standard output is closed: what is asked for on it would be lost."""
+    """Exit if standard output is closed: what was asked for on it would be lost."""
     if sys.stdout is None or sys.stdout.closed:
-        fail("standard output is closed; redirect it, or do without it.", 1)
+        fail("standard output is closed; redirect it, or do not use it.", ExitStatus.FAILED)
 
 
 def standard_output() -> BinaryIO:
-    """Standard output for image bytes, unless it is a terminal."""
+    """Return standard output for image bytes; exit if it is a terminal."""
     refuse_closed_output()
     if sys.stdout.isatty():
-        fail("standard output is a terminal; redirect it, or give a file as --output.")
+        fail("standard output is a terminal; redirect it, or use --output FILE.")
     try:
-        # With PYTHONUNBUFFERED Python's own has no buffer, and a write may take only a part of what it is given;
-        # without, it keeps what could not be written, and complains of it once more at its end.
+        # With PYTHONUNBUFFERED Python's own stream has no buffer, and may write only a part of what it is given.
+        # Without, it keeps what could not be written, and complains about it when it ends.
         return BufferedWriter(FileIO(sys.stdout.fileno(), "wb", closefd=False))
     except UnsupportedOperation:
         return sys.stdout.buffer  # it is no file
 
 
 class Bar:
-    """A bar on standard error, weighted by output pixels; nothing where that is no terminal."""
+    """A progress bar on standard error that counts output pixels; nothing if that is no terminal."""
 
     def __init__(self, pixels: int, jobs: int, shown: bool) -> None:
         self._bar: Any = None
@@ -110,19 +109,19 @@ class Bar:
         self._jobs, self._ended = jobs, 0
 
     def advance(self, pixels: int) -> None:
-        """So many more are done."""
+        """Count pixels that are done since the last call."""
         if self._bar is not None:
             with self._lock:
                 self._bar.update(pixels)
 
     def image_ended(self) -> None:
-        """One more image is done or has failed."""
+        """Count an image that is done or has failed."""
         self._ended += 1
         if self._bar is not None and self._jobs > 1:
             self._bar.set_postfix(images=f"{self._ended}/{self._jobs}", refresh=False)
 
     def say(self, text: str) -> None:
-        """A line above the bar."""
+        """Print a line above the bar."""
         if self._bar is None:
             say(text)
         else:
@@ -132,7 +131,7 @@ class Bar:
                 self._bar.refresh()
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.leave = False
             self._bar.close()
@@ -141,21 +140,25 @@ class Bar:
 class Interrupted(BaseException):
     """A signal asked to stop."""
 
-    def __init__(self, status: int) -> None:
+    def __init__(self, status: ExitStatus) -> None:
         self.status = status
 
 
-_gentle: list[Callable[[int], None]] = []
-"""Who is told of a signal, instead of being interrupted; the last one is."""
+_gentle: list[Callable[[ExitStatus], None]] = []
+"""Functions that take signals in place of an exception; the last one is called."""
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Turn the first SIGINT, SIGTERM or SIGHUP into `Interrupted`; a second one leaves at once.
+    """Turn the first SIGINT, SIGTERM or SIGHUP into `Interrupted`; a second one ends the process at once.
 
-    What is ignored stays ignored: nohup, and jobs in the background of a script, ask for that.
+    Signals that are ignored stay ignored: nohup, and jobs in the background of a script, ask for that.
     """
-    statuses = {"SIGINT": INTERRUPTED, "SIGTERM": TERMINATED, "SIGHUP": HUNG_UP}
+    statuses = {
+        "SIGINT": ExitStatus.INTERRUPTED,
+        "SIGTERM": ExitStatus.TERMINATED,
+        "SIGHUP": ExitStatus.HUNG_UP,
+    }
     known = {getattr(signal, name): status for name, status in statuses.items() if hasattr(signal, name)}
 
     def stop(number: int, frame: types.FrameType | None) -> None:
@@ -179,27 +182,27 @@ def interruptible() -> Iterator[None]:
 def stopping(stop: Callable[[], None]) -> Iterator[None]:
     """Let a signal call `stop` within the block, and raise `Interrupted` when the block has ended by itself.
 
-    Nothing is interrupted half-way in between, so that what was done is counted, and what was begun is cleared away.
+    Nothing is interrupted in the middle, so that finished images are counted and unfinished ones are cleared away.
     """
-    arrived: list[int] = []
+    arrived: list[ExitStatus] = []
 
-    def told(status: int) -> None:
+    def arrive(status: ExitStatus) -> None:
         arrived.append(status)
         stop()
 
-    _gentle.append(told)
+    _gentle.append(arrive)
     try:
         yield
     finally:
-        _gentle.remove(told)
+        _gentle.remove(arrive)
     if arrived:
         raise Interrupted(arrived[0])
 
 
 def _hold_standard_streams() -> None:
-    """Give what is closed of the descriptors 0, 1 and 2 to the null device.
+    """Open the null device for each of the descriptors 0, 1 and 2 that is closed.
 
-    The next file to be opened would get such a number, and what libraries say on their own would go into an image.
+    The next file to be opened would get such a number, and messages of libraries would go into an image.
     """
     with suppress(OSError):
         while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
@@ -208,9 +211,9 @@ def _hold_standard_streams() -> None:
 
 
 def _silence_libraries() -> None:
-    """Keep what libraries say on their own off the terminal: ours is the one line that is said about a file.
+    """Keep messages of libraries off the terminal: we print the one line about a file.
 
-    Decoders in C write to file descriptor 2, whatever `sys.stderr` is; so ours moves to another.
+    Decoders in C write to file descriptor 2, whatever `sys.stderr` is, so ours moves to another descriptor.
     """
     warnings.simplefilter("ignore")
     try:
@@ -226,7 +229,7 @@ def _silence_libraries() -> None:
 
 
 def ends(run: Callable[[], int], name: str, verbose: int) -> NoReturn:
-    """Run a command, and leave with its status: what ends a whole run becomes a line and a status here."""
+    """Run a command, and exit with its status. An error that ends the whole run becomes a line and a status here."""
     _hold_standard_streams()
     if verbose < 2:
         _silence_libraries()
@@ -238,27 +241,26 @@ def ends(run: Callable[[], int], name: str, verbose: int) -> NoReturn:
     except Interrupted as interrupted:
         status = interrupted.status
     except BrokenPipeError:
-        # Whoever read has read enough.
+        # The reader has read enough.
         _drop(sys.stdout)
-        status = PIPE_CLOSED
+        status = ExitStatus.PIPE_CLOSED
     except Exception as error:
         if isinstance(error.__cause__, Interrupted):
-            # Python makes an error of its own of what is raised while a class is made.
+            # Python replaces an exception that is raised while a class is created by one of its own.
             raise SystemExit(error.__cause__.status) from None
         if isinstance(error, OSError):
             _drop(sys.stdout)
-        failure = explain(error, "standard output")
-        where = " With -v -v it says where." if failure.cause is error else ""
-        say(f"{name}: {failure.sentence}{where}")
-        show_cause(failure.cause, verbose)
-        status = failure.status
+        failure = as_upscale_error(error, "standard output")
+        say(f"{name}: {failure}{hint(failure, verbose)}")
+        show_cause(failure, verbose)
+        status = failure.exit_status
     raise SystemExit(status)
 
 
 def start(command: click.Command, name: str) -> NoReturn:
-    """Read the arguments, run a command, and leave. What is wrong with them is one line, as everything is."""
-    # NumPy and Pillow make tens of thousands of objects when they are imported, and all of them stay: to look for
-    # garbage among them as often as Python does takes a twentieth of the time of a small image.
+    """Read the arguments, run a command, and exit. Invalid arguments are reported in one line, like all errors."""
+    # NumPy and Pillow create tens of thousands of objects when they are imported, and all of them stay. To search them
+    # for garbage as often as Python does takes a twentieth of the time of a small image.
     gc.set_threshold(50_000, 50, 50)
     if f"_{name.upper().replace('-', '_')}_COMPLETE" in os.environ:
         from upscale_cli.commands import completion
@@ -267,10 +269,10 @@ def start(command: click.Command, name: str) -> NoReturn:
     try:
         status = command.main(prog_name=name, standalone_mode=False)
     except click.ClickException as error:
-        say(f"{name}: {error.format_message()} {name} --help shows all options.")
+        say(f"{name}: {error.format_message()} See {name} --help for all options.")
         status = error.exit_code
     except click.Abort:
-        status = INTERRUPTED
+        status = ExitStatus.INTERRUPTED
     except SystemExit as end:
         status = int(end.code or 0)
     _leave(status)
@@ -279,21 +281,26 @@ def start(command: click.Command, name: str) -> NoReturn:
 def _leave(status: int) -> NoReturn:
     """End the process with a status, at once.
 
-    By now all threads have ended and all files are closed. Python would go on to free every object of every module,
-    which takes an eighth of the time of a small image.
+    By now all threads have ended and all files are closed. Python would now free every object of every module, which
+    takes an eighth of the time of a small image.
     """
     try:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()
     except (OSError, ValueError):
-        raise SystemExit(status) from None  # Python says what could not be written
+        raise SystemExit(status) from None  # Python reports what could not be written
     if sys.getprofile() or sys.gettrace():
-        raise SystemExit(status)  # whoever watches has something to say at the end
+        raise SystemExit(status)  # a profiler or debugger reports at the end
     os._exit(status)
 
 
-def show_cause(cause: BaseException | None, verbose: int) -> None:
-    """The traceback behind a line, for those who asked for it."""
-    if cause is not None and verbose >= 2:
-        traceback.print_exception(cause)
+def hint(failure: UpscaleError, verbose: int) -> str:
+    """Return what to do about a fault of the program, after its message."""
+    return " Run with -vv for a traceback." if isinstance(failure, UnexpectedError) and verbose < 2 else ""
+
+
+def show_cause(failure: UpscaleError, verbose: int) -> None:
+    """Print the traceback of an error's cause, if -vv asks for it."""
+    if failure.__cause__ is not None and verbose >= 2:
+        traceback.print_exception(failure.__cause__)

@@ -13,14 +13,14 @@ from upscale_cli.commands.options import (
     Count,
     Factor,
     MethodName,
-    Told,
+    KeyValue,
     batch_options,
     file_options,
     version_option,
 )
 from upscale_cli.commands.terminal import ends, start
-from upscale_cli.errors import UsageError
-from upscale_cli.methods import METHODS, find_method
+from upscale_cli.errors import ExitStatus, UsageError
+from upscale_cli.methods import METHODS, Method, find_method
 from upscale_cli.methods.parameters import REQUIRED, read_parameters, shown
 
 INTRO = """\
@@ -37,29 +37,34 @@ OUTRO = f"Methods: {', '.join(METHODS)}. More with --methods."
 
 
 WIDTH, NAMES, OPTIONS = 80, 17, 38
-"""Columns of the table of methods: all of them, those of the names, and where a parameter's text begins."""
+"""The width of the table of methods, of its column of names, and the column where a parameter's text begins."""
 
 
 def show_methods(ctx: click.Context, param: click.Parameter, asked: bool) -> None:
-    """Print the table of methods, and leave."""
+    """Print the table of methods, and exit."""
     if not asked or ctx.resilient_parsing:
         return
-    click.echo(f"{'METHOD':{NAMES}}WHEN TO USE IT, what it does, and what it can be told\n")
-    for row in METHODS.values():
-        _print_row(row.name, row.when, NAMES)
-        _print_row("", f"{row.summary} ({row.source}){'; whole factors only' if row.whole else ''}", NAMES)
-        for p in row.parameters:
-            option = f"--{p.name} FILE" if p.file else f"-p {p.name}="
+    click.echo(f"{'METHOD':{NAMES}}WHEN TO USE IT, what it does, and its parameters\n")
+    options = {p.name for method in METHODS.values() for p in method.parameters if p.file}
+    for problem in METHODS.load_plugins():
+        click.echo(problem, err=True)
+    for method in METHODS.values():
+        _print_entry(method.name, method.when, NAMES)
+        only = "; integer factors only" if method.integer_scale else ""
+        _print_entry("", f"{method.summary} ({method.source}){only}", NAMES)
+        for p in method.parameters:
+            option = f"-p {p.name}={'FILE' if p.file else ''}"
+            option = f"--{p.name} FILE" if p.file and p.name in options else option
             domain = "" if p.file else f" ({p.domain})"
             default = "" if p.file or p.default in (None, REQUIRED) else f" [{shown(p.default)}]"
-            _print_row(f"{'':{NAMES}}{option}", f"{p.summary}{domain}{default}", OPTIONS)
+            _print_entry(f"{'':{NAMES}}{option}", f"{p.summary}{domain}{default}", OPTIONS)
         click.echo()
-    click.echo("Scales are any number of at least 1, whole ones where the table says so.")
+    click.echo("A scale is any number of at least 1, or an integer where the table says so.")
     ctx.exit()
 
 
-def _print_row(name: str, text: str, column: int) -> None:
-    """A name, and beside it a text in a column."""
+def _print_entry(name: str, text: str, column: int) -> None:
+    """Print a name, and beside it a text in a column."""
     lines = textwrap.fill(
         text, WIDTH, initial_indent=f"{name:{column}}", subsequent_indent=" " * column, break_on_hyphens=False
     )
@@ -77,19 +82,19 @@ def _print_row(name: str, text: str, column: int) -> None:
 @click.option("--size", metavar="SIZE", help="3840 | 3840x2160 | 3840x | x2160, instead of a scale.")
 @click.option("-m", "--method", type=MethodName(), default="lanczos", metavar="NAME", help="See --methods [lanczos].")
 @click.option(
-    "-p", "--param", "told", type=Told(), multiple=True, metavar="KEY=VALUE", help="Parameter of the method."
+    "-p", "--param", "given", type=KeyValue(), multiple=True, metavar="KEY=VALUE", help="Parameter of the method."
 )
 @file_options
-@click.option("--linear", is_flag=True, help="Blend light instead of code values.")
-@click.option("--quality", type=click.IntRange(1, 100), default=95, metavar="N", help="Of lossy formats [95].")
+@click.option("--linear", is_flag=True, help="Blend linear light instead of code values.")
+@click.option("--quality", type=click.IntRange(1, 100), default=95, metavar="N", help="Quality of JPEG, WebP and AVIF, 1-100 [95].")
 @click.option(
     "--compression",
     type=click.Choice(["fast", "small"]),
     default="fast",
     metavar="NAME",
-    help="Of PNG: fast, or small, which takes longer [fast].",
+    help="PNG compression: fast, or small (slower) [fast].",
 )
-@click.option("--strip", is_flag=True, help="Keep no metadata but the colour profile.")
+@click.option("--strip", is_flag=True, help="Drop all metadata except the colour profile.")
 @click.option("--max-pixels", type=Count(), default=10**9, metavar="N", help="Refuse larger results [1G].")
 @batch_options
 @click.option(
@@ -100,8 +105,8 @@ def _print_row(name: str, text: str, column: int) -> None:
 def cli(ctx: click.Context, /, inputs: tuple[str, ...], verbose: int, **options: Any) -> None:
     """Enlarge images."""
     if not inputs:
-        click.echo(f"{INTRO}\nTry upscale --help for all options, upscale --methods for the methods.", err=True)
-        ctx.exit(2)
+        click.echo(f"{INTRO}\nRun upscale --help for all options, upscale --methods for the methods.", err=True)
+        ctx.exit(ExitStatus.USAGE)
     ends(lambda: upscale(inputs, verbose=verbose, **options), "upscale", verbose)
 
 
@@ -111,7 +116,7 @@ def upscale(
     scale: Any,
     size: str | None,
     method: str,
-    told: Iterable[tuple[str, str]],
+    given: Iterable[tuple[str, str]],
     linear: bool,
     quality: int,
     compression: str,
@@ -122,6 +127,7 @@ def upscale(
     overwrite: bool,
     skip_existing: bool,
     jobs: int | None,
+    executor: str,
     dry_run: bool,
     as_json: bool,
     channels_first: bool,
@@ -129,56 +135,66 @@ def upscale(
     verbose: int,
     **files: Path | None,
 ) -> int:
-    """Plan, run, report; the exit status."""
+    """Plan, run, report; return the exit status."""
     from upscale_cli.commands.process import Session, process
-    from upscale_cli.images.enlarge import Request, wanted_size
-    from upscale_cli.images.formats import find_format
+    from upscale_cli.codecs.formats import find_format
+    from upscale_cli.work.request import Request
+    from upscale_cli.work.sizes import wanted_size
 
     if scale is not None and size is not None:
-        raise UsageError("--scale and --size were both given; leave one out.")
+        raise UsageError("--scale and --size exclude each other; leave one out.")
     if size is not None:
-        # No image is known yet; what is no size for any is wrong usage, and said before any is opened.
+        # A size that is invalid for every image is reported before any is opened.
         wanted_size(size, 1, 1)
     request = Request(
-        method,
-        parameters(method, told, files),
-        scale,
-        size,
-        find_format(format) if format else None,
-        quality,
-        linear,
-        strip,
-        channels_first,
-        overwrite,
-        max_pixels,
-        compression == "small",
+        method=find_method(method),
+        parameters=parameters(find_method(method), given, files),
+        scale=scale,
+        size=size,
+        format=find_format(format) if format else None,
+        quality=quality,
+        linear=linear,
+        strip=strip,
+        channels_first=channels_first,
+        overwrite=overwrite,
+        max_pixels=max_pixels,
+        small=compression == "small",
     )
     return process(
-        Session("upscale", "enlarged", quiet, verbose, as_json, dry_run),
+        Session(
+            name="upscale", done="enlarged", quiet=quiet, verbose=verbose, as_json=as_json, dry_run=dry_run
+        ),
         inputs,
         request,
         output=output,
         skip_existing=skip_existing,
         jobs=jobs,
+        executor=executor,
     )
 
 
-def parameters(method: str, told: Iterable[tuple[str, str]], files: dict[str, Path | None]) -> dict[str, Any]:
-    """What the method is told: `-p` read and checked, arrays still in their files."""
-    row = find_method(method)
+def parameters(
+    method: Method, given: Iterable[tuple[str, str]], files: dict[str, Path | None]
+) -> dict[str, Any]:
+    """Return the parameters of the method: those of `-p` read and checked, arrays still in their files."""
+    from upscale_cli.places.files import FileSource
+    from upscale_cli.work.parameter_files import ParameterFile
+
     named = {name: path for name, path in files.items() if path is not None}
-    takes = {p.name for p in row.parameters}
+    known = {p.name: p for p in method.parameters}
     for name in named:
-        if name not in takes:
-            others = [p.name if not p.file else f"--{p.name}" for p in row.parameters]
-            raise UsageError(f"{method} takes no --{name}; it takes {', '.join(others) or 'no parameters'}.")
-    texts: dict[str, Any] = dict(told)
-    for p in row.parameters:
-        if p.file and p.name in texts:
-            raise UsageError(f"{p.name} is an array: give its file with --{p.name}.")
-    own = [p for p in row.parameters if not p.file]
-    read = read_parameters(method, own, texts)
-    return {key: read[key] for key in texts} | named
+        if name not in known:
+            others = [p.name if not p.file else f"--{p.name}" for p in method.parameters]
+            raise UsageError(f"{method.name} takes no --{name}; it takes {', '.join(others) or 'no parameters'}.")
+    texts: dict[str, Any] = dict(given)
+    for name in [name for name in texts if name in known and known[name].file]:
+        if name in named:
+            raise UsageError(f"{name} was given twice, with -p and with --{name}; leave one out.")
+        named[name] = Path(texts.pop(name))
+    own = [p for p in method.parameters if not p.file]
+    read = read_parameters(method.name, own, texts)
+    arrays = {name: ParameterFile(known[name], FileSource(path)) for name, path in named.items()}
+    return {name: read[name] for name in texts} | arrays
 
 
 def main() -> None:

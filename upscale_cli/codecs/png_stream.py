@@ -1,20 +1,19 @@
-"""A PNG file written strip by strip: filtered and deflated apart, by any thread, and joined in order.
+"""A PNG file written strip by strip: any thread filters and deflates a strip, and the strips are joined in order.
 
-Format: W3C, "Portable Network Graphics (PNG) Specification (Third Edition)", 2025, from here on "PNG". A
-strip depends on no other, so threads do all of the work and only finished bytes are put in order:
+Format: W3C, "Portable Network Graphics (PNG) Specification (Third Edition)", 2025, called "PNG" below. No strip
+depends on another, so threads do all of the work, and only finished bytes are put in order:
 
 1. Row filters (PNG, section 9) subtract a neighbour from each byte. The first row of a strip looks at none
    above it.
-2. Each strip is deflated on its own and ends with a full flush: on a byte boundary, its window forgotten. The
-   strips one after the other are one deflate stream (RFC 1951).
-3. A zlib header goes before the first strip, and the Adler-32 sum of the whole (RFC 1950), which follows from
-   those of the strips, after the last.
+2. Each strip is deflated on its own and ends with a full flush: on a byte boundary, with an empty window. The
+   strips in sequence are one deflate stream (RFC 1951).
+3. A zlib header precedes the first strip. The Adler-32 sum of all rows (RFC 1950), computed from those of the
+   strips, follows the last.
 """
 
-import re
 import struct
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,20 +36,14 @@ SAMPLE_TYPES = {1: np.dtype(np.bool_), 8: np.dtype(np.uint8), 16: np.dtype(np.ui
 NONE, SUB, UP, AVERAGE = 0, 1, 2, 3
 
 FAST, SMALL = 1, 6
-"""Levels of compression. Above 1 ISA-L gains next to nothing, and zlib above 6 little for five times the time."""
+"""Compression levels. Above 1, ISA-L gains almost nothing; above 6, zlib gains little for five times the time."""
 
 AFTER_PALETTE = frozenset((b"tRNS", b"bKGD", b"hIST"))
-"""Chunks that stand between PLTE and IDAT."""
-
-LONG_TEXT = 1024
-"""Characters from which on texts are compressed, as PNG advises."""
-
-KEPT_ELSEWHERE = frozenset(("XML:com.adobe.xmp", "Raw profile type exif", "Raw profile type APP1"))
-"""Keywords of texts that are XMP or EXIF."""
+"""Chunks between PLTE and IDAT."""
 
 
 class Part(NamedTuple):
-    """A strip, packed.
+    """A compressed strip.
 
     Attributes
     ----------
@@ -70,31 +63,31 @@ class Part(NamedTuple):
 class PngStream:
     """Turns strips of samples into the bytes of one PNG file.
 
-    `head`, an `idat` for each strip from the top, and `tail`, joined, are the file. `pack` may be called by
-    any thread, in any order. The same samples in the same strips give the same bytes, with ISA-L and without;
-    the two differ in bytes, not in pixels.
+    The file is `head`, an `idat` for each strip from the top, and `tail`. Any thread may call `pack`, in any order.
+    The same samples in the same strips give the same bytes. Files made with ISA-L and without it differ in bytes, not
+    in pixels.
 
     Parameters
     ----------
     width, height : int
-        Of the image; 1 … 2³¹ − 1.
+        Sides of the image, 1 … 2³¹ − 1.
     channels : {1, 2, 3, 4}
         Grey, grey and alpha, RGB, RGBA.
     depth : {1, 8, 16}
-        Bits a sample; 1 for one channel only.
+        Bits per sample; 1 for one channel only.
     palette : bytes, optional
         R, G, B of up to 256 colours; the samples, one channel of depth 8, are indices into it.
     palette_alpha : bytes, optional
         Alpha of the first colours of the palette; the others are opaque.
     chunks : sequence of (bytes, bytes)
-        Name and payload of further chunks, as from `png_chunks`.
+        Name and payload of further chunks.
     small : bool
-        Deflate for ten to thirty times as long, for a file that is a tenth to a fifth smaller.
+        Compress harder: ten to thirty times slower, for a file that is a tenth to a fifth smaller.
 
     Raises
     ------
     UpscaleError
-        When a side is longer than PNG can say.
+        If a side is longer than PNG allows.
 
     Examples
     --------
@@ -129,18 +122,18 @@ class PngStream:
         self._adler = 1
         colour_type = 3 if palette is not None else COLOUR_TYPES[channels]
         header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
-        # All that PNG (section 5.6) demands of the order of chunks that may be given here.
+        # This is the order that PNG (section 5.6) demands of the chunks that may be given here.
         ordered = [(b"IHDR", header), *(chunk for chunk in chunks if chunk[0] not in AFTER_PALETTE)]
         ordered += [(b"PLTE", palette)] if palette else []
         ordered += [(b"tRNS", palette_alpha)] if palette_alpha else []
         self._chunks = [*ordered, *(chunk for chunk in chunks if chunk[0] in AFTER_PALETTE)]
 
     def head(self) -> bytes:
-        """What comes before the pixels: signature, IHDR, further chunks, PLTE, tRNS."""
+        """Return the bytes before the pixels: signature, IHDR, further chunks, PLTE, tRNS."""
         return SIGNATURE + b"".join(_chunk(name, (payload,)) for name, payload in self._chunks)
 
     def pack(self, samples: NDArray[Any], first: bool, last: bool) -> Part:
-        """A strip, filtered and deflated. Changes nothing: threads may pack several strips at once.
+        """Return a strip, filtered and deflated. It changes no state, so threads may pack several strips at once.
 
         Parameters
         ----------
@@ -170,20 +163,20 @@ class PngStream:
         return Part(_chunk(b"IDAT", pieces), deflate.adler32(filtered), filtered.size)
 
     def idat(self, part: Part) -> bytes:
-        """The bytes of a packed strip; to be asked for each once, from the top."""
+        """Return the bytes of a packed strip. Call it once for each, from the top."""
         self._adler = combined_adler(self._adler, part.adler, part.length)
         self._left -= part.length
         return part.chunk
 
     def tail(self) -> bytes:
-        """What comes after the pixels: their Adler-32 sum, in an IDAT chunk of its own, and IEND."""
+        """Return the bytes after the pixels: their Adler-32 sum, in an IDAT chunk of its own, and IEND."""
         if self._left:
             raise ValueError(f"{self._left} bytes of rows are missing")
         return _chunk(b"IDAT", (struct.pack(">I", self._adler),)) + _chunk(b"IEND", ())
 
 
 def combined_adler(first: int, second: int, length: int) -> int:
-    """Adler-32 of two blocks in a row, from the sums of both and the bytes of the second.
+    """Return the Adler-32 of two blocks in sequence, from the sums of both and the length of the second.
 
     The sum is `b << 16 | a`, `a` being 1 + the sum of the bytes and `b` the sum of all values of `a` on the
     way, modulo 65521 (RFC 1950, section 8.2). After a first block each of the second's `length` values of `a`
@@ -196,78 +189,13 @@ def combined_adler(first: int, second: int, length: int) -> int:
     return (b + (second >> 16) + (a - 1) * length) % 65521 << 16 | (a + (second & 0xFFFF) - 1) % 65521
 
 
-def png_chunks(
-    *,
-    icc: bytes | None = None,
-    exif: bytes | None = None,
-    xmp: bytes | None = None,
-    dpi: tuple[float, float] | None = None,
-    text: Mapping[str, str] | None = None,
-) -> list[Chunk]:
-    """Metadata as PNG chunks.
-
-    Parameters
-    ----------
-    icc : bytes, optional
-        A colour profile.
-    exif : bytes, optional
-        A TIFF structure, with or without `Exif\\0\\0` before it.
-    xmp : bytes, optional
-        A packet, in UTF-8.
-    dpi : (float, float), optional
-        Horizontal and vertical; rounded to whole dots a metre.
-    text : mapping of str to str, optional
-        Entries whose key PNG cannot hold (Latin-1, 1 … 79 bytes) are left out, and those that are XMP or
-        EXIF, which are given apart. `lang` and `tkey` of Pillow's `iTXt` strings are kept.
-
-    Returns
-    -------
-    list of (bytes, bytes)
-        Name and payload, in an order that PNG allows. No dates: the same input gives the same bytes.
-
-    Examples
-    --------
-    >>> png_chunks(dpi=(300, 300), text={"Title": "Old Mill"})
-    [(b'pHYs', b'\\x00\\x00.#\\x00\\x00.#\\x01'), (b'tEXt', b'Title\\x00Old Mill')]
-    """
-    chunks: list[Chunk] = []
-    if icc:
-        chunks.append((b"iCCP", b"ICC profile\0\0" + zlib.compress(icc, 9)))
-    if dpi and all(0 < side < 1e7 for side in dpi):
-        chunks.append((b"pHYs", struct.pack(">IIB", *(round(side / 0.0254) for side in dpi), 1)))
-    if exif:
-        chunks.append((b"eXIf", exif.removeprefix(b"Exif\0\0")))
-    if xmp:
-        chunks.append((b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + xmp))
-    for key, value in (text or {}).items():
-        if key not in KEPT_ELSEWHERE and re.fullmatch(r"[\x01-\xff]{1,79}", key, re.DOTALL):
-            chunks.append(_text_chunk(key.encode("latin-1"), value))
-    return chunks
-
-
-def _text_chunk(name: bytes, value: str) -> Chunk:
-    """tEXt, or zTXt where it is long, or iTXt where it is not Latin-1 (PNG, section 11.3.3)."""
-    language, translated = (getattr(value, field, "") or "" for field in ("lang", "tkey"))
-    value = value.replace("\0", "")
-    long = len(value) > LONG_TEXT
-    try:
-        if language or translated:
-            raise UnicodeError
-        latin = value.encode("latin-1")
-    except UnicodeError:
-        body = value.encode("utf-8", "replace")
-        about = bytes((0, long, 0)) + language.encode("utf-8") + b"\0" + translated.encode("utf-8") + b"\0"
-        return b"iTXt", name + about + (zlib.compress(body, 9) if long else body)
-    return (b"zTXt", name + b"\0\0" + zlib.compress(latin, 9)) if long else (b"tEXt", name + b"\0" + latin)
-
-
 def compressed(data: bytes | Bytes2D) -> bytes:
-    """A zlib stream, made as fast as that of the pixels."""
+    """Return data as a zlib stream, compressed as fast as the pixels."""
     return deflate.compress(data, FAST)
 
 
 def _chunk(name: bytes, pieces: Iterable[bytes]) -> bytes:
-    """Length, name, payload and CRC (PNG, section 5.3); the payload comes in pieces."""
+    """Return length, name, payload and CRC (PNG, section 5.3) of a chunk whose payload comes in pieces."""
     pieces = tuple(pieces)
     crc = deflate.crc32(name)
     for piece in pieces:
@@ -276,9 +204,9 @@ def _chunk(name: bytes, pieces: Iterable[bytes]) -> bytes:
 
 
 def _filtered(rows: Bytes2D, step: int, kind: int) -> Bytes2D:
-    """Rows (n, B), each with its filter's number before it, as (n, 1 + B).
+    """Return rows (n, B), filtered, each after the number of its filter: (n, 1 + B).
 
-    The first row of Up and of Average, whose row above belongs to another strip, is one of Sub.
+    With Up and Average the first row uses Sub, because the row above it belongs to another strip.
 
     `step` is the distance of a byte's left neighbour: the bytes of a pixel, at least 1.
     """
@@ -298,10 +226,10 @@ def _filtered(rows: Bytes2D, step: int, kind: int) -> Bytes2D:
 
 
 def _averages(rows: Bytes2D, step: int) -> Bytes2D:
-    """Of the left and the upper neighbour of each byte but those of the first row, rounded down: (n − 1, B)."""
+    """Return the mean of the left and the upper neighbour of each byte below the first row, rounded down: (n − 1, B)."""
     above, left = rows[:-1], np.zeros_like(rows[1:])
     left[:, step:] = rows[1:, :-step]
-    # Half of the sum, which a byte cannot hold: what both have, and half of what one has.
+    # A byte cannot hold the sum, but a + b = 2·(a & b) + (a ^ b): half of it is (a & b) + (a ^ b) / 2.
     both = left & above
     left ^= above
     left >>= 1
@@ -310,13 +238,13 @@ def _averages(rows: Bytes2D, step: int) -> Bytes2D:
 
 
 def _best_filter(rows: Bytes2D, step: int, indices: bool, small: bool) -> int:
-    """The filter that a few rows from the middle of the strip speak for.
+    """Return the filter that suits a few rows from the middle of the strip best.
 
-    Photographs: the one of the smaller differences, and Up in doubt, which was the best for 212 of 228 strips
-    of Kodak's photographs enlarged four times. Flat and sparse images, where deflate finds repeats that no
-    difference tells of, and indices: the one that deflates to fewest bytes. Such trials take a tenth to a
-    third of a strip's time, but most such strips are quick. Rows are tried whole, for a repeat may be out of
-    deflate's reach (32 KiB).
+    For photographs it is the filter with the smaller differences, and Up in doubt, which was the best for 212 of 228
+    strips of the Kodak photographs enlarged four times. For palettes and for flat and sparse images, in which deflate
+    finds repetitions that differences do not show, it is the filter whose rows deflate to the fewest bytes. Such trials
+    take a tenth to a third of a strip's time, but most such strips are quick. Whole rows are tried, because a
+    repetition may be beyond deflate's reach (32 KiB).
     """
     count = min(8, max(2, len(rows) // 8))
     some = rows[(len(rows) - count) // 2 :][:count]

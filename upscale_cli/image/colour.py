@@ -1,4 +1,4 @@
-"""Colour profiles, as far as this tool needs them: the curve of a simple one, and CMYK for formats without it."""
+"""Colour profiles, as far as this tool needs them: tone curves for linear light, and CMYK to RGB."""
 
 import io
 import struct
@@ -8,21 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from upscale_cli.images.metadata import Metadata
+from upscale_cli.image.metadata import Metadata
 from upscale_cli.methods.samples import SRGB, Transfer
 
 
 def fits(icc: bytes, mode: str | None) -> bool:
-    """Whether an ICC profile of grey or of ink is about the colours of a mode (ICC.1:2022, table 19)."""
+    """Return whether an ICC profile describes pixels of a mode, by its colour space (ICC.1:2022, table 19)."""
     modes = {b"GRAY": ("L", "LA"), b"CMYK": ("CMYK",)}.get(icc[16:20])
     return modes is None or mode in modes
 
 
 def transfer_of(metadata: Metadata) -> Transfer | None:
-    """The transfer function of an image: its profile's, else that of its PNG's gamma, else sRGB's.
+    """Return the transfer function of an image: its profile's, else that of its PNG's gamma, else sRGB's.
 
-    None where the profile has none that all channels share. Curves are read as ICC.1:2022 defines them: `curv`
-    (10.6) and `para` (10.18).
+    None if the profile has no curve that all channels share. ICC.1:2022 defines the curves: `curv` (10.6) and `para`
+    (10.18).
     """
     if metadata.icc is None:
         gamma = metadata.present().get("gamma")
@@ -75,7 +75,7 @@ def _power(gamma: float) -> Transfer | None:
 
 
 def _table(values: NDArray[Any]) -> Transfer | None:
-    """A curve through equally spaced values, when it can be turned round."""
+    """Return a curve through equally spaced values; None if it cannot be inverted."""
     steps = np.diff(values)
     if not np.isfinite(values).all() or (steps < 0).any() or 2 * (steps > 0).sum() < len(values):
         return None
@@ -84,7 +84,7 @@ def _table(values: NDArray[Any]) -> Transfer | None:
 
 
 def cmyk_to_rgb(samples: NDArray[np.uint8], icc: bytes | None) -> NDArray[np.uint8]:
-    """CMYK samples (H, W, 4) as sRGB (H, W, 3): through their profile, or as plain ink without one."""
+    """Convert CMYK samples (H, W, 4) to sRGB (H, W, 3), through their profile if there is a usable one."""
     image = Image.frombuffer("CMYK", samples.shape[1::-1], np.ascontiguousarray(samples), "raw", "CMYK", 0, 1)
     if icc:
         from PIL import ImageCms

@@ -1,0 +1,1 @@
+"""The file formats: one module each, one row of `FORMATS` each."""

@@ -1,0 +1,350 @@
+"""The file formats, one row of `FORMATS` each: how a format is recognised, what it can store, and who reads it.
+
+The table is an allow-list: no parser starts that nobody asked for (EPS would run Ghostscript). It is plain Python, and
+a format's codec is imported when a file of that format is opened or written.
+"""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from importlib import import_module
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast
+
+from upscale_cli.errors import UpscaleError, UsageError, did_you_mean
+from upscale_cli.plugins import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
+
+    from upscale_cli.codecs.picture import Picture
+    from upscale_cli.codecs.writing import Enlarged, Writing
+    from upscale_cli.image.pixels import Kind
+
+HEAD = 18
+"""Bytes at the beginning of a file by which formats are recognised."""
+
+
+class Codec(Protocol):
+    """The module of a format: it opens files, and writes them. `docs/design.md` has an example."""
+
+    def open(self, stream: "BinaryIO", format: "Format", channels_first: bool) -> "Picture":
+        """Return the image of a seekable stream, its header read and its pixels not yet decoded.
+
+        Raises whatever a decoder raises; an `UpscaleError` is shown as it is.
+        """
+
+    def write(self, stream: "BinaryIO", frames: "Iterator[Enlarged]", how: "Writing") -> None:
+        """Write at least one frame to a stream that can only be written forwards."""
+
+
+class Format(NamedTuple):
+    """One file format. Rows are built by keyword.
+
+    Attributes
+    ----------
+    name, title : str
+        What users type, and what people call the format.
+    codec : str
+        The name of the module that opens and writes it; see `Codec`.
+    sniff : callable(bytes) -> bool
+        Whether a file that begins with these bytes, `HEAD` at most, has this format.
+    extensions : tuple of str
+        In lower case; new files get the first.
+    stores : frozenset of (mode, dtype)
+        The pixels that it can store; empty for a format that stores arrays.
+    arrays : bool
+        It stores arrays of any dtype and number of channels, whose channels have no meaning.
+    longest : int
+        The largest height or width in pixels.
+    clear : {"none", "one", "any"}
+        The colours of a palette that can be transparent: none; one, fully; any, by any degree.
+    frames : bool
+        It can store several images.
+    lossy : bool
+        It changes pixels a little, depending on `--quality`.
+    entry : int
+        The most bytes of an EXIF, XMP or comment entry.
+    strips : {"none", "one", "all"}
+        The images that are written strip by strip, without a whole frame in memory: none; a single one; every frame.
+    encoder : float
+        Memory in bytes per byte of samples while a whole frame is encoded, the samples included.
+    retained : float
+        Memory in bytes per byte of samples that is retained until the last of several frames is encoded.
+    decoder : float
+        Memory in bytes per sample while it is decoded, besides the image that comes out.
+    keeps : frozenset of str
+        The metadata that it can store: names of `image.metadata.NAMES`.
+    """
+
+    name: str
+    title: str
+    codec: str
+    sniff: Callable[[bytes], bool]
+    extensions: tuple[str, ...]
+    stores: "frozenset[Kind]" = frozenset()
+    arrays: bool = False
+    longest: int = 2**31 - 1
+    clear: Literal["none", "one", "any"] = "none"
+    frames: bool = False
+    lossy: bool = False
+    entry: int = 2**31 - 1
+    strips: Literal["none", "one", "all"] = "none"
+    encoder: float = 3.5
+    retained: float = 2.5
+    decoder: float = 0
+    keeps: frozenset[str] = frozenset()
+
+    def load_codec(self) -> Codec:
+        """Import the module that opens and writes this format."""
+        return cast(Codec, import_module(self.codec))
+
+
+def _kinds(**depths: str) -> "frozenset[Kind]":
+    return frozenset((mode, depth) for depth, modes in depths.items() for mode in modes.split())
+
+
+def _is_any_of(pieces: tuple[bytes, ...], start: int, head: bytes) -> bool:
+    return head.startswith(pieces, start)
+
+
+def has(*pieces: bytes, at: int = 0) -> Callable[[bytes], bool]:
+    """Return a `sniff` that looks for any of some bytes at a place.
+
+    >>> has(b"WEBP", at=8)(b"RIFF....WEBPVP8L")
+    True
+    """
+    return partial(_is_any_of, pieces, at)
+
+
+def _any_tga(head: bytes) -> bool:
+    """Return whether a header's fields have values that TGA 2.0 defines (page 6): the format has no signature."""
+    if len(head) < HEAD or head[1] not in (0, 1) or head[2] not in (1, 2, 3, 9, 10, 11):
+        return False
+    return any(head[12:14]) and any(head[14:16]) and head[16] in (1, 8, 16, 24, 32)
+
+
+_ALL = frozenset({"icc", "exif", "xmp", "dpi", "text", "comment", "gamma", "loop", "durations"})
+
+_ROWS = (
+    Format(
+        name="png",
+        title="PNG",
+        codec="upscale_cli.codecs.png",
+        sniff=has(b"\x89PNG\r\n\x1a\n"),
+        extensions=(".png", ".apng"),
+        stores=_kinds(bool="L", uint8="L LA RGB RGBA P", uint16="L LA RGB RGBA"),
+        clear="any",
+        frames=True,
+        strips="one",
+        keeps=_ALL,
+    ),
+    Format(
+        name="jpeg",
+        title="JPEG",
+        codec="upscale_cli.codecs.jpeg",
+        sniff=has(b"\xff\xd8\xff"),
+        extensions=(".jpg", ".jpeg", ".jpe", ".jfif"),
+        stores=_kinds(uint8="L RGB CMYK"),
+        longest=65_500,
+        lossy=True,
+        entry=65_500,
+        keeps=frozenset({"icc", "exif", "xmp", "dpi", "comment"}),
+    ),
+    Format(
+        name="webp",
+        title="WebP",
+        codec="upscale_cli.codecs.webp",
+        sniff=has(b"WEBPVP8 ", b"WEBPVP8L", b"WEBPVP8X", at=8),
+        extensions=(".webp",),
+        stores=_kinds(uint8="RGB RGBA"),
+        longest=16_383,
+        frames=True,
+        lossy=True,
+        encoder=10,
+        decoder=4,
+        keeps=frozenset({"icc", "exif", "xmp", "loop", "durations"}),
+    ),
+    Format(
+        name="tiff",
+        title="TIFF",
+        codec="upscale_cli.codecs.tiff",
+        sniff=has(b"II*\0", b"MM\0*", b"II\0*", b"MM*\0", b"II+\0", b"MM\0+"),
+        extensions=(".tif", ".tiff"),
+        stores=_kinds(
+            bool="L", uint8="L LA RGB RGBA CMYK P", uint16="L LA RGB RGBA CMYK", int32="L", float32="L"
+        ),
+        frames=True,
+        retained=0,
+        keeps=frozenset({"icc", "exif", "xmp", "dpi"}),
+    ),
+    Format(
+        name="gif",
+        title="GIF",
+        codec="upscale_cli.codecs.gif",
+        sniff=has(b"GIF87a", b"GIF89a"),
+        extensions=(".gif",),
+        stores=_kinds(bool="L", uint8="L P"),
+        longest=65_535,
+        clear="one",
+        frames=True,
+        encoder=14,
+        retained=1,
+        keeps=frozenset({"comment", "loop", "durations"}),
+    ),
+    Format(
+        name="bmp",
+        title="BMP",
+        codec="upscale_cli.codecs.bmp",
+        sniff=has(b"BM", *(size.to_bytes(4, "little") for size in (12, 40, 52, 56, 64, 108, 124))),
+        extensions=(".bmp", ".dib"),
+        stores=_kinds(bool="L", uint8="L RGB P"),
+        keeps=frozenset({"dpi"}),
+    ),
+    Format(
+        name="avif",
+        title="AVIF",
+        codec="upscale_cli.codecs.avif",
+        sniff=has(*(b"ftyp" + brand for brand in (b"avif", b"avis", b"mif1", b"msf1")), at=4),
+        extensions=(".avif",),
+        stores=_kinds(uint8="L RGB RGBA"),
+        longest=32_768,
+        frames=True,
+        lossy=True,
+        encoder=15,
+        decoder=2,
+        keeps=frozenset({"icc", "exif", "xmp", "durations"}),
+    ),
+    Format(
+        name="ppm",
+        title="PPM",
+        codec="upscale_cli.codecs.ppm",
+        sniff=has(*(b"P%c" % letter for letter in b"0123456fy")),
+        extensions=(".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
+        stores=_kinds(bool="L", uint8="L RGB", uint16="L RGB", float32="L"),
+    ),
+    Format(
+        name="jpeg2000",
+        title="JPEG 2000",
+        codec="upscale_cli.codecs.jpeg2000",
+        sniff=has(b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n"),
+        extensions=(".jp2", ".j2k", ".jpx", ".jpf", ".j2c", ".jpc"),
+        stores=_kinds(uint8="L LA RGB RGBA", uint16="L"),
+        encoder=15,
+        decoder=2,
+        keeps=frozenset({"comment"}),
+    ),
+    Format(
+        name="tga",
+        title="TGA",
+        codec="upscale_cli.codecs.tga",
+        sniff=_any_tga,
+        extensions=(".tga",),
+        stores=_kinds(bool="L", uint8="L LA RGB RGBA P"),
+        longest=65_535,
+    ),
+    Format(
+        name="npy",
+        title=".npy",
+        codec="upscale_cli.codecs.npy",
+        sniff=has(b"\x93NUMPY"),
+        extensions=(".npy",),
+        arrays=True,
+        longest=2**62,
+        frames=True,
+        strips="all",
+    ),
+)
+
+FORMATS: Registry[Format] = Registry("upscale_cli.formats", _ROWS)
+"""Every format by its name. Formats of installed plug-ins join it when a name or a file is of none of these."""
+
+
+def find_format(name: str) -> Format:
+    """Return the format of a name or extension that a user typed, with or without its dot.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+
+    Examples
+    --------
+    >>> find_format("JPG").name, find_format("png").name
+    ('jpeg', 'png')
+    """
+    lower = name.lower().lstrip(".")
+    found = FORMATS.get(lower) or format_of(PurePath(f"x.{lower}")) or FORMATS.find(lower)
+    if found is None:
+        raise UsageError(f'unknown format "{name}".{did_you_mean(lower, FORMATS)} Formats: {", ".join(FORMATS)}.')
+    return found
+
+
+def format_of(path: PurePath) -> Format | None:
+    """Return the format that a path's extension names; None if it names none."""
+    extension = path.suffix.lower()
+    return _first(lambda format: extension in format.extensions) if extension else None
+
+
+def format_of_content(head: bytes) -> Format | None:
+    """Return the format of a file that begins with `HEAD` bytes; None if they are of no known format."""
+    return _first(lambda format: format.sniff(head))
+
+
+def _first(matches: Callable[[Format], bool]) -> Format | None:
+    """Return the first format that matches; plug-ins are only asked when no format of this package does."""
+    found = next(filter(matches, FORMATS.values()), None)
+    if found is None:
+        FORMATS.load_plugins()
+        found = next(filter(matches, FORMATS.values()), None)
+    return found
+
+
+def fit(kind: "Kind", format: Format) -> "tuple[Kind, str]":
+    """Return the nearest kind of pixels that a format can store, and what is lost, in words: empty for nothing.
+
+    Raises
+    ------
+    UpscaleError
+        If the format cannot store such pixels at all.
+
+    Examples
+    --------
+    >>> fit(("LA", "uint8"), FORMATS["webp"])
+    (('RGBA', 'uint8'), '')
+    >>> fit(("RGBA", "uint16"), FORMATS["jpeg"])
+    (('RGB', 'uint8'), 'transparency goes onto white, 16 bits a channel become 8')
+    """
+    mode, depth = kind
+    if depth in ("int32", "float32") and kind not in format.stores:
+        able = [each.title for each in FORMATS.values() if kind in each.stores or each.arrays]
+        raise UpscaleError(f"{format.title} cannot store {depth} pixels; only {' and '.join(able)} can.")
+    for losses, modes in _nearest(mode, format):
+        for loss, depths in _depths(depth):
+            for wanted in modes:
+                for wide in depths:
+                    if (wanted, wide) in format.stores:
+                        return (wanted, wide), ", ".join(filter(None, (losses, loss)))
+    raise UpscaleError(f"{format.title} cannot store {mode} pixels; choose another --format.")
+
+
+def _nearest(mode: str, format: Format) -> Iterable[tuple[str, tuple[str, ...]]]:
+    """Yield the modes that can take the place of one, with what is lost."""
+    wider = {"L": ("L", "RGB", "LA", "RGBA"), "LA": ("LA", "RGBA"), "RGB": ("RGB", "RGBA")}
+    yield "", wider.get(mode, (mode,))
+    if mode == "CMYK":
+        yield "CMYK becomes RGB", ("RGB",)
+        yield "CMYK becomes RGB, no more than 256 colours are kept", ("P",)
+    if mode == "RGB":
+        yield "no more than 256 colours are kept", ("P",)
+    if mode in ("LA", "RGBA"):
+        if format.clear != "none":
+            yield "no more than 256 colours are kept, and transparency is all or nothing", ("P",)
+        yield "transparency goes onto white", {"LA": ("L", "RGB")}.get(mode, ("RGB",))
+
+
+def _depths(depth: str) -> Iterable[tuple[str, tuple[str, ...]]]:
+    """Yield the depths that can take the place of one, with what is lost."""
+    yield "", {"bool": ("bool", "uint8", "uint16")}.get(depth, (depth,))
+    if depth == "uint16":
+        yield "16 bits a channel become 8", ("uint8",)

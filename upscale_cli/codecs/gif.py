@@ -1,0 +1,199 @@
+"""GIF: opened by Pillow, written here frame by frame. Pillow merges equal frames and mixes up palettes.
+
+Format: CompuServe, "Graphics Interchange Format, Version 89a", 1990. Only the LZW codes are made by Pillow.
+"""
+
+import io
+import struct
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from upscale_cli.codecs.formats import FORMATS, Format
+from upscale_cli.codecs.pillow import PillowPicture
+from upscale_cli.codecs.picture import check_source
+from upscale_cli.codecs.writing import Enlarged, Writing, same_size
+from upscale_cli.errors import UpscaleError
+from upscale_cli.image.pixels import Frame, expand_palette, index_colours, quantise, widen
+
+KEEP, CLEAR = 1, 2
+"""The fate of a frame when the next one is drawn: it stays, or its rectangle becomes transparent."""
+GREYS = np.stack([np.arange(256)] * 3 + [np.full(256, 255)], axis=1).astype(np.uint8)
+
+
+class GifPicture(PillowPicture):
+    """A GIF file."""
+
+    names = ("GIF",)
+
+    def __init__(self, stream: BinaryIO, format: Format) -> None:
+        canvas = gif_canvas(stream)
+        check_source(*canvas, 1)
+        super().__init__(stream, format)
+        check_source(*canvas, self.count)
+        self.decoded *= canvas[0] * canvas[1] / (self.height * self.width)
+
+    def check_complete(self) -> None:
+        if not _ends(self.stream):
+            raise UpscaleError("is truncated: its end is missing; get the complete file.")
+
+
+def open(stream: BinaryIO, format: Format, channels_first: bool) -> GifPicture:
+    """Open a GIF file; see `Codec`."""
+    return GifPicture(stream, format)
+
+
+def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
+    """Write a GIF file; see `Codec`."""
+    whole = (frame.frame() for frame in frames)
+    write_gif(stream, whole, loop=how.metadata.loop, comment=how.metadata.comment)
+
+
+def gif_canvas(stream: BinaryIO) -> tuple[int, int]:
+    """Return the height and width that the frames of a GIF reach, which may exceed its own; rewind the stream.
+
+    Pillow makes its canvas as large while it counts frames, and fills it, before its size can be asked for.
+    """
+    stream.seek(6)
+    width, height = (max(1, side) for side in struct.unpack("<HH", stream.read(4).ljust(4, b"\0")))
+    for kind, head in _gif_blocks(stream):
+        if kind == b",":
+            left, top, wide, high = struct.unpack("<4H", head[:8])
+            width, height = max(width, left + wide), max(height, top + high)
+    stream.seek(0)
+    return height, width
+
+
+def _ends(stream: BinaryIO) -> bool:
+    """Return whether a trailer follows the last block."""
+    return any(kind == b";" for kind, _ in _gif_blocks(stream))
+
+
+def _gif_blocks(stream: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+    """Yield what introduces each block of a GIF, and the descriptor of each frame: GIF89a, sections 15 to 27."""
+    stream.seek(10)
+    flags = stream.read(3)[:1] or b"\0"
+    stream.seek(3 << (flags[0] & 7) + 1 if flags[0] & 0x80 else 0, 1)
+    while kind := stream.read(1):
+        if kind == b";":
+            yield kind, b""
+            return
+        if kind == b"!":
+            yield kind, stream.read(1)
+        elif kind == b",":
+            head = stream.read(9).ljust(9, b"\0")
+            yield kind, head
+            stream.seek((3 << (head[8] & 7) + 1 if head[8] & 0x80 else 0) + 1, 1)
+        else:
+            continue  # Pillow passes over what is between blocks
+        while size := stream.read(1)[:1]:
+            if not size[0]:
+                break
+            stream.seek(size[0], 1)
+
+
+def write_gif(
+    stream: BinaryIO, frames: Iterable[Frame], *, loop: int | None = None, comment: bytes | None = None
+) -> None:
+    """Write a GIF file. A frame without transparency is cut to what differs from the one before.
+
+    Parameters
+    ----------
+    stream : binary file
+        Only written to, forwards.
+    frames : iterable of Frame
+        At least one, of 8 bits or 1, all of one size. Colours beyond 256 are reduced, and alpha becomes 0 or 255.
+    loop : int, optional
+        How often the animation is repeated; 0 for ever.
+    comment : bytes, optional
+
+    Raises
+    ------
+    UpscaleError
+        If frames have different sizes.
+    """
+    pages = same_size([_indexed(frame) for frame in frames], FORMATS["gif"])
+    height, width = pages[0].samples.shape[:2]
+    shows = [_shows(page) for page in pages]
+    if any(shows):
+        pages = [(page.samples.max() == 255 and index_colours(page)) or page for page in pages]
+    table = b""
+    for index, page in enumerate(pages):
+        clear, colours, bits = _palette(page, any(shows))
+        if not table:
+            table = colours
+            stream.write(struct.pack("<6sHHBBB", b"GIF89a", width, height, 0xF0 | bits - 1, 0, 0) + table)
+            if loop is not None:
+                stream.write(b"!\xff\x0bNETSCAPE2.0\x03\x01" + struct.pack("<HB", loop, 0))
+            if comment:
+                stream.write(b"!\xfe" + _blocks(comment))
+        # If the next frame is transparent, this one would show through: then all of this one is cleared.
+        disposal = CLEAR if any(shows[index + 1 : index + 2]) else KEEP
+        if index and disposal == KEEP and not any(shows[index - 1 : index + 1]):
+            top, left, bottom, right = _changed(pages[index - 1], page)
+        else:
+            top, left, bottom, right = 0, 0, height, width
+        delay = min(round((page.duration or 0) / 10), 65535)
+        stream.write(struct.pack("<2sBBHBB", b"!\xf9", 4, disposal << 2 | (clear >= 0), delay, max(clear, 0), 0))
+        own = b"" if colours == table else colours
+        flags = 0x80 | bits - 1 if own else 0
+        stream.write(struct.pack("<sHHHHB", b",", left, top, right - left, bottom - top, flags) + own)
+        stream.write(_codes(page.samples[top:bottom, left:right, 0]))
+    stream.write(b";")
+
+
+def _indexed(frame: Frame) -> Frame:
+    """Return a frame with a palette."""
+    frame = widen(frame)
+    if frame.mode == "L":
+        return frame._replace(mode="P", palette=GREYS)
+    return frame if frame.mode == "P" else quantise(frame)
+
+
+def _palette(frame: Frame, transparent: bool) -> tuple[int, bytes, int]:
+    """Return the index of the transparent colour, or −1; the colours; and the bits of an index.
+
+    In a transparent animation each frame has such a colour, unless it has 256 others: some decoders clear frames
+    without one to the background colour.
+    """
+    assert frame.palette is not None
+    clear = int(np.append(np.flatnonzero(frame.palette[:, 3] == 0), -1)[0])
+    last = max(int(frame.samples.max()), clear)
+    if transparent and clear < 0 and last < 255:
+        clear = last = last + 1
+    bits = max(1, last.bit_length())
+    return clear, frame.palette[: 1 << bits, :3].tobytes(), bits
+
+
+def _shows(frame: Frame) -> bool:
+    """Return whether a frame has transparent pixels."""
+    assert frame.palette is not None
+    return bool((frame.palette[:, 3] == 0)[frame.samples].any())
+
+
+def _changed(before: Frame, frame: Frame) -> tuple[int, int, int, int]:
+    """Return top, left, bottom and right of what differs; one pixel if nothing does."""
+    differs = (expand_palette(before).samples[..., :3] != expand_palette(frame).samples[..., :3]).any(axis=2)
+    rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
+    if not len(rows):
+        return 0, 0, 1, 1
+    return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1
+
+
+def _codes(indices: NDArray[np.uint8]) -> bytes:
+    """Return the LZW codes of indices (h, w), in blocks: those of a file that Pillow makes of them."""
+    stream = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(indices)).save(stream, "GIF", interlace=0, optimize=False)
+    data = stream.getvalue()
+    place = 13 + (3 << (data[10] & 7) + 1)
+    assert data[place : place + 1] == b","
+    return data[place + 10 : -1]
+
+
+def _blocks(data: bytes) -> bytes:
+    """Return data in blocks of up to 255 bytes, each after its length, and the empty one that ends them."""
+    parts = (data[start : start + 255] for start in range(0, len(data), 255))
+    return b"".join(bytes([len(part)]) + part for part in parts) + b"\0"

@@ -1,0 +1,119 @@
+"""What Pillow reads differently than the file's format defines it: one table, `MISREADS`.
+
+Pillow has 16 bits for images of one channel only, and reduces others to 8 bits without a message. Some of its modes
+are no colours that can be weighed, and some of its samples are scaled in its own way.
+"""
+
+from typing import Literal, NamedTuple
+
+from upscale_cli.errors import UpscaleError
+
+Way = Literal["read", "convert", "refuse"]
+MANY = ("LA", "RGB", "RGBA", "CMYK")
+"""Modes of several channels."""
+
+
+class Layout(NamedTuple):
+    """How a file stores its pixels, and what Pillow would make of them.
+
+    Attributes
+    ----------
+    format, mode : str
+        Pillow's names.
+    bits : int
+        Bits of the deepest sample.
+    sample_format : int
+        TIFF's number: 1 unsigned, 2 signed, 3 floating point.
+    photometric : int or None
+        TIFF's number of the colour space; None for other formats.
+    frames : int
+    """
+
+    format: str
+    mode: str
+    bits: int
+    sample_format: int = 1
+    photometric: int | None = None
+    frames: int = 1
+
+
+class Misread(NamedTuple):
+    """A kind of files, and the way that it takes. An empty tuple stands for any value.
+
+    Attributes
+    ----------
+    formats, modes : tuple of str
+        Pillow's names.
+    bits, sample_formats, photometrics : range or tuple of int
+        As for `Layout`.
+    way : {"read", "convert", "refuse"}
+        The format's codec reads the samples itself; what Pillow gives is converted; the file is refused.
+    what : str
+        What the codec does, or the sentence of the refusal, with the fields of `Layout` in braces.
+    several : bool
+        Only files of several frames are meant.
+    """
+
+    formats: tuple[str, ...]
+    modes: tuple[str, ...]
+    bits: range | tuple[int, ...]
+    way: Way
+    what: str
+    sample_formats: tuple[int, ...] = ()
+    photometrics: tuple[int, ...] = ()
+    several: bool = False
+
+    def fits(self, layout: Layout) -> bool:
+        """Return whether a file is of this kind."""
+        pairs = (
+            (self.formats, layout.format),
+            (self.modes, layout.mode),
+            (self.bits, layout.bits),
+            (self.sample_formats, layout.sample_format),
+            (self.photometrics, layout.photometric),
+        )
+        return all(not values or value in values for values, value in pairs) and (
+            not self.several or layout.frames > 1
+        )
+
+
+_REDUCED = "has {bits} bits per channel, which Pillow's {format} decoder reduces to 8; convert it to a 16-bit PNG or TIFF first."
+
+MISREADS = (
+    Misread(("PNG",), ("RGB", "RGBA"), (16,), "refuse", _REDUCED, several=True),
+    Misread(("PNG", "TIFF", "PPM"), ("RGB", "RGBA", "CMYK"), (16,), "read", "both bytes of each sample are read"),
+    Misread(("JPEG2000",), MANY, range(9, 65), "refuse", _REDUCED),
+    Misread(("JPEG2000",), (), range(17, 65), "refuse", _REDUCED),
+    Misread(("AVIF",), (), range(9, 65), "refuse", _REDUCED),
+    Misread(("PNG",), ("L",), (2, 4), "convert", "the grey of a colour key is scaled like the samples"),
+    Misread(("PPM",), ("I",), (), "convert", "32-bit integers of 0 to 65535 become 16 bits"),
+    Misread((), ("PA", "RGBa", "La"), (), "convert", "palettes with alpha and premultiplied colours become RGBA or LA"),
+    Misread((), ("RGBX",), (), "convert", "the unused fourth channel is dropped"),
+    Misread(
+        (),
+        ("LAB", "HSV", "YCbCr"),
+        (),
+        "refuse",
+        "has {mode} colours, which cannot be resampled; convert it to RGB first.",
+    ),
+)
+"""The first row that fits a file says its way. A file that fits none is read as Pillow decodes it."""
+
+
+def way_of(layout: Layout) -> Misread | None:
+    """Return the row of a file; None if Pillow reads it as it should.
+
+    Raises
+    ------
+    UpscaleError
+        If files of its kind are refused.
+
+    Examples
+    --------
+    >>> way_of(Layout("TIFF", "RGB", bits=16)).way
+    'read'
+    """
+    found = next((row for row in MISREADS if row.fits(layout)), None)
+    if found is not None and found.way == "refuse":
+        raise UpscaleError(found.what.format(**layout._asdict()))
+    return found

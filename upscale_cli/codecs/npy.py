@@ -1,0 +1,130 @@
+"""`.npy` files: read without trusting them, written strip by strip."""
+
+import io
+import math
+import os
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.lib import format as npy
+
+from upscale_cli.codecs.formats import Format
+from upscale_cli.codecs.picture import Picture
+from upscale_cli.codecs.writing import Enlarged, Writing
+from upscale_cli.errors import UpscaleError
+from upscale_cli.image.pixels import Frame
+from upscale_cli.image.stacks import array_ndim, from_stack, stack_shape, to_stack
+from upscale_cli.methods.upsampler import Array
+
+MAGIC = b"\x93NUMPY"
+LONGEST_HEADER = 1 << 16
+"""The most bytes of a header that are read; NumPy refuses headers longer than 10,000 bytes."""
+MOST_DIMENSIONS, LARGEST = 32, 2**63 - 1
+"""The most dimensions of an array, and the most bytes of a file."""
+
+class ArrayPicture(Picture):
+    """An array of one image (H, W) or (H, W, C), or of several (N, H, W, C); channels first if it is said so."""
+
+    def __init__(self, stream: BinaryIO, format: Format, channels_first: bool) -> None:
+        super().__init__(stream, format)
+        self._length = stream.seek(0, os.SEEK_END)
+        stream.seek(0)
+        shape, fortran, dtype = read_header(stream, self._length)
+        self.count, self.height, self.width, self.channels = stack_shape(shape, channels_first)
+        self.ndim, self.channels_first, self.itemsize = len(shape), channels_first, dtype.itemsize
+        # An array in another order is copied.
+        self.decoded = self.count * self.channels * dtype.itemsize * (1 + (fortran or not dtype.isnative))
+
+    def decode(self) -> Iterator[Frame]:
+        self.stream.seek(0)
+        for samples in to_stack(read_array(self.stream, self._length), self.channels_first):
+            yield Frame(samples, None)
+
+
+def open(stream: BinaryIO, format: Format, channels_first: bool) -> ArrayPicture:
+    """Open a `.npy` file; see `Codec`."""
+    return ArrayPicture(stream, format, channels_first)
+
+
+def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
+    """Write a `.npy` file; see `Codec`."""
+    first = next(frames)
+
+    def pages() -> Iterator[Enlarged]:
+        yield first
+        for frame in frames:
+            if (frame.shape, frame.dtype) != (first.shape, first.dtype):
+                raise UpscaleError(
+                    "has pages of different sizes or kinds, which one array cannot hold; use --format tiff."
+                )
+            yield frame
+
+    ndim = how.ndim or array_ndim(how.count, first.shape[2])
+    if how.channels_first and ndim != 2:
+        stack = np.stack([frame.frame().samples for frame in pages()])
+        write_array(stream, from_stack(stack, ndim, True))
+        return
+    shape = (how.count, *first.shape)
+    if ndim < 4:
+        shape = shape[1:3] if shape[3] == 1 and ndim == 2 else shape[1:]
+    stream.write(header(shape, first.dtype))
+    for frame in pages():
+        for rows in frame.strips(lambda rows, *_: rows):
+            stream.write(rows.data)
+
+
+def read_header(stream: BinaryIO, length: int) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return shape, Fortran order and dtype of the `.npy` of `length` bytes that begins here; move on to its data.
+
+    Raises
+    ------
+    UpscaleError
+        If it is no `.npy`, holds objects, strings or structures, has no elements, or is shorter or longer than its
+        header says.
+    """
+    start = stream.tell()
+    head = io.BytesIO(stream.read(LONGEST_HEADER))
+    try:
+        version = npy.read_magic(head)
+        read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[version]
+        shape, fortran, dtype = read(head)
+    except KeyError:
+        raise UpscaleError("is a .npy file of an unknown version; save it again with numpy.save.") from None
+    except Exception:  # the header is a Python literal: parsing a broken one raises anything
+        raise UpscaleError("is not a valid .npy file: its header is damaged.") from None
+    stream.seek(start + head.tell())
+    if dtype.hasobject or dtype.kind not in "biuf" or dtype.itemsize > 8:
+        raise UpscaleError(f"holds {dtype!s:.60}; only bool, integers and floats up to 64 bits are accepted.")
+    count = math.prod(map(int, shape), start=dtype.itemsize)
+    if len(shape) > MOST_DIMENSIONS or any(abs(n) > LARGEST for n in shape) or abs(count) > LARGEST:
+        raise UpscaleError("claims to hold more than any file can; it is damaged.")
+    if any(n < 1 for n in shape):
+        raise UpscaleError(f"holds an array of shape {shape}, which has no elements.")
+    present = length - head.tell()
+    if count != present:
+        raise UpscaleError(f"claims to hold {count:,} bytes of data but has {present:,}; it is damaged.")
+    return tuple(int(n) for n in shape), fortran, dtype
+
+
+def read_array(stream: BinaryIO, length: int) -> Array:
+    """Return the array of a `.npy`, in native byte order and C order; errors as for `read_header`."""
+    shape, fortran, dtype = read_header(stream, length)
+    data = stream.read()
+    if len(data) != math.prod(shape) * dtype.itemsize:
+        raise UpscaleError("was changed while it was read, or is damaged; try again.")
+    array = np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
+    return np.ascontiguousarray(array.astype(dtype.newbyteorder("="), copy=False))
+
+
+def header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
+    """Return the header of a `.npy` in C order."""
+    stream = io.BytesIO()
+    npy.write_array_header_1_0(stream, {"shape": shape, "fortran_order": False, "descr": npy.dtype_to_descr(dtype)})
+    return stream.getvalue()
+
+
+def write_array(stream: BinaryIO, array: Array) -> None:
+    """Write an array as a `.npy`, in C order."""
+    stream.write(header(array.shape, array.dtype))
+    stream.write(np.ascontiguousarray(array).data)

@@ -1,0 +1,179 @@
+"""Opening an image: its format by content, its size from the header, limits before any work."""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, NoReturn, Self
+
+from upscale_cli.codecs.formats import FORMATS, HEAD, Format, format_of_content
+from upscale_cli.errors import UpscaleError
+from upscale_cli.image.metadata import Metadata
+from upscale_cli.image.pixels import Frame
+from upscale_cli.machine.memory import UNKNOWN, available_memory
+
+MAX_SOURCE_PIXELS = 178_956_970
+"""The most pixels of a source, all its frames together: Pillow's own limit, a gigabyte of RGB and alpha."""
+
+
+class Picture(ABC):
+    """An opened image: what its header says, and its frames. It closes its stream.
+
+    Parameters
+    ----------
+    stream : binary file
+        Seekable.
+    format : Format
+        The format of its content, whatever its name says.
+
+    Attributes
+    ----------
+    height, width : int
+        Upright, in pixels.
+    channels, itemsize : int
+        Channels, and bytes per sample, as far as the header tells.
+    decoded : float
+        Approximate memory for decoding, in bytes per pixel.
+    count : int
+        Frames or pages.
+    metadata : Metadata
+        Complete once the first frame has been read.
+    ndim : int
+        Dimensions of an array; 0 for an image.
+    channels_first : bool
+        An array is (C, H, W) or (N, C, H, W).
+    ink : bool
+        Its colours are CMYK.
+    dropped : str
+        What the file holds that is not kept, in words.
+    """
+
+    height: int
+    width: int
+    channels: int
+    itemsize: int
+    decoded: float
+    count: int
+
+    def __init__(self, stream: BinaryIO, format: Format) -> None:
+        self.stream, self.format = stream, format
+        self.metadata, self.ndim, self.channels_first = Metadata(), 0, False
+        self.ink, self.dropped = False, ""
+
+    @abstractmethod
+    def decode(self) -> Iterator[Frame]:
+        """Yield every frame, upright. Raises whatever a decoder raises."""
+
+    @property
+    def values(self) -> int:
+        """The samples of all frames, as far as the header tells."""
+        return self.count * self.height * self.width * self.channels
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield every frame, upright; raise `UpscaleError` at the first that cannot be decoded completely."""
+        frames = self.decode()
+        while True:
+            with decoding():
+                frame = next(frames, None)
+            if frame is None:
+                return
+            yield frame
+
+    def close(self) -> None:
+        """Close the file."""
+        self.stream.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_picture(stream: BinaryIO, channels_first: bool = False) -> Picture:
+    """Return the image that a stream holds. The stream is closed if there is none, else with the image.
+
+    Parameters
+    ----------
+    stream : binary file
+        Seekable.
+    channels_first : bool
+        Arrays are (C, H, W) or (N, C, H, W).
+
+    Raises
+    ------
+    UpscaleError
+        If it cannot be read, is no image of a known format, or is larger than the limit.
+    """
+    try:
+        format = _format_of(stream)
+        with decoding():
+            picture = format.load_codec().open(stream, format, channels_first)
+        check_source(picture.height, picture.width, picture.count)
+    except BaseException:
+        stream.close()
+        raise
+    return picture
+
+
+def _format_of(stream: BinaryIO) -> Format:
+    """Return the format of a stream, which stands at its beginning afterwards."""
+    try:
+        length = stream.seek(0, os.SEEK_END)
+        stream.seek(0)
+        head = stream.read(HEAD)
+        stream.seek(0)
+    except OSError as error:
+        raise UpscaleError(f"cannot be read: {error.strerror}.") from None
+    if not length:
+        raise UpscaleError("is empty.")
+    found = format_of_content(head)
+    if found is None:
+        from upscale_cli.codecs.pillow import name_of_foreign
+
+        foreign = name_of_foreign(head)
+        if foreign is None:
+            raise UpscaleError(f"is not an image of a known format ({', '.join(FORMATS)}).")
+        raise UpscaleError(f"is a {foreign} file, which is not supported; convert it to PNG or TIFF first.")
+    return found
+
+
+@contextmanager
+def decoding() -> Iterator[None]:
+    """Turn whatever a decoder raises into an `UpscaleError`: Pillow raises OSError, SyntaxError, struct.error, …"""
+    try:
+        yield
+    except UpscaleError:
+        raise
+    except MemoryError:
+        raise UpscaleError("does not fit into memory.") from None
+    except Exception as error:
+        if type(error).__name__ == "DecompressionBombError":  # Pillow's, which need not be imported here
+            refuse_pixels(int("".join(filter(str.isdigit, str(error).partition("pixels")[0]))))
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UpscaleError(f"cannot be decoded: {reason}.") from error
+
+
+def check_source(height: int, width: int, count: int) -> None:
+    """Raise `UpscaleError` if a source of `count` frames has no pixels, or more than the limit."""
+    if height < 1 or width < 1:
+        raise UpscaleError(f"is {width}x{height}: it has no pixels.")
+    if (pixels := height * width * count) > MAX_SOURCE_PIXELS:
+        refuse_pixels(pixels)
+
+
+def refuse_pixels(pixels: int) -> NoReturn:
+    """Raise `UpscaleError` for a source of too many pixels."""
+    raise UpscaleError(
+        f"has {pixels:,} pixels, more than the limit of {MAX_SOURCE_PIXELS:,}; cut it into parts."
+    )
+
+
+def check_frame(picture: Picture, number: int, height: int, width: int) -> None:
+    """Raise `UpscaleError` if frame `number`, from 1, is larger than its file's header says, and too large."""
+    pixels = height * width
+    # The estimate for the whole image knows only the header.
+    larger = pixels > picture.height * picture.width
+    needed, available = int(pixels * picture.decoded), available_memory() if larger else UNKNOWN
+    if pixels * picture.count > MAX_SOURCE_PIXELS or needed > available:
+        raise UpscaleError(f"frame {number} is {width}x{height}, which is too large; remove it.")

@@ -1,0 +1,234 @@
+"""What Pillow reads and writes: opening with limits, frames as they are stored, saving with metadata."""
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import suppress
+from struct import error as StructError
+from typing import Any, BinaryIO, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from upscale_cli.codecs.formats import Format
+from upscale_cli.codecs.misreads import Layout, way_of
+from upscale_cli.codecs.picture import MAX_SOURCE_PIXELS, Picture, check_frame, check_source
+from upscale_cli.codecs.pillow_metadata import read_metadata, read_orientation
+from upscale_cli.codecs.writing import Writing
+from upscale_cli.errors import UpscaleError
+from upscale_cli.image.pixels import Frame, Mode, oriented, palette_of
+from upscale_cli.methods.upsampler import Array
+
+# `check_source` comes before any decoding, and counts frames. Pillow's own limit stands behind it, for what a decoder
+# makes larger on its way: an error above twice this number, and a warning above it.
+Image.MAX_IMAGE_PIXELS = MAX_SOURCE_PIXELS // 2
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+
+EIGHT_BITS: dict[str, Mode] = {"1": "L", "L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "CMYK": "CMYK"}
+"""Pillow's modes of 1 and 8 bits, and ours."""
+
+
+class PillowPicture(Picture):
+    """An image that Pillow opens. A format overrides what Pillow leaves out.
+
+    Parameters
+    ----------
+    stream, format
+        As for `Picture`.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Pillow's names of the format.
+    """
+
+    names: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, stream: BinaryIO, format: Format) -> None:
+        super().__init__(stream, format)
+        stream.seek(0)
+        try:
+            self.image = image = self.open_image()
+        except UnidentifiedImageError:
+            raise UpscaleError(
+                f"is a damaged {format.title} file: its header cannot be read; get another copy."
+            ) from None
+        self.width, self.height = image.size
+        check_source(self.height, self.width, 1)
+        self.check_complete()
+        self.count = int(getattr(image, "n_frames", 1))
+        way = way_of(self.layout(image))
+        if not format.frames and self.count > 1:
+            self.dropped, self.count = f"only the first of its {self.count} pictures is enlarged", 1
+        if self.orientation_before_decoding() >= 5:
+            self.width, self.height = self.height, self.width
+        self.ink = image.mode == "CMYK"
+        self.channels = 3 if image.mode == "P" else len(image.getbands())
+        deep = way is not None and way.way == "read"
+        wide = deep or image.mode.startswith("I;16")
+        self.itemsize = {"I": 4, "F": 4}.get(image.mode, 2 if wide else 1)
+        stored = {"1": 1, "L": 1, "P": 1}.get(image.mode, 4)
+        self.decoded = stored + self.channels * (self.itemsize * (3 if deep else 2) + format.decoder)
+
+    def open_image(self) -> Image.Image:
+        """Return the image of the stream, which stands at its beginning."""
+        return Image.open(self.stream, formats=self.names)
+
+    def check_complete(self) -> None:
+        """Raise `UpscaleError` if the file lacks its end and Pillow would decode what there is."""
+
+    def check_header(self, image: Image.Image) -> None:
+        """Raise `UpscaleError` if Pillow has not read all of a frame's header, and would decode something else."""
+
+    def bits(self, image: Image.Image) -> int:
+        """Return the bits of the deepest sample as the file stores it."""
+        return 16 if image.mode.startswith("I;16") else {"1": 1, "I": 32, "F": 32}.get(image.mode, 8)
+
+    def layout(self, image: Image.Image) -> Layout:
+        """Return how the file stores a frame, by which `MISREADS` tells its way."""
+        return Layout(self.names[0], image.mode, self.bits(image), frames=self.count)
+
+    def orientation_before_decoding(self) -> int:
+        """Return the orientation of the first frame, as far as it can be told without decoding it."""
+        return read_orientation(self.image)
+
+    def read_samples(self, image: Image.Image, index: int) -> Frame:
+        """Return a frame that the codec reads itself, as stored: the orientation is not applied."""
+        raise NotImplementedError(f"{self.names[0]} has no reader of its own")
+
+    def prepare(self, image: Image.Image) -> None:
+        """Correct what Pillow's decoder is told, before it decodes a frame that is converted."""
+
+    def decode(self) -> Iterator[Frame]:
+        image = self.image
+        for index in range(self.count):
+            if self.count > 1:
+                image.seek(index)
+            width, height = image.size
+            check_frame(self, index + 1, height, width)
+            self.check_header(image)
+            way = way_of(self.layout(image))
+            if way is not None and way.way == "read":
+                frame = self.read_samples(image, index)
+            else:
+                if way is not None:
+                    self.prepare(image)
+                image.load()
+                frame = from_pillow(image)
+            # Pillow turns TIFF pages while it decodes them, and then says that they are upright.
+            orientation = read_orientation(image)
+            if index == 0:
+                self.metadata = read_metadata(image)
+            duration = image.info.get("duration") if self.count > 1 else None
+            yield frame._replace(samples=oriented(frame.samples, orientation), duration=duration)
+
+    def close(self) -> None:
+        self.image.close()
+        super().close()
+
+
+def name_of_foreign(head: bytes) -> str | None:
+    """Return Pillow's name of a format that is not supported, by a file's first bytes: no parser starts."""
+    Image.init()
+    with suppress(IndexError, StructError):
+        return next((name for name, (_, accept) in Image.OPEN.items() if accept is not None and accept(head)), None)
+    return None
+
+
+def from_pillow(image: Image.Image) -> Frame:
+    """Return a loaded Pillow image as a frame; `MISREADS` lists what is converted and what is refused before."""
+    if image.mode == "P":
+        return _indexed(image)
+    if image.mode in ("L", "RGB", "1") and "transparency" in image.info:
+        return from_pillow(image.convert("RGBA" if image.mode == "RGB" else "LA"))
+    if image.mode in ("PA", "RGBa", "La"):
+        image = image.convert("LA" if image.mode == "La" else "RGBA")
+    if image.mode == "RGBX":
+        image = image.convert("RGB")
+    samples = np.asarray(image)
+    if image.mode in EIGHT_BITS:
+        return Frame(samples.reshape(*samples.shape[:2], -1), EIGHT_BITS[image.mode])
+    # A PGM of 16 bits comes as 32, spread over 0 … 65535.
+    kept = np.dtype(np.uint16) if image.format == "PPM" and image.mode == "I" else samples.dtype
+    samples = samples.astype(kept.newbyteorder("="), copy=False)
+    if image.mode.startswith("I;16") and "transparency" in image.info:
+        opaque = samples != np.uint16(image.info["transparency"])
+        return Frame(np.stack([samples, opaque * np.uint16(65535)], axis=2), "LA")
+    return Frame(samples[:, :, None], "L")
+
+
+def _indexed(image: Image.Image) -> Frame:
+    """Return an image of mode P as a frame."""
+    colours = palette_of(image)
+    transparency = image.info.get("transparency")
+    if isinstance(transparency, bytes):
+        colours[: len(transparency), 3] = np.frombuffer(transparency[:256], np.uint8)
+    elif isinstance(transparency, int) and 0 <= transparency < 256:
+        colours[transparency, 3] = 0
+    return Frame(np.asarray(image)[:, :, None], "P", colours)
+
+
+def to_pillow(samples: Array, mode: str, palette: NDArray[np.uint8] | None = None) -> Image.Image:
+    """Return samples (H, W, C) of a kind that Pillow has as a Pillow image."""
+    height, width, _ = samples.shape
+    size, depth = (width, height), samples.dtype.name
+    if depth == "bool":
+        return Image.frombytes("1", size, np.packbits(samples[:, :, 0], axis=1).tobytes())
+    if depth != "uint8":
+        pillow, raw = {"uint16": ("I;16", "<u2"), "int32": ("I", "=i4"), "float32": ("F", "=f4")}[depth]
+        return Image.frombytes(pillow, size, samples.astype(raw, copy=False).tobytes())
+    image = Image.frombuffer(mode, size, np.ascontiguousarray(samples), "raw", *(mode, 0, 1))
+    if palette is not None:
+        image.putpalette(palette[:, :3].tobytes(), "RGB")
+        clear = np.flatnonzero(palette[:, 3] != 255)
+        if len(clear) == 1 and palette[clear[0], 3] == 0:
+            image.info["transparency"] = int(clear[0])
+        elif len(clear):
+            image.info["transparency"] = palette[: clear[-1] + 1, 3].tobytes()
+    return image
+
+
+def save(stream: BinaryIO, frames: list[Frame], how: Writing, pillow: str, **options: Any) -> None:
+    """Encode frames by Pillow, and write the result.
+
+    Parameters
+    ----------
+    stream : binary file
+        Only written to, forwards.
+    frames : list of Frame
+        At least one; several are `alike`.
+    how : Writing
+        Its metadata goes along as far as the format can store it.
+    pillow : str
+        Pillow's name of the format.
+    **options
+        What Pillow's encoder takes. They replace those that follow from `how`; None removes one.
+
+    Raises
+    ------
+    UpscaleError
+        If the encoded image does not fit into memory.
+    """
+    present = {key: value for key, value in how.metadata.present().items() if key in how.format.keeps}
+    of_pillow = {"icc": "icc_profile", "xmp": "xmp", "dpi": "dpi", "comment": "comment"}
+    given = {of_pillow[key]: value for key, value in present.items() if key in of_pillow}
+    if "exif" in present:
+        given["exif"] = b"Exif\0\0" + present["exif"]
+    images = [to_pillow(frame.samples, str(frame.mode), frame.palette) for frame in frames]
+    if how.count > 1:
+        durations = [round(frame.duration or 0) for frame in frames]
+        given |= {"save_all": True, "append_images": images[1:], "duration": durations, "loop": plays(how)}
+    given = {key: value for key, value in (given | options).items() if value is not None}
+    # Into memory first: an encoder that cannot write may do anything. OpenJPEG, on a full disk, tries for ever.
+    encoded = io.BytesIO()
+    try:
+        images[0].save(encoded, pillow, **given)
+    except MemoryError:
+        raise UpscaleError("the result does not fit into memory; use --format png, which needs less.") from None
+    stream.write(encoded.getbuffer())
+
+
+def plays(how: Writing) -> int:
+    """Return how often an animation is shown, in Pillow's terms: 0 is for ever."""
+    return 1 if how.metadata.loop is None else how.metadata.loop

@@ -1,0 +1,77 @@
+"""The metadata of a Pillow image."""
+
+import struct
+from typing import Any
+
+from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin
+
+from upscale_cli.codecs.tiff_tags import DESCRIPTIVE
+from upscale_cli.image.metadata import Metadata
+
+
+def read_metadata(image: Image.Image) -> Metadata:
+    """Return the metadata of a loaded Pillow image. Unreadable EXIF is left out, as viewers ignore it too."""
+    info = image.info
+    xmp = info.get("xmp") or info.get("XML:com.adobe.xmp")
+    if isinstance(xmp, str):
+        xmp = xmp.encode()
+    text = {}
+    if isinstance(image, PngImagePlugin.PngImageFile):
+        text = {k: str(v) for k, v in image.text.items() if k != "XML:com.adobe.xmp"}
+    comment = info.get("comment")
+    return Metadata(
+        icc=info.get("icc_profile") or None,
+        exif=_read_exif(image),
+        xmp=xmp or None,
+        dpi=_read_dpi(image),
+        text=text,
+        comment=comment.encode() if isinstance(comment, str) else comment,
+        colour=_colour_chunks(info) if image.format == "PNG" else (),
+        loop=info.get("loop") if getattr(image, "n_frames", 1) > 1 else None,
+        still=bool(info.get("default_image")),
+    )
+
+
+def _colour_chunks(info: dict[str | tuple[int, int], Any]) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the colour chunks that Pillow has read as numbers (PNG, third edition, 11.3.2); a profile replaces sRGB."""
+    chunks = []
+    if "srgb" in info and "icc_profile" not in info:
+        chunks.append((b"sRGB", bytes([info["srgb"]])))
+    for name, key in ((b"gAMA", "gamma"), (b"cHRM", "chromaticity")):
+        values = info.get(key, ())
+        values = values if isinstance(values, tuple) else (values,)
+        if values:
+            chunks.append((name, struct.pack(f">{len(values)}I", *(round(value * 1e5) for value in values))))
+    return tuple(chunks)
+
+
+def read_orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation of a Pillow image, 1 … 8; 1 if it has none that can be read."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # Pillow raises anything when it decodes damaged EXIF
+        return 1
+    return orientation if orientation in range(1, 9) else 1
+
+
+def _read_dpi(image: Image.Image) -> tuple[float, float] | None:
+    if isinstance(image, TiffImagePlugin.TiffImageFile) and ExifTags.Base.XResolution not in image.tag_v2:
+        return None  # Pillow makes it 1
+    try:
+        x, y = (float(v) for v in image.info["dpi"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    return (x, y) if 0 < x < 1e6 and 0 < y < 1e6 else None
+
+
+def _read_exif(image: Image.Image) -> bytes | None:
+    try:
+        exif = image.getexif()
+        if image.format == "TIFF":
+            for tag in list(exif):
+                if tag not in DESCRIPTIVE:
+                    del exif[tag]
+        data = exif.tobytes() if len(exif) else b""
+    except Exception:  # as above
+        return None
+    return data.removeprefix(b"Exif\0\0") or None

@@ -1,0 +1,144 @@
+"""What every codec is given to write: frames that are enlarged while they are written, and how to write them."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from upscale_cli.codecs.formats import Format
+from upscale_cli.errors import UpscaleError
+from upscale_cli.image.metadata import Metadata
+from upscale_cli.image.pixels import Frame, Mode, expand_palette, quantise, to_mode, widen
+from upscale_cli.methods.strips import in_order, strip_ranges
+from upscale_cli.methods.upsampler import Array, Finish, Upsampler
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Enlarged:
+    """A frame that is enlarged while it is written.
+
+    Attributes
+    ----------
+    upsampler, finish : Upsampler, callable
+        Its rows, and how they become samples.
+    shape : (int, int, int)
+        Height, width and channels.
+    dtype : numpy.dtype
+    mode, palette, duration
+        As those of a `Frame`.
+    quantised : bool
+        Its colours are reduced to a palette.
+    executor : Executor or None
+        The executor whose threads compute strips; None to compute them on the calling thread.
+    progress : callable
+        Called with the number of pixels that each strip adds.
+    """
+
+    upsampler: Upsampler
+    finish: Finish | None
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+    mode: Mode | None
+    palette: NDArray[np.uint8] | None = None
+    duration: float | None = None
+    quantised: bool = False
+    executor: Executor | None = None
+    progress: Callable[[int], None] = lambda pixels: None
+
+    def strips(self, work: Callable[[Array, bool, bool], T]) -> Iterator[T]:
+        """Yield `work(rows, is first, is last)` for each strip, in order; the executor's threads do the work."""
+
+        def make(start: int, stop: int) -> T:
+            rows = np.empty((stop - start, *self.shape[1:]), self.dtype)
+            self.upsampler.rows(start, stop, rows, self.finish)
+            return work(rows, start == 0, stop == self.shape[0])
+
+        return self._counted(in_order(make, strip_ranges(self.upsampler), self.executor))
+
+    def frame(self) -> Frame:
+        """Return the complete frame, in memory."""
+        samples = np.empty(self.shape, self.dtype)
+
+        def make(start: int, stop: int) -> None:
+            self.upsampler.rows(start, stop, samples[start:stop], self.finish)
+
+        for _ in self._counted(in_order(make, strip_ranges(self.upsampler), self.executor)):
+            pass
+        frame = Frame(samples, self.mode, self.palette, self.duration)
+        return quantise(frame) if self.quantised else frame
+
+    def _counted(self, made: Iterator[T]) -> Iterator[T]:
+        """Yield the results as they come, and report the pixels of each as progress."""
+        for (start, stop), result in zip(strip_ranges(self.upsampler), made, strict=True):
+            self.progress((stop - start) * self.shape[1])
+            yield result
+
+
+@dataclass(frozen=True, kw_only=True)
+class Writing:
+    """How an image is written.
+
+    Attributes
+    ----------
+    format : Format
+    metadata : Metadata
+        What the target stores; every codec takes what its format can store.
+    count : int
+        Frames.
+    quality : int
+        1 … 100, for lossy formats.
+    ndim : int
+        Dimensions of the source if it is an array, else 0.
+    channels_first : bool
+        An array is written as (C, H, W) or (N, C, H, W).
+    small : bool
+        PNG is compressed harder, which takes longer.
+    """
+
+    format: Format
+    metadata: Metadata
+    count: int = 1
+    quality: int = 95
+    ndim: int = 0
+    channels_first: bool = False
+    small: bool = False
+
+    def stored(self, *names: str) -> dict[str, Any]:
+        """Return the metadata of some names as keyword arguments: None for what there is not."""
+        present = self.metadata.present()
+        return {name: present.get(name) for name in names}
+
+
+def same_size(frames: list[Frame], format: Format) -> list[Frame]:
+    """Return frames of one size as they are.
+
+    Raises
+    ------
+    UpscaleError
+        If they have several sizes.
+    """
+    if len({frame.samples.shape[:2] for frame in frames}) > 1:
+        raise UpscaleError(
+            f"has pages of different sizes, but all frames of a {format.title} have one size; use --format tiff."
+        )
+    return frames
+
+
+def alike(frames: list[Frame], format: Format) -> list[Frame]:
+    """Return frames as an animation needs them: of one size and, if they differ in kind, of one that stores them all.
+
+    Raises
+    ------
+    UpscaleError
+        If they have several sizes.
+    """
+    same_size(frames, format)
+    if len({(frame.kind, frame.palette is not None and frame.palette.tobytes()) for frame in frames}) == 1:
+        return frames
+    frames = [expand_palette(widen(frame)) for frame in frames]
+    return [to_mode(frame, "RGBA" if any(each.alpha for each in frames) else "RGB") for frame in frames]

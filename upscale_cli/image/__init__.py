@@ -1,0 +1,1 @@
+"""What an image is: pixels with a meaning, metadata, colour."""

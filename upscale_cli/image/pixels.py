@@ -1,0 +1,143 @@
+"""Frames: pixels as arrays, with what their channels mean; palettes, alpha and orientation."""
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from upscale_cli.errors import UpscaleError
+from upscale_cli.methods.upsampler import Array
+
+Mode = Literal["L", "LA", "RGB", "RGBA", "CMYK", "P"]
+Kind = tuple[str, str]
+"""Channels and depth of pixels: a `Mode`, and a NumPy type among bool, uint8, uint16, int32, float32."""
+
+CHANNELS: dict[str, int] = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4, "P": 1}
+
+
+class Frame(NamedTuple):
+    """One image, or one frame or page of several.
+
+    Attributes
+    ----------
+    samples : array (H, W, C)
+        bool, uint8, uint16, int32 or float32; any numeric type if it comes from an array file.
+    mode : Mode or None
+        What the channels are; None for an array, whose channels have no meaning.
+    palette : uint8 array (n, 4) or None
+        RGBA of each index of mode P.
+    duration : float or None
+        Milliseconds for which an animation shows it.
+    """
+
+    samples: Array
+    mode: Mode | None
+    palette: NDArray[np.uint8] | None = None
+    duration: float | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """Mode and depth, in the form in which formats list them."""
+        return self.mode or "array", self.samples.dtype.name
+
+    @property
+    def alpha(self) -> bool:
+        """Whether the last channel is opacity."""
+        return self.mode in ("LA", "RGBA")
+
+
+def palette_of(image: Image.Image) -> NDArray[np.uint8]:
+    """Return the palette of a Pillow image, (256, 4): unused colours are opaque black."""
+    colours = np.zeros((256, 4), np.uint8)
+    colours[:, 3] = 255
+    flat = image.palette.getdata()[1] if image.palette is not None else b""
+    bands = len(image.palette.mode) if image.palette is not None else 3
+    known = np.frombuffer(bytes(flat), np.uint8)[: 256 * bands]
+    known = known[: len(known) // bands * bands].reshape(-1, bands)
+    colours[: len(known), :bands] = known
+    return colours
+
+
+def expand_palette(frame: Frame) -> Frame:
+    """Return a frame of mode P in true colours, RGBA where it uses transparency; return others unchanged."""
+    if frame.palette is None:
+        return frame
+    colours = frame.palette[frame.samples[:, :, 0]]
+    if (colours[:, :, 3] == 255).all():
+        return frame._replace(samples=np.ascontiguousarray(colours[:, :, :3]), mode="RGB", palette=None)
+    return frame._replace(samples=colours, mode="RGBA", palette=None)
+
+
+def widen(frame: Frame) -> Frame:
+    """Return a frame of 1 bit in 8 bits; return others unchanged."""
+    return frame._replace(samples=frame.samples * np.uint8(255)) if frame.samples.dtype == bool else frame
+
+
+def index_colours(frame: Frame) -> Frame | None:
+    """Return an 8-bit frame of at most 256 colours with a palette of those colours; None if it has more.
+
+    All fully transparent pixels count as one colour, whatever colour they hide.
+    """
+    rgba = to_mode(frame, "RGBA").samples.copy()
+    rgba[rgba[..., 3] == 0] = 0
+    if Image.fromarray(rgba).getcolors(256) is None:
+        return None
+    packed = np.ascontiguousarray(rgba).view(np.uint32)[:, :, 0]
+    colours, index = np.unique(packed, return_inverse=True)
+    palette = np.zeros((256, 4), np.uint8)
+    palette[:, 3] = 255
+    palette[: len(colours)] = colours.view(np.uint8).reshape(-1, 4)
+    samples = index.reshape(packed.shape).astype(np.uint8)[:, :, None]
+    return frame._replace(samples=samples, mode="P", palette=palette)
+
+
+def quantise(frame: Frame) -> Frame:
+    """Return an 8-bit frame in a palette of 256 colours, dithered if it has more; alpha becomes 0 or 255."""
+    rgba = to_mode(frame, "RGBA").samples.copy()
+    clear = rgba[:, :, 3] < 128
+    rgba[:, :, 3] = np.where(clear, 0, 255)
+    exact = index_colours(frame._replace(samples=rgba, mode="RGBA", palette=None))
+    if exact is not None:
+        return exact
+    colours = Image.fromarray(np.ascontiguousarray(rgba[:, :, :3]))
+    image = colours.quantize(255, Image.Quantize.MEDIANCUT)
+    image = colours.quantize(palette=image, dither=Image.Dither.FLOYDSTEINBERG)
+    palette, samples = palette_of(image), np.array(image)[:, :, None]
+    palette[255] = 0
+    samples[clear] = 255
+    return frame._replace(samples=samples, mode="P", palette=palette)
+
+
+def to_mode(frame: Frame, mode: str) -> Frame:
+    """Return a frame in a mode that can hold all of it: grey becomes RGB, and an opaque frame gets full alpha."""
+    if mode == frame.mode:
+        return frame
+    frame = expand_palette(frame)
+    samples = frame.samples
+    if mode in ("RGB", "RGBA") and frame.mode in ("L", "LA"):
+        grey = np.repeat(samples[:, :, :1], 3, axis=2)
+        samples = np.concatenate([grey, samples[:, :, 1:]], axis=2)
+    if mode in ("LA", "RGBA") and not frame.alpha:
+        full = 1 if samples.dtype.kind in "bf" else np.iinfo(samples.dtype).max
+        samples = np.concatenate([samples, np.full_like(samples[:, :, :1], full)], axis=2)
+    if samples.shape[2] != CHANNELS[mode]:
+        raise UpscaleError(f"{frame.mode} pixels cannot become {mode}; choose another --format.")
+    return frame._replace(samples=samples, mode=mode)  # type: ignore[arg-type]
+
+
+def oriented(samples: Array, orientation: int) -> Array:
+    """Return samples turned upright: undo what EXIF orientation 1 … 8 describes (Exif 2.32, tag 0x0112).
+
+    >>> oriented(np.array([[[1], [2]]]), 6)[:, :, 0].tolist()
+    [[1], [2]]
+    >>> oriented(np.array([[[1], [2]]]), 3)[:, :, 0].tolist()
+    [[2, 1]]
+    """
+    if orientation in (5, 6, 7, 8):
+        samples = samples.transpose(1, 0, 2)
+    if orientation in (3, 4, 7, 8):
+        samples = samples[::-1]
+    if orientation in (2, 3, 6, 7):
+        samples = samples[:, ::-1]
+    return samples

@@ -1,0 +1,1 @@
+"""The machine: files that are replaced only when complete, memory, processors."""

@@ -1,0 +1,144 @@
+"""Files and folders."""
+
+import os
+import unicodedata
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import BinaryIO
+
+from upscale_cli.codecs.formats import format_of
+from upscale_cli.errors import UpscaleError
+from upscale_cli.machine.replacing import PREFIX, replacing_together, sweep
+from upscale_cli.places.place import Source, Target, Unreadable
+
+
+@dataclass(frozen=True)
+class FileTarget(Target):
+    """A file that a result replaces when it is complete."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return str(self.path)
+
+    def exists(self) -> bool:
+        return self.path.is_file()
+
+    def commit(self, overwrite: bool, *others: Target) -> AbstractContextManager[list[BinaryIO]]:
+        return _committed([target for target in (*others, self) if isinstance(target, FileTarget)], overwrite)
+
+    def beside(self, ending: str) -> "FileTarget":
+        return FileTarget(self.path.with_name(self.path.stem + ending))
+
+    def identity(self) -> Hashable | None:
+        return _identity(self.path) if self.path.is_file() else None
+
+    def key(self) -> Hashable:
+        # Some file systems do not distinguish upper and lower case, or how accents are composed.
+        return unicodedata.normalize("NFC", os.path.realpath(self.path)).casefold()
+
+    def clean(self) -> None:
+        sweep(self.path.resolve().parent)
+
+
+@contextmanager
+def _committed(targets: Sequence[FileTarget], overwrite: bool) -> Iterator[list[BinaryIO]]:
+    for target in targets:
+        target.path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing_together([target.path for target in targets], overwrite=overwrite) as streams:
+        yield streams
+
+
+@dataclass(frozen=True)
+class FileSource(Source):
+    """A file.
+
+    Attributes
+    ----------
+    path : Path
+    root : Path or None
+        The folder that was given, in which the file was found; None if the file was given itself.
+    """
+
+    path: Path
+    root: Path | None = None
+
+    @property
+    def shown(self) -> str:  # type: ignore[override]
+        return str(self.path)
+
+    @property
+    def name(self) -> PurePath:  # type: ignore[override]
+        return PurePath(self.path.name)
+
+    @property
+    def place(self) -> PurePath | None:  # type: ignore[override]
+        return None if self.root is None else self.path.relative_to(self.root)
+
+    def open(self) -> BinaryIO:
+        try:
+            if not (self.path.is_file() or self.path.is_dir()) and self.path.exists():
+                # Opening a FIFO would wait for ever, and a device has no end.
+                raise UpscaleError("is neither a file nor a folder; pipe its content into -.")
+            return self.path.open("rb")
+        except OSError as error:
+            raise UpscaleError(f"cannot be read: {error.strerror}.") from None
+
+    def default_target(self, label: str, extension: str) -> FileTarget:
+        if self.root is None or self.place is None:
+            return FileTarget(self.path.with_name(f"{self.path.stem}_{label}{extension}"))
+        # The images of a folder go into a folder beside it.
+        root = Path(os.path.abspath(self.root))
+        return FileTarget(root.with_name(f"{root.name}_{label}") / self.place.with_name(self.place.stem + extension))
+
+    def beside(self, ending: str) -> "FileSource | None":
+        beside = self.path.with_name(self.path.stem + ending)
+        return FileSource(beside) if beside.is_file() else None
+
+    def identity(self) -> Hashable | None:
+        return _identity(self.path) if self.path.exists() else None
+
+
+def _identity(path: Path) -> Hashable:
+    """Return what all names of a file have in common."""
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+class Files:
+    """The files and folders of this machine; see `Place`."""
+
+    def is_folder(self, name: str) -> bool:
+        return os.path.isdir(name) or name.endswith(("/", os.sep))
+
+    def exists(self, name: str) -> bool:
+        return os.path.exists(name)
+
+    def sources(self, name: str, output: str | None) -> Iterator[FileSource | Unreadable]:
+        """Yield the source of a name, or the images of a folder: the files with the extension of a format.
+
+        Links to folders are not followed, and the output folder is left out.
+        """
+        if not os.path.isdir(name):
+            yield FileSource(Path(name))
+            return
+        left_out = os.path.realpath(output) if output is not None else None
+        problems: list[Unreadable] = []
+
+        def failed(error: OSError) -> None:
+            problems.append(Unreadable(str(error.filename), UpscaleError(f"cannot be read: {error.strerror}.")))
+
+        root = Path(name)
+        for folder, below, files in os.walk(root, onerror=failed):
+            below[:] = sorted(each for each in below if os.path.realpath(os.path.join(folder, each)) != left_out)
+            for file in sorted(files):
+                path = Path(folder) / file
+                if format_of(path) is not None and not file.startswith(PREFIX):
+                    yield FileSource(path, root)
+        yield from problems
+
+    def target(self, name: str, parts: Sequence[str] = ()) -> FileTarget:
+        return FileTarget(Path(name, *parts))

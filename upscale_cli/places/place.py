@@ -1,0 +1,136 @@
+"""Sources and targets as values: where an image comes from, and where a result goes to.
+
+A kind of place is a module with a `Source`, a `Target` and a `Place`, and a row of `PLACES`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import PurePath
+from typing import BinaryIO, Protocol
+
+from upscale_cli.errors import UpscaleError
+
+
+class Target(ABC):
+    """Where a result goes to. It can be sent to another process if `portable` is true.
+
+    Attributes
+    ----------
+    name : str
+        As the user knows it.
+    portable : bool
+        Another process can write it.
+    """
+
+    name: str
+    portable: bool = True
+
+    @property
+    def shown(self) -> str:
+        """Its name within a sentence."""
+        return f'"{self.name}"'
+
+    @abstractmethod
+    def exists(self) -> bool:
+        """Return whether something is there already that would be replaced."""
+
+    @abstractmethod
+    def commit(self, overwrite: bool, *others: "Target") -> AbstractContextManager[list[BinaryIO]]:
+        """Return streams for this target and others of its kind.
+
+        When the block ends well, their contents become the targets: the others first, this one last. Otherwise
+        nothing changes.
+        """
+
+    def beside(self, ending: str) -> "Target":
+        """Return the target with the same name and another ending in place of its extension.
+
+        Raises
+        ------
+        UpscaleError
+            If nothing can be written beside it.
+        """
+        raise UpscaleError("needs a file, to write the indices beside it; use --output FILE.")
+
+    def identity(self) -> Hashable | None:
+        """Return what it has in common with a source that is the same thing; None if it does not exist."""
+        return None
+
+    def key(self) -> Hashable:
+        """Return what it has in common with other targets of the same name."""
+        return self.shown
+
+    def clean(self) -> None:
+        """Remove what killed runs have left beside it."""
+
+
+class Source(ABC):
+    """Where an image comes from.
+
+    Attributes
+    ----------
+    shown : str
+        Its name in messages, as the user typed it.
+    name : PurePath
+        The file name that names its result.
+    place : PurePath or None
+        Its path below the folder that was given; None if it was given itself.
+    """
+
+    shown: str
+    name: PurePath
+    place: PurePath | None = None
+
+    @abstractmethod
+    def open(self) -> BinaryIO:
+        """Return a new seekable stream of its content.
+
+        Raises
+        ------
+        UpscaleError
+            If it cannot be read.
+        """
+
+    @abstractmethod
+    def default_target(self, label: str, extension: str) -> Target:
+        """Return where its result goes if no output was given; `label` says what the result is, such as 4x."""
+
+    def beside(self, ending: str) -> "Source | None":
+        """Return the source with the same name and another ending in place of its extension, if there is one."""
+        return None
+
+    def identity(self) -> Hashable | None:
+        """Return what it has in common with a target that is the same thing; None if it does not exist."""
+        return None
+
+
+class Place(Protocol):
+    """A kind of place: what is found under a name, and the targets of a name."""
+
+    def is_folder(self, name: str) -> bool:
+        """Return whether a name is that of a folder: one that exists, or one that can only be meant as one."""
+
+    def exists(self, name: str) -> bool:
+        """Return whether there is anything under a name."""
+
+    def sources(self, name: str, output: str | None) -> "Iterator[Source | Unreadable]":
+        """Yield the source of a name, or the images of a folder, without those of the output folder."""
+
+    def target(self, name: str, parts: Sequence[str] = ()) -> Target:
+        """Return the target of a name, or the one of some path below it."""
+
+
+class Unreadable(Exception):
+    """A folder, or a part of one, that cannot be listed.
+
+    Parameters
+    ----------
+    shown : str
+        Its name in messages.
+    why : UpscaleError
+    """
+
+    def __init__(self, shown: str, why: UpscaleError) -> None:
+        super().__init__(shown, why)
+        self.shown, self.why = shown, why

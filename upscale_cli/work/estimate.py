@@ -1,0 +1,112 @@
+"""What one image takes, estimated from its header before any work: pixels and memory."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from upscale_cli.codecs.formats import FORMATS, Format
+from upscale_cli.codecs.picture import Picture
+from upscale_cli.errors import UpscaleError
+from upscale_cli.machine.memory import available_memory, in_bytes
+from upscale_cli.methods import Size, WorkingMemory
+from upscale_cli.methods.strips import STRIPS_AHEAD
+from upscale_cli.methods.upsampler import BAND_VALUES
+from upscale_cli.work.sizes import largest_factor
+
+MAX_PIXELS = 10**9
+"""The most pixels of a result, all its frames together, unless the user allows more."""
+
+STRIPS_AT_ONCE = 1 + STRIPS_AHEAD
+"""The most strips of an image that are in work, each on its own thread."""
+
+FIXED = 16 << 20
+"""Bytes that any image takes: libraries at work, matrices, buffers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A source by its header, and what becomes of it.
+
+    Attributes
+    ----------
+    picture : Picture
+        The source.
+    height, width : int
+        The sides of its frame that is enlarged.
+    format : Format
+        The format that is written.
+    channels : int
+        Channels of the result.
+    extra : int
+        Further bytes, such as those of a parameter's arrays.
+    transposed : bool
+        It is an array that is written channels first, which is done in memory.
+    max_pixels : int
+        The most pixels of the result, all its frames together.
+    integer_scale : bool
+        The scale is an integer.
+    working_memory : callable(size) -> WorkingMemory
+        What the method needs at work for a result of a height and width.
+    """
+
+    picture: Picture
+    height: int
+    width: int
+    format: Format
+    channels: int
+    extra: int = 0
+    transposed: bool = False
+    max_pixels: int = MAX_PIXELS
+    integer_scale: bool = False
+    working_memory: Callable[[Size], WorkingMemory] = lambda size: WorkingMemory()
+
+    def memory(self, size: Size, format: Format | None = None) -> int:
+        """Return the approximate bytes that a result of a height and width takes: decoding, strips, and the encoder.
+
+        Each factor was measured (`tests/test_limits.py` measures them again), and is on the high side.
+        """
+        format = format or self.format
+        count, itemsize = self.picture.count, self.picture.itemsize
+        channels = self.channels if ("L", "uint8") in format.stores or format.arrays else max(3, self.channels)
+        values = size[0] * size[1] * channels
+        needed = self.working_memory(size)
+        strip = min(values, max(BAND_VALUES, needed.rows * size[1] * channels))
+        taken = self.height * self.width * self.picture.decoded + self.extra + strip * (5 * itemsize + 4) + FIXED
+        threads = min(STRIPS_AT_ONCE, os.cpu_count() or 1)
+        # Samples of four bytes may be weighed in eight.
+        taken += (needed.values + threads * needed.values_per_thread) * (4 if itemsize < 4 else 8)
+        if self.transposed:
+            taken += 2 * values * itemsize * count
+        elif not (format.strips == "all" or (format.strips == "one" and count == 1)):
+            taken += values * itemsize * (format.encoder + (format.retained * count if count > 1 else 0))
+        return int(taken)
+
+    def check_size(self, size: Size) -> None:
+        """Raise `UpscaleError` if a result of a height and width is larger than allowed, or than its format allows."""
+        height, width = size
+        if (pixels := height * width * self.picture.count) > self.max_pixels:
+            hint, way = f"{pixels:,} pixels", f"raise the limit: --max-pixels (now {self.max_pixels:,})"
+        elif max(size) > self.format.longest:
+            hint, way = f"but {self.format.title} allows {self.format.longest:,} per side", "use --format png"
+        else:
+            return
+        raise self._refusal(size, hint, self._allowed, way)
+
+    def check_memory(self, size: Size) -> None:
+        """Raise `UpscaleError` if a result of a height and width takes more memory than is available."""
+        available, needed, png = available_memory(), self.memory(size), FORMATS["png"]
+        if needed <= available:
+            return
+        hint = f"which needs about {in_bytes(needed)} of memory, but only {in_bytes(available)} is available"
+        image = not self.format.arrays and self.picture.itemsize <= 2 and self.picture.count == 1
+        leaner = image and self.memory(size, png) <= available
+        way = "use --format png, which needs less" if leaner else "cut it into parts"
+        raise self._refusal(size, hint, lambda size: self._allowed(size) and self.memory(size) <= available, way)
+
+    def _allowed(self, size: Size) -> bool:
+        return size[0] * size[1] * self.picture.count <= self.max_pixels and max(size) <= self.format.longest
+
+    def _refusal(self, size: Size, hint: str, fits: Callable[[Size], bool], way: str) -> UpscaleError:
+        factor = largest_factor((self.height, self.width), fits, 100 if self.integer_scale else 1)
+        smaller = f"the largest factor that fits is {factor}; or " if factor else ""
+        return UpscaleError(f"would be {size[1]}x{size[0]}, {hint}; {smaller}{way}.")

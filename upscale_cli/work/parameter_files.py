@@ -1,0 +1,158 @@
+"""Arrays that methods take from `.npy` and `.npz` files: read without trusting them, once a run."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from reprlib import repr as shortened
+from threading import Lock
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from upscale_cli.codecs.npy import MAGIC, read_array, read_header
+from upscale_cli.errors import UpscaleError
+from upscale_cli.methods import Parameter, Size
+from upscale_cli.methods.upsampler import Array
+from upscale_cli.places.place import Source
+
+MAX_VALUES = 1 << 23
+"""The values of a parameter's arrays, together, that are always read; more only if the image has as many."""
+MAX_ENTRIES = 1000
+"""The most entries of an archive."""
+MAX_NAMES = 5
+"""The most names that an error lists."""
+
+
+@dataclass
+class ParameterFile:
+    """The array, or the archive, of a parameter, in its file. It is read once in each process that uses it.
+
+    Attributes
+    ----------
+    parameter : Parameter
+    source : Source
+    """
+
+    parameter: Parameter
+    source: Source
+    _loaded: tuple[Any, Size | None] | None = field(default=None, repr=False, compare=False)
+    _lock: Any = field(default_factory=Lock, repr=False, compare=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ParameterFile, (self.parameter, self.source)
+
+    def load(self, most: int) -> tuple[Any, Size | None]:
+        """Return what `load_parameter` returns."""
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = load_parameter(self.parameter, self.source, most)
+            return self._loaded
+
+
+def load_parameter(
+    parameter: Parameter, source: Source, most: int = MAX_VALUES, outline: bool = False
+) -> tuple[Any, Size | None]:
+    """Return what a parameter's file holds, and the size of the output if the file says it.
+
+    Parameters
+    ----------
+    most : int
+        The most values that the file may hold; at least `MAX_VALUES` are always allowed.
+    outline : bool
+        Read no values: arrays have the right shape and dtype, and hold zeros that take no memory.
+
+    Raises
+    ------
+    UpscaleError
+        If it cannot be read, or holds something else.
+    """
+    try:
+        loaded = load_arrays(source, most, outline)
+        if parameter.archive:
+            return loaded, None
+        if parameter.name not in loaded and "" not in loaded:
+            names = ", ".join(shortened(name) for name in list(loaded)[:MAX_NAMES]) or "none"
+            others = f" and {len(loaded) - MAX_NAMES:,} others" if len(loaded) > MAX_NAMES else ""
+            raise UpscaleError(f'holds no array "{parameter.name}"; it has {names}{others}.')
+    except UpscaleError as error:
+        raise UpscaleError(f'{parameter.name} file "{source.shown}" {error}') from None
+    named = loaded.get("size")
+    size = None
+    if named is not None and named.shape == (2,) and named.dtype.kind in "iu" and (named > 0).all():
+        size = int(named[0]), int(named[1])
+    return loaded.get(parameter.name, loaded.get("")), size
+
+
+def load_arrays(source: Source, most: int = MAX_VALUES, outline: bool = False) -> dict[str, Array]:
+    """Return the arrays of a `.npz`, by name, or of a `.npy`, under an empty name. Nothing in it is ever executed.
+
+    Parameters
+    ----------
+    source : Source
+    most, outline
+        As for `load_parameter`. Headers are checked before any values are read.
+
+    Raises
+    ------
+    UpscaleError
+        If it cannot be read, is neither, or holds more; the sentence does not name the file.
+    """
+    with source.open() as stream:
+        try:
+            magic = stream.read(len(MAGIC))
+            stream.seek(0)
+            if magic == MAGIC:
+                length = stream.seek(0, os.SEEK_END)
+                stream.seek(0)
+                return {"": _Reader(max(most, MAX_VALUES), outline).read(stream, length)}
+            if not magic.startswith(b"PK"):
+                raise UpscaleError("is not a .npy or .npz file; save it with numpy.save or numpy.savez.")
+            return _unpacked(stream, _Reader(max(most, MAX_VALUES), outline).read)
+        except OSError as error:
+            raise UpscaleError(f"cannot be read: {error.strerror}.") from None
+
+
+@dataclass
+class _Reader:
+    """Reads arrays until they have more values than are left."""
+
+    left: int
+    outline: bool
+
+    def read(self, stream: BinaryIO, length: int) -> Array:
+        start = stream.tell()
+        shape, _, dtype = read_header(stream, length)
+        count = int(np.prod(shape, dtype=object))
+        if count > self.left:
+            raise UpscaleError(f"holds {count:,} values, more than the limit of {self.left:,}.")
+        self.left -= count
+        if self.outline and count > 2:  # a size has two values
+            return np.broadcast_to(np.zeros((), dtype.newbyteorder("=")), shape)
+        stream.seek(start)
+        return read_array(stream, length)
+
+
+def _unpacked(stream: BinaryIO, read: Callable[[BinaryIO, int], Array]) -> dict[str, Array]:
+    """Return the arrays of an archive."""
+    import zipfile
+
+    arrays: dict[str, Array] = {}
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            entries = archive.infolist()
+            if len(entries) > MAX_ENTRIES:
+                raise UpscaleError(f"holds {len(entries):,} entries, more than the limit of {MAX_ENTRIES:,}.")
+            for entry in entries:
+                with archive.open(entry) as member:
+                    if member.read(len(MAGIC)) != MAGIC:
+                        continue
+                    member.seek(0)
+                    name = entry.filename.removesuffix(".npy")
+                    if name in arrays:
+                        raise UpscaleError(f"holds two arrays named {shortened(name)}; it is damaged.")
+                    arrays[name] = read(member, entry.file_size)  # type: ignore[arg-type]
+    except UpscaleError:
+        raise
+    except Exception:  # zipfile raises BadZipFile, zlib.error, NotImplementedError, RuntimeError …
+        raise UpscaleError("is not a valid .npz file; it is damaged.") from None
+    return arrays

@@ -1,0 +1,179 @@
+"""Max pooling of images: the encoder's half of max unpooling."""
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from upscale_cli.codecs.formats import FORMATS, Format
+from upscale_cli.codecs.picture import Picture, open_picture
+from upscale_cli.codecs.writing import Enlarged, Writing
+from upscale_cli.errors import UpscaleError
+from upscale_cli.image.pixels import Frame
+from upscale_cli.image.stacks import array_ndim, from_stack
+from upscale_cli.methods import METHODS, Method, Parameter
+from upscale_cli.methods.placement import Nearest, Pair, Pooled, max_pool, pooled_sides
+from upscale_cli.methods.upsampler import Array
+from upscale_cli.places.place import Source, Target
+from upscale_cli.work.arrange import arrange
+from upscale_cli.work.enlarge import kept_metadata
+from upscale_cli.work.estimate import Task
+from upscale_cli.work.request import check_frames
+from upscale_cli.work.result import Result
+
+
+def _unpooling() -> tuple[Method, Parameter]:
+    """Return the method that undoes max pooling, and its parameter of indices, which lie beside the image."""
+    return next((method, p) for method in METHODS.values() for p in method.parameters if p.beside)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pooling:
+    """What is done to each image. It can be sent to another process.
+
+    Attributes
+    ----------
+    window, stride, padding, dilation : (int, int)
+        For (vertical, horizontal), as `max_pool` takes them.
+    ceil, channels_first, overwrite : bool
+    resume : bool
+        Of an image and its indices, what exists already stays.
+    format : Format or None
+        The format that was named for the result.
+    """
+
+    window: Pair
+    stride: Pair
+    padding: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+    ceil: bool = False
+    channels_first: bool = False
+    overwrite: bool = False
+    format: Format | None = None
+    resume: bool = False
+
+    @property
+    def reads(self) -> tuple[Source, ...]:
+        """What is read for every image, besides the image."""
+        return ()
+
+    @property
+    def _geometry(self) -> dict[str, Any]:
+        return {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, "ceil": self.ceil}
+
+    def with_format(self, format: Format) -> "Pooling":
+        """Return the same work with another format."""
+        return replace(self, format=format)
+
+    def targets(self, target: Target) -> tuple[Target, ...]:
+        """Return everything that is written for a target, in this order: the indices, and the target."""
+        return target.beside(str(_unpooling()[1].beside)), target
+
+    def format_for(self, picture: Picture) -> Format:
+        """Return the format of a result: the one that was named, else the one of the source if it is lossless."""
+        return self.format or (FORMATS["png"] if picture.format.lossy else picture.format)
+
+    def label(self, expected: Result) -> str:
+        """Return what a result's name says about it."""
+        return "pooled"
+
+    def check(self, picture: Picture, source: Source) -> Result:
+        """Return what the header of a source tells about its result; raise `UpscaleError` if there can be none."""
+        format = self.format_for(picture)
+        check_frames(picture, format)
+        sides = pooled_sides((picture.height, picture.width), self.window, **self._geometry)
+        values = sides[0] * sides[1] * picture.channels
+        task = Task(
+            picture=picture,
+            height=picture.height,
+            width=picture.width,
+            format=format,
+            channels=picture.channels,
+            # The values and the indices of each frame, and while one is pooled as much twice again.
+            extra=values * (picture.itemsize + 8) * (picture.count + 3),
+            transposed=self.channels_first and format.arrays,
+        )
+        task.check_memory(sides)
+        before, after = (picture.width, picture.height), (sides[1], sides[0])
+        return Result(before=before, after=after, frames=picture.count, memory=task.memory(sides))
+
+    def carry_out(
+        self,
+        source: Source,
+        target: Target,
+        executor: Executor | None = None,
+        progress: Callable[[int], None] = lambda pixels: None,
+    ) -> Result:
+        """Make the pooled image of one source, and beside it the indices that max unpooling needs.
+
+        Both are complete before either takes its name, and the indices take theirs first: people and
+        `--skip-existing` look for the image, and one without its indices would look complete and could not be
+        unpooled.
+
+        Raises
+        ------
+        UpscaleError
+            If it cannot be done; the sentence does not name the source.
+        """
+        indices = self.targets(target)[0]
+        result = Result()
+        with open_picture(source.open(), self.channels_first) as picture:
+            format = self.format_for(picture)
+            pooled: list[Pooled] = []
+            frames = []
+            for frame in picture.frames():
+                values, enlarged = self._pooled(frame, picture, format, result=result)
+                pooled.append(values)
+                frames.append(replace(enlarged, executor=executor, progress=progress))
+            result.before, result.frames = (picture.width, picture.height), picture.count
+            metadata = kept_metadata(picture, frames[0], format, strip=False, result=result)
+            how = Writing(
+                format=format,
+                metadata=metadata,
+                count=picture.count,
+                quality=100,
+                ndim=picture.ndim,
+                channels_first=self.channels_first,
+            )
+            missing = [each for each in (indices, target) if not (self.resume and each.exists())]
+            stacked = self._stacked(pooled, picture)
+            if not missing:  # another run was faster
+                return result
+            with missing[-1].commit(self.overwrite, *missing[:-1]) as streams:
+                for each, stream in zip(missing, streams, strict=True):
+                    if each is target:
+                        format.load_codec().write(stream, iter(frames), how)
+                    else:
+                        np.savez_compressed(stream, indices=stacked, size=np.array(pooled[0].size))
+        return result
+
+    def _pooled(self, frame: Frame, picture: Picture, format: Format, *, result: Result) -> tuple[Pooled, Enlarged]:
+        """Return a pooled frame, and how it is written."""
+        # Pooling only chooses samples, so they are kept like those that a method places.
+        ready = arrange(frame, _unpooling()[0], format, metadata=picture.metadata, linear=False)
+        for note in ready.notes:
+            result.note(note)
+        result.decisions["colour"] = ready.colour
+        pooled = max_pool(ready.frame.samples, self.window, **self._geometry)
+        height, width, channels = pooled.values.shape
+        result.after = width, height
+        enlarged = Enlarged(
+            upsampler=Nearest(pooled.values, (height, width)),
+            finish=ready.samples.finisher(weighed=False),
+            shape=(height, width, channels - ready.samples.flatten),
+            dtype=ready.samples.target,
+            mode=ready.mode,
+            duration=frame.duration,
+            quantised=ready.quantised,
+        )
+        return pooled, enlarged
+
+    def _stacked(self, pooled: list[Pooled], picture: Picture) -> Array:
+        """Return the indices of all frames, in the layout of an array file."""
+        if any(each.indices.shape != pooled[0].indices.shape for each in pooled):
+            raise UpscaleError("has pages of different sizes; pool them one by one.")
+        stack = np.stack([each.indices for each in pooled])
+        ndim = picture.ndim or array_ndim(picture.count, stack.shape[3])
+        return np.ascontiguousarray(from_stack(stack, ndim, self.channels_first and picture.ndim > 0))

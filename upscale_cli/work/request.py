@@ -1,0 +1,193 @@
+"""A request: what the user asks for, the same for every image."""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Any
+
+from upscale_cli.codecs.formats import Format
+from upscale_cli.codecs.picture import Picture
+from upscale_cli.errors import UpscaleError
+from upscale_cli.methods import Method, Parameter, Scale, Size, resolve
+from upscale_cli.places.place import Source, Target
+from upscale_cli.work.estimate import MAX_PIXELS, Task
+from upscale_cli.work.parameter_files import ParameterFile, load_parameter
+from upscale_cli.work.result import Result
+from upscale_cli.work.sizes import check_remembered, wanted_size
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is done to each image. It can be sent to another process.
+
+    Attributes
+    ----------
+    method : Method
+    parameters : mapping
+        Given ones, read already; a `ParameterFile` for an array that is in a file.
+    scale : Scale or None
+    size : str or None
+        As the user typed it: 3840, 3840x2160, 3840x, x2160.
+    format : Format or None
+        The format that was named for the result.
+    quality : int
+        1 … 100, for lossy formats.
+    linear, strip, channels_first, overwrite : bool
+    max_pixels : int
+        The most pixels of a result, all its frames together.
+    small : bool
+        Compress PNG harder, which takes longer.
+    """
+
+    method: Method
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    scale: Scale | None = None
+    size: str | None = None
+    format: Format | None = None
+    quality: int = 95
+    linear: bool = False
+    strip: bool = False
+    channels_first: bool = False
+    overwrite: bool = False
+    max_pixels: int = MAX_PIXELS
+    small: bool = False
+
+    @property
+    def reads(self) -> tuple[Source, ...]:
+        """What is read for every image, besides the image."""
+        return tuple(value.source for value in self.parameters.values() if isinstance(value, ParameterFile))
+
+    def with_format(self, format: Format) -> "Request":
+        """Return the same request with another format."""
+        return replace(self, format=format)
+
+    def format_for(self, picture: Picture) -> Format:
+        """Return the format of a result: the one that was named, else the one of the source."""
+        return self.format or picture.format
+
+    def label(self, expected: Result) -> str:
+        """Return what a result's name says about it: 4x, or its size if that was asked for.
+
+        >>> from upscale_cli.methods import METHODS
+        >>> Request(method=METHODS["lanczos"], scale=(Fraction(3, 2), Fraction(3, 2))).label(Result())
+        '1.5x'
+        """
+        if self.size is not None:
+            return f"{expected.after[0]}x{expected.after[1]}"
+        factors = [f"{float(s):g}" for s in reversed(self.scale or (Fraction(2), Fraction(2)))]
+        return f"{'x'.join(dict.fromkeys(factors))}x"
+
+    def targets(self, target: Target) -> tuple[Target, ...]:
+        """Return everything that is written for a target."""
+        return (target,)
+
+    def check(self, picture: Picture, source: Source) -> Result:
+        """Return what the header of a source tells about its result, without decoding it.
+
+        Raises
+        ------
+        UpscaleError
+            If there can be no result: its size, its frames, its parameters.
+        """
+        parameters, remembered = self.read_parameters(source, picture.values, outline=True)
+        format = self.format_for(picture)
+        size = self.output_size(remembered, picture.height, picture.width)
+        _, shape = resolve(
+            self.method,
+            (picture.height, picture.width, picture.channels),
+            scale=None if size else self.scale,
+            size=size,
+            parameters=parameters,
+        )
+        check_frames(picture, format)
+        task = self.task(picture, format, parameters, shape[2])
+        task.check_size(shape[:2])
+        task.check_memory(shape[:2])
+        before, after = (picture.width, picture.height), (shape[1], shape[0])
+        return Result(before=before, after=after, frames=picture.count, memory=task.memory(shape[:2]))
+
+    def task(self, picture: Picture, format: Format, parameters: Mapping[str, Any], channels: int) -> Task:
+        """Return what limits are asked for a result of some channels."""
+        shape = picture.height, picture.width, channels
+        return Task(
+            picture=picture,
+            height=picture.height,
+            width=picture.width,
+            format=format,
+            channels=channels,
+            # Arrays are read, and brought into the order that the method needs.
+            extra=sum(2 * value.nbytes for value in parameters.values() if hasattr(value, "nbytes")),
+            transposed=self.channels_first and format.arrays,
+            max_pixels=self.max_pixels,
+            integer_scale=self.method.integer_scale,
+            working_memory=self.method.working_memory(shape, parameters),
+        )
+
+    def carry_out(
+        self,
+        source: Source,
+        target: Target,
+        executor: Executor | None = None,
+        progress: Callable[[int], None] = lambda pixels: None,
+    ) -> Result:
+        """Make the target of a source; see `work.enlarge.enlarge`."""
+        from upscale_cli.work.enlarge import enlarge
+
+        return enlarge(self, source, target, executor=executor, progress=progress)
+
+    def read_parameters(
+        self, source: Source, values: int, outline: bool = False
+    ) -> tuple[dict[str, Any], Size | None]:
+        """Return the parameters with arrays in the place of files, and the size of the output if a file says it.
+
+        A file that lies beside the source is found by its name.
+
+        Parameters
+        ----------
+        values : int
+            The values of the source: a file may hold as many.
+        outline : bool
+            Read no values of the files beside the source, only the shapes of their arrays.
+
+        Raises
+        ------
+        UpscaleError
+            If a file cannot be read, or a parameter is missing.
+        """
+        given, size = dict(self.parameters), None
+        for parameter in self.method.parameters:
+            value, named = given.get(parameter.name), None
+            if isinstance(value, ParameterFile):
+                given[parameter.name], named = value.load(values)
+            elif value is None and (beside := _beside(parameter, source)) is not None:
+                given[parameter.name], named = load_parameter(parameter, beside, values, outline)
+            size = named or size
+        return self.method.read_parameters(given), size
+
+    def output_size(self, remembered: Size | None, height: int, width: int) -> Size | None:
+        """Return height and width of the output if they are asked for or remembered; None if the scale says them.
+
+        Raises
+        ------
+        UpscaleError
+            If what is remembered does not match the scale that is asked for.
+        """
+        if self.size is not None:
+            return wanted_size(self.size, height, width)
+        if remembered is not None and self.scale is not None:
+            check_remembered(remembered, self.scale, height, width)
+        return remembered
+
+
+def _beside(parameter: Parameter, source: Source) -> Source | None:
+    """Return the file of a parameter that lies beside an image."""
+    return source.beside(parameter.beside) if parameter.beside else None
+
+
+def check_frames(picture: Picture, format: Format) -> None:
+    """Raise `UpscaleError` if a format cannot store as many frames as there are."""
+    if picture.count > 1 and not format.frames:
+        raise UpscaleError(
+            f"has {picture.count} frames, but {format.title} stores only one; use --format png or tiff."
+        )

@@ -1,0 +1,35 @@
+"""What becomes of one image: sizes, and what the user is told about it."""
+
+from dataclasses import dataclass, field
+
+from upscale_cli.methods import Size
+
+
+@dataclass(kw_only=True)
+class Result:
+    """What becomes of an image.
+
+    Attributes
+    ----------
+    before, after : (int, int)
+        Width and height of the source and of its result.
+    frames : int
+    notes : list of str
+        What a user should know.
+    decisions : dict of str to str
+        What was decided, by subject, shown with -v. Each is recorded where it is made, so that the report is true.
+    memory : int
+        Approximate bytes that it takes.
+    """
+
+    before: Size = (0, 0)
+    after: Size = (0, 0)
+    frames: int = 1
+    notes: list[str] = field(default_factory=list)
+    decisions: dict[str, str] = field(default_factory=dict)
+    memory: int = 0
+
+    def note(self, text: str) -> None:
+        """Add a note, unless it is there already."""
+        if text not in self.notes:
+            self.notes.append(text)
