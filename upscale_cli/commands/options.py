@@ -10,7 +10,7 @@ from upscale_cli import __version__
 from upscale_cli.errors import UpscaleError
 from upscale_cli.learning import REDUCTION_NAMES
 from upscale_cli.methods import METHODS, Method, find_method
-from upscale_cli.methods.parameters import pair, read_scale
+from upscale_cli.methods.parameters import Pair, read_scale
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -57,6 +57,7 @@ class MethodName(ParamType):
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
         from click.shell_completion import CompletionItem
 
+        METHODS.load_plugins()
         return [
             CompletionItem(row.name, help=row.summary) for row in METHODS.values() if row.name.startswith(incomplete)
         ]
@@ -80,13 +81,13 @@ class PairOf(ParamType):
     name = "n"
 
     def __init__(self, low: int) -> None:
-        self._read, self._domain, _ = pair(low)
+        self._kind = Pair(low)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
-            return self._read(value)
+            return self._kind.read(value)
         except ValueError:
-            raise click.UsageError(f'"{value}" is not {self._domain}.', ctx) from None
+            raise click.UsageError(f'"{value}" is not {self._kind.domain}.', ctx) from None
 
 
 class Count(ParamType):
@@ -119,7 +120,7 @@ class Told(ParamType):
         return key, text
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> "list[CompletionItem]":
-        row = METHODS.get(ctx.params.get("method") or "lanczos", METHODS["lanczos"])
+        row = METHODS.find(ctx.params.get("method") or "lanczos") or METHODS["lanczos"]
         return told_items(row, incomplete, files=False)
 
 

@@ -45,11 +45,15 @@ def show_methods(ctx: click.Context, param: click.Parameter, asked: bool) -> Non
     if not asked or ctx.resilient_parsing:
         return
     click.echo(f"{'METHOD':{NAMES}}WHEN TO USE IT, what it does, and what it can be told\n")
+    options = {p.name for method in METHODS.values() for p in method.parameters if p.file}
+    for problem in METHODS.load_plugins():
+        click.echo(problem, err=True)
     for row in METHODS.values():
         _print_row(row.name, row.when, NAMES)
-        _print_row("", f"{row.summary} ({row.source}){'; whole factors only' if row.whole else ''}", NAMES)
+        _print_row("", f"{row.summary} ({row.source}){'; whole factors only' if row.integer_scale else ''}", NAMES)
         for p in row.parameters:
-            option = f"--{p.name} FILE" if p.file else f"-p {p.name}="
+            option = f"-p {p.name}={'FILE' if p.file else ''}"
+            option = f"--{p.name} FILE" if p.file and p.name in options else option
             domain = "" if p.file else f" ({p.domain})"
             default = "" if p.file or p.default in (None, REQUIRED) else f" [{shown(p.default)}]"
             _print_row(f"{'':{NAMES}}{option}", f"{p.summary}{domain}{default}", OPTIONS)
@@ -175,7 +179,9 @@ def parameters(method: str, told: Iterable[tuple[str, str]], files: dict[str, Pa
     texts: dict[str, Any] = dict(told)
     for p in row.parameters:
         if p.file and p.name in texts:
-            raise UsageError(f"{p.name} is an array: give its file with --{p.name}.")
+            if p.name in named:
+                raise UsageError(f"{p.name} was given twice: with -p and with --{p.name}; leave one out.")
+            named[p.name] = Path(texts.pop(p.name))
     own = [p for p in row.parameters if not p.file]
     read = read_parameters(method, own, texts)
     return {key: read[key] for key in texts} | named

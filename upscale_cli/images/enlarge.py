@@ -131,7 +131,8 @@ class Request(NamedTuple):
         format = self.format_for(picture)
         size = output_size(self, remembered, picture.height, picture.width)
         scale = None if size else self.scale
-        _, shape = resolve(row, (picture.height, picture.width, picture.channels), scale, size, told)
+        shape = (picture.height, picture.width, picture.channels)
+        _, shape = resolve(row, shape, scale=scale, size=size, parameters=told)
         check_frames(picture, format)
         task = self.task(picture, format, shape[2], told)
         task.check_size(shape[:2])
@@ -154,8 +155,8 @@ class Request(NamedTuple):
             extra=sum(2 * value.nbytes for value in told.values() if hasattr(value, "nbytes")),
             turned=self.channels_first and not format.holds,
             max_pixels=self.max_pixels,
-            whole=row.whole,
-            held=row.held((picture.height, picture.width, channels), told),
+            whole=row.integer_scale,
+            held=row.working_memory((picture.height, picture.width, channels), told),
         )
 
     def files(self, target: Path) -> tuple[Path, ...]:
@@ -305,7 +306,7 @@ def told_parameters(
             continue
         given[p.name], named = load_parameter(p, path, most)
         size = named or size
-    return row.read(given), size
+    return row.read_parameters(given), size
 
 
 def check_frames(picture: Picture, format: Format) -> None:
@@ -343,7 +344,9 @@ def _enlarged(
     samples, mode = ready.samples, ready.mode
     height, width, channels = ready.frame.samples.shape
     size = output_size(request, remembered, height, width)
-    scale, shape = resolve(row, (height, width, samples.channels), None if size else request.scale, size, told)
+    asked = None if size else request.scale
+    shape = (height, width, samples.channels)
+    scale, shape = resolve(row, shape, scale=asked, size=size, parameters=told)
     # Frames may differ in size.
     task = replace(request.task(picture, format, shape[2], told), height=height, width=width)
     task.check_size(shape[:2])
@@ -365,7 +368,7 @@ def _enlarged(
         channels = samples.channels
     result.before, result.after, result.frames = (width, height), (shape[1], shape[0]), picture.count
     return Enlarged(
-        row.make(ready.frame.samples, scale, shape[:2], samples, told),
+        row.make(ready.frame.samples, scale=scale, size=shape[:2], samples=samples, parameters=told),
         samples.finisher(row.values == "weighed"),
         (*shape[:2], channels),
         samples.target,

@@ -13,7 +13,7 @@ import numpy as np
 
 from upscale_cli.errors import UpscaleError
 from upscale_cli.images.formats import FORMATS, Format
-from upscale_cli.methods import Held
+from upscale_cli.methods import WorkingMemory
 from upscale_cli.methods.parameters import round_side
 
 MAX_SOURCE_PIXELS = 178_956_970
@@ -94,7 +94,7 @@ class Task:
         Of the result, all its frames together.
     whole : bool
         The scale is a whole number.
-    held : callable(size) -> Held
+    held : callable(size) -> WorkingMemory
         What the method holds at work for a result of a height and width.
     """
 
@@ -109,7 +109,7 @@ class Task:
     turned: bool = False
     max_pixels: int = MAX_PIXELS
     whole: bool = False
-    held: Callable[[Size], Held] = lambda size: Held()
+    held: Callable[[Size], WorkingMemory] = lambda size: WorkingMemory()
 
     def memory(self, size: Size, format: Format | None = None) -> int:
         """Bytes that enlarging it to a height and width takes, about: decoding, strips at work, and the encoder.
@@ -124,7 +124,7 @@ class Task:
         taken = self.height * self.width * self.decoded + self.extra + strip * (5 * self.itemsize + 4) + FIXED
         threads = min(STRIPS_AT_ONCE, os.cpu_count() or 1)
         # Samples of four bytes may be weighed in eight.
-        taken += (held.values + threads * held.values_a_thread) * (4 if self.itemsize < 4 else 8)
+        taken += (held.values + threads * held.values_per_thread) * (4 if self.itemsize < 4 else 8)
         if self.turned:
             taken += 2 * values * self.itemsize * self.count
         elif not (format.strips == "all" or (format.strips == "one" and self.count == 1)):

@@ -76,7 +76,12 @@ class Pooling:
         format = self.format_for(picture)
         check_frames(picture, format)
         sides = pooled_sides(
-            (picture.height, picture.width), self.window, self.stride, self.padding, self.dilation, self.ceil
+            (picture.height, picture.width),
+            self.window,
+            stride=self.stride,
+            padding=self.padding,
+            dilation=self.dilation,
+            ceil=self.ceil,
         )
         values = sides[0] * sides[1] * picture.channels
         task = Task(
@@ -126,7 +131,14 @@ class Pooling:
                     result.note(note)
                 result.decisions["colour"] = ready.colour
                 pooled.append(
-                    max_pool(ready.frame.samples, self.window, self.stride, self.padding, self.dilation, self.ceil)
+                    max_pool(
+                        ready.frame.samples,
+                        self.window,
+                        stride=self.stride,
+                        padding=self.padding,
+                        dilation=self.dilation,
+                        ceil=self.ceil,
+                    )
                 )
                 values = pooled[-1].values
                 rows, samples = Nearest(values, values.shape[:2]), ready.samples
