@@ -79,7 +79,7 @@ def man_page(name: str) -> str:
     if any("--methods" in p.opts for p in this.params):
         lines += [".SH METHODS"]
         for row in METHODS.values():
-            factors = " Whole factors only." if row.whole else ""
+            factors = " Whole factors only." if row.integer_scale else ""
             lines += [
                 ".TP",
                 f".B {_text(row.name)}",

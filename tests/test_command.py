@@ -115,7 +115,7 @@ def test_sizes(picture: Path, arguments: list[str], size: tuple[int, int]) -> No
         (["-p", "b=0.3"], 'no parameter "b"; it takes a'),
         (["-p", "oops"], '"oops" is not KEY=VALUE'),
         (["-m", "nearest", "-p", "a=3"], "it takes none"),
-        (["-m", "learned", "-p", "network=x"], "network is an array: give its file with --network"),
+        (["-m", "learned", "-p", "network=x", "--network", "y"], "network was given twice"),
         (["--kernel", "k.npy"], "lanczos takes no --kernel"),
         (["-f", "jpgg"], 'no format "jpgg"'),
         (["-o", "out.xyz"], "--format"),

@@ -130,7 +130,12 @@ def maximum_pool(case: Case, inputs: Inputs, shape: tuple[int, ...]) -> Array:
 
         def pool(image: Array, two: slice = two) -> Array:
             values, indices, _ = max_pool(
-                image, window[two], stride[two], before[two], dilation[two], bool(told.get("ceil_mode"))
+                image,
+                window[two],
+                stride=stride[two],
+                padding=before[two],
+                dilation=dilation[two],
+                ceil=bool(told.get("ceil_mode")),
             )
             planes = image.reshape(-1, image.shape[2])
             np.testing.assert_array_equal(

@@ -60,7 +60,7 @@ def enlarge(row: Method, source: Array, scale: Any = 2, **more: Any) -> Array:
 
 def scales(row: Method) -> list[Any]:
     """Factors that a row takes."""
-    return [1, 2, (2, 3)] if row.whole else [1, 2, (2, 3), 1.5, (1, 7.3)]
+    return [1, 2, (2, 3)] if row.integer_scale else [1, 2, (2, 3), 1.5, (1, 7.3)]
 
 
 def image(shape: tuple[int, ...], dtype: str = "u1", seed: int = 0) -> Array:
@@ -99,7 +99,7 @@ def test_a_row_describes_itself(row: Method) -> None:
         assert 4 < len(text) < 90
         assert text == text.strip()
         assert not text.endswith(".")
-    assert not (row.interpolates and row.values == "weighed" and row.whole)
+    assert not (row.interpolates and row.values == "weighed" and row.integer_scale)
 
 
 @every
@@ -113,7 +113,7 @@ def test_parameters_describe_themselves_and_their_defaults_are_of_their_domain(r
         if p.default is REQUIRED:
             assert p.name in REQUIREMENTS, f"give the contract a {p.name}, so that {row.name} can be tested"
         elif p.default is not None:
-            assert p.read(p.default) == p.default
+            assert p.kind.read(p.default) == p.default
 
 
 # Shape and type.
@@ -280,10 +280,11 @@ def test_channels_are_independent(row: Method, dtype: str) -> None:
 
 def upsampler(row: Method, source: Array, scale: Any) -> Upsampler:
     """A row's upsampler of a source (H, W, C)."""
-    parameters = row.read(told(row, source, scale))
+    parameters = row.read_parameters(told(row, source, scale))
     shape = source.shape[0], source.shape[1], source.shape[2]
-    exact, (height, width, _) = resolve(row, shape, scale, None, parameters)
-    return row.make(source, exact, (height, width), Samples(source.dtype, shape[2], source.dtype), parameters)
+    exact, (height, width, _) = resolve(row, shape, scale=scale, parameters=parameters)
+    samples = Samples(source.dtype, shape[2], source.dtype)
+    return row.make(source, scale=exact, size=(height, width), samples=samples, parameters=parameters)
 
 
 def large(row: Method, bad: bool) -> tuple[Array, Any]:
@@ -291,7 +292,7 @@ def large(row: Method, bad: bool) -> tuple[Array, Any]:
     source = image((150, 23, 3), "f4")
     if bad:
         source[70, 11, 1] = np.nan
-    return source, (2, 3) if row.whole else (2.27, 3)
+    return source, (2, 3) if row.integer_scale else (2.27, 3)
 
 
 @every
@@ -354,7 +355,7 @@ def poisoned(self: Scratch, name: str, shape: tuple[int, ...], dtype: Any) -> Ar
 def test_any_image_any_strip(data: st.DataObject) -> None:
     row = data.draw(st.sampled_from(list(METHODS.values())))
     shape = data.draw(st.tuples(st.integers(1, 30), st.integers(1, 30), st.integers(1, 5)))
-    factor = st.integers(1, 6) if row.whole else st.integers(4, 40).map(lambda n: n / 4)
+    factor = st.integers(1, 6) if row.integer_scale else st.integers(4, 40).map(lambda n: n / 4)
     made = upsampler(row, image(shape, "f4"), data.draw(st.tuples(factor, factor)))
     start = data.draw(st.integers(0, made.shape[0] - 1))
     stop = data.draw(st.integers(start + 1, made.shape[0]))
@@ -414,7 +415,7 @@ def test_values_out_of_their_domain_are_refused_by_name(row: Method) -> None:
 @every
 def test_a_factor_that_is_not_whole_is_refused_where_it_must_be(row: Method) -> None:
     for scale, shown in ((1.5, "1.5"), ((2, 2.5), "2.5x2"), ("3.5", "3.5")):
-        if row.whole:
+        if row.integer_scale:
             assert f"{row.name} needs a whole factor, not {shown};" in refusal(
                 scale=scale, method=row.name, **told(row, np.ones((4, 4)), 2)
             )
@@ -546,7 +547,7 @@ def test_a_kernel_that_makes_a_checkerboard_is_told_of() -> None:
         (np.ones((3, 3)), 2, "1 … 4"),
     ):
         exact = Fraction(scale), Fraction(scale)
-        warning = row.warn((4, 4, 1), exact, row.read({"kernel": kernel}))
+        warning = row.warn((4, 4, 1), exact, row.read_parameters({"kernel": kernel}))
         assert warning is None if expected is None else expected in str(warning)
 
 

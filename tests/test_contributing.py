@@ -24,7 +24,7 @@ def put(file: Path, where: str, name: str, code: str) -> None:
     if where == "above":
         place, code = rf"^(?={name}\b)", f"{code}\n\n"
     else:
-        place, code = rf"^{name}\b.*?= *[({{\[]", f"\n{code.rstrip()}"
+        place, code = rf"^{name}\b.*?= *\w*[({{\[]", f"\n{code.rstrip()}"
     text, count = re.subn(place, lambda found: f"{found[0]}{code}", text, flags=re.MULTILINE)
     assert count == 1, f"{file.name} has no one place {where} {name}"
     file.write_text(text, "utf-8")
@@ -53,7 +53,7 @@ def python(folder: Path, *arguments: str) -> str:
 
 
 def test_every_block_is_followed() -> None:
-    assert len(BLOCK.findall(GUIDE)) == GUIDE.count("```python") == 4
+    assert len(BLOCK.findall(GUIDE)) == GUIDE.count("```python") == 3
 
 
 def test_the_new_method_passes_the_tests_that_are_there(copy: Path) -> None:
@@ -75,11 +75,11 @@ from upscale_cli.methods import resolve
 from upscale_cli.methods.samples import Samples
 row, dtype = METHODS["hamming"], np.dtype(np.uint16)
 source = np.random.default_rng(2).integers(0, 65536, (37, 29, 3), dtype)
-scale, shape = resolve(row, source.shape, "1.5x3", None, {})
+scale, shape = resolve(row, source.shape, scale="1.5x3", parameters={})
 assert upscale(source, "1.5x3", "hamming").shape == shape == (111, 44, 3)
 assert (upscale(source, 1, "hamming") == source).all()
 assert (upscale(np.full((5, 4), 65535, dtype), 3, "hamming") == 65535).all()
-upsampler = row.make(source, scale, shape[:2], Samples(dtype, 3, dtype), {})
+upsampler = row.make(source, scale=scale, size=shape[:2], samples=Samples(dtype, 3, dtype), parameters={})
 parts = [upsampler.rows(start, min(start + 7, 111)) for start in range(0, 111, 7)]
 assert (np.concatenate(parts) == upsampler.rows(0, 111)).all()
 """

@@ -14,8 +14,10 @@ MODULES = sorted((ROOT / "upscale_cli").rglob("*.py"))
 
 LAYERS: dict[str, set[str]] = {
     "errors": set(),
-    "methods": {"numpy", "errors"},
-    "api": {"numpy", "methods", "errors"},
+    "plugins": {"errors"},
+    "blas": {"threadpoolctl"},
+    "methods": {"numpy", "plugins", "errors"},
+    "api": {"numpy", "methods", "blas", "errors"},
     "learning": {"numpy", "api", "methods", "errors"},
     "images": {"numpy", "PIL", "isal", "methods", "errors"},
     "compare": {"numpy", "PIL", "learning", "images", "methods", "errors"},

@@ -377,7 +377,7 @@ def test_shipped_kernels_keep_constants_and_commute_with_flips(scale: int) -> No
         np.testing.assert_allclose(turned, kernel, rtol=0, atol=1e-12)
     assert (upscale(np.full((9, 8), 200, np.uint8), scale, "transposed-conv") == 200).all()
     row = METHODS["transposed-conv"]
-    assert row.warn((4, 4, 1), (Fraction(scale), Fraction(scale)), row.read({})) is None
+    assert row.warn((4, 4, 1), (Fraction(scale), Fraction(scale)), row.read_parameters({})) is None
 
 
 def test_a_scale_without_a_kernel_is_refused_with_those_that_there_are() -> None:

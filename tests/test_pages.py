@@ -267,6 +267,6 @@ def test_a_chapter_says_what_the_row_says(row: Method) -> None:
         f"| `{option}` | {summary} | {domain} | {default} |" for option, summary, domain, default in expected
     )
     assert told == expected, f"put this into the chapter {row.name}:\n{lines}"
-    assert ("Whole factors only" in " ".join(text.split())) == row.whole
+    assert ("Whole factors only" in " ".join(text.split())) == row.integer_scale
     for year in re.findall(r"\b(?:19|20)\d\d\b", row.source):
         assert year in text.partition("**Source.**")[2], f"{row.name} lacks its source of {year}"

@@ -65,7 +65,7 @@ def weights(made: filters.Filter, *distances: float) -> list[float]:
 
 
 def test_catmull_rom_at_half_distances() -> None:
-    assert weights(filters.cubic(), 0, 0.5, 1, 1.5, 2, 2.5) == [1, 0.5625, 0, -0.0625, 0, 0]
+    assert weights(filters.FILTERS["bicubic"].default(), 0, 0.5, 1, 1.5, 2, 2.5) == [1, 0.5625, 0, -0.0625, 0, 0]
 
 
 def test_mitchell_on_the_grid() -> None:
@@ -89,11 +89,11 @@ def test_filters_agree_with_their_twins() -> None:
     third = Fraction(1, 3)
     pairs = [
         (filters.triangle(), triangle),
-        (filters.cubic(), keys(Fraction(-1, 2))),
+        (filters.FILTERS["bicubic"].default(), keys(Fraction(-1, 2))),
         (filters.cubic(0, 0.75), keys(Fraction(-3, 4))),
         (filters.cubic(1, 0), b_spline),
         (filters.cubic(1 / 3, 1 / 3), mitchell(third, third)),
-        (filters.lanczos(), lanczos(3)),
+        (filters.FILTERS["lanczos"].default(), lanczos(3)),
     ]
     for made, twin in pairs:
         distances = [Fraction(k, 7) for k in range(29)]
@@ -342,7 +342,7 @@ def test_only_a_kernel_that_is_separable_takes_two_passes(dtype: str, change: fl
 
 def test_stamps_say_which_inputs_an_output_looks_at() -> None:
     """A tap of 1, 2, 3 … at stride 2: output o of the whole meets input i at tap o − 2·i, which is worth one more."""
-    found = stamps(5, 13, np.arange(1.0, 6), 2, 0, "zero")
+    found = stamps(5, 13, np.arange(1.0, 6), stride=2, crop=0, edge="zero")
     for output in range(13):
         met = {found.first[output] + n: weight for n, weight in enumerate(found.weights[output]) if weight}
         assert met == {i: output - 2 * i + 1 for i in range(5) if 0 <= output - 2 * i < 5}
@@ -355,10 +355,9 @@ def test_direct_transposed_agrees(edge: str) -> None:
         source = noise((*shape, 4), "float32")
         size = shape[0] * 3, shape[1] * 2
         same = Samples(source.dtype, 4, source.dtype)
-        stamping = Stamping(kernel, (3, 2), size, (1, 1), edge)
+        stamping = Stamping(kernel=kernel, stride=(3, 2), size=size, crop=(1, 1), edge=edge)
         have, expected = (
-            kind(source, stamping, same.read, same.working).rows(0, size[0])
-            for kind in (Transposed, DirectTransposed)
+            kind(source, stamping, same.reader(source)).rows(0, size[0]) for kind in (Transposed, DirectTransposed)
         )
         assert_near(have, expected)
 
@@ -414,9 +413,9 @@ def test_direct_resampler_agrees(method: str) -> None:
     for shape, size in (((1, 1), (5, 7)), ((40, 50), (93, 150)), ((9, 200), (9, 1000))):
         source = noise((*shape, 5), "float32")
         same = Samples(source.dtype, 5, source.dtype)
-        axes = filter_axes(shape, size, filters.FILTERS[method]())
+        axes = filter_axes(shape, size, filters.FILTERS[method].default())
         have, expected = (
-            kind(source, axes, same.read, 5, same.working).rows(0, size[0]) for kind in (Resampler, DirectResampler)
+            kind(source, axes, same.reader(source)).rows(0, size[0]) for kind in (Resampler, DirectResampler)
         )
         assert_near(have, expected)
 
@@ -435,7 +434,7 @@ def test_max_pooling(data: st.DataObject) -> None:
     source = noise((*shape, 2), draw(st.sampled_from(["uint8", "float32", "int32"])))
     room = [n + 2 * p - d * (w - 1) - 1 for n, p, d, w in zip(shape, padding, dilation, window, strict=True)]
     size = room[0] // stride[0] + 1, room[1] // stride[1] + 1
-    have = max_pool(source, window, stride, padding, dilation)
+    have = max_pool(source, window, stride=stride, padding=padding, dilation=dilation)
     values, places = pooled(source, window, stride, padding, dilation, size)
     np.testing.assert_array_equal(have.values, values)
     np.testing.assert_array_equal(have.indices, places)
@@ -445,8 +444,8 @@ def test_max_pooling(data: st.DataObject) -> None:
 def test_ceil_keeps_the_last_partial_window_unless_it_begins_beyond_the_image() -> None:
     source = np.arange(25).reshape(5, 5, 1)
     assert max_pool(source, (2, 2), ceil=True).values[:, :, 0].tolist() == [[6, 8, 9], [16, 18, 19], [21, 23, 24]]
-    assert max_pool(source[:4, :4], (2, 2), (3, 3), ceil=True).values[:, :, 0].tolist() == [[6, 8], [16, 18]]
-    assert max_pool(source[:3, :3], (1, 1), (3, 3), ceil=True).values[:, :, 0].tolist() == [[0]]
+    assert max_pool(source[:4, :4], (2, 2), stride=(3, 3), ceil=True).values[:, :, 0].tolist() == [[6, 8], [16, 18]]
+    assert max_pool(source[:3, :3], (1, 1), stride=(3, 3), ceil=True).values[:, :, 0].tolist() == [[0]]
 
 
 def test_pooling_keeps_not_a_number() -> None:
@@ -490,8 +489,8 @@ def rendered(source: Array, target: Any = None, **meaning: Any) -> Array:
     """A source twice as large by Lanczos, its samples meaning something, as samples of a type."""
     samples = Samples(source.dtype, source.shape[2], np.dtype(target or source.dtype), **meaning)
     size = source.shape[0] * 2, source.shape[1] * 2
-    axes = filter_axes(source.shape, size, filters.lanczos())
-    made = Resampler(source, axes, samples.read, samples.channels, samples.working)
+    axes = filter_axes(source.shape, size, filters.FILTERS["lanczos"].default())
+    made = Resampler(source, axes, samples.reader(source))
     out = np.empty((*size, source.shape[2] - samples.flatten), samples.target)
     made.rows(0, size[0], out, samples.finish)
     return out

@@ -1,18 +1,21 @@
 """The Python face: `upscale` on arrays."""
 
 import os
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from upscale_cli.blas import one_blas_thread
 from upscale_cli.errors import UpscaleError, UsageError
-from upscale_cli.methods import Method, Scale, find_method, resolve
+from upscale_cli.methods import Shape, find_method, resolve
 from upscale_cli.methods.samples import Samples
 from upscale_cli.methods.strips import share_out, strip_ranges
-from upscale_cli.methods.upsampler import Array
+from upscale_cli.methods.upsampler import Array, Upsampler
 
 WORTH_THREADS = 1 << 19
 """Output values from which on a pool of threads gains more than it costs to start."""
@@ -77,61 +80,57 @@ def upscale(
     check_array(source)
     if threads is not None and threads < 1:
         raise UsageError(f"{threads} threads cannot work; give at least 1.")
-    row = find_method(method)
-    if size is not None and not _is_size(size) and any(p.name == "size" for p in row.parameters):
+    chosen = find_method(method)
+    if size is not None and not _is_size(size) and any(p.name == "size" for p in chosen.parameters):
         parameters, size = parameters | {"size": size}, None
-    told = row.read(parameters)
+    read = chosen.read_parameters(parameters)
     stack = source if source.ndim == 4 else source.reshape(1, *source.shape[:2], -1)
-    exact, (height, width, channels) = resolve(row, _shape3(stack.shape[1:]), scale, size, told)
-    samples = Samples(source.dtype, stack.shape[3], source.dtype, constants=row.keeps_constants)
-    result = np.empty((len(stack), height, width, channels), source.dtype)
-    count = threads or os.cpu_count() or 1
-    helpers = count - 1 if result.size >= WORTH_THREADS else 0
-    pool = ThreadPoolExecutor(helpers) if helpers else None
-    try:
-        for image, (old, new) in enumerate(zip(stack, result, strict=True)):
-            parameters_of_image = told | _indices_of(told, image, stack.ndim == source.ndim)
-            _fill(row, old, new, exact, samples, parameters_of_image, pool, helpers)
-    finally:
-        if pool is not None:
-            pool.shutdown(cancel_futures=True)
+    exact, shape = resolve(chosen, _shape(stack), scale=scale, size=size, parameters=read)
+    samples = Samples(source.dtype, stack.shape[3], source.dtype, constants=chosen.keeps_constants)
+    finish = samples.finisher(chosen.values == "weighed")
+    result = np.empty((len(stack), *shape), source.dtype)
+    helpers = (threads or os.cpu_count() or 1) - 1 if result.size >= WORTH_THREADS else 0
+    with _pool(helpers) as pool:
+        for number, (image, out) in enumerate(zip(stack, result, strict=True)):
+            own = read | _indices_of(read, number, stacked=source.ndim == 4)
+            upsampler = chosen.make(image, scale=exact, size=shape[:2], samples=samples, parameters=own)
+
+            def work(start: int, stop: int, upsampler: Upsampler = upsampler, out: Array = out) -> None:
+                upsampler.rows(start, stop, out[start:stop], finish)
+
+            share_out(work, strip_ranges(upsampler), pool, helpers)
     if source.ndim == 4:
         return result
-    return result[0] if source.ndim == 3 or channels > 1 else result[0, :, :, 0]
+    return result[0] if source.ndim == 3 or shape[2] > 1 else result[0, :, :, 0]
 
 
 def _is_size(value: Any) -> bool:
     return isinstance(value, tuple | list) and len(value) == 2 and all(isinstance(n, Integral) for n in value)
 
 
-def _shape3(shape: tuple[int, ...]) -> tuple[int, int, int]:
-    height, width, channels = shape
+def _shape(stack: Array) -> Shape:
+    _, height, width, channels = stack.shape
     return height, width, channels
 
 
-def _indices_of(told: dict[str, Any], image: int, stacked: bool) -> dict[str, Any]:
-    """The indices of one image of a stack."""
-    indices = told.get("indices")
-    return {"indices": indices[image]} if stacked and indices is not None and indices.ndim == 4 else {}
+def _indices_of(parameters: Mapping[str, Any], number: int, *, stacked: bool) -> dict[str, Any]:
+    """Return the indices of one image of a stack, if each has its own."""
+    indices = parameters.get("indices")
+    return {"indices": indices[number]} if stacked and indices is not None and indices.ndim == 4 else {}
 
 
-def _fill(
-    row: Method,
-    source: Array,
-    out: Array,
-    scale: Scale,
-    samples: Samples,
-    told: dict[str, Any],
-    pool: ThreadPoolExecutor | None,
-    helpers: int,
-) -> None:
-    upsampler = row.make(source, scale, out.shape[:2], samples, told)
-    finish = samples.finisher(row.values == "weighed")
-
-    def work(start: int, stop: int) -> None:
-        upsampler.rows(start, stop, out[start:stop], finish)
-
-    share_out(work, strip_ranges(upsampler), pool, helpers)
+@contextmanager
+def _pool(helpers: int) -> Iterator[ThreadPoolExecutor | None]:
+    """Provide threads for the strips of an array, with BLAS held to one thread meanwhile; None for no helpers."""
+    if not helpers:
+        yield None
+        return
+    with one_blas_thread():
+        pool = ThreadPoolExecutor(helpers)
+        try:
+            yield pool
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def check_array(source: Array) -> None:

@@ -145,7 +145,7 @@ def all_contenders(scale: tuple[Fraction, Fraction]) -> list[Contender]:
     texts = []
     for row in METHODS.values():
         try:
-            resolve(row, (1, 1, 1), scale, None, row.read({}))
+            resolve(row, (1, 1, 1), scale=scale, parameters=row.read_parameters({}))
         except UpscaleError:
             continue
         if row.values != "placed":

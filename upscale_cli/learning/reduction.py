@@ -28,7 +28,7 @@ def gaussian(sigma: float = 0.5) -> Filter:
 
 
 REDUCTIONS: dict[str, Callable[[], Filter]] = dict(
-    zip(REDUCTION_NAMES, (FILTERS["bicubic"], box, FILTERS["lanczos"], gaussian), strict=True)
+    zip(REDUCTION_NAMES, (FILTERS["bicubic"].default, box, FILTERS["lanczos"].default, gaussian), strict=True)
 )
 """Filters that reduce, by name."""
 

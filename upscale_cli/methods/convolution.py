@@ -12,7 +12,7 @@ from upscale_cli.methods.upsampler import Array, Scratch, strided
 _scratch = Scratch()
 
 
-def convolve(values: Array, weights: Array, size: tuple[int, int], out: Scratch, place: str) -> Array:
+def convolve(values: Array, weights: Array, size: tuple[int, int], *, out: Scratch, name: str) -> Array:
     """Sums over neighbourhoods, as in PyTorch's `Conv2d` without padding.
 
     Parameters
@@ -22,15 +22,16 @@ def convolve(values: Array, weights: Array, size: tuple[int, int], out: Scratch,
         Columns in order of row, column and channel of a neighbourhood. Of the values' dtype.
     size : (int, int)
         kh and kw.
-    out, place
-        The scratch memory of the result. It may hold the values themselves: they are copied first.
+    out, name
+        The scratch memory of the result, and its name there. It may hold the values themselves, which are copied
+        first.
 
     Returns
     -------
     array (rows − kh + 1, d, columns − kw + 1)
 
     >>> line = np.array([[[1.0, 2.0, 4.0]]])
-    >>> convolve(line, np.array([[-1.0, 1.0]]), (1, 2), Scratch(), "differences").tolist()
+    >>> convolve(line, np.array([[-1.0, 1.0]]), (1, 2), out=Scratch(), name="line").tolist()
     [[[1.0, 2.0]]]
     """
     height, width = size
@@ -43,4 +44,4 @@ def convolve(values: Array, weights: Array, size: tuple[int, int], out: Scratch,
         (rows, height * width * channels, columns),
         (stacked.strides[0], columns * stacked.itemsize, stacked.itemsize),
     )
-    return np.matmul(weights, windows, out=out.get(place, (rows, len(weights), columns), values.dtype))
+    return np.matmul(weights, windows, out=out.get(name, (rows, len(weights), columns), values.dtype))

@@ -6,6 +6,7 @@ no product of the factors at hand by the next larger one and an antialiased redu
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations_with_replacement
 from math import ceil, prod
 from threading import Lock
@@ -14,11 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from upscale_cli.methods.filters import cubic
+from upscale_cli.methods import shipped
+from upscale_cli.methods.filters import FILTERS
+from upscale_cli.methods.method import Shape, Size, WorkingMemory
 from upscale_cli.methods.network import Network
-from upscale_cli.methods.resampling import DirectResampler, Resampler, filter_axes
+from upscale_cli.methods.resampling import Taps, filter_axes, resampled
 from upscale_cli.methods.transposed import Stamping, check_kernel, transposed
-from upscale_cli.methods.upsampler import Array, Block, Read, Scratch, Upsampler
+from upscale_cli.methods.upsampler import Array, Block, SampleReader, Scratch, Upsampler
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in luma (ITU-R BT.601, 2.5.1)."""
@@ -30,7 +33,22 @@ KEPT_BANDS = 8
 """Bands of an intermediate image that are remembered: several strips of the next one look at each."""
 
 _scratch = Scratch()
-Size = tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Networks:
+    """The networks that one image may need.
+
+    Attributes
+    ----------
+    factors : tuple of int
+        The integer factors that there are networks for.
+    network : callable
+        One of these factors to its network.
+    """
+
+    factors: tuple[int, ...]
+    network: Callable[[int], Network]
 
 
 class Learned(Upsampler):
@@ -43,48 +61,38 @@ class Learned(Upsampler):
     source : array (H, W, C)
         Any numeric dtype, or `Rows`.
     network : Network
-    kernel : float64 (k, k)
-        Of the transposed convolution that enlarges colour differences, with the network's scale as its stride.
+    reader : SampleReader
     alpha : bool
         The last channel of what is read is opacity, and colours are premultiplied.
-    read : callable
-        Rows of the source to working floats of `dtype`.
-    channels, dtype
-        Of what `read` gives.
-    finite : bool
-        All samples are finite numbers.
     """
 
     cost = COST
 
-    def __init__(
-        self,
-        source: Any,
-        network: Network,
-        kernel: NDArray[np.float64],
-        alpha: bool,
-        read: Read,
-        channels: int,
-        dtype: np.dtype[Any],
-        finite: bool,
-    ) -> None:
+    def __init__(self, source: Any, network: Network, reader: SampleReader, *, alpha: bool) -> None:
         height, width = source.shape[:2]
         scale = network.scale
-        self.source, self.read, self.dtype = source, read, dtype
-        self.shape = (height * scale, width * scale, channels)
-        self._network, self._colours, self._width = network.cast(dtype), channels - alpha, width
+        self.source, self.read, self.dtype = source, reader.read, reader.dtype
+        self.shape = (height * scale, width * scale, reader.channels)
+        self._network, self._colours, self._width = network.cast(self.dtype), reader.channels - alpha, width
         self._cells = cells(height)
         self.band = self._cells * scale
         size = self.shape[:2]
         self._differences = self._opacity = None
         if self._colours == 3:
+            kernel = shipped.kernel((scale, scale))
             crop = (len(kernel) - scale) // 2
-            stamping = Stamping(check_kernel(kernel, 3, None), (scale, scale), size, (crop, crop), "repeat")
-            self._differences = transposed(source, stamping, self._read_differences, dtype, finite)
+            stamping = Stamping(
+                kernel=check_kernel(kernel, 3, None),
+                stride=(scale, scale),
+                size=size,
+                crop=(crop, crop),
+                edge="repeat",
+            )
+            differences = replace(reader, read=self._read_differences, channels=3)
+            self._differences = transposed(source, stamping, differences)
         if alpha:
-            resampler = Resampler if finite else DirectResampler
-            axes = filter_axes(source.shape, size, cubic())
-            self._opacity = resampler(source, axes, lambda rows: read(rows)[..., -1:], 1, dtype)
+            opacity = replace(reader, read=self._read_opacity, channels=1)
+            self._opacity = resampled(source, cubic_axes(source.shape, size), opacity)
 
     def blocks(self, band: int) -> Iterator[Block]:
         scale, margin = self._network.scale, self._network.margin
@@ -130,6 +138,14 @@ class Learned(Upsampler):
         """Colours less luma."""
         colours = self.read(rows)[..., :3]
         return colours - _luma(colours)[..., None]
+
+    def _read_opacity(self, rows: Array) -> Array:
+        return self.read(rows)[..., -1:]
+
+
+def cubic_axes(shape: tuple[int, ...], size: Size) -> tuple[Taps, Taps]:
+    """Return the axes of the method `bicubic`, which enlarges opacity and reduces what became too large."""
+    return filter_axes(shape, size, FILTERS["bicubic"].default())
 
 
 def cells(height: int) -> int:
@@ -216,76 +232,53 @@ def factors(scale: float, at_hand: Sequence[int]) -> list[int]:
     return list(best)
 
 
-def chained(
-    source: Array,
-    size: Size,
-    at_hand: Sequence[int],
-    network: Callable[[int], tuple[Network, NDArray[np.float64]]],
-    alpha: bool,
-    read: Read,
-    channels: int,
-    dtype: np.dtype[Any],
-    finite: bool,
-) -> Upsampler:
-    """The upsampler to any size, at least the source's: networks one after the other, and what is left over reduced.
+def chained(source: Array, size: Size, networks: Networks, reader: SampleReader, *, alpha: bool) -> Upsampler:
+    """Return the upsampler to any size, at least the source's: networks one after the other, then a reduction.
 
     Parameters
     ----------
-    at_hand : sequence of int
-        Factors that there are networks for.
-    network : callable
-        A factor at hand to its network, and its kernel for colour differences.
-    source, size, alpha, read, channels, dtype, finite
-        As for `Learned`; `size` is the output's height and width.
+    source, reader, alpha
+        As for `Learned`.
+    size : (int, int)
+        The output's height and width.
+    networks : Networks
     """
     scale = max(out / side for out, side in zip(size, source.shape[:2], strict=True))
     image: Any = source
     upsampler: Upsampler | None = None
-    for factor in factors(scale, at_hand):
-        upsampler = Learned(image, *network(factor), alpha, read, channels, dtype, finite)
+    for factor in factors(scale, networks.factors):
+        upsampler = Learned(image, networks.network(factor), reader, alpha=alpha)
         # What is not finite takes the long way, which looks at all of an image.
-        image = Rows(upsampler) if finite else upsampler.rows(0, upsampler.shape[0])
-        read = _as_it_is
+        image = Rows(upsampler) if reader.finite else upsampler.rows(0, upsampler.shape[0])
+        reader = replace(reader, read=_as_it_is)
     if upsampler is not None and upsampler.shape[:2] == tuple(size):
         return upsampler
-    resampler = Resampler if finite else DirectResampler
-    return resampler(image, filter_axes(image.shape, size, cubic()), read, channels, dtype)
+    return resampled(image, cubic_axes(image.shape, size), reader)
 
 
-def held(
-    shape: tuple[int, int, int],
-    size: Size,
-    at_hand: Sequence[int],
-    network: Callable[[int], Network],
-) -> tuple[int, int, int]:
-    """What `chained` holds at work, from a source (H, W, C) to a size, about.
-
-    Returns
-    -------
-    rows, values, values_a_thread : int
-        Rows of a band of the output; values of intermediate images; values of scratch memory that each thread takes.
-    """
+def chain_memory(shape: Shape, size: Size, networks: Networks) -> WorkingMemory:
+    """Return what `chained` needs at work, about, from a source (H, W, C) to a size, if all samples are finite."""
     height, width, channels = shape
     scale = max(size[0] / height, size[1] / width)
     rows, shared, each = 1, 0, 0
-    for factor in factors(scale, at_hand):
+    for factor in factors(scale, networks.factors):
         if rows > 1:
             # An intermediate image: its bands that are remembered, one in the making, and the rows looked at.
             shared += channels * width * min(height, KEPT_BANDS * rows)
             each += channels * width * 2 * rows
-        made = network(factor)
-        lines, margin = cells(height), made.margin
+        network = networks.network(factor)
+        lines, margin = cells(height), network.margin
         rows = lines * factor
         # The rows that are read, luma, and its mirror images, thrice; enlarged colours; a tile at work.
         each += (lines + 2 * margin) * (width + 2 * margin) * (3 * channels + 9)
         each += rows * width * factor * channels
-        each += made.scratch(lines, min(width, TILE)) + rows * min(width, TILE) * factor * channels
+        each += network.scratch(lines, min(width, TILE)) + rows * min(width, TILE) * factor * channels
         height, width = height * factor, width * factor
     if (height, width) != tuple(size):
         shared += channels * width * min(height, KEPT_BANDS * rows)
         each += channels * width * 3 * rows
         rows = min(rows, size[0])
-    return rows, shared, each
+    return WorkingMemory(rows, shared, each)
 
 
 def _as_it_is(rows: Array) -> Array:

@@ -111,16 +111,16 @@ class Network:
         """Values of scratch memory that `run` takes for a plane of so many rows and columns, margins left out."""
         area = (rows + 2 * self.margin) * (columns + 2 * self.margin)
         kept = {layer.layer for layer in self.layers if isinstance(layer, Sum)}
-        held = 0
+        earlier = 0
         widest = stacked = channels = 1
         for index, layer in enumerate(self.layers):
             if isinstance(layer, Convolution):
                 stacked = max(stacked, layer.side * channels)
                 channels = len(layer.weights)
                 widest = max(widest, channels)
-            held += channels if index in kept else 0
+            earlier += channels if index in kept else 0
         # The widest twice: values, and products with slopes. Phases thrice: of layers, of the skip, in order.
-        return area * (stacked + 2 * widest + held + 3 * self.scale**2)
+        return area * (stacked + 2 * widest + earlier + 3 * self.scale**2)
 
     def cast(self, dtype: np.dtype[Any]) -> "Network":
         """The same with weights of a type."""
@@ -168,7 +168,7 @@ def _cropped(values: Array, border: int) -> Array:
 
 def _convolve(values: Array, layer: Convolution, place: str) -> Array:
     """(rows, c, columns) to (rows − k + 1, d, columns − k + 1), in scratch memory of the name `place`."""
-    result = convolve(values, layer.weights, (layer.side, layer.side), _scratch, place)
+    result = convolve(values, layer.weights, (layer.side, layer.side), out=_scratch, name=place)
     if layer.slopes is not None:
         _activate(result, layer.slopes)
     return result

@@ -1,54 +1,233 @@
-"""What a method can be told: each parameter is declared once, and reads what people type and what programs pass."""
+"""Method parameters: each is declared once, and reads what people type and what programs pass."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, Protocol
 
 from upscale_cli.errors import UpscaleError, UsageError, did_you_mean
 
-REQUIRED = object()
-"""The default of a parameter that has none."""
+
+class _Default(Enum):
+    REQUIRED = "required"
 
 
-class Parameter(NamedTuple):
-    """One thing that a method can be told.
+REQUIRED = _Default.REQUIRED
+"""The default of a parameter that must be given. A member of an `Enum`, so it stays the same object when pickled."""
+
+
+class Kind(Protocol):
+    """The values that a parameter takes.
+
+    Attributes
+    ----------
+    domain : str
+        The allowed values in words, for help and for errors.
+    words : tuple of str
+        Completion candidates: every allowed value, or only the non-numeric ones.
+    file : bool
+        The value is an array, or several, which the command line takes from a file.
+    archive : bool
+        The value is all arrays of the file, by name.
+    """
+
+    @property
+    def domain(self) -> str: ...
+    @property
+    def words(self) -> tuple[str, ...]: ...
+    @property
+    def file(self) -> bool: ...
+    @property
+    def archive(self) -> bool: ...
+
+    def read(self, value: Any) -> Any:
+        """Return the value that the method takes for text or a Python value; `ValueError` if it is not allowed."""
+
+
+class _NoFile:
+    """A value that is typed."""
+
+    file: ClassVar[bool] = False
+    archive: ClassVar[bool] = False
+
+
+class _NoWords:
+    """A value without completion candidates."""
+
+    words: ClassVar[tuple[str, ...]] = ()
+
+
+@dataclass(frozen=True)
+class Number(_NoFile, _NoWords):
+    """A real number from `low` to `high`; text may be a fraction such as 1/3.
+
+    >>> kind = Number(0, 1)
+    >>> kind.read("1/3"), kind.domain
+    (0.3333333333333333, '0 to 1')
+    """
+
+    low: float
+    high: float
+
+    @property
+    def domain(self) -> str:
+        return f"{self.low:g} to {self.high:g}"
+
+    def read(self, value: Any) -> float:
+        upper, _, lower = value.partition("/") if isinstance(value, str) else (value, "", "")
+        result = float(upper) / float(lower or 1)
+        if not self.low <= result <= self.high:
+            raise ValueError
+        return result
+
+
+@dataclass(frozen=True)
+class Integer(_NoFile):
+    """A whole number, at least `low` and at most `high`."""
+
+    low: int
+    high: int | None = None
+
+    @property
+    def domain(self) -> str:
+        return f"a whole number of at least {self.low}" if self.high is None else f"{self.low} to {self.high}"
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return () if self.high is None else tuple(str(number) for number in range(self.low, self.high + 1))
+
+    def read(self, value: Any) -> int:
+        result = int(value)
+        exact = isinstance(value, str) or result == value
+        if not exact or result < self.low or (self.high is not None and result > self.high):
+            raise ValueError
+        return result
+
+
+@dataclass(frozen=True)
+class Pair(_NoFile):
+    """Two whole numbers of at least `low` for (vertical, horizontal), or one for both, or a word.
+
+    On the command line two numbers are written as sizes are, width x height.
+
+    >>> kind = Pair(1, "same")
+    >>> kind.read(2), kind.read((2, 3)), kind.read("3x2"), kind.read("same")
+    ((2, 2), (2, 3), (2, 3), 'same')
+    """
+
+    low: int
+    word: str | None = None
+
+    @property
+    def domain(self) -> str:
+        return " or ".join([*self.words, f"a whole number of at least {self.low}, or two as 3x2"])
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return () if self.word is None else (self.word,)
+
+    def read(self, value: Any) -> tuple[int, int] | str:
+        side = Integer(self.low)
+        if isinstance(value, str):
+            if value in self.words:
+                return value
+            value = [side.read(part) for part in reversed(value.lower().split("x"))]
+        parts = tuple(value) if isinstance(value, Iterable) else (value,)
+        if not 1 <= len(parts) <= 2:
+            raise ValueError
+        return side.read(parts[0]), side.read(parts[-1])
+
+
+@dataclass(frozen=True)
+class Choice(_NoFile):
+    """One of some words."""
+
+    words: tuple[str, ...]
+
+    @property
+    def domain(self) -> str:
+        return " or ".join(self.words)
+
+    def read(self, value: Any) -> str:
+        if value not in self.words:
+            raise ValueError
+        return str(value)
+
+
+@dataclass(frozen=True)
+class ArrayValue(_NoWords):
+    """An array; its dtype and shape are for the method to check."""
+
+    domain: str
+    file: ClassVar[bool] = True
+    archive: ClassVar[bool] = False
+
+    def read(self, value: Any) -> Any:
+        import numpy as np
+
+        return np.asarray(value)
+
+
+@dataclass(frozen=True)
+class ArchiveValue(_NoWords):
+    """Arrays by name, as `numpy.load` gives those of a `.npz`; what they must be is for the method to check."""
+
+    domain: str
+    file: ClassVar[bool] = True
+    archive: ClassVar[bool] = True
+
+    def read(self, value: Any) -> dict[str, Any]:
+        if not isinstance(value, Mapping):
+            raise TypeError
+        return {str(name): value[name] for name in value}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """One parameter of a method.
 
     Attributes
     ----------
     name : str
         As users type it.
-    read : callable
-        Text or a Python value to the value that the method takes; raises `ValueError` when it is not one.
-    domain : str
-        What it can be, for help and for the error.
-    words : tuple of str
-        Values that can be offered to who types: all that there are, or those that are no number.
+    kind : Kind
+        The values that it takes, and how they are read.
     default : object
-        Its value when nothing is said; `REQUIRED` where there is none.
+        Its value if none is given; `REQUIRED` if one must be. None is allowed for every kind.
     summary : str
         What it does, in a line.
-    file : bool
-        It is an array, which the command line takes from a file with an option of this name.
-    archive : bool
-        All arrays of the file, by their names, are its value.
     beside : str, optional
-        How the name of that file ends where it lies beside the image, instead of the image's extension.
+        For an array: the ending of its file's name, instead of the image's extension, if the file lies beside the
+        image.
     """
 
     name: str
-    read: Callable[[Any], Any]
-    domain: str
-    words: tuple[str, ...]
+    kind: Kind
     default: Any
     summary: str
-    file: bool = False
-    archive: bool = False
     beside: str | None = None
 
+    @property
+    def domain(self) -> str:
+        """The allowed values in words."""
+        return self.kind.domain
 
-Kind = tuple[Callable[[Any], Any], str, tuple[str, ...]]
-"""How a value is read, what it can be, and the words that can be offered: the second to fourth of a `Parameter`."""
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Completion candidates."""
+        return self.kind.words
+
+    @property
+    def file(self) -> bool:
+        """The command line takes the value from a file."""
+        return self.kind.file
+
+    @property
+    def archive(self) -> bool:
+        """The value is all arrays of the file, by name."""
+        return self.kind.archive
 
 
 def shown(value: Any) -> str:
@@ -60,103 +239,13 @@ def shown(value: Any) -> str:
     return "x".join(str(side) for side in dict.fromkeys(reversed(value))) if isinstance(value, tuple) else str(value)
 
 
-def number(low: float, high: float) -> Kind:
-    """A real number of an interval, a fraction such as 1/3 among them.
-
-    >>> read, domain, _ = number(0, 1)
-    >>> read("1/3"), domain
-    (0.3333333333333333, '0 to 1')
-    """
-
-    def read(value: Any) -> float:
-        upper, _, lower = value.partition("/") if isinstance(value, str) else (value, "", "")
-        result = float(upper) / float(lower or 1)
-        if not low <= result <= high:
-            raise ValueError
-        return result
-
-    return read, f"{low:g} to {high:g}", ()
-
-
-def whole(low: int, high: int | None = None) -> Kind:
-    """A whole number, at least `low` and at most `high`."""
-
-    def read(value: Any) -> int:
-        result = int(value)
-        if (not isinstance(value, str) and result != value) or result < low or (high is not None and result > high):
-            raise ValueError
-        return result
-
-    if high is None:
-        return read, f"a whole number of at least {low}", ()
-    return read, f"{low} to {high}", tuple(str(number) for number in range(low, high + 1))
-
-
-def pair(low: int, *words: str) -> Kind:
-    """Two whole numbers for (vertical, horizontal), or one for both, or one of some words.
-
-    On the command line two numbers are written as sizes are, width x height.
-
-    >>> read, _, _ = pair(1, "same")
-    >>> read(2), read((2, 3)), read("3x2"), read("same")
-    ((2, 2), (2, 3), (2, 3), 'same')
-    """
-    one, _, _ = whole(low)
-
-    def read(value: Any) -> tuple[int, int] | str:
-        if isinstance(value, str):
-            if value in words:
-                return value
-            value = [one(part) for part in reversed(value.lower().split("x"))]
-        parts = tuple(value) if isinstance(value, Iterable) else (value,)
-        if not 1 <= len(parts) <= 2:
-            raise ValueError
-        return one(parts[0]), one(parts[-1])
-
-    text = f"a whole number of at least {low}, or two as 3x2"
-    return read, " or ".join([*words, text]), words
-
-
-def choice(*words: str) -> Kind:
-    """One of some words."""
-
-    def read(value: Any) -> str:
-        if value not in words:
-            raise ValueError
-        return str(value)
-
-    return read, " or ".join(words), words
-
-
-def array(domain: str) -> Kind:
-    """An array; what it must look like is for the method to check."""
-
-    def read(value: Any) -> Any:
-        import numpy as np
-
-        return np.asarray(value)
-
-    return read, domain, ()
-
-
-def archive(domain: str) -> Kind:
-    """Arrays by name, as `numpy.load` gives those of a `.npz`; what they must be is for the method to check."""
-
-    def read(value: Any) -> dict[str, Any]:
-        if not isinstance(value, Mapping):
-            raise TypeError
-        return {str(name): value[name] for name in value}
-
-    return read, domain, ()
-
-
 def read_parameters(method: str, declared: Sequence[Parameter], given: Mapping[str, Any]) -> dict[str, Any]:
-    """A value for every declared parameter: what was given, read, or its default.
+    """Return a value for every declared parameter: what was given, read, or its default.
 
     Raises
     ------
     UsageError
-        When the method has no parameter of a name, a value is not of its domain, or a required one is missing.
+        If the method has no parameter of a name, a value is not allowed, or a required one is missing.
     """
     names = [p.name for p in declared]
     for name in given:
@@ -172,7 +261,7 @@ def read_parameters(method: str, declared: Sequence[Parameter], given: Mapping[s
             values[p.name] = p.default
             continue
         try:
-            values[p.name] = p.read(given[p.name])
+            values[p.name] = p.kind.read(given[p.name])
         except (ValueError, TypeError, OverflowError, ZeroDivisionError):
             raise UsageError(f"{method}: {p.name}={given[p.name]} is not {p.domain}.") from None
     return values

@@ -132,7 +132,7 @@ class MaxUnpooling(Upsampler):
     source : array (H, W, C)
         Any dtype.
     indices : int array (H, W, C)
-        Flat places `y·W' + x` in the output plane of each channel.
+        Flat indices `y·W' + x` in the output plane of each channel.
     size : (int, int)
         Height and width of the output.
     """
@@ -142,20 +142,20 @@ class MaxUnpooling(Upsampler):
         self.band = max(1, min(size[0], BAND_VALUES // (size[1] * source.shape[2])))
         self._planes = []
         for channel in range(source.shape[2]):
-            places = indices[:, :, channel].ravel()
-            order = np.argsort(places, kind="stable")
-            places = places[order]
-            last = np.append(places[1:] != places[:-1], True)
-            self._planes.append((places[last], source[:, :, channel].ravel()[order[last]]))
+            plane = indices[:, :, channel].ravel()
+            order = np.argsort(plane, kind="stable")
+            plane = plane[order]
+            last = np.append(plane[1:] != plane[:-1], True)
+            self._planes.append((plane[last], source[:, :, channel].ravel()[order[last]]))
 
     def blocks(self, band: int) -> Iterator[Block]:
         _, width, channels = self.shape
         top = band * self.band
         values = _scratch.get("values", (self.band, width, channels), self.dtype)
         values.fill(0)
-        for channel, (places, samples) in enumerate(self._planes):
-            a, b = np.searchsorted(places, (top * width, (top + self.band) * width))
-            values.reshape(-1, channels)[places[a:b] - top * width, channel] = samples[a:b]
+        for channel, (indices, samples) in enumerate(self._planes):
+            a, b = np.searchsorted(indices, (top * width, (top + self.band) * width))
+            values.reshape(-1, channels)[indices[a:b] - top * width, channel] = samples[a:b]
         yield Block(top, 0, 0, values)
 
 
@@ -180,12 +180,14 @@ class Pooled(NamedTuple):
 Pair = tuple[int, int]
 
 
-def pooled_sides(sides: Pair, window: Pair, stride: Pair, padding: Pair, dilation: Pair, ceil: bool) -> Pair:
-    """Height and width of what `max_pool` makes of a source of `sides`, with its arguments and errors."""
+def pooled_sides(
+    sides: Pair, window: Pair, *, stride: Pair, padding: Pair = (0, 0), dilation: Pair = (1, 1), ceil: bool = False
+) -> Pair:
+    """Return the height and width of `max_pool` for a source of `sides`; arguments and errors are the same."""
     if any(2 * p > w for p, w in zip(padding, window, strict=True)):
         raise UpscaleError(f"padding {padding[1]}x{padding[0]} is more than half of the window; make it smaller.")
     counts = []
-    for n, w, s, p, d in zip(sides, window, stride, padding, dilation, strict=True):
+    for n, w, s, p, d in zip(*(sides, window, stride, padding, dilation), strict=True):
         room = n + 2 * p - d * (w - 1) - 1
         if room < 0:
             raise UpscaleError(f"a window of {w} (dilation {d}) does not fit into {n} samples; make it smaller.")
@@ -197,6 +199,7 @@ def pooled_sides(sides: Pair, window: Pair, stride: Pair, padding: Pair, dilatio
 def max_pool(
     source: Array,
     window: Pair = (2, 2),
+    *,
     stride: Pair | None = None,
     padding: Pair = (0, 0),
     dilation: Pair = (1, 1),
@@ -230,9 +233,9 @@ def max_pool(
     """
     height, width, channels = source.shape
     stride = stride or window
-    counts = pooled_sides((height, width), window, stride, padding, dilation, ceil)
+    counts = pooled_sides((height, width), window, stride=stride, padding=padding, dilation=dilation, ceil=ceil)
     best = np.zeros((*counts, channels), source.dtype)
-    places = np.full(best.shape, -1, np.int64)
+    indices = np.full(best.shape, -1, np.int64)
     for i in range(window[0]):
         y = np.arange(counts[0]) * stride[0] + i * dilation[0] - padding[0]
         for j in range(window[1]):
@@ -240,12 +243,12 @@ def max_pool(
             inside = ((y >= 0) & (y < height))[:, None] & ((x >= 0) & (x < width))
             rows, columns = np.clip(y, 0, height - 1)[:, None], np.clip(x, 0, width - 1)
             sample = source[rows, columns]
-            wins = inside[:, :, None] & ((places < 0) | (sample > best) | (sample != sample))
+            wins = inside[:, :, None] & ((indices < 0) | (sample > best) | (sample != sample))
             best = np.where(wins, sample, best)
-            places = np.where(wins, (rows * width + columns)[:, :, None], places)
-    if (places < 0).any():
+            indices = np.where(wins, (rows * width + columns)[:, :, None], indices)
+    if (indices < 0).any():
         raise UpscaleError("a window lies wholly outside the image; reduce padding or dilation, or leave ceil out.")
-    return Pooled(best, places, (height, width))
+    return Pooled(best, indices, (height, width))
 
 
 def check_indices(indices: NDArray[Any], shape: tuple[int, int, int], size: tuple[int, int]) -> NDArray[np.int64]:

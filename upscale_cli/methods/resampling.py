@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upscale_cli.methods.filters import Filter
-from upscale_cli.methods.upsampler import Array, Block, Read, Scratch, Upsampler, band_rows, strided
+from upscale_cli.methods.upsampler import Array, Block, SampleReader, Scratch, Upsampler, band_rows, strided
 
 TILE = 16
 """Outputs of a tile, at least. Wider tiles multiply more zeros, narrower ones make BLAS calls too short."""
@@ -150,21 +150,12 @@ class Resampler(Upsampler):
     source : array (H, W, C)
         Any numeric dtype.
     axes : (Taps, Taps)
-    read : callable
-        Rows of the source to working floats of `dtype`, same height and width.
-    channels, dtype
-        Of what `read` gives.
+    reader : SampleReader
     """
 
-    def __init__(
-        self,
-        source: Array,
-        axes: Axes,
-        read: Read,
-        channels: int,
-        dtype: np.dtype[Any],
-    ) -> None:
-        self.source, self.read, self.dtype = source, read, dtype
+    def __init__(self, source: Array, axes: Axes, reader: SampleReader) -> None:
+        self.source, self.read, self.dtype = source, reader.read, reader.dtype
+        channels, dtype = reader.channels, reader.dtype
         height, width = (len(axis.first) for axis in axes)
         self.shape = (height, width, channels)
         self._vertical, self._horizontal = vertical, horizontal = banded(axes[0]), banded(axes[1])
@@ -275,17 +266,10 @@ class DirectResampler(Upsampler):
     Parameters as for `Resampler`.
     """
 
-    def __init__(
-        self,
-        source: Array,
-        axes: Axes,
-        read: Read,
-        channels: int,
-        dtype: np.dtype[Any],
-    ) -> None:
-        self.source, self.read, self.dtype = source, read, dtype
+    def __init__(self, source: Array, axes: Axes, reader: SampleReader) -> None:
+        self.source, self.read, self.dtype = source, reader.read, reader.dtype
         self._vertical, self._horizontal = axes
-        self.shape, self.band = (len(axes[0].first), len(axes[1].first), channels), TILE
+        self.shape, self.band = (len(axes[0].first), len(axes[1].first), reader.channels), TILE
 
     def blocks(self, band: int) -> Iterator[Block]:
         top = band * self.band
@@ -308,3 +292,8 @@ def _add_weighed(total: Array, weights: NDArray[np.float64], samples: Array) -> 
     """Add samples times weights, leaving out those of weight 0: zero times infinity is not a number."""
     with np.errstate(invalid="ignore", over="ignore"):
         total += np.where(weights != 0, samples * weights.astype(total.dtype), 0)
+
+
+def resampled(source: Array, axes: Axes, reader: SampleReader) -> Upsampler:
+    """Return the fastest upsampler that is exact for a source: products of matrices if all samples are finite."""
+    return (Resampler if reader.finite else DirectResampler)(source, axes, reader)

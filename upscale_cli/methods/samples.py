@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from upscale_cli.methods.upsampler import Array, Finish, working_dtype
+from upscale_cli.methods.upsampler import Array, Finish, SampleReader, working_dtype
 
 Curve = Callable[[NDArray[Any]], NDArray[Any]]
 
@@ -96,6 +96,10 @@ class Samples(NamedTuple):
         largest = float(np.finfo(self.working).max) / 16
         with np.errstate(invalid="ignore"):
             return float(samples.min()) >= -largest and float(samples.max()) <= largest
+
+    def reader(self, source: Array) -> SampleReader:
+        """Return how the samples of a source (H, W, channels_in) are read."""
+        return SampleReader(read=self.read, channels=self.channels, dtype=self.working, finite=self.finite(source))
 
     def read(self, samples: Array) -> Array:
         """Stored samples (n, w, channels_in) to working floats (n, w, channels) of the source's range."""

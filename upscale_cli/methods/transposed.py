@@ -7,7 +7,8 @@ outer product of two is one on each axis, as a filter is.
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from upscale_cli.errors import UpscaleError
 from upscale_cli.methods.convolution import convolve
 from upscale_cli.methods.resampling import Resampler, Taps
-from upscale_cli.methods.upsampler import Array, Block, Read, Scratch, Upsampler, band_rows
+from upscale_cli.methods.upsampler import Array, Block, SampleReader, Scratch, Upsampler, band_rows
 
 BAND = 128
 """Rows of a band at most, about."""
@@ -136,13 +137,13 @@ def separated(kernel: Kernel, dtype: np.dtype[Any]) -> tuple[Kernel, Kernel] | N
     return (vertical, horizontal) if exact else None
 
 
-def stamps(n_in: int, n_out: int, kernel: Kernel, stride: int, crop: int, edge: str) -> Taps:
+def stamps(n_in: int, n_out: int, kernel: Kernel, *, stride: int, crop: int, edge: str) -> Taps:
     """One axis of a separable kernel as taps: output `j` is the full coordinate `o = j + crop`.
 
     Its inputs are `o // stride − n + 1 … o // stride`. Weights of inputs outside fall to the nearest one inside where
     the edge is repeated, and to nothing where it is zero.
 
-    >>> stamps(2, 4, np.array([1.0, 2.0, 2.0, 1.0]), 2, 1, "repeat").weights.tolist()
+    >>> stamps(2, 4, np.array([1.0, 2.0, 2.0, 1.0]), stride=2, crop=1, edge="repeat").weights.tolist()
     [[0.0, 3.0], [2.0, 1.0], [1.0, 2.0], [3.0, 0.0]]
     """
     reach = -(-len(kernel) // stride)
@@ -161,7 +162,8 @@ def stamps(n_in: int, n_out: int, kernel: Kernel, stride: int, crop: int, edge: 
     return Taps(first, weights, stride, 1)
 
 
-class Stamping(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Stamping:
     """A transposed convolution, for sources of one size.
 
     Attributes
@@ -192,23 +194,22 @@ class Transposed(Upsampler):
     source : array (H, W, C_in)
         Any numeric dtype.
     stamping : Stamping
-    read : callable
-        Rows of the source to working floats of `dtype`.
+    reader : SampleReader
     """
 
-    def __init__(self, source: Array, stamping: Stamping, read: Read, dtype: np.dtype[Any]) -> None:
-        kernel, stride, size, crop, edge = stamping
+    def __init__(self, source: Array, stamping: Stamping, reader: SampleReader) -> None:
+        kernel, stride, size, crop = stamping.kernel, stamping.stride, stamping.size, stamping.crop
         self._groups, self._inputs, self._outputs = kernel.shape[:3]
-        self.source, self.read, self.dtype = source, read, dtype
+        self.source, self.read, self.dtype = source, reader.read, reader.dtype
         self.shape = (*size, self._groups * self._outputs)
-        self._stride, self._crop, self._edge = stride, crop, edge
+        self._stride, self._crop, self._edge = stride, crop, stamping.edge
         self._reach = reach = (-(-kernel.shape[-2] // stride[0]), -(-kernel.shape[-1] // stride[1]))
         self._first = tuple(c // s for c, s in zip(crop, stride, strict=True))
         cells = [-(-(c + n) // s) - f for c, n, s, f in zip(crop, size, stride, self._first, strict=True)]
         self._columns = cells[1]
         band = max(1, min(cells[0], band_rows(size[1], self.shape[2], BAND) // stride[0]))
         self.band, self.offset = band * stride[0], crop[0] - self._first[0] * stride[0]
-        self._weights = _phase_weights(kernel, stride, reach).astype(dtype)
+        self._weights = _phase_weights(kernel, stride, reach).astype(self.dtype)
 
     def blocks(self, band: int) -> Iterator[Block]:
         (sy, sx), reach = self._stride, self._reach
@@ -221,7 +222,9 @@ class Transposed(Upsampler):
             values = _scratch.get("values", (cells, sy, columns, sx, self.shape[2]), self.dtype)
             for group, weights in enumerate(self._weights):
                 part = near[:, group * self._inputs : (group + 1) * self._inputs]
-                made = convolve(part, weights, reach, _scratch, "phases").reshape(cells, sy, sx, -1, columns)
+                made = convolve(part, weights, reach, out=_scratch, name="phases").reshape(
+                    (cells, sy, sx, -1, columns)
+                )
                 channels = slice(group * self._outputs, (group + 1) * self._outputs)
                 # One place of a cell at a time: NumPy would walk along these places, which are few.
                 for place in range(sx):
@@ -257,11 +260,11 @@ class DirectTransposed(Upsampler):
     Parameters as for `Transposed`.
     """
 
-    def __init__(self, source: Array, stamping: Stamping, read: Read, dtype: np.dtype[Any]) -> None:
-        kernel, stride, size, crop, edge = stamping
-        self._samples, self._kernel, self.dtype = read(source), kernel.astype(dtype), dtype
-        self._stride, self._crop, self._edge = stride, crop, edge
-        self.shape, self.band = (*size, kernel.shape[0] * kernel.shape[2]), BAND
+    def __init__(self, source: Array, stamping: Stamping, reader: SampleReader) -> None:
+        kernel, self.dtype = stamping.kernel, reader.dtype
+        self._samples, self._kernel = reader.read(source), kernel.astype(self.dtype)
+        self._stride, self._crop, self._edge = stamping.stride, stamping.crop, stamping.edge
+        self.shape, self.band = (*stamping.size, kernel.shape[0] * kernel.shape[2]), BAND
 
     def blocks(self, band: int) -> Iterator[Block]:
         top = band * self.band
@@ -291,25 +294,25 @@ class DirectTransposed(Upsampler):
         return inside, slice(begin, begin + len(inside) * stride, stride)
 
 
-def transposed(source: Array, stamping: Stamping, read: Read, dtype: np.dtype[Any], finite: bool) -> Upsampler:
-    """The fastest upsampler there is for a kernel: two passes where it is separable.
-
-    Parameters
-    ----------
-    finite : bool
-        All samples are finite numbers.
-    source, stamping, read, dtype
-        As for `Transposed`.
-    """
-    kernel, *places, edge = stamping
-    factors = separated(kernel, dtype) if finite else None
-    if factors is not None:
-        vertical, horizontal = (
-            stamps(n_in, n_out, factor, stride, crop, edge)
-            for n_in, factor, stride, n_out, crop in zip(source.shape, factors, *places, strict=False)
+def transposed(source: Array, stamping: Stamping, reader: SampleReader) -> Upsampler:
+    """Return the fastest upsampler that is exact for a source: two passes if its kernel is separable."""
+    if not reader.finite:
+        return DirectTransposed(source, stamping, reader)
+    factors = separated(stamping.kernel, reader.dtype)
+    if factors is None:
+        return Transposed(source, stamping, reader)
+    vertical, horizontal = (
+        stamps(
+            source.shape[axis],
+            stamping.size[axis],
+            factor,
+            stride=stamping.stride[axis],
+            crop=stamping.crop[axis],
+            edge=stamping.edge,
         )
-        return Resampler(source, (vertical, horizontal), read, len(kernel), dtype)
-    return (Transposed if finite else DirectTransposed)(source, stamping, read, dtype)
+        for axis, factor in enumerate(factors)
+    )
+    return Resampler(source, (vertical, horizontal), replace(reader, channels=len(stamping.kernel)))
 
 
 def _phase_weights(kernel: Kernel, stride: Pair, reach: Pair) -> NDArray[np.float64]:
@@ -320,9 +323,9 @@ def _phase_weights(kernel: Kernel, stride: Pair, reach: Pair) -> NDArray[np.floa
     float64 (groups, stride y · stride x · C_out, reach y · reach x · C_in)
     """
     groups, inputs, outputs, kh, kw = kernel.shape
-    whole = np.zeros((groups, inputs, outputs, reach[0] * stride[0], reach[1] * stride[1]))
-    whole[..., :kh, :kw] = kernel
+    padded = np.zeros((groups, inputs, outputs, reach[0] * stride[0], reach[1] * stride[1]))
+    padded[..., :kh, :kw] = kernel
     # Tap t = m·stride + phase, and an input stands m cells before the cell that it reaches: turn m around.
-    taps = whole.reshape(groups, inputs, outputs, reach[0], stride[0], reach[1], stride[1])[..., ::-1, :, ::-1, :]
-    weights = taps.transpose(0, 4, 6, 2, 3, 5, 1)
+    taps = padded.reshape((groups, inputs, outputs, reach[0], stride[0], reach[1], stride[1]))[..., ::-1, :, ::-1, :]
+    weights = taps.transpose((0, 4, 6, 2, 3, 5, 1))
     return weights.reshape(groups, stride[0] * stride[1] * outputs, reach[0] * reach[1] * inputs)

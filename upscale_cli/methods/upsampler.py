@@ -3,6 +3,7 @@
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from math import prod
 from typing import Any, NamedTuple
 
@@ -17,6 +18,28 @@ BAND_VALUES = 1 << 22
 Array = NDArray[Any]
 Read = Callable[[Array], Array]
 Finish = Callable[[Array, Array], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleReader:
+    """How the stored samples of one source become the floats that are weighed.
+
+    Attributes
+    ----------
+    read : callable
+        Rows of the source (n, w, C_in) to floats (n, w, channels) of `dtype`.
+    channels : int
+        Channels of those floats.
+    dtype : numpy.dtype
+        A float type.
+    finite : bool
+        All samples are finite, and so are their weighed sums.
+    """
+
+    read: Read
+    channels: int
+    dtype: np.dtype[Any]
+    finite: bool
 
 
 class Block(NamedTuple):
@@ -119,7 +142,7 @@ def strided(values: Array, shape: tuple[int, ...], strides: tuple[int, ...], off
     >>> strided(np.arange(4), (3, 2), (8, 8)).tolist()
     [[0, 1], [1, 2], [2, 3]]
     """
-    view: Array = np.ndarray(shape, values.dtype, values, offset, strides)
+    view: Array = np.ndarray(shape, values.dtype, buffer=values, offset=offset, strides=strides)
     return view
 
 

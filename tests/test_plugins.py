@@ -1,0 +1,308 @@
+"""Methods and filters that come from another installed package: a real distribution, outside this one."""
+
+import os
+import pickle
+import subprocess
+import sys
+from collections import namedtuple
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scripts import SCRIPTS
+
+from upscale_cli import METHODS, UpscaleError, upscale
+from upscale_cli.errors import UsageError
+from upscale_cli.methods import find_method
+from upscale_cli.plugins import Registry
+
+MODULE = '''\
+"""A package that brings a filter, a method, and a method with an array."""
+
+import numpy as np
+
+from upscale_cli.methods.filters import Filter, NamedFilter
+from upscale_cli.methods.method import Method
+from upscale_cli.methods.parameters import REQUIRED, ArrayValue, Number, Parameter
+from upscale_cli.methods.placement import Nearest
+from upscale_cli.methods.transposed_method import make as make_transposed
+
+
+def box(width):
+    return Filter(lambda x: np.where((x >= -width / 2) & (x < width / 2), 1.0, 0.0), 1.0)
+
+
+def make_copy(source, /, *, scale, size, samples, parameters):
+    return Nearest(source, size)
+
+
+def make_stamp(source, /, *, scale, size, samples, parameters):
+    settings = {"groups": None, "dilation": (1, 1), "padding": "same", "edge": None}
+    return make_transposed(
+        source, scale=scale, size=size, samples=samples, parameters=settings | {"kernel": parameters["stamp"]}
+    )
+
+
+BOX = NamedFilter(
+    name="outer-box",
+    summary="averages what a pixel covers",
+    when="tests of plug-ins",
+    source="box filter",
+    make=box,
+    parameters=(Parameter(name="width", kind=Number(1, 2), default=1.0, summary="of the box"),),
+)
+
+COPY = Method(
+    name="outer-copy",
+    summary="repeats pixels",
+    when="tests of plug-ins",
+    source="nearest neighbour",
+    make=make_copy,
+    values="copied",
+    resizable=True,
+)
+
+STAMP = Method(
+    name="outer-stamp",
+    summary="stamps an array",
+    when="tests of plug-ins",
+    source="transposed convolution",
+    make=make_stamp,
+    parameters=(Parameter(name="stamp", kind=ArrayValue("an array (kh, kw)"), default=REQUIRED, summary="weights."),),
+    integer_scale=True,
+    keeps_constants=False,
+    interpolates=False,
+    symmetric=False,
+)
+
+RIVAL = COPY
+'''
+
+ENTRY_POINTS = """\
+[upscale_cli.filters]
+outer-box = outer_methods:BOX
+
+[upscale_cli.methods]
+outer-copy = outer_methods:COPY
+outer-stamp = outer_methods:STAMP
+"""
+
+
+def distribution(folder: Path, name: str, entry_points: str, **modules: str) -> Path:
+    """Write an installed distribution into a folder, as pip would."""
+    info = folder / f"{name}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n", "utf-8")
+    (info / "entry_points.txt").write_text(entry_points, "utf-8")
+    for module, code in modules.items():
+        (folder / f"{module}.py").write_text(code, "utf-8")
+    return folder
+
+
+@pytest.fixture
+def outer(tmp_path: Path) -> Path:
+    """The folder of a distribution with a filter and two methods."""
+    return distribution(tmp_path / "outer", "outer-methods", ENTRY_POINTS, outer_methods=MODULE)
+
+
+@pytest.fixture
+def installed(outer: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """That distribution on this process's path, and `METHODS` as it was before in the end."""
+    before = dict(METHODS)
+    monkeypatch.syspath_prepend(str(outer))
+    yield
+    METHODS.clear()
+    METHODS.update(before)
+    METHODS._loaded.clear()
+    sys.modules.pop("outer_methods", None)
+
+
+def command(folder: Path, *arguments: object, status: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run `upscale` where the distributions of a folder are installed."""
+    line = [sys.executable, "-m", "upscale_cli", *map(str, arguments)]
+    environment = os.environ | {"PYTHONPATH": str(folder)}
+    run = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == status, run.stdout + run.stderr
+    return run
+
+
+# From Python.
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_method_and_a_filter_of_another_package_are_found_by_name() -> None:
+    source = np.arange(6).reshape(2, 3)
+    assert "outer-copy" not in METHODS
+    np.testing.assert_array_equal(upscale(source, 2, "outer-copy"), upscale(source, 2, "nearest"))
+    np.testing.assert_array_equal(upscale(source, 3, "outer-box"), upscale(source, 3, "nearest"))
+    np.testing.assert_array_equal(
+        upscale(source, 2, "outer-stamp", stamp=[[1, 2], [3, 4]]),
+        upscale(source, 2, "transposed-conv", kernel=[[1, 2], [3, 4]]),
+    )
+    assert list(METHODS)[-3:] == ["outer-copy", "outer-box", "outer-stamp"]
+    assert METHODS["outer-box"] is METHODS.find("outer-box")
+
+
+@pytest.mark.usefixtures("installed")
+def test_parameters_of_another_packages_filter_are_checked() -> None:
+    with pytest.raises(UsageError, match=r"outer-box: width=3 is not 1 to 2\."):
+        upscale(np.eye(3), 2, "outer-box", width=3)
+    with pytest.raises(UsageError, match=r"outer-stamp needs stamp: weights\."):
+        upscale(np.eye(3), 2, "outer-stamp")
+
+
+@pytest.mark.usefixtures("installed")
+def test_methods_can_be_pickled() -> None:
+    METHODS.load_plugins()
+    assert {"outer-copy", "outer-box", "outer-stamp"} < METHODS.keys()
+    for method in METHODS.values():
+        again = pickle.loads(pickle.dumps(method))
+        assert again == method
+        assert again is not method
+        given = {p.name: {} if p.archive else 1 for p in method.parameters if p.file}
+        assert again.read_parameters(given) == method.read_parameters(given)
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_misspelt_name_is_compared_with_plug_ins_too() -> None:
+    with pytest.raises(UsageError, match=r'Did you mean "outer-copy"\?.*, outer-box, outer-copy, outer-stamp\.'):
+        find_method("outer-cpoy")
+
+
+# From the command line.
+
+
+def test_the_command_uses_and_lists_them(outer: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "in.npy", np.arange(12.0).reshape(3, 4))
+    np.save(tmp_path / "k.npy", np.ones((2, 2)))
+    table = command(outer, "--methods").stdout
+    for text in ("outer-box ", "-p width=", "outer-copy ", "outer-stamp ", "-p stamp=FILE", "--kernel FILE"):
+        assert text in table
+    made = tmp_path / "out.npy"
+    line = [tmp_path / "in.npy", "-o", made, "--overwrite"]
+    command(outer, *line, "-m", "outer-copy")
+    np.testing.assert_array_equal(np.load(made), upscale(np.arange(12.0).reshape(3, 4), 2, "nearest"))
+    command(outer, *line, "-m", "outer-box", "-p", "width=1")
+    assert np.load(made).shape == (6, 8)
+    command(outer, *line, "-m", "outer-stamp", "-p", f"stamp={tmp_path / 'k.npy'}")
+    np.testing.assert_array_equal(np.load(made), upscale(np.arange(12.0).reshape(3, 4), 2, "nearest"))
+    several = [tmp_path / "in.npy", outer, "-o", tmp_path / "folder", "-m", "outer-copy", "-j", "2"]
+    np.save(outer / "other.npy", np.ones((2, 2)))
+    command(outer, *several)
+    assert len(list((tmp_path / "folder").rglob("*.npy"))) == 2
+
+
+def test_an_array_of_our_own_methods_may_be_given_with_p_too(tmp_path: Path) -> None:
+    np.save(tmp_path / "in.npy", np.eye(3))
+    np.save(tmp_path / "k.npy", np.ones((2, 2)))
+    line = [tmp_path / "in.npy", "-m", "transposed-conv", "-o"]
+    command(tmp_path, *line, tmp_path / "a.npy", "-p", f"kernel={tmp_path / 'k.npy'}")
+    command(tmp_path, *line, tmp_path / "b.npy", "--kernel", tmp_path / "k.npy")
+    assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "b.npy").read_bytes()
+
+
+@pytest.mark.parametrize(("script", "option"), [(s, o) for s in SCRIPTS for o in ("--help", "--version")])
+def test_start_up_does_not_look_for_plug_ins(script: str, option: str) -> None:
+    module, _, function = SCRIPTS[script].partition(":")
+    code = f"""
+import os, sys
+sys.argv = [{script!r}, {option!r}]
+os._exit = sys.exit
+from {module} import {function}
+try:
+    {function}()
+except SystemExit:
+    sys.stderr.write(str("importlib.metadata" in sys.modules))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert run.stderr == "False"
+
+
+# What goes wrong in another package.
+
+
+def broken(folder: Path) -> Path:
+    """Write distributions that are broken in several ways, and one that is sound."""
+    distribution(folder, "outer-methods", ENTRY_POINTS, outer_methods=MODULE)
+    rows = ("torn = torn_module:TORN", "number = other_module:NUMBER", "misnamed = outer_methods:COPY")
+    points = "\n".join(["[upscale_cli.methods]", *rows])
+    distribution(
+        folder, "torn-package", points, torn_module="import nonsense_that_is_missing", other_module="NUMBER = 3"
+    )
+    return distribution(folder, "rival", "[upscale_cli.methods]\nlanczos = outer_methods:COPY\n")
+
+
+def test_a_broken_plug_in_breaks_no_other_name(tmp_path: Path) -> None:
+    folder = broken(tmp_path / "packages")
+    np.save(tmp_path / "in.npy", np.eye(3))
+    line = [tmp_path / "in.npy", "-o", tmp_path / "out.npy", "--overwrite", "-m"]
+    command(folder, *line, "lanczos")
+    command(folder, *line, "outer-copy")
+    for name, words in (
+        ("torn", "cannot be loaded: ModuleNotFoundError: No module named 'nonsense_that_is_missing'"),
+        ("number", "is not a Method of that name"),
+        ("misnamed", "is not a Method of that name"),
+    ):
+        said = command(folder, *line, name, status=2).stderr
+        assert f'plug-in "{name}" of the package torn-package {words}' in said
+        assert "Traceback" not in said
+
+
+def test_a_listing_skips_broken_plug_ins_and_says_so(tmp_path: Path) -> None:
+    run = command(broken(tmp_path), "--methods")
+    assert "outer-copy " in run.stdout
+    heads = [line.split()[0] for line in run.stdout.splitlines() if line and line[0].islower()]
+    assert heads == [*METHODS, "outer-box", "outer-copy", "outer-stamp"]
+    names = ["lanczos", "misnamed", "number", "torn"]
+    assert [line.split('"')[1] for line in run.stderr.splitlines()] == names
+
+
+Row = namedtuple("Row", "name value")
+OURS = Row("ours", 1)
+THEIRS = Row("theirs", 2)
+"""What the entry points below name."""
+
+
+def points(monkeypatch: pytest.MonkeyPatch, *found: tuple[str, str]) -> None:
+    """Make entry points of the group `tests.rows`: the name and the object of each, in a package of its own."""
+    made = []
+    for number, (name, value) in enumerate(found):
+        point = metadata.EntryPoint(name, value, "tests.rows")
+        package = type("Package", (), {"name": f"package-{number}"})()
+        made.append(point._for(package))  # type: ignore[attr-defined]
+    monkeypatch.setattr(metadata, "entry_points", lambda group: [p for p in made if p.group == group])
+
+
+def test_a_name_that_is_taken_is_refused_and_the_table_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = Registry("tests.rows", [OURS])
+    named = [("ours", "OURS"), ("theirs", "THEIRS"), ("other", "OURS")]
+    points(monkeypatch, *((name, f"{__name__}:{row}") for name, row in named))
+    assert rows["ours"] is OURS
+    for _ in range(2):
+        misnamed, refused = rows.load_plugins()
+        assert list(rows.items()) == [("ours", OURS), ("theirs", THEIRS)]
+        assert 'plug-in "other" of the package package-2 is not a row of that name' in misnamed
+        assert 'plug-in "ours" of the package package-0 has a name that is taken' in refused
+
+
+def test_a_name_that_two_packages_provide_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = Registry("tests.rows", [OURS])
+    points(monkeypatch, ("theirs", f"{__name__}:THEIRS"), ("theirs", f"{__name__}:THEIRS"))
+    refused = 'plug-in "theirs" of the package package-0 and the package package-1 has a name that is taken'
+    for _ in range(2):
+        with pytest.raises(UpscaleError, match=refused):
+            rows.find("theirs")
+        assert list(rows) == ["ours"]
+    assert len(rows.load_plugins()) == 1
+
+
+def test_a_name_that_nobody_provides_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows: Registry[Any] = Registry("tests.rows", [OURS])
+    points(monkeypatch)
+    assert rows.find("nobody") is None
+    assert rows.get("nobody") is None
+    with pytest.raises(KeyError, match="nobody"):
+        rows["nobody"]

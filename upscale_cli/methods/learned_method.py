@@ -1,0 +1,96 @@
+"""The method `learned`, and how it is made; `learned` has the arithmetic."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from math import prod
+from typing import TYPE_CHECKING
+
+from upscale_cli.errors import UsageError
+from upscale_cli.methods.method import Method, Parameters, Shape, Size, WorkingMemory, rounded_shape
+from upscale_cli.methods.parameters import ArchiveValue, Choice, Parameter, Scale, round_side
+
+if TYPE_CHECKING:
+    from upscale_cli.methods.learned import Networks
+    from upscale_cli.methods.samples import Samples
+    from upscale_cli.methods.upsampler import Array, Upsampler
+
+
+def networks(parameters: Parameters) -> "Networks":
+    """Return the networks that the parameters choose: the one that was given, or those of the package of a size."""
+    from upscale_cli.methods import shipped
+    from upscale_cli.methods.learned import Networks
+    from upscale_cli.methods.network import read_network
+
+    if parameters["network"] is not None:
+        own = read_network(parameters["network"])
+        return Networks(factors=(own.scale,), network=lambda factor: own)
+    size = parameters["size"] or "small"
+    return Networks(factors=shipped.FACTORS, network=lambda factor: shipped.network(size, factor))
+
+
+def output_shape(shape: Shape, scale: Scale, parameters: Parameters) -> Shape:
+    """Return the output's shape; raises `UpscaleError` for parameters that exclude each other, or no network."""
+    networks(parameters)
+    if parameters["network"] is not None and parameters["size"] is not None:
+        raise UsageError("learned: size and a network were both given; leave one out.")
+    return rounded_shape(shape, scale, parameters)
+
+
+def working_memory(shape: Shape, parameters: Parameters) -> Callable[[Size], WorkingMemory]:
+    """Return the working memory for an output of some height and width."""
+    from upscale_cli.methods.learned import chain_memory
+
+    chosen = networks(parameters)
+    return lambda size: chain_memory(shape, size, chosen)
+
+
+def make(source: "Array", /, *, scale: Scale, size: Size, samples: "Samples", parameters: Parameters) -> "Upsampler":
+    """Return the upsampler of a source."""
+    from upscale_cli.methods.learned import chained
+
+    alpha = samples.alpha and samples.channels == samples.channels_in
+    return chained(source, size, networks(parameters), samples.reader(source), alpha=alpha)
+
+
+def explain_networks(shape: Shape, scale: Scale, parameters: Parameters) -> str:
+    """Describe which networks are used, one after the other."""
+    from upscale_cli.methods.learned import factors
+
+    chain = factors(float(max(scale)), networks(parameters).factors)
+    sizes = [Fraction(round_side(side, factor), side) for side, factor in zip(shape[:2], scale, strict=True)]
+    steps = [f"x{factor}" for factor in chain]
+    if any(size != prod(chain) for size in sizes):
+        steps.append("an antialiased reduction")
+    own = parameters["network"] is not None
+    whose = "the network given" if own else f"the {parameters['size'] or 'small'} network"
+    return f"{whose}: {', then '.join(steps)}"
+
+
+LEARNED = Method(
+    name="learned",
+    summary="a convolutional network, trained on photographs",
+    when="photographs that were reduced: the sharpest and nearest to the truth, and slower",
+    source="Dong et al. 2016 (FSRCNN); Bhardwaj et al. 2022 (SESR)",
+    make=make,
+    output_shape=output_shape,
+    parameters=(
+        Parameter(
+            name="size",
+            kind=Choice(("small", "large")),
+            default=None,
+            summary="of the network: small, or large, which is better [small]",
+        ),
+        Parameter(
+            name="network",
+            kind=ArchiveValue("a mapping of arrays, as numpy.load gives them"),
+            default=None,
+            summary="a network of your own in a .npz file.",
+        ),
+    ),
+    variants=("size=large",),
+    resizable=True,
+    independent=False,
+    symmetric=False,
+    explain=explain_networks,
+    working_memory=working_memory,
+)

@@ -1,0 +1,183 @@
+"""What a method is: one row of `METHODS`, and the size of its result.
+
+Plain Python, because `--help` reads the table and must not wait for NumPy: a method's functions import it when they
+are called.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+
+from upscale_cli.errors import UpscaleError, UsageError
+from upscale_cli.methods.parameters import Parameter, Scale, read_parameters, read_scale, round_side
+
+if TYPE_CHECKING:
+    from upscale_cli.methods.samples import Samples
+    from upscale_cli.methods.upsampler import Array, Upsampler
+
+Size = tuple[int, int]
+Shape = tuple[int, int, int]
+Parameters = Mapping[str, Any]
+Remark = Callable[[Shape, Scale, Parameters], str | None]
+
+
+class WorkingMemory(NamedTuple):
+    """What a method needs at work, besides the bands of the output that are being made.
+
+    Attributes
+    ----------
+    rows : int
+        Rows of a band of the output.
+    values, values_per_thread : int
+        Floats that all threads share, and that each thread needs.
+    """
+
+    rows: int = 1
+    values: int = 0
+    values_per_thread: int = 0
+
+
+class Make(Protocol):
+    """How a method makes an upsampler."""
+
+    def __call__(
+        self, source: "Array", /, *, scale: Scale, size: Size, samples: "Samples", parameters: Parameters
+    ) -> "Upsampler":
+        """Return the upsampler from a source (H, W, C) to an output of `size`, its height and width.
+
+        `scale` holds the exact factors, `samples` the meaning of the samples; `parameters` have been read.
+        """
+
+
+def rounded_shape(shape: Shape, scale: Scale, parameters: Parameters) -> Shape:
+    """Return the output's shape for sides that are multiplied by the scale and rounded half up."""
+    return round_side(shape[0], scale[0]), round_side(shape[1], scale[1]), shape[2]
+
+
+def cell_size(scale: Scale) -> Size:
+    """Return an integer scale as the height and width of the cell of outputs that belongs to one input."""
+    return int(scale[0]), int(scale[1])
+
+
+def no_remark(shape: Shape, scale: Scale, parameters: Parameters) -> str | None:
+    """Say nothing."""
+    return None
+
+
+def little_memory(shape: Shape, parameters: Parameters) -> Callable[[Size], WorkingMemory]:
+    """Return the working memory of methods that need none besides a row."""
+    return lambda size: WorkingMemory()
+
+
+def banded_memory(shape: Shape, parameters: Parameters) -> Callable[[Size], WorkingMemory]:
+    """Return the working memory of filters and transposed convolutions: bands, and little else."""
+    from upscale_cli.methods.upsampler import FEWEST_ROWS
+
+    return lambda size: WorkingMemory(FEWEST_ROWS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """A way to make an image larger. It can be pickled as long as its functions can.
+
+    Attributes
+    ----------
+    name, summary, when, source : str
+        What users type, what it does, when to choose it, and who defined it.
+    make : callable(source, *, scale, size, samples, parameters) -> Upsampler
+        See `Make`.
+    output_shape : callable(shape, scale, parameters) -> (H', W', C')
+        The output's shape; raises `UpscaleError` if there is none.
+    parameters : tuple of Parameter
+    variants : tuple of str
+        Parameters, as KEY=VALUE, that make another method of it to compare with.
+    values : {"copied", "placed", "weighed"}
+        Outputs are the source's own values; or those and zeros; or weighted sums.
+    integer_scale : bool
+        It needs integer factors.
+    resizable : bool
+        It can make every size from the source's on.
+    keeps_constants : bool
+        A constant image stays constant.
+    interpolates : bool
+        Scale 1 is the identity.
+    independent : bool
+        No channel influences another.
+    symmetric : bool
+        It commutes with flips and transposition, ties aside; otherwise it is anchored at a corner, or by its arrays.
+    warn : callable(shape, scale, parameters) -> str or None
+        What a user should know about these parameters before using the result.
+    explain : callable(shape, scale, parameters) -> str or None
+        What the method decided by itself, shown with -v.
+    working_memory : callable(shape, parameters) -> callable(size) -> WorkingMemory
+        An estimate of the memory needed for an output of some height and width, if all samples are finite.
+    """
+
+    name: str
+    summary: str
+    when: str
+    source: str
+    make: Make
+    output_shape: Callable[[Shape, Scale, Parameters], Shape] = rounded_shape
+    parameters: tuple[Parameter, ...] = ()
+    variants: tuple[str, ...] = ()
+    values: Literal["copied", "placed", "weighed"] = "weighed"
+    integer_scale: bool = False
+    resizable: bool = False
+    keeps_constants: bool = True
+    interpolates: bool = True
+    independent: bool = True
+    symmetric: bool = True
+    warn: Remark = no_remark
+    explain: Remark = no_remark
+    working_memory: Callable[[Shape, Parameters], Callable[[Size], WorkingMemory]] = little_memory
+
+    def read_parameters(self, given: Parameters) -> dict[str, Any]:
+        """Return a value for every parameter, from text or Python values; raises `UsageError`."""
+        return read_parameters(self.name, self.parameters, given)
+
+    def check_scale(self, scale: Scale) -> None:
+        """Raise `UpscaleError` if the method does not support these factors."""
+        if self.integer_scale and any(s.denominator != 1 for s in scale):
+            shown = "x".join(f"{float(s):g}" for s in dict.fromkeys(reversed(scale)))
+            raise UpscaleError(f"{self.name} needs a whole factor, not {shown}; try {max(1, round(scale[0]))}.")
+
+
+def resolve(
+    method: Method, shape: Shape, *, scale: Any = None, size: Size | None = None, parameters: Parameters
+) -> tuple[Scale, Shape]:
+    """Return the exact factors and the shape of the output for a source of `shape` (H, W, C).
+
+    Parameters
+    ----------
+    scale : number, text or pair of numbers, optional
+        See `read_scale`; 2 if neither it nor `size` is given.
+    size : (int, int), optional
+        Height and width of the output, instead of a scale.
+    parameters : mapping
+        As `method.read_parameters` returns them.
+
+    Raises
+    ------
+    UpscaleError
+        If scale and size are both given, the size is smaller than the source, or the method does not support it.
+    """
+    if size is None:
+        exact = read_scale(2 if scale is None else scale)
+        method.check_scale(exact)
+        return exact, method.output_shape(shape, exact, parameters)
+    if scale is not None:
+        raise UsageError("a scale and a size were both given; leave one out.")
+    if size[0] < shape[0] or size[1] < shape[1]:
+        raise UpscaleError(
+            f"{size[1]}x{size[0]} is smaller than the image ({shape[1]}x{shape[0]}), and this tool only enlarges."
+        )
+    exact = Fraction(size[0], shape[0]), Fraction(size[1], shape[1])
+    if method.resizable:
+        return exact, (*size, shape[2])
+    method.check_scale(exact)
+    made = method.output_shape(shape, exact, parameters)
+    if made[:2] != tuple(size):
+        raise UpscaleError(f"{method.name} makes {made[1]}x{made[0]} of this, not {size[1]}x{size[0]}; use a scale.")
+    return exact, made

@@ -1,0 +1,112 @@
+"""The methods that move samples instead of weighing them, and how each is made; `placement` has the arithmetic."""
+
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from upscale_cli.methods.method import Method, Parameters, Shape, Size, cell_size
+from upscale_cli.methods.parameters import REQUIRED, ArrayValue, Choice, Parameter, Scale, round_side
+
+if TYPE_CHECKING:
+    from upscale_cli.methods.samples import Samples
+    from upscale_cli.methods.upsampler import Array, Upsampler
+
+
+def make_nearest(
+    source: "Array", /, *, scale: Scale, size: Size, samples: "Samples", parameters: Parameters
+) -> "Upsampler":
+    """Return the upsampler of `nearest`."""
+    from upscale_cli.methods.placement import Nearest
+
+    return Nearest(source, size)
+
+
+def warn_of_uneven_copies(shape: Shape, scale: Scale, parameters: Parameters) -> str | None:
+    """Return a warning if pixels are repeated unequally: a side of the result is no multiple of the source's."""
+    for side, factor in zip(shape[:2], scale, strict=True):
+        exact = Fraction(round_side(side, factor), side)
+        if exact.denominator != 1:
+            low = int(exact)
+            return (
+                f"{float(exact):.4g} is not a whole factor: pixels are repeated {low} or {low + 1} times, "
+                "which shows in pixel art"
+            )
+    return None
+
+
+def make_nails(
+    source: "Array", /, *, scale: Scale, size: Size, samples: "Samples", parameters: Parameters
+) -> "Upsampler":
+    """Return the upsampler of `bed-of-nails`."""
+    from upscale_cli.methods.placement import BedOfNails
+
+    return BedOfNails(source, cell_size(scale), parameters["position"])
+
+
+def make_unpooling(
+    source: "Array", /, *, scale: Scale, size: Size, samples: "Samples", parameters: Parameters
+) -> "Upsampler":
+    """Return the upsampler of `max-unpooling`; indices may be (H, W), (H, W, C) or (C, H, W)."""
+    import numpy as np
+
+    from upscale_cli.methods.placement import MaxUnpooling, check_indices
+
+    indices = parameters["indices"]
+    if indices.ndim == 2:
+        indices = indices[:, :, None]
+    elif indices.shape != source.shape and indices.shape == (source.shape[2], *source.shape[:2]):
+        indices = np.moveaxis(indices, 0, 2)
+    return MaxUnpooling(source, check_indices(indices, source.shape, size), size)
+
+
+NEAREST = Method(
+    name="nearest",
+    summary="repeats the nearest pixel",
+    when="pixel art, masks, label maps: keeps every value and the palette",
+    source="nearest neighbour at pixel centres",
+    make=make_nearest,
+    values="copied",
+    resizable=True,
+    warn=warn_of_uneven_copies,
+)
+
+BED_OF_NAILS = Method(
+    name="bed-of-nails",
+    summary="sets each pixel into a cell of zeros",
+    when="decoders of neural networks, signal processing (zero insertion)",
+    source="zero insertion; Dosovitskiy et al. 2017",
+    make=make_nails,
+    parameters=(
+        Parameter(
+            name="position",
+            kind=Choice(("top-left", "center")),
+            default="top-left",
+            summary="where in its cell the value stands",
+        ),
+    ),
+    values="placed",
+    integer_scale=True,
+    keeps_constants=False,
+    symmetric=False,
+)
+
+MAX_UNPOOLING = Method(
+    name="max-unpooling",
+    summary="puts maxima back where max pooling found them",
+    when="what upscale-pool made: decoders that need the remembered places",
+    source="Zeiler & Fergus 2014; Noh, Hong & Han 2015",
+    make=make_unpooling,
+    parameters=(
+        Parameter(
+            name="indices",
+            kind=ArrayValue("an array of places, one a value"),
+            default=REQUIRED,
+            summary="the places that max pooling remembered; upscale-pool writes them beside the pooled image.",
+            beside=".indices.npz",
+        ),
+    ),
+    values="placed",
+    integer_scale=True,
+    resizable=True,
+    keeps_constants=False,
+    symmetric=False,
+)
