@@ -149,4 +149,4 @@ class Browser(webdriver.Chrome):
 
     def complaints(self) -> list[str]:
         """Return the console messages since the last call."""
-        return [entry["message"] for entry in self.get_log("browser")]
+        return [entry["message"] for entry in self.get_log("browser")]  # type: ignore[no-untyped-call]

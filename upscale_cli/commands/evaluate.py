@@ -38,7 +38,7 @@ Usage: upscale-evaluate [OPTIONS] PHOTOS...        PHOTOS: files or folders
 """
 OUTRO = (
     "The protocol is that of the super-resolution literature: 8-bit luma (ITU-R BT.601), an antialiased reduction "
-    "that is not rounded, and no border as wide as the scale. Values are means over all photographs."
+    "that is not rounded, a border as wide as the scale left out. Values are means over all photographs."
 )
 
 
