@@ -1,22 +1,23 @@
-"""Chromium without a screen, driven by chromedriver's WebDriver protocol (W3C, "WebDriver", 2018). No test itself."""
+"""Chromium without a screen: a Selenium driver that can also drag, pinch and press keys. No test itself."""
 
-import base64
-import json
 import shutil
-import socket
-import subprocess
 import tempfile
-import time
-import urllib.error
-import urllib.request
-from pathlib import Path
-from types import TracebackType
 from typing import Any
 
+from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.actions.action_builder import ActionBuilder
+from selenium.webdriver.common.actions.pointer_input import PointerInput
+from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
 DRIVER, CHROMIUM = shutil.which("chromedriver"), shutil.which("chromium") or shutil.which("google-chrome")
-MISSING = "" if DRIVER and CHROMIUM else "there is no chromium with its chromedriver on this machine"
+MISSING = "" if DRIVER and CHROMIUM else "Chromium and its chromedriver are not installed"
+"""Why the tests cannot run here; empty if they can."""
+
 ARGUMENTS = (
-    "--headless",
+    "--headless=new",
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -26,137 +27,104 @@ ARGUMENTS = (
     "--disable-sync",
     "--hide-scrollbars",
 )
-ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
-"""The key under which WebDriver hands over an element."""
-
 KEYS = {
-    "ArrowLeft": "\ue012",
-    "ArrowUp": "\ue013",
-    "ArrowRight": "\ue014",
-    "ArrowDown": "\ue015",
-    "Tab": "\ue004",
-    "Home": "\ue011",
-    "End": "\ue010",
-    "Shift": "\ue008",
+    "ArrowLeft": Keys.ARROW_LEFT,
+    "ArrowUp": Keys.ARROW_UP,
+    "ArrowRight": Keys.ARROW_RIGHT,
+    "ArrowDown": Keys.ARROW_DOWN,
+    "Tab": Keys.TAB,
+    "Home": Keys.HOME,
+    "End": Keys.END,
 }
+Point = tuple[float, float]
+"""A place in the window, in CSS pixels: from the left, from the top."""
 
 
-class Browser:
-    """A browser of its own, with a fresh profile; a context manager."""
+class Browser(webdriver.Chrome):
+    """A browser with an empty profile; a context manager. Gestures return once their effect is drawn."""
 
-    def __enter__(self) -> "Browser":
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+    def __init__(self) -> None:
         self._profile = tempfile.TemporaryDirectory(prefix="browser-", ignore_cleanup_errors=True)
-        self._driver = subprocess.Popen(
-            [str(DRIVER), f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        self._base = f"http://127.0.0.1:{port}"
+        options = webdriver.ChromeOptions()
+        # With both paths given, Selenium does not start its manager, which would search the network for them.
+        options.binary_location = str(CHROMIUM)
+        service = webdriver.ChromeService(executable_path=str(DRIVER))
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        for argument in (*ARGUMENTS, f"--user-data-dir={self._profile.name}"):
+            options.add_argument(argument)
         try:
-            self._wait()
-            options = {"binary": CHROMIUM, "args": [*ARGUMENTS, f"--user-data-dir={self._profile.name}"]}
-            wanted = {"goog:loggingPrefs": {"browser": "ALL"}, "goog:chromeOptions": options}
-            session = self._call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})["sessionId"]
-            self._base += f"/session/{session}"
+            super().__init__(options=options, service=service)
         except BaseException:
-            self._end()
+            self._profile.cleanup()
             raise
-        return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
-        try:
-            self._call("DELETE", "")
-        finally:
-            self._end()
-
-    def _end(self) -> None:
-        self._driver.terminate()
-        self._driver.wait()
+    def quit(self) -> None:
+        """End the browser and its driver, and remove the profile."""
+        super().quit()
         self._profile.cleanup()
 
-    def _wait(self) -> None:
-        for _ in range(200):
-            try:
-                self._call("GET", "/status")
-                return
-            except OSError:
-                time.sleep(0.05)
-        raise RuntimeError("chromedriver does not answer")
-
-    def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self._base + path, data, {"Content-Type": "application/json"}, method=method)
-        try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                return json.load(answer)["value"]
-        except urllib.error.HTTPError as error:
-            with error:
-                raise AssertionError(json.load(error)["value"]["message"]) from None
-
-    def open(self, page: Path) -> None:
-        """Open a file, and wait until it is loaded."""
-        self.visit(page.resolve().as_uri())
-
-    def visit(self, address: str) -> None:
-        """Open an address, and wait until it is loaded."""
-        self._call("POST", "/url", {"url": address})
-
-    def run(self, script: str, *arguments: object) -> Any:
-        """What a function body returns; where that is a promise, what it promises."""
-        return self._call("POST", "/execute/sync", {"script": script, "args": arguments})
-
-    def find(self, selector: str) -> str:
-        """An element, by a CSS selector."""
-        return str(self._call("POST", "/element", {"using": "css selector", "value": selector})[ELEMENT])
-
     def click(self, selector: str) -> None:
-        """Click an element."""
-        self._call("POST", f"/element/{self.find(selector)}/click", {})
+        """Click the element that a CSS selector finds."""
+        self.find_element(By.CSS_SELECTOR, selector).click()
 
-    def keys(self, *names: str) -> None:
-        """Press keys, one after the other, on what has the focus; `Shift+` before a name holds Shift."""
-        actions = []
+    def press(self, *names: str) -> None:
+        """Press keys one after the other; `Shift+` before a name holds Shift."""
+        chain = ActionChains(self, duration=0)
         for name in names:
-            held, _, key = name.rpartition("+") if len(name) > 1 else ("", "", name)
-            value, shift = KEYS.get(key, key), [KEYS["Shift"]] if held else []
-            actions += [{"type": "keyDown", "value": v} for v in (*shift, value)]
-            actions += [{"type": "keyUp", "value": v} for v in (value, *shift)]
-        self._act({"type": "key", "id": "keyboard", "actions": actions})
+            shift, _, key = name.rpartition("+") if len(name) > 1 else ("", "", name)
+            if shift:
+                chain.key_down(Keys.SHIFT)
+            chain.send_keys(KEYS.get(key, key))
+            if shift:
+                chain.key_up(Keys.SHIFT)
+        chain.perform()
+        self.settle()
 
-    def drag(self, start: tuple[float, float], end: tuple[float, float], kind: str = "mouse") -> None:
-        """Press at a place of the window, move, and let go."""
-        self._act(_pointer(kind, kind, start, end))
+    def drag(self, start: Point, end: Point, kind: str = "mouse") -> None:
+        """Press at a place, move to another, and release."""
+        self._gesture({kind: (start, end)}, kind)
 
-    def pinch(self, centre: tuple[float, float], before: float, after: float) -> None:
-        """Two fingers, `before` and then `after` pixels to both sides of a place."""
-        (x, y) = centre
-        self._act(
-            *(_pointer(f"finger{side}", "touch", (x + side * before, y), (x + side * after, y)) for side in (-1, 1))
-        )
+    def pinch(self, centre: Point, before: float, after: float) -> None:
+        """Move two fingers, each from `before` to `after` pixels beside a place."""
+        x, y = centre
+        fingers = {f"finger{side}": ((x + side * before, y), (x + side * after, y)) for side in (-1, 1)}
+        self._gesture(fingers, "touch")
 
-    def wheel(self, place: tuple[float, float], turn: int) -> None:
+    def _gesture(self, paths: dict[str, tuple[Point, Point]], kind: str) -> None:
+        """Press, move and release several pointers of a kind at the same time."""
+        actions = ActionBuilder(self, mouse=PointerInput(kind, next(iter(paths))), duration=50)
+        for name, (start, end) in paths.items():
+            found = actions.get_device_with(name)
+            pointer = found if isinstance(found, PointerInput) else actions.add_pointer_input(kind, name)
+            pointer.create_pointer_move(duration=0, x=round(start[0]), y=round(start[1]), origin="viewport")
+            pointer.create_pointer_down(button=0)
+            pointer.create_pointer_move(duration=50, x=round(end[0]), y=round(end[1]), origin="viewport")
+            pointer.create_pointer_up(button=0)
+        actions.perform()
+        self.settle()
+
+    def wheel(self, place: Point, turn: int) -> None:
         """Turn the wheel at a place."""
-        x, y = map(round, place)
-        scroll = {"type": "scroll", "x": x, "y": y, "deltaX": 0, "deltaY": turn, "origin": "viewport", "duration": 0}
-        self._act({"type": "wheel", "id": "wheel", "actions": [scroll]})
+        origin = ScrollOrigin.from_viewport(round(place[0]), round(place[1]))
+        ActionChains(self, duration=0).scroll_from_origin(origin, 0, turn).perform()
+        self.settle()
 
-    def hover(self, place: tuple[float, float]) -> None:
+    def hover(self, place: Point) -> None:
         """Move the mouse to a place."""
-        move = _move(place)
-        self._act({"type": "pointer", "id": "mouse", "parameters": {"pointerType": "mouse"}, "actions": [move]})
-
-    def _act(self, *sources: dict[str, Any]) -> None:
-        self._call("POST", "/actions", {"actions": sources})
+        actions = ActionBuilder(self, duration=0)
+        actions.pointer_action.move_to_location(round(place[0]), round(place[1]))
+        actions.perform()
         self.settle()
 
     def settle(self) -> None:
-        """Wait until what was asked for is drawn."""
-        self.run("return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))")
+        """Wait until the page has drawn its state."""
+        self.execute_script(
+            "return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))"
+        )
 
     def box(self, selector: str) -> tuple[float, float, float, float]:
-        """Left, top, width and height of an element, in the window."""
-        box = self.run(
+        """Return the left, top, width and height of an element in the window."""
+        box = self.execute_script(
             "const b = document.querySelector(arguments[0]).getBoundingClientRect();"
             "return [b.left, b.top, b.width, b.height]",
             selector,
@@ -164,43 +132,21 @@ class Browser:
         return tuple(box)
 
     def resize(self, width: int, height: int) -> None:
-        """Give the page a size, in pixels."""
-        self._devtools(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
-        )
+        """Give the page a size, in pixels, which may be smaller than the smallest window."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         self.settle()
 
     def prefer(self, scheme: str) -> None:
-        """Ask pages for light or dark."""
-        self._devtools("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        """Pretend that the system prefers `light` or `dark`."""
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
         self.settle()
 
-    def screenshot(self, target: Path) -> None:
-        """The window as a PNG."""
-        target.write_bytes(base64.b64decode(self._call("GET", "/screenshot")))
-
     def accessible(self) -> list[dict[str, Any]]:
-        """What a screen reader is told: Chromium's tree of accessible nodes."""
-        return list(self._devtools("Accessibility.getFullAXTree")["nodes"])
+        """Return the nodes that a screen reader sees: Chromium's accessibility tree."""
+        return list(self.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"])
 
     def complaints(self) -> list[str]:
-        """What the console said since it was asked last."""
-        return [entry["message"] for entry in self._call("POST", "/se/log", {"type": "browser"})]
-
-    def _devtools(self, command: str, **parameters: object) -> Any:
-        return self._call("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
-
-
-def _move(place: tuple[float, float], duration: int = 0) -> dict[str, Any]:
-    x, y = map(round, place)
-    return {"type": "pointerMove", "duration": duration, "x": x, "y": y, "origin": "viewport"}
-
-
-def _pointer(name: str, kind: str, start: tuple[float, float], end: tuple[float, float]) -> dict[str, Any]:
-    actions = [
-        _move(start),
-        {"type": "pointerDown", "button": 0},
-        _move(end, 50),
-        {"type": "pointerUp", "button": 0},
-    ]
-    return {"type": "pointer", "id": name, "parameters": {"pointerType": kind}, "actions": actions}
+        """Return the console messages since the last call."""
+        return [entry["message"] for entry in self.get_log("browser")]  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Comparing methods: pictures that are those of `upscale`, numbers that are the truth's, pages that are harmless."""
+"""Comparing methods: pictures equal to those of `upscale`, numbers worked out independently, harmless pages."""
 
 import base64
 import hashlib
@@ -17,8 +17,6 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from hypothesis import given
-from hypothesis import strategies as st
 from pictures import SRGB_PROFILE, chunks_of, deep_png, encoded, image_data, noise, opened
 from PIL import Image
 from support import Array
@@ -28,7 +26,6 @@ from upscale_cli.commands.compare import cli
 from upscale_cli.commands.pool import cli as pool_cli
 from upscale_cli.commands.upscale import cli as upscale_cli
 from upscale_cli.compare import page as page_module
-from upscale_cli.compare.page import as_text
 from upscale_cli.compare.sheet import find_details
 from upscale_cli.learning.measure import luma_8bit, psnr, round_8bit, ssim
 from upscale_cli.learning.reduction import reduce
@@ -39,33 +36,33 @@ FOLDER = ROOT / "upscale_cli" / "compare"
 
 
 def call(*arguments: object, status: int = 0, data: bytes | None = None) -> Result:
-    """The command in this process."""
+    """Run the command in this process."""
     result = CliRunner().invoke(cli, [str(a) for a in arguments], input=data)
     assert result.exit_code == status, f"{result.output}\n{result.exception!r}"
     return result
 
 
 def numbers(*arguments: object) -> dict[str, Any]:
-    """What `--json` says, in a process of its own, in which BLAS has one thread, as it has for users."""
+    """Return the output of `--json`, from a separate process, in which BLAS has one thread, as it has for users."""
     line = [sys.executable, "-m", "upscale_cli.commands.compare", *map(str, arguments), "--json", "-q"]
-    told: dict[str, Any] = json.loads(subprocess.run(line, check=True, capture_output=True).stdout)
-    return told
+    values: dict[str, Any] = json.loads(subprocess.run(line, check=True, capture_output=True).stdout)
+    return values
 
 
 def files_of(page: bytes) -> list[bytes]:
-    """The files in a page, unpacked as its script does: 15 bits of each character."""
+    """Return the picture files in a page, decoded from their data URLs."""
     files = []
-    packed = r'<script type="text/plain" id="file-\d+" data-bytes="(\d+)">(.*?)</script>'
-    for length, text in re.findall(packed, page.decode("utf-16")):
-        bits = "".join(f"{ord(character) - 0x3400:015b}" for character in text)
-        whole = 8 * int(length)
-        assert 0 <= len(bits) - whole < 15
-        files.append(int(bits[:whole], 2).to_bytes(int(length)))
+    for tag, attributes in Elements(page).found:
+        if tag == "img":
+            found = re.fullmatch(r"data:image/(png|webp);base64,([A-Za-z0-9+/]+=*)", attributes["src"] or "")
+            assert found
+            files.append(base64.b64decode(found[2], validate=True))
+            assert opened(files[-1]).format == found[1].upper()
     return files
 
 
 def written(source: Path, folder: Path, *arguments: str) -> bytes:
-    """The PNG that `upscale` writes."""
+    """Return the PNG file that `upscale` writes."""
     target = folder / "written.png"
     line = [str(source), "-o", str(target), "--overwrite", "--strip", *arguments]
     result = CliRunner().invoke(upscale_cli, line)
@@ -74,20 +71,20 @@ def written(source: Path, folder: Path, *arguments: str) -> bytes:
 
 
 def unpacked(file: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    """All that a PNG says: its chunks, and the filtered rows in place of how they are packed."""
+    """Return the chunks of a PNG file and its filtered rows, which do not depend on the compression."""
     chunks = chunks_of(file)
     return [chunk for chunk in chunks if chunk[0] != b"IDAT"], image_data(chunks)
 
 
 class Elements(html.parser.HTMLParser):
-    """The elements of a page, and the text in each, by tag."""
+    """The elements of a page, and the text inside each tag."""
 
     def __init__(self, page: bytes) -> None:
         super().__init__()
         self.found: list[tuple[str, dict[str, str | None]]] = []
         self.texts: dict[str, str] = {}
         self._open: list[str] = []
-        self.feed(page.decode("utf-16"))
+        self.feed(page.decode("utf-8-sig"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.found.append((tag, dict(attrs)))
@@ -180,63 +177,78 @@ def test_what_webp_cannot_hold_stays_png(tmp_path: Path, monkeypatch: pytest.Mon
         assert file.startswith(b"\x89PNG"), name
 
 
-@given(st.binary(max_size=70))
-def test_text_is_bytes_and_stays_clear_of_what_html_reads(data: bytes) -> None:
-    text = as_text(data)
-    assert all(0x3400 <= ord(character) <= 0xB3FF for character in text)
-    assert len(text) == -(-len(data) * 8 // 15)
-    bits = "".join(f"{ord(character) - 0x3400:015b}" for character in text)
-    assert bytes(int(bits[i : i + 8], 2) for i in range(0, 8 * len(data), 8)) == data
+def test_pictures_become_webp_where_base64_would_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ROOM counts bytes of base64: files stay PNG where exactly these fit, and become WebP with one byte less."""
+    noise("RGB", 60, 50).save(tmp_path / "in.png")
+
+    def pictures() -> list[bytes]:
+        line = (tmp_path / "in.png", "-m", "bilinear", "-m", "bicubic", "-o", tmp_path / "page.html", "--overwrite")
+        call(*line)
+        return files_of((tmp_path / "page.html").read_bytes())
+
+    needed = sum(len(base64.b64encode(file)) for file in pictures())
+    assert page_module.ROOM < page_module.LIMIT
+    for room, kind in ((needed, "PNG"), (needed - 1, "WEBP")):
+        monkeypatch.setattr(page_module, "ROOM", room)
+        assert {opened(file).format for file in pictures()} == {kind}
+
+
+def test_a_page_of_full_room_keeps_to_the_limit(tmp_path: Path) -> None:
+    """HTML, style, script and numbers take less than what ROOM leaves of LIMIT, with every method and a reference."""
+    call(SAMPLES / "scene.png", "--reduce", 2, "-o", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_bytes()
+    pictures = sum(len(base64.b64encode(file)) for file in files_of(page))
+    assert len(page) - pictures < page_module.LIMIT - page_module.ROOM
 
 
 # Numbers.
 
 
 def test_methods_are_those_that_apply(tmp_path: Path) -> None:
-    every = [name for row in METHODS.values() for name in (row.name, *(f"{row.name}:{v}" for v in row.variants))]
+    every = [name for each in METHODS.values() for name in (each.name, *(f"{each.name}:{v}" for v in each.variants))]
     source = SAMPLES / "pixel-art.png"
-    told = numbers(source)
-    assert [row["method"] for row in told["methods"]] == [name for name in every if name != "max-unpooling"]
-    assert (told["scale"], told["before"], told["after"], told["truth"]) == ([2, 2], [32, 32], [64, 64], None)
-    assert all(row["seconds"] > 0 and "psnr" not in row for row in told["methods"])
-    broken = [row["method"] for row in numbers(source, "-s", 1.5)["methods"]]
-    assert broken == [name for name in every if not METHODS[name.partition(":")[0]].integer_scale]
-    # What max unpooling needs lies beside the image.
+    found = numbers(source)
+    assert [each["method"] for each in found["methods"]] == [name for name in every if name != "max-unpooling"]
+    assert (found["scale"], found["before"], found["after"], found["reference"]) == ([2, 2], [32, 32], [64, 64], None)
+    assert all(each["seconds"] > 0 and "psnr" not in each for each in found["methods"])
+    fractional = [each["method"] for each in numbers(source, "-s", 1.5)["methods"]]
+    assert fractional == [name for name in every if not METHODS[name.partition(":")[0]].integer_scale]
+    # The indices for max unpooling are beside the image.
     assert CliRunner().invoke(pool_cli, [str(source), "-o", str(tmp_path / "a.png")]).exit_code == 0
-    assert [row["method"] for row in numbers(tmp_path / "a.png", "-s", 2)["methods"]] == every
+    assert [each["method"] for each in numbers(tmp_path / "a.png", "-s", 2)["methods"]] == every
 
 
-def test_numbers_are_those_of_what_was_made_small_and_large_again() -> None:
+def test_a_reduced_image_is_measured_against_the_original() -> None:
     with Image.open(SAMPLES / "scene.png") as image:
-        truth = np.asarray(image.convert("RGB"))[:192, :255]
-    small = round_8bit(reduce(truth, 3)).astype(np.uint8)
-    told = numbers(SAMPLES / "scene.png", "--reduce", 3, "-m", "nearest", "-m", "learned")
-    assert told["truth"] == "the image itself, which was made 3 times smaller first"
-    assert (told["before"], told["after"]) == ([85, 64], [255, 192])
-    for row, method in zip(told["methods"], ("nearest", "learned"), strict=True):
+        original = np.asarray(image.convert("RGB"))[:192, :255]
+    small = round_8bit(reduce(original, 3)).astype(np.uint8)
+    found = numbers(SAMPLES / "scene.png", "--reduce", 3, "-m", "nearest", "-m", "learned")
+    assert found["reference"] == "the input image, before it was reduced by a factor of 3"
+    assert (found["before"], found["after"]) == ([85, 64], [255, 192])
+    for values, method in zip(found["methods"], ("nearest", "learned"), strict=True):
         have = luma_8bit(upscale(small, 3, method))
-        assert row["psnr"] == pytest.approx(psnr(have, luma_8bit(truth), 3))
-        assert row["ssim"] == pytest.approx(ssim(have, luma_8bit(truth), 3))
+        assert values["psnr"] == pytest.approx(psnr(have, luma_8bit(original), 3))
+        assert values["ssim"] == pytest.approx(ssim(have, luma_8bit(original), 3))
 
 
-def test_a_reference_is_the_truth(tmp_path: Path) -> None:
+def test_results_are_measured_against_a_reference_file(tmp_path: Path) -> None:
     source = SAMPLES / "small-text.png"
-    (tmp_path / "truth.png").write_bytes(written(source, tmp_path, "-s", "2", "-m", "bicubic"))
-    told = numbers(source, "-m", "bicubic", "-m", "nearest", "--reference", tmp_path / "truth.png")
-    same, other = told["methods"]
-    assert told["truth"] == "truth.png"
+    (tmp_path / "large.png").write_bytes(written(source, tmp_path, "-s", "2", "-m", "bicubic"))
+    found = numbers(source, "-m", "bicubic", "-m", "nearest", "--reference", tmp_path / "large.png")
+    same, other = found["methods"]
+    assert found["reference"] == "large.png"
     assert same["psnr"] is None
     assert same["ssim"] == pytest.approx(1)
     bicubic, nearest = (
-        np.asarray(Image.open(tmp_path / "truth.png")),
+        np.asarray(Image.open(tmp_path / "large.png")),
         upscale(opened(source.read_bytes()), 2, "nearest"),
     )
     error = luma_8bit(bicubic)[2:-2, 2:-2] - luma_8bit(nearest)[2:-2, 2:-2]
     assert other["psnr"] == pytest.approx(20 * math.log10(255) - 10 * math.log10(np.mean(error**2)))
 
 
-def test_what_is_hidden_under_transparency_counts_for_nothing(tmp_path: Path) -> None:
-    """Neither in what is made small nor in what is measured."""
+def test_colours_of_transparent_pixels_count_for_nothing(tmp_path: Path) -> None:
+    """They change neither the reduced image nor the numbers."""
     visible = np.zeros((40, 40, 4), np.uint8)
     visible[10:30, 10:30] = (200, 120, 40, 255)
     for hidden in (0, 255):
@@ -249,38 +261,41 @@ def test_what_is_hidden_under_transparency_counts_for_nothing(tmp_path: Path) ->
             assert one["psnr"] == pytest.approx(other["psnr"], abs=1e-9), one["method"]
 
 
-def test_only_the_first_picture_of_several_is_compared(tmp_path: Path) -> None:
+def test_only_the_first_frame_is_compared(tmp_path: Path) -> None:
     result = call(SAMPLES / "animation.gif", "-m", "nearest", "-o", tmp_path / "page.html")
-    assert "animation.gif: only the first of its 12 pictures is compared." in result.stderr
+    assert "animation.gif: only the first of its 12 frames is compared." in result.stderr
     (file,) = files_of((tmp_path / "page.html").read_bytes())
     with Image.open(SAMPLES / "animation.gif") as animation:
         first = upscale(np.asarray(animation.convert("RGB")), 2, "nearest")
     np.testing.assert_array_equal(np.asarray(opened(file).convert("RGB")), first)
 
 
-def test_what_is_said_of_all_methods_is_said_once(tmp_path: Path) -> None:
+def test_a_note_about_all_methods_is_printed_once(tmp_path: Path) -> None:
     (tmp_path / "ink.tif").write_bytes(KINDS["ink.tif"])
     said = call(tmp_path / "ink.tif", "-m", "nearest", "-m", "lanczos", "-o", tmp_path / "page.html").stderr
     assert said.splitlines()[0] == f"{tmp_path / 'ink.tif'}: png: CMYK becomes RGB."
     assert len(said.splitlines()) == 2
 
 
-def test_notes_are_said_and_stand_in_the_page(tmp_path: Path) -> None:
+def test_notes_are_printed_and_shown_in_the_page(tmp_path: Path) -> None:
     np.save(tmp_path / "k.npy", np.ones((3, 3)))
     method = f"transposed-conv:kernel={tmp_path / 'k.npy'}"
     result = call(SAMPLES / "logo.png", "-m", method, "-o", tmp_path / "page.html")
     assert "flat areas become a checkerboard" in result.stderr
-    assert "flat areas become a checkerboard" in (tmp_path / "page.html").read_bytes().decode("utf-16")
+    assert "flat areas become a checkerboard" in (tmp_path / "page.html").read_text("utf-8")
 
 
 # Pages.
 
 
-def test_a_page_is_whole_and_asks_nobody() -> None:
+def test_a_page_is_complete_and_loads_nothing() -> None:
     page = call(SAMPLES / "logo.png", "-m", "nearest", "-o", "-").stdout_bytes
-    assert page.startswith(b"\xff\xfe")
+    assert page.startswith(b"\xef\xbb\xbf<!doctype html>")
     elements = Elements(page)
-    assert not [a for _, a in elements.found if a.keys() & {"src", "href", "srcset", "action", "data", "background"}]
+    assert not [a for _, a in elements.found if a.keys() & {"href", "srcset", "action", "data", "background"}]
+    sources = [(tag, a["src"]) for tag, a in elements.found if "src" in a]
+    assert all(tag == "img" and source and source.startswith("data:image/") for tag, source in sources)
+    assert len(sources) == 1
     assert not re.search(
         r"url\(|@import|fetch\(|XMLHttpRequest|import\(", elements.texts["style"] + elements.texts["script"]
     )
@@ -290,7 +305,7 @@ def test_a_page_is_whole_and_asks_nobody() -> None:
         for kind, name in (("style", "page.css"), ("script", "page.js"))
     }
     assert (
-        policy == f"default-src 'none'; img-src blob:; style-src {allowed['style']}; script-src {allowed['script']}"
+        policy == f"default-src 'none'; img-src data:; style-src {allowed['style']}; script-src {allowed['script']}"
     )
     assert all(a.get("alt") for tag, a in elements.found if tag == "img")
 
@@ -300,10 +315,12 @@ NAMES = ["<script>alert(1)<", "{{script}}", 'a" onerror="alert(1)', "a&lt;b&amp;
 
 @pytest.mark.parametrize("name", NAMES)
 def test_odd_names_are_harmless(name: str, tmp_path: Path) -> None:
-    """Slashes cannot be in a name; what stands for an element's end comes as the title all the same."""
+    """A file name cannot contain slashes; a title can, and it may close elements."""
     from fractions import Fraction
 
-    from upscale_cli.compare.comparison import Contender, compare, find_subject
+    from upscale_cli.compare.comparison import compare
+    from upscale_cli.compare.contenders import Contender
+    from upscale_cli.compare.subject import find_subject
 
     with ThreadPoolExecutor(1) as executor:
         odd = Contender(name, "nearest", {})
@@ -317,13 +334,13 @@ def test_odd_names_are_harmless(name: str, tmp_path: Path) -> None:
     assert elements.texts["bdi"] == name
     assert [tag for tag, _ in elements.found] == [tag for tag, _ in plain.found]
     image = next(a for tag, a in elements.found if tag == "img")
-    assert image.keys() == {"id", "alt"}
+    assert image.keys() == {"id", "alt", "src"}
     assert image["alt"] == f"{name} by {name}"
     data = page_module.numbers(compared)
     assert json.dumps(data).replace("<", "\\u003c") in elements.texts["script"]
 
 
-def test_a_name_that_is_no_text_is_shown_as_well_as_it_can_be(tmp_path: Path) -> None:
+def test_a_file_name_that_is_not_text_is_shown_with_question_marks(tmp_path: Path) -> None:
     source = tmp_path / "a\udcff.png"
     shutil.copy(SAMPLES / "pixel-art.png", source)
     kernel = tmp_path / "k\udcff.npy"
@@ -335,7 +352,7 @@ def test_a_name_that_is_no_text_is_shown_as_well_as_it_can_be(tmp_path: Path) ->
 
 
 def luminance(colour: str) -> float:
-    """Relative luminance of #rrggbb (W3C, WCAG 2.2)."""
+    """Return the relative luminance of #rrggbb (W3C, WCAG 2.2)."""
     parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     r, g, b = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
     return 0.2126 * r + 0.7152 * g + 0.0722 * b
@@ -347,7 +364,7 @@ def luminance(colour: str) -> float:
     [
         *((front, back, 4.5) for front in ("ink", "quiet") for back in ("paper", "panel")),
         ("on-accent", "accent", 4.5),
-        # Borders of controls, and what has the focus: WCAG 2.2, 1.4.11.
+        # Borders of controls, and the focus ring: WCAG 2.2, 1.4.11.
         *(("line", back, 3) for back in ("paper", "panel")),
         *(("accent", back, 3) for back in ("paper", "panel", "stage")),
     ],
@@ -363,7 +380,7 @@ def test_colours_are_far_enough_apart(front: str, back: str, least: float, theme
 
 
 def test_a_sheet_shows_the_details_that_differ_most(tmp_path: Path) -> None:
-    """Flat but for one corner: there is the first detail, drawn from pixels of the results."""
+    """The image is flat except for one corner, which becomes the first detail, copied from the results."""
     samples = np.full((120, 160, 3), 90, np.uint8)
     samples[90:110, 130:150] = np.asarray(noise("RGB", 20, 20))
     Image.fromarray(samples).save(tmp_path / "in.png")
@@ -379,7 +396,7 @@ def test_a_sheet_shows_the_details_that_differ_most(tmp_path: Path) -> None:
 
 
 def contains(sheet: Array, detail: Array) -> bool:
-    """Whether a picture lies somewhere in another."""
+    """Return whether a picture appears somewhere in another."""
     height, width = detail.shape[:2]
     starts = np.argwhere((sheet[: 1 - height, : 1 - width] == detail[0, 0]).all(axis=2))
     return any((sheet[y : y + height, x : x + width] == detail).all() for y, x in starts)
@@ -418,7 +435,7 @@ def test_where_the_result_goes(tmp_path: Path) -> None:
     shutil.copy(SAMPLES / "pixel-art.png", source)
     said = call(source, "-m", "nearest", "-m", "bilinear").stderr
     assert re.fullmatch(
-        rf"{re.escape(str(tmp_path / 'in_compare.html'))}: 2 methods, 0\.\d MB, in \d+\.\d s\.\n", said
+        rf"{re.escape(str(tmp_path / 'in_compare.html'))}: 2 methods in \d+\.\d s, 0\.\d MB\.\n", said
     )
     assert "exists already; use --overwrite" in call(source, "-m", "nearest", status=1).stderr
     assert call(source, "-m", "nearest", "-q", "--overwrite").stderr == ""
@@ -428,7 +445,7 @@ def test_where_the_result_goes(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "in.png", "in_compare.html"]
     stdin = call("-", "-m", "nearest", data=source.read_bytes())
     assert len(files_of(stdin.stdout_bytes)) == 1
-    assert "standard input" in stdin.stdout_bytes.decode("utf-16")
+    assert "standard input" in stdin.stdout_bytes.decode("utf-8")
 
 
 @pytest.mark.parametrize(
@@ -439,20 +456,24 @@ def test_where_the_result_goes(tmp_path: Path) -> None:
         (["-s", 0.5], 2, "not a number of at least 1"),
         (["-m", "transposed-conv", "-s", 1.5], 1, "in.png: transposed-conv needs a whole factor, not 1.5"),
         (["-m", "max-unpooling"], 1, "in.png: max-unpooling needs indices"),
-        (["--reduce", 3, "-s", 2], 2, "made 3 times smaller is enlarged 3 times; leave --scale out"),
-        (["--reduce", 2, "--reference", "in.png"], 2, "--reduce makes the truth, and --reference gives it"),
-        (["--reduce", 16], 1, "in.png: becomes 32x32; a comparison with the truth needs 43 pixels on each side"),
-        (["--reference", "in.png"], 1, "in.png: becomes 64x64, and the reference is 32x32"),
+        (["--reduce", 3, "-s", 2], 2, "--reduce 3 implies --scale 3; omit --scale"),
+        (["--reduce", 2, "--reference", "in.png"], 2, "--reduce and --reference both define the reference"),
+        (
+            ["--reduce", 16],
+            1,
+            "in.png: becomes 32x32, but a comparison with a reference needs 43 pixels on each side",
+        ),
+        (["--reference", "in.png"], 1, "in.png: becomes 64x64, but the reference is 32x32"),
         (["--reference", "no.png"], 1, 'in.png: reference "no.png" cannot be read'),
         (["-o", "page.gif"], 2, '"page.gif" is neither a page (.html) nor a sheet (.png)'),
-        (["-o", "in.png", "--overwrite"], 2, '"in.png" is what is to be compared'),
+        (["-o", "in.png", "--overwrite"], 2, '"in.png" is one of the inputs'),
         (["-o", "-", "--json"], 2, "cannot share standard output"),
         (["-o", "no/page.html"], 1, "cannot be written: No such file or directory"),
         (["-s", 300], 1, "in.png: would be 9600x9600"),
         (
             ["-m", "nearest", "-m", "transposed-conv:padding=1"],
             1,
-            "in.png: becomes 74x74 by transposed-conv:padding=1, and 64x64 by others",
+            "in.png: becomes 74x74 with transposed-conv:padding=1 but 64x64 with other methods",
         ),
     ],
 )
@@ -484,7 +505,7 @@ def test_what_cannot_be_read_is_one_line(content: bytes, words: str, tmp_path: P
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_reader_that_leaves_ends_it_without_a_word(unbuffered: str) -> None:
+def test_a_closed_pipe_ends_the_command_quietly(unbuffered: str) -> None:
     line = [
         sys.executable,
         "-m",

@@ -91,12 +91,12 @@ def test_luma_by_hand() -> None:
 
 
 def test_psnr_by_hand() -> None:
-    truth = np.zeros((6, 6))
-    off = truth + 5.1
-    assert psnr(off, truth) == pytest.approx(20 * math.log10(255 / 5.1))
+    reference = np.zeros((6, 6))
+    off = reference + 5.1
+    assert psnr(off, reference) == pytest.approx(20 * math.log10(255 / 5.1))
     off[0] = 255
-    assert psnr(off, truth, 1) == pytest.approx(20 * math.log10(50))
-    assert psnr(truth, truth) == math.inf
+    assert psnr(off, reference, 1) == pytest.approx(20 * math.log10(50))
+    assert psnr(reference, reference) == math.inf
 
 
 def test_ssim_of_flat_planes_by_hand() -> None:
@@ -133,13 +133,13 @@ def test_measures_and_reductions_are_those_of_the_field(field: Any) -> None:
 
 def test_a_trial_is_the_protocol_written_out() -> None:
     rgb = scene()[:61, :83]
-    truth = luma_8bit(rgb)[:60, :81]
+    reference = luma_8bit(rgb)[:60, :81]
     trial = Trial.of(luma_8bit(rgb), Fraction(3))
-    np.testing.assert_array_equal(trial.truth, truth)
-    large = round_8bit(upscale(reduce(truth, 3), 3, "bicubic"))
+    np.testing.assert_array_equal(trial.reference, reference)
+    large = round_8bit(upscale(reduce(reference, 3), 3, "bicubic"))
     score = trial.score("bicubic", {})
-    assert score.psnr == pytest.approx(psnr(large, truth, 3), abs=1e-3)
-    assert score.ssim == pytest.approx(ssim(large, truth, 3), abs=1e-5)
+    assert score.psnr == pytest.approx(psnr(large, reference, 3), abs=1e-3)
+    assert score.ssim == pytest.approx(ssim(large, reference, 3), abs=1e-5)
     assert score.seconds > 0
 
 
@@ -306,13 +306,13 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_fit_writes_a_kernel_that_upscale_takes(photos: Path, tmp_path: Path) -> None:
     target = tmp_path / "mine.npy"
     said = call(fit_cli, photos, "-s", 2, "-o", target, "--json")
-    told = json.loads(said.stdout)
+    values = json.loads(said.stdout)
     kernel = np.load(target, allow_pickle=False)
-    assert told["shape"] == list(kernel.shape) == [14, 14]
+    assert values["shape"] == list(kernel.shape) == [14, 14]
     assert np.linalg.matrix_rank(kernel) == 1
-    assert told["held_out"] == 1
-    assert set(told["psnr"]) == {"kernel", "bicubic", "lanczos"}
-    assert "PSNR of what was held out (1): kernel" in said.stderr
+    assert values["held_out"] == 1
+    assert set(values["psnr"]) == {"kernel", "bicubic", "lanczos"}
+    assert "PSNR of 1 held-out photograph: kernel" in said.stderr
     line = [sys.executable, "-m", "upscale_cli", str(SAMPLES / "logo.png"), "-o", str(tmp_path / "made.png")]
     subprocess.run([*line, "-m", "transposed-conv", "--kernel", str(target), "-s", "2"], check=True)
     assert "exists already; use --overwrite" in call(fit_cli, photos, "-o", target, status=1).stderr
@@ -335,8 +335,8 @@ def test_fit_goes_on_without_what_it_cannot_use_and_says_so(photos: Path, tmp_pa
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["-s", 2], "give one as -o kernel.npy"),
-        (["-o", "k.png"], '"k.png" is not the name of a .npy file'),
+        (["-s", 2], "the kernel needs an output file; add -o kernel.npy"),
+        (["-o", "k.png"], '"k.png" is not a .npy file'),
         (["-o", "k.npy", "--size", 5], "cannot be centred"),
     ],
 )
@@ -348,35 +348,45 @@ def test_fit_refuses_what_makes_no_sense(photos: Path, arguments: list[object], 
 def test_evaluate_measures_every_method_that_applies(photos: Path) -> None:
     table = call(evaluate_cli, photos, "-s", 3).stdout
     names = [line.split()[0] for line in table.splitlines()[3:]]
-    assert table.startswith("4 photographs, made 3 times smaller (bicubic).")
+    assert table.startswith("4 photographs, reduced by a factor of 3 (bicubic).")
     assert names == ["nearest", "bilinear", "bicubic", "lanczos", "transposed-conv", "learned", "learned:size=large"]
     fewer = call(evaluate_cli, photos, "-s", 1.5).stdout
     assert "transposed-conv" not in fewer
     assert "learned:size=large" in fewer
 
 
-def test_evaluate_takes_methods_with_parameters_and_tells_programs(photos: Path, tmp_path: Path) -> None:
+def test_evaluate_takes_methods_with_parameters_and_prints_json(photos: Path, tmp_path: Path) -> None:
     kernel = tmp_path / "k.npy"
     np.save(kernel, np.ones((2, 2)))
     asked = ["lanczos:a=4", f"transposed-conv:kernel={kernel},edge=zero", "nearest"]
     words = [word for name in asked for word in ("-m", name)]
-    told = json.loads(call(evaluate_cli, photos, *words, "--reduce", "box", "--json").stdout)
-    assert told["reduction"] == "box"
-    assert [row["method"] for row in told["methods"]] == asked
-    own, nearest = told["methods"][1:]
+    values = json.loads(call(evaluate_cli, photos, *words, "--reduce", "box", "--json").stdout)
+    assert values["reduction"] == "box"
+    assert [each["method"] for each in values["methods"]] == asked
+    own, nearest = values["methods"][1:]
     assert own["psnr"] == pytest.approx(nearest["psnr"], abs=1e-6)
     assert own["psnr"] == pytest.approx(np.mean([each["psnr"] for each in own["each"]]))
     assert len(own["each"]) == 4
+
+
+def test_evaluate_counts_one_photograph_in_the_singular() -> None:
+    table = call(evaluate_cli, SCENE, "-m", "nearest").stdout
+    assert table.startswith("1 photograph, reduced by a factor of 2 (bicubic).")
+
+
+def test_evaluate_refuses_a_method_that_lacks_a_required_parameter(photos: Path) -> None:
+    """Its indices would be beside an image that is enlarged, and photographs have none."""
+    assert "max-unpooling needs indices" in call(evaluate_cli, photos, "-m", "max-unpooling", status=1).stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["-m", "lanzcos"], 'Did you mean "lanczos"?'),
-        (["-m", "lanczos:a"], '"a" of "lanczos:a" is not KEY=VALUE'),
+        (["-m", "lanczos:a"], '"a" in "lanczos:a" is not KEY=VALUE'),
         (["-m", "lanczos:b=1"], 'no parameter "b"'),
-        (["-s", 1], "one factor above 1"),
-        (["-s", "2x3"], "one factor above 1"),
+        (["-s", 1], "--scale must be one factor above 1"),
+        (["-s", "2x3"], "--scale must be one factor above 1"),
         (["--reduce", "sinc"], "sinc"),
     ],
 )

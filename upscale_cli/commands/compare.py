@@ -3,14 +3,14 @@
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from upscale_cli.commands.evaluate import read_contender
 from upscale_cli.commands.options import (
     HELP,
     METHODS_TOLD,
@@ -32,25 +32,27 @@ from upscale_cli.commands.terminal import (
     standard_output,
     start,
 )
+from upscale_cli.compare.contenders import all_contenders, read_contender
 from upscale_cli.errors import UpscaleError, UsageError
-from upscale_cli.methods import METHODS, find_method
 
 if TYPE_CHECKING:
-    from upscale_cli.compare.comparison import Contender
+    from concurrent.futures import Executor
+
+    from upscale_cli.compare.comparison import Comparison
 
 INTRO = """\
-Compare methods on an image: a page to look at, a sheet of details, or numbers.
+Compare methods on an image: a page to explore, a sheet of details, or numbers.
 
   upscale-compare photo.jpg -s 4                       photo_compare.html
   upscale-compare photo.jpg -m lanczos -m learned -o sheet.png
   upscale-compare small.png -s 4 --reference large.png --json
-  upscale-compare photo.jpg --reduce 3                 is made smaller first
+  upscale-compare photo.jpg --reduce 3                 is reduced first
 
 Usage: upscale-compare [OPTIONS] IMAGE        IMAGE: a file, or - for stdin
 """
 OUTRO = (
-    "The page is one file that needs no network. Its pixels are those that upscale writes to PNG. Where the truth is "
-    "known, PSNR and SSIM are those of luma, borders as wide as the scale left out, as upscale-evaluate measures."
+    "The page is one file that works offline. Its pixels are those that upscale writes to PNG. With a reference, PSNR "
+    "and SSIM are measured as upscale-evaluate does: on luma, leaving out a border as wide as the scale."
 )
 STREAM = "-"
 PAGES, SHEETS = (".html", ".htm"), (".png",)
@@ -61,13 +63,15 @@ PAGES, SHEETS = (".html", ".htm"), (".png",)
 @click.option("-s", "--scale", type=Factor(), metavar="FACTOR", help="Any number of at least 1, or 3x2 [2].")
 @METHODS_TOLD
 @click.option("-o", "--output", metavar="FILE", help="Page (.html), sheet (.png), or - for a page on stdout.")
-@click.option("--reference", type=click.Path(path_type=Path), metavar="FILE", help="The truth, as large as results.")
+@click.option(
+    "--reference", type=click.Path(path_type=Path), metavar="FILE", help="Reference image, the size of the result."
+)
 @click.option(
     "--reduce",
     "reduction",
     type=click.IntRange(2, 16),
     metavar="N",
-    help="Make the image N times smaller first; it is the truth.",
+    help="Reduce the image by N first; the original is the reference.",
 )
 @OVERWRITE
 @click.option("-j", "--jobs", type=Count(), metavar="N", help="Threads [one per processor].")
@@ -77,14 +81,14 @@ PAGES, SHEETS = (".html", ".htm"), (".png",)
 @version_option("upscale-compare")
 @click.pass_context
 def cli(ctx: click.Context, /, image: str | None, verbose: int, **options: Any) -> None:
-    """Compare methods."""
+    """Compare methods on an image."""
     if not image:
         click.echo(f"{INTRO}\nTry upscale-compare --help for all options.", err=True)
         ctx.exit(2)
-    ends(lambda: compare(image, **options), "upscale-compare", verbose)
+    ends(lambda: run(image, **options), "upscale-compare", verbose)
 
 
-def compare(
+def run(
     image: str,
     *,
     scale: tuple[Fraction, Fraction] | None,
@@ -97,52 +101,30 @@ def compare(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Enlarge by every method, measure, write; the exit status."""
+    """Compare methods on an image, write the result, and return the exit status."""
     began = time.perf_counter()
-    factor = _factor(scale, reduction, reference)
+    factor = find_scale(scale, reduction, reference)
     target = find_target(image, output, as_json)
     if isinstance(target, Path):
         _refuse_to_replace(target, [Path(image), reference], overwrite)
-    contenders = [_contender(text) for text in dict.fromkeys(methods)] or all_contenders()
+    contenders = [read_contender(text) for text in dict.fromkeys(methods)] or all_contenders()
     stream = standard_output() if target == STREAM else None
     if as_json:
         refuse_closed_output()
     source = read_standard_input() if image == STREAM else Path(image)
 
-    from concurrent.futures import ThreadPoolExecutor
-
-    from upscale_cli.compare import comparison
-    from upscale_cli.compare.page import LIMIT, make_page, numbers
-    from upscale_cli.compare.sheet import make_sheet
-    from upscale_cli.images.limits import threads_there
+    from upscale_cli.compare.comparison import compare
+    from upscale_cli.compare.page import numbers
+    from upscale_cli.compare.subject import find_subject
     from upscale_cli.images.targets import replacing
 
-    bar: Bar | None = None
-
-    def progress(done: int, whole: int) -> None:
-        nonlocal bar
-        bar = bar or Bar(whole, 1, not quiet)
-        bar.advance(done)
-
-    executor = ThreadPoolExecutor(threads_there(jobs or os.cpu_count() or 1))
-    try:
-        subject = comparison.find_subject(source, reduction, reference)
-        compared = comparison.compare(
-            subject, contenders, factor, chosen=bool(methods), executor=executor, progress=progress
-        )
-        title = "standard input" if image == STREAM else Path(image).name
-        content = b""
-        if target is not None:
-            is_sheet = isinstance(target, Path) and target.suffix.lower() in SHEETS
-            content = make_sheet(compared, title) if is_sheet else make_page(compared, title, executor)
-    except UsageError:
-        raise
-    except UpscaleError as error:
-        raise UpscaleError(f"{image}: {error}") from error.__cause__
-    finally:
-        executor.shutdown(cancel_futures=True)
-        if bar is not None:
-            bar.close()
+    with _errors_about(image), _threads(jobs) as executor:
+        subject = find_subject(source, reduction, reference)
+        with _progress(quiet) as progress:
+            comparison = compare(
+                subject, contenders, factor, chosen=bool(methods), executor=executor, progress=progress
+            )
+        content = _render(comparison, image, target, executor)
     if stream is not None:
         stream.write(content)
         stream.flush()
@@ -150,39 +132,114 @@ def compare(
         with replacing(target, overwrite=overwrite) as file:
             file.write(content)
     if as_json:
-        click.echo(json.dumps({"source": image, "scale": [float(s) for s in reversed(factor)]} | numbers(compared)))
+        values = {"source": image, "scale": [float(s) for s in reversed(factor)]} | numbers(comparison)
+        click.echo(json.dumps(values))
     if not quiet:
-        for note in (*compared.notes, *(f"{each.name}: {note}" for each in compared.made for note in each.notes)):
-            say(f"{image}: {note.rstrip('.')}.")
+        _report_notes(image, comparison)
         if target is not None:
-            hint = ", which is much: name fewer methods" if len(content) > LIMIT else ""
-            size = f"{len(content) / 1e6:.1f} MB{hint}"
-            where = "standard output" if target == STREAM else target
-            say(f"{where}: {len(compared.made)} methods, {size}, in {time.perf_counter() - began:.1f} s.")
+            _report_output(target, comparison, len(content), time.perf_counter() - began)
     return 0
 
 
-def _factor(
+@contextmanager
+def _errors_about(image: str) -> Iterator[None]:
+    """Put the name of the image before errors about it."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except UpscaleError as error:
+        raise UpscaleError(f"{image}: {error}") from error.__cause__
+
+
+@contextmanager
+def _threads(jobs: int | None) -> "Iterator[Executor]":
+    """Start threads, one per processor unless a number is given; do not finish waiting work after an error."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from upscale_cli.images.limits import threads_there
+
+    executor = ThreadPoolExecutor(threads_there(jobs or os.cpu_count() or 1))
+    try:
+        yield executor
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """Provide a function that advances a bar by some of a total number of pixels; the first call shows the bar."""
+    bar: Bar | None = None
+
+    def advance(done: int, total: int) -> None:
+        nonlocal bar
+        bar = bar or Bar(total, 1, not quiet)
+        bar.advance(done)
+
+    try:
+        yield advance
+    finally:
+        if bar is not None:
+            bar.close()
+
+
+def _render(comparison: "Comparison", image: str, target: Path | str | None, executor: "Executor") -> bytes:
+    """Return the content of the output: a sheet, a page, or nothing if only numbers are wanted."""
+    from upscale_cli.compare.page import make_page
+    from upscale_cli.compare.sheet import make_sheet
+
+    title = "standard input" if image == STREAM else Path(image).name
+    if target is None:
+        return b""
+    if isinstance(target, Path) and target.suffix.lower() in SHEETS:
+        return make_sheet(comparison, title)
+    return make_page(comparison, title, executor)
+
+
+def _report_notes(image: str, comparison: "Comparison") -> None:
+    """Print what the user should know about the image and about single results."""
+    about_results = (f"{each.name}: {note}" for each in comparison.results for note in each.notes)
+    for note in (*comparison.notes, *about_results):
+        say(f"{image}: {note.rstrip('.')}.")
+
+
+def _report_output(target: Path | str, comparison: "Comparison", size: int, seconds: float) -> None:
+    """Print what was written, its size in bytes, and the time it took."""
+    from upscale_cli.compare.page import LIMIT
+
+    where = "standard output" if target == STREAM else target
+    count = len(comparison.results)
+    advice = ", larger than most viewers handle well; compare fewer methods with -m" if size > LIMIT else ""
+    say(f"{where}: {count} method{'s' if count > 1 else ''} in {seconds:.1f} s, {size / 1e6:.1f} MB{advice}.")
+
+
+def find_scale(
     scale: tuple[Fraction, Fraction] | None, reduction: int | None, reference: Path | None
 ) -> tuple[Fraction, Fraction]:
-    """The scale: the one that was given, else the one that undoes a reduction, else 2."""
-    if reduction is None:
-        return scale or (Fraction(2), Fraction(2))
-    if reference is not None:
-        raise UsageError("--reduce makes the truth, and --reference gives it; leave one out.")
-    back = Fraction(reduction), Fraction(reduction)
-    if scale not in (None, back):
-        raise UsageError(f"what is made {reduction} times smaller is enlarged {reduction} times; leave --scale out.")
-    return back
-
-
-def find_target(image: str, output: str | None, as_json: bool) -> Path | str | None:
-    """Where the result goes: a file, `-` for standard output, None where only numbers are wanted.
+    """Return the given scale, else the one that undoes a reduction, else 2.
 
     Raises
     ------
     UsageError
-        When a name is neither that of a page nor that of a sheet, or two things would go to standard output.
+        If options contradict each other.
+    """
+    if reduction is None:
+        return scale or (Fraction(2), Fraction(2))
+    if reference is not None:
+        raise UsageError("--reduce and --reference both define the reference; use only one of them.")
+    back = Fraction(reduction), Fraction(reduction)
+    if scale not in (None, back):
+        raise UsageError(f"--reduce {reduction} implies --scale {reduction}; omit --scale.")
+    return back
+
+
+def find_target(image: str, output: str | None, as_json: bool) -> Path | str | None:
+    """Return where the result goes: a file, `-` for standard output, or None if only numbers are wanted.
+
+    Raises
+    ------
+    UsageError
+        If the name is neither that of a page nor of a sheet, or two outputs would share standard output.
     """
     default = f"{Path(image).stem}_compare.html"
     if output is None:
@@ -191,47 +248,28 @@ def find_target(image: str, output: str | None, as_json: bool) -> Path | str | N
         return STREAM if image == STREAM else Path(image).with_name(default)
     if output == STREAM:
         if as_json:
-            raise UsageError("--json and the page cannot share standard output; give a file as --output.")
+            raise UsageError("--json and the page cannot share standard output; give a file with --output.")
         return STREAM
     target = Path(output)
     if target.is_dir():
         return target / default
     if target.suffix.lower() not in PAGES + SHEETS:
-        raise UsageError(f'"{output}" is neither a page (.html) nor a sheet (.png); give such a name as --output.')
+        raise UsageError(f'"{output}" is neither a page (.html) nor a sheet (.png); change the extension.')
     return target
 
 
 def _refuse_to_replace(target: Path, sources: Sequence[Path | None], overwrite: bool) -> None:
-    """Raise when a target is one of the sources, or exists and is to stay."""
+    """Raise an error if a target is one of the sources, or exists and must not be overwritten."""
     if not target.exists():
         return
     if any(source is not None and source.exists() and target.samefile(source) for source in sources):
-        raise UsageError(f'"{target}" is what is to be compared; give another --output.')
+        raise UsageError(f'"{target}" is one of the inputs; give another file with --output.')
     if not overwrite:
         raise UpscaleError(f'"{target}" exists already; use --overwrite.')
 
 
-def _contender(text: str) -> "Contender":
-    """A method as it was typed."""
-    from upscale_cli.compare.comparison import Contender
-
-    if ":" not in text:
-        # What it needs may lie beside the image.
-        return Contender(text, find_method(text).name, {})
-    return Contender(*read_contender(text))
-
-
-def all_contenders() -> "list[Contender]":
-    """Every method, and its variants."""
-    return [
-        _contender(text)
-        for row in METHODS.values()
-        for text in (row.name, *(f"{row.name}:{variant}" for variant in row.variants))
-    ]
-
-
 def main() -> None:
-    """The entry point."""
+    """Run the command."""
     start(cli, "upscale-compare")
 
 

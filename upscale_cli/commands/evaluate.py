@@ -3,8 +3,7 @@
 import json
 from collections.abc import Sequence
 from fractions import Fraction
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,12 +20,15 @@ from upscale_cli.commands.options import (
     version_option,
 )
 from upscale_cli.commands.terminal import ends, refuse_closed_output, start
-from upscale_cli.errors import UpscaleError, UsageError
-from upscale_cli.methods import METHODS, find_method, resolve
-from upscale_cli.methods.parameters import read_parameters
+from upscale_cli.compare.contenders import Contender, read_contender, self_sufficient_contenders
+from upscale_cli.errors import UsageError
+from upscale_cli.methods import find_method
+
+if TYPE_CHECKING:
+    from upscale_cli.learning.evaluate import Score
 
 INTRO = """\
-Measure methods on your own photographs: make them small, enlarge them, compare.
+Measure methods on your own photographs: reduce, enlarge again, compare.
 
   upscale-evaluate photos/ -s 2
   upscale-evaluate photos/ -s 4 -m lanczos -m lanczos:a=4 -m learned:size=large
@@ -35,10 +37,9 @@ Measure methods on your own photographs: make them small, enlarge them, compare.
 Usage: upscale-evaluate [OPTIONS] PHOTOS...        PHOTOS: files or folders
 """
 OUTRO = (
-    "The protocol of the literature of super-resolution: luma of 8 bits (ITU-R BT.601), an antialiased reduction "
-    "that is not rounded, borders as wide as the scale left out; means over all photographs."
+    "The protocol is that of the super-resolution literature: 8-bit luma (ITU-R BT.601), an antialiased reduction "
+    "that is not rounded, a border as wide as the scale left out. Values are means over all photographs."
 )
-Contender = tuple[str, str, dict[str, Any]]
 
 
 @click.command(cls=Command, intro=INTRO, outro=OUTRO, context_settings=HELP)
@@ -53,14 +54,14 @@ Contender = tuple[str, str, dict[str, Any]]
 @version_option("upscale-evaluate")
 @click.pass_context
 def cli(ctx: click.Context, /, photos: tuple[str, ...], verbose: int, **options: Any) -> None:
-    """Measure methods."""
+    """Measure methods on photographs."""
     if not photos:
         click.echo(f"{INTRO}\nTry upscale-evaluate --help for all options.", err=True)
         ctx.exit(2)
-    ends(lambda: evaluate(photos, **options), "upscale-evaluate", verbose)
+    ends(lambda: run(photos, **options), "upscale-evaluate", verbose)
 
 
-def evaluate(
+def run(
     photos: Sequence[str],
     *,
     scale: tuple[Fraction, Fraction],
@@ -70,91 +71,69 @@ def evaluate(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Measure, and print a table; the exit status."""
+    """Measure methods on photographs, print a table, and return the exit status."""
     if scale[0] != scale[1] or scale[0] <= 1:
-        raise UsageError("photographs are made small by one factor above 1 for both directions, such as 2 or 1.5.")
+        raise UsageError("--scale must be one factor above 1 for both directions, such as 2 or 1.5.")
     refuse_closed_output()
-    contenders = [read_contender(text) for text in methods] if methods else all_contenders(scale)
+    contenders = [_read_complete(text) for text in methods] or self_sufficient_contenders(scale)
 
-    from upscale_cli.commands.photographs import Photograph, Photographs
-    from upscale_cli.learning.evaluate import Score, Trial
+    from upscale_cli.commands.photo_set import PhotoSet
+    from upscale_cli.images.photographs import Photograph
+    from upscale_cli.learning.evaluate import Trial
     from upscale_cli.learning.measure import luma_8bit
 
-    photographs = Photographs(photos, quiet)
-    names: list[str] = []
-    scores: list[list[Score]] = []
+    photographs = PhotoSet(photos, quiet)
+    scores: list[tuple[str, list[Score]]] = []
 
     def measure(shown: str, rgb: Photograph) -> None:
         trial = Trial.of(luma_8bit(rgb), scale[0], reduction)
-        scores.append([trial.score(method, parameters, jobs) for _, method, parameters in contenders])
-        names.append(shown)
+        scores.append((shown, [trial.score(each.method, each.parameters, jobs) for each in contenders]))
 
     photographs.each(photographs.paths, measure)
     if not scores:
         return 1
-    rows = [
-        {
-            "method": text,
-            "psnr": sum(s.psnr for s in column) / len(column),
-            "ssim": sum(s.ssim for s in column) / len(column),
-            "seconds": sum(s.seconds for s in column) / len(column),
-            "each": [
-                {"photograph": name, "psnr": s.psnr, "ssim": s.ssim} for name, s in zip(names, column, strict=True)
-            ],
-        }
-        for (text, _, _), column in zip(contenders, zip(*scores, strict=True), strict=True)
-    ]
+    results = [_summary(each, index, scores) for index, each in enumerate(contenders)]
     if as_json:
-        click.echo(json.dumps({"scale": float(scale[0]), "reduction": reduction, "methods": rows}))
+        click.echo(json.dumps({"scale": float(scale[0]), "reduction": reduction, "methods": results}))
     else:
-        width = max(len("method"), *(len(text) for text, _, _ in contenders))
-        click.echo(f"{len(scores)} photographs, made {float(scale[0]):g} times smaller ({reduction}).\n")
-        click.echo(f"{'method':{width}}  {'PSNR, dB':>8}  {'SSIM':>6}  {'seconds':>7}")
-        for row in rows:
-            click.echo(f"{row['method']:{width}}  {row['psnr']:8.2f}  {row['ssim']:6.4f}  {row['seconds']:7.3f}")
+        count = f"{len(scores)} photograph{'s' if len(scores) > 1 else ''}"
+        click.echo(f"{count}, reduced by a factor of {float(scale[0]):g} ({reduction}).\n")
+        click.echo(_table(results))
     return 1 if photographs.failed else 0
 
 
-def read_contender(text: str) -> Contender:
-    """`NAME[:KEY=VALUE,...]`: the text, the method, and its parameters, arrays loaded from their files.
-
-    Raises
-    ------
-    UsageError
-        When there is no such method or parameter.
-    """
-    name, _, told = text.partition(":")
-    row = find_method(name)
-    given: dict[str, Any] = {}
-    for part in told.split(",") if told else []:
-        key, equals, value = part.partition("=")
-        if not equals:
-            raise UsageError(f'"{part}" of "{text}" is not KEY=VALUE.')
-        given[key] = value
-    for p in row.parameters:
-        if p.file and p.name in given:
-            from upscale_cli.images.enlarge import load_parameter
-
-            given[p.name] = load_parameter(p, Path(given[p.name]))[0]
-    read = read_parameters(name, row.parameters, given)
-    return text, name, {key: read[key] for key in given}
+def _read_complete(text: str) -> Contender:
+    """Return the contender that a text describes; raise an error if a required parameter is missing."""
+    contender = read_contender(text)
+    find_method(contender.method).read_parameters(contender.parameters)
+    return contender
 
 
-def all_contenders(scale: tuple[Fraction, Fraction]) -> list[Contender]:
-    """Every method that enlarges by a scale without being told more and leaves no holes; and its variants."""
-    texts = []
-    for row in METHODS.values():
-        try:
-            resolve(row, (1, 1, 1), scale=scale, parameters=row.read_parameters({}))
-        except UpscaleError:
-            continue
-        if row.values != "placed":
-            texts += [row.name, *(f"{row.name}:{variant}" for variant in row.variants)]
-    return [read_contender(text) for text in texts]
+def _summary(contender: Contender, index: int, scores: "Sequence[tuple[str, list[Score]]]") -> dict[str, Any]:
+    """Return the mean scores of the contender at an index, and those of each photograph, for JSON."""
+    own = [(photograph, each[index]) for photograph, each in scores]
+    return {
+        "method": contender.name,
+        "psnr": sum(score.psnr for _, score in own) / len(own),
+        "ssim": sum(score.ssim for _, score in own) / len(own),
+        "seconds": sum(score.seconds for _, score in own) / len(own),
+        "each": [{"photograph": photograph, "psnr": score.psnr, "ssim": score.ssim} for photograph, score in own],
+    }
+
+
+def _table(results: Sequence[dict[str, Any]]) -> str:
+    """Return the mean scores as a table, one line for each method."""
+    width = max(len(name) for name in ("method", *(each["method"] for each in results)))
+    lines = [f"{'method':{width}}  {'PSNR, dB':>8}  {'SSIM':>6}  {'seconds':>7}"]
+    lines += [
+        f"{each['method']:{width}}  {each['psnr']:8.2f}  {each['ssim']:6.4f}  {each['seconds']:7.3f}"
+        for each in results
+    ]
+    return "\n".join(lines)
 
 
 def main() -> None:
-    """The entry point."""
+    """Run the command."""
     start(cli, "upscale-evaluate")
 
 

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +31,20 @@ Fit the kernel of a transposed convolution to your own photographs.
 Usage: upscale-fit [OPTIONS] PHOTOS...        PHOTOS: files or folders
 """
 OUTRO = (
-    "Each photograph is made small, and the kernel is the one that enlarges it again with the least squared error. "
-    "One photograph in ten is held out: it is only measured, beside bicubic and lanczos."
+    "The photographs are reduced, and the kernel is the one that enlarges them again with the least squared error. "
+    "One photograph in ten is held out: the kernel, bicubic and lanczos are measured on it."
 )
 HELD_OUT = 10
+"""One photograph in this many is only used to measure the kernel."""
+
 RIVALS = ("bicubic", "lanczos")
+"""Methods that the kernel is measured against."""
 
 
 @click.command(cls=Command, intro=INTRO, outro=OUTRO, context_settings=HELP)
 @click.argument("photos", nargs=-1, metavar="PHOTOS...", type=click.Path())
 @click.option("-s", "--scale", type=click.IntRange(2, 16), default=2, metavar="N", help="Scale [2].")
-@click.option("-o", "--output", metavar="FILE", type=click.Path(path_type=Path), help="The kernel, a .npy file.")
+@click.option("-o", "--output", metavar="FILE", type=click.Path(path_type=Path), help="Kernel to write, a .npy file.")
 @REDUCE
 @click.option("--size", type=click.IntRange(2, 256), metavar="N", help="Side of the kernel [7 times the scale].")
 @click.option(
@@ -48,10 +52,10 @@ RIVALS = ("bicubic", "lanczos")
     type=click.FloatRange(0, 1),
     default=1e-5,
     metavar="X",
-    help="How strongly weights are kept small [1e-5].",
+    help="Strength of the penalty on large weights [1e-5].",
 )
-@click.option("--no-symmetry", is_flag=True, help="Learn from no flips and quarter turns.")
-@click.option("--full", is_flag=True, help="A kernel that need not be separable: hardly better, and slower.")
+@click.option("--no-symmetry", is_flag=True, help="Do not also learn from flips and quarter turns.")
+@click.option("--full", is_flag=True, help="Do not require a separable kernel: hardly better, and slower.")
 @click.option("--per-channel", is_flag=True, help="One kernel each for red, green and blue.")
 @OVERWRITE
 @json_option("One JSON object")
@@ -60,14 +64,14 @@ RIVALS = ("bicubic", "lanczos")
 @version_option("upscale-fit")
 @click.pass_context
 def cli(ctx: click.Context, /, photos: tuple[str, ...], verbose: int, **options: Any) -> None:
-    """Fit a kernel."""
+    """Fit a kernel to photographs."""
     if not photos:
         click.echo(f"{INTRO}\nTry upscale-fit --help for all options.", err=True)
         ctx.exit(2)
-    ends(lambda: fit(photos, **options), "upscale-fit", verbose)
+    ends(lambda: run(photos, **options), "upscale-fit", verbose)
 
 
-def fit(
+def run(
     photos: Sequence[str],
     *,
     scale: int,
@@ -82,60 +86,108 @@ def fit(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Fit, measure, write; the exit status."""
-    from upscale_cli.commands.photographs import Photographs
+    """Fit a kernel to photographs, measure and write it, and return the exit status."""
+    from upscale_cli.commands.photo_set import PhotoSet
     from upscale_cli.images.arrays import write_array
     from upscale_cli.images.targets import replacing
     from upscale_cli.learning.fit import PhotographFit
 
-    if output is None:
-        raise UsageError("a kernel needs a file; give one as -o kernel.npy.")
-    if output.suffix.lower() != ".npy":
-        raise UsageError(f'"{output}" is not the name of a .npy file; a kernel is written as one.')
-    if output.exists() and not overwrite:
-        raise UpscaleError(f'"{output}" exists already; use --overwrite.')
+    target = _check_output(output, overwrite)
     if as_json:
         refuse_closed_output()
     began = time.perf_counter()
     fitting = PhotographFit(scale, size, reduction, per_channel)
-    photographs = Photographs(photos, quiet)
+    photographs = PhotoSet(photos, quiet)
     held_out = photographs.paths[HELD_OUT - 1 :: HELD_OUT] or photographs.paths[1:][-1:]
+    used = [path for path in photographs.paths if path not in held_out]
     scores: list[dict[str, float]] = []
     try:
-        # A place that cannot be written is found before the work.
-        with replacing(output, overwrite=overwrite) as stream:
-            photographs.each(
-                [path for path in photographs.paths if path not in held_out], lambda _, rgb: fitting.add(rgb)
-            )
-            kernel = fitting.solve(ridge, not no_symmetry, not full)
+        # Opened before the work, so that a file that cannot be written is found at once.
+        with replacing(target, overwrite=overwrite) as stream:
+            photographs.each(used, lambda _, rgb: fitting.add(rgb))
+            kernel = fitting.solve(ridge, symmetric=not no_symmetry, separable=not full)
             photographs.each(held_out, lambda _, rgb: scores.append(fitting.compare(rgb, kernel, RIVALS)))
             write_array(stream, kernel)
     except OSError as error:
-        raise UpscaleError(explain(error, f'"{output}"').sentence) from error
-    means = {name: sum(each[name] for each in scores) / len(scores) for name in (scores[0] if scores else {})}
-    told = {
-        "kernel": str(output),
-        "shape": list(kernel.shape),
-        "pixels": fitting.pixels,
-        "seconds": round(time.perf_counter() - began, 2),
-        "held_out": len(scores),
-        "psnr": {name: round(value, 3) for name, value in means.items()},
-    }
+        raise UpscaleError(explain(error, f'"{target}"').sentence) from error
+    summary = Summary(
+        kernel=str(target),
+        shape=kernel.shape,
+        pixels=fitting.pixels,
+        seconds=time.perf_counter() - began,
+        held_out=len(scores),
+        psnr={name: sum(each[name] for each in scores) / len(scores) for name in (scores[0] if scores else {})},
+    )
     if as_json:
-        click.echo(json.dumps(told))
+        click.echo(json.dumps(summary.values()))
     if not quiet:
-        shape = " x ".join(map(str, kernel.shape))
-        say(f"{output}: a kernel of {shape}, fitted to {fitting.pixels / 1e6:.1f} Mpx in {told['seconds']:.1f} s.")
-        if means:
-            rows = ", ".join(f"{name} {value:.2f} dB" for name, value in means.items())
-            say(f"PSNR of what was held out ({len(scores)}): {rows}.")
-        else:
-            say("Nothing was held out to measure with; give two photographs or more.")
+        for line in summary.lines():
+            say(line)
     return 1 if photographs.failed else 0
 
 
+def _check_output(output: Path | None, overwrite: bool) -> Path:
+    """Return the file that the kernel goes to; raise an error if it cannot be that."""
+    if output is None:
+        raise UsageError("the kernel needs an output file; add -o kernel.npy.")
+    if output.suffix.lower() != ".npy":
+        raise UsageError(f'"{output}" is not a .npy file; a kernel is written as one, such as -o kernel.npy.')
+    if output.exists() and not overwrite:
+        raise UpscaleError(f'"{output}" exists already; use --overwrite.')
+    return output
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was fitted, and how well.
+
+    Attributes
+    ----------
+    kernel : str
+        The file.
+    shape : tuple of int
+        Shape of the kernel.
+    pixels : int
+        Number of pixels of photographs that the kernel was fitted to.
+    seconds : float
+        Duration of the whole run.
+    held_out : int
+        Number of photographs that the kernel was measured on.
+    psnr : dict of str to float
+        Mean PSNR over these photographs in decibels, of the kernel and of its rivals. Empty if there are none.
+    """
+
+    kernel: str
+    shape: tuple[int, ...]
+    pixels: int
+    seconds: float
+    held_out: int
+    psnr: dict[str, float]
+
+    def values(self) -> dict[str, Any]:
+        """Return the summary for JSON."""
+        return {
+            "kernel": self.kernel,
+            "shape": list(self.shape),
+            "pixels": self.pixels,
+            "seconds": round(self.seconds, 2),
+            "held_out": self.held_out,
+            "psnr": {name: round(value, 3) for name, value in self.psnr.items()},
+        }
+
+    def lines(self) -> list[str]:
+        """Return the summary as lines of text."""
+        shape = " x ".join(map(str, self.shape))
+        fitted = f"{self.kernel}: {shape} kernel, fitted to {self.pixels / 1e6:.1f} Mpx in {self.seconds:.1f} s."
+        if not self.psnr:
+            return [fitted, "Nothing was held out to measure the kernel; give at least two photographs."]
+        values = ", ".join(f"{name} {value:.2f} dB" for name, value in self.psnr.items())
+        count = f"{self.held_out} held-out photograph{'s' if self.held_out > 1 else ''}"
+        return [fitted, f"PSNR of {count}: {values}."]
+
+
 def main() -> None:
-    """The entry point."""
+    """Run the command."""
     start(cli, "upscale-fit")
 
 

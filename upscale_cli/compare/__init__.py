@@ -1,1 +1,1 @@
-"""One image by several methods, to look at: numbers, a page, a sheet. Prints nothing and writes no file."""
+"""One image enlarged by several methods: numbers, a page, a sheet. Prints nothing and writes no file."""

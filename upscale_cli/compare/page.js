@@ -1,18 +1,18 @@
 "use strict";
-// One state, `view`; whatever changes it calls `show`, which draws everything anew with the next frame.
+// All state is in `view`. Code that changes it calls `show`, which redraws everything in the next frame.
 
 const byId = (id) => document.getElementById(id);
 const data = JSON.parse(byId("data").textContent);
 const [width, height] = data.after;
-const entries = data.truth ? [{ method: "truth" }, ...data.methods] : data.methods;
-const pictures = entries.map((entry, index) => ({ ...entry, image: unpack(index) }));
-const first = data.truth ? 1 : 0;
+const entries = data.reference ? [{ method: "reference" }, ...data.methods] : data.methods;
+const pictures = entries.map((entry, index) => ({ ...entry, image: byId(`picture-${index}`) }));
+const first = data.reference ? 1 : 0; // index of the first method
 const LENS = 17, LARGEST = 64, FULL_ERROR = 64;
 const LEVELS = [0.05, 0.1, 0.25, 0.5, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, LARGEST];
 const RAMP = [[0, 0, 0], [48, 32, 150], [196, 44, 130], [250, 150, 60], [255, 250, 222]];
 const stage = byId("stage"), divider = byId("divider");
 
-/** A chequered pattern, which shows through where pictures are transparent. */
+/** The checkerboard that shows through transparent pixels. */
 const CHECKS = (() => {
   const tile = element("canvas", { width: 16, height: 16 }), brush = tile.getContext("2d");
   for (const [colour, ...box] of [["#fff", 0, 0, 16, 16], ["#c8c8c8", 0, 0, 8, 8], ["#c8c8c8", 8, 8, 8, 8]]) {
@@ -23,30 +23,15 @@ const CHECKS = (() => {
 })();
 
 const view = {
-  left: first, right: best("psnr") ?? pictures.length - 1, // indices of pictures
-  x: width / 2, y: height / 2, // the pixel in the middle
-  zoom: 1, fitted: true, // pixels of the page for one of a picture
+  left: first, right: best("psnr") ?? pictures.length - 1, // indices into `pictures`
+  x: width / 2, y: height / 2, // the picture pixel at the centre of the view
+  zoom: 1, fitted: true, // CSS pixels per picture pixel
   split: 0.5, all: false, errors: false,
-  point: null, // the pixel under the pointer
+  point: null, // the picture pixel under the pointer
 };
 let panes = [], drawing = false;
 
-/** The image element of a picture, given the file that `as_text` in page.py made a text of: 15 bits a character. */
-function unpack(index) {
-  const packed = byId(`file-${index}`), text = packed.textContent, image = byId(`picture-${index}`);
-  const bytes = new Uint8Array(+packed.dataset.bytes); // the bits that fill the last character up fall off its end
-  let bits = 0, count = 0, place = 0;
-  for (let i = 0; i < text.length; i++) {
-    bits = bits << 15 | text.charCodeAt(i) - 0x3400;
-    for (count += 15; count >= 8; count -= 8) bytes[place++] = bits >> count - 8;
-    bits &= (1 << count) - 1;
-  }
-  packed.remove();
-  image.src = URL.createObjectURL(new Blob([bytes], { type: bytes[0] === 0x89 ? "image/png" : "image/webp" }));
-  return image;
-}
-
-/** The index of the method with the highest of some numbers; undefined where there are none. A null is infinite. */
+/** Return the index of the picture with the highest value of a key (null is infinite), or undefined if none has it. */
 function best(key) {
   const known = pictures.map((p, index) => ({ index, value: p[key] === null ? Infinity : p[key] })).filter((p) => p.value !== undefined);
   return known.sort((a, b) => b.value - a.value)[0]?.index;
@@ -79,7 +64,7 @@ function draw() {
   drawLenses();
 }
 
-/** Give a canvas the pixels of the screen that it covers: their number across and down. */
+/** Resize a canvas to the screen pixels that it covers, and return its width and height. */
 function fitCanvas(canvas) {
   const size = [canvas.clientWidth, canvas.clientHeight].map((side) => Math.round(side * devicePixelRatio));
   if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
@@ -102,7 +87,7 @@ function drawPane(pane) {
   pane.name();
 }
 
-/** Draw what is visible of a picture. The grid of its pixels lies on the grid of the screen wherever the zoom is whole. */
+/** Draw the visible part of a picture. At integer zoom, the edges of its pixels fall on the edges of screen pixels. */
 function drawPicture(context, picture, [wide, high], zoom) {
   const x = Math.round(wide / 2 - view.x * zoom), y = Math.round(high / 2 - view.y * zoom);
   const left = Math.max(0, Math.floor(-x / zoom)), top = Math.max(0, Math.floor(-y / zoom));
@@ -116,7 +101,7 @@ function drawPicture(context, picture, [wide, high], zoom) {
   context.drawImage(view.errors ? errorMap(picture) : picture.image, left, top, right - left, bottom - top, ...target);
 }
 
-/** A picture, or a part of it, on white, as an array of red, green, blue and opacity. */
+/** Return a picture, or a part of it, on white, as ImageData. */
 function pixels(picture, x = 0, y = 0, w = width, h = height) {
   const context = element("canvas", { width: w, height: h }).getContext("2d", { willReadFrequently: true });
   context.fillStyle = "#fff";
@@ -125,13 +110,13 @@ function pixels(picture, x = 0, y = 0, w = width, h = height) {
   return context.getImageData(0, 0, w, h);
 }
 
-/** The largest difference of a channel from the truth at each pixel, in colours of `RAMP`; made when first needed. */
+/** Return the largest difference from the reference over red, green and blue at each pixel, in colours of `RAMP`. Cached. */
 function errorMap(picture) {
   if (picture.errors) return picture.errors;
-  const truth = pixels(pictures[0]).data, own = pixels(picture), values = own.data;
+  const reference = pixels(pictures[0]).data, own = pixels(picture), values = own.data;
   const colours = Array.from({ length: 256 }, (_, level) => ramp(Math.min(1, level / FULL_ERROR)));
   for (let i = 0; i < values.length; i += 4) {
-    const colour = colours[Math.max(Math.abs(values[i] - truth[i]), Math.abs(values[i + 1] - truth[i + 1]), Math.abs(values[i + 2] - truth[i + 2]))];
+    const colour = colours[Math.max(Math.abs(values[i] - reference[i]), Math.abs(values[i + 1] - reference[i + 1]), Math.abs(values[i + 2] - reference[i + 2]))];
     values[i] = colour[0];
     values[i + 1] = colour[1];
     values[i + 2] = colour[2];
@@ -141,7 +126,7 @@ function errorMap(picture) {
   return picture.errors;
 }
 
-/** The colour of an error of 0 … 1. */
+/** Return the colour of an error between 0 and 1. */
 function ramp(t) {
   const place = Math.min(RAMP.length - 2, Math.floor(t * (RAMP.length - 1))), part = t * (RAMP.length - 1) - place;
   return RAMP[place].map((low, channel) => Math.round(low + (RAMP[place + 1][channel] - low) * part));
@@ -157,7 +142,7 @@ function drawLenses() {
     context.clearRect(0, 0, size, size);
     context.fillRect((half - x) * pixel, (half - y) * pixel, width * pixel, height * pixel);
     context.imageSmoothingEnabled = false;
-    // What lies outside the picture is left out by the canvas itself.
+    // drawImage clips the part of the source that lies outside the picture.
     context.drawImage(view.errors ? errorMap(picture) : picture.image, x - half, y - half, LENS, LENS, 0, 0, size, size);
     for (const [colour, around] of [["#fff", 0.5], ["#000", 1.5]]) {
       context.strokeStyle = colour;
@@ -169,7 +154,7 @@ function drawLenses() {
 
 // Moving
 
-/** Show the whole picture. Where it is enlarged, by a whole number, so that all pixels are of one size. */
+/** Show the whole picture. Enlarge it only by an integer factor, so that all its pixels have the same size. */
 function fit() {
   const { clientWidth, clientHeight } = panes[0].canvas;
   const zoom = Math.min(clientWidth / width, clientHeight / height, 8) * devicePixelRatio;
@@ -183,7 +168,7 @@ function move(dx, dy) {
   show();
 }
 
-/** Zoom, the picture standing still at a distance (in pixels of the page) from the middle. */
+/** Zoom about a point, given as its distance from the centre of the view in CSS pixels. */
 function zoomTo(zoom, dx = 0, dy = 0) {
   zoom = Math.min(LARGEST, Math.max(LEVELS[0], zoom));
   view.x += dx / view.zoom - dx / zoom;
@@ -194,14 +179,14 @@ function zoomTo(zoom, dx = 0, dy = 0) {
 
 const zoomIn = () => zoomTo(LEVELS.find((level) => level > view.zoom * 1.001) ?? LARGEST);
 const zoomOut = () => zoomTo(LEVELS.findLast((level) => level < view.zoom * 0.999) ?? LEVELS[0]);
-const whole = () => { view.fitted = true; show(); };
+const fitView = () => { view.fitted = true; show(); };
 const actual = () => zoomTo(1);
 const swap = () => { [view.left, view.right] = [view.right, view.left]; show(); };
 const step = (by) => { view.right = (view.right + by + pictures.length) % pictures.length; show(); };
 const slide = (split) => { view.split = Math.min(1, Math.max(0, split)); show(); };
 
 function showErrors(shown) {
-  view.errors = byId("errors").checked = shown && Boolean(data.truth);
+  view.errors = byId("errors").checked = shown && Boolean(data.reference);
   show();
 }
 
@@ -232,7 +217,7 @@ function makePane(shown) {
 
 // Pointer and keys
 
-/** Where an event lies, from the middle of its pane, in pixels of the page. */
+/** Return the position of an event relative to the centre of its pane, in CSS pixels. */
 function fromMiddle(event) {
   const box = (event.target.closest?.(".pane") ?? panes[0].figure).getBoundingClientRect();
   return [event.clientX - box.left - box.width / 2, event.clientY - box.top - box.height / 2];
@@ -244,19 +229,19 @@ function pointAt(event) {
   show();
 }
 
-const held = new Map();
+const pointers = new Map(); // the last event of each pressed pointer, by its id
 stage.addEventListener("pointerdown", (event) => {
   if (event.target === divider || event.button > 0) return;
   stage.setPointerCapture(event.pointerId);
-  held.set(event.pointerId, event);
-  stage.classList.add("held");
+  pointers.set(event.pointerId, event);
+  stage.classList.add("dragging");
   pointAt(event);
 });
 stage.addEventListener("pointermove", (event) => {
-  const before = held.get(event.pointerId);
+  const before = pointers.get(event.pointerId);
   if (!before) return event.target !== divider && pointAt(event);
-  const other = [...held.values()].find((each) => each.pointerId !== event.pointerId);
-  held.set(event.pointerId, event);
+  const other = [...pointers.values()].find((each) => each.pointerId !== event.pointerId);
+  pointers.set(event.pointerId, event);
   const dx = event.clientX - before.clientX, dy = event.clientY - before.clientY;
   if (!other) return move(dx, dy);
   const distance = (each) => Math.hypot(each.clientX - other.clientX, each.clientY - other.clientY);
@@ -265,8 +250,8 @@ stage.addEventListener("pointermove", (event) => {
 });
 for (const name of ["pointerup", "pointercancel"]) {
   stage.addEventListener(name, (event) => {
-    held.delete(event.pointerId);
-    stage.classList.toggle("held", held.size > 0);
+    pointers.delete(event.pointerId);
+    stage.classList.toggle("dragging", pointers.size > 0);
   });
 }
 stage.addEventListener("wheel", (event) => {
@@ -283,7 +268,7 @@ divider.addEventListener("pointermove", (event) => {
 
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const KEYS = {
-  "+": zoomIn, "=": zoomIn, "-": zoomOut, 0: whole, 1: actual, "[": () => step(-1), "]": () => step(1), x: swap,
+  "+": zoomIn, "=": zoomIn, "-": zoomOut, 0: fitView, 1: actual, "[": () => step(-1), "]": () => step(1), x: swap,
   a: () => showAll(!view.all), e: () => showErrors(!view.errors),
 };
 stage.addEventListener("keydown", (event) => {
@@ -304,10 +289,10 @@ stage.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
-// What stands around the pictures
+// Controls, numbers and lenses
 
 function fillNumbers() {
-  const columns = data.truth ? [["psnr", "PSNR, dB", 2], ["ssim", "SSIM", 4]] : [];
+  const columns = data.reference ? [["psnr", "PSNR, dB", 2], ["ssim", "SSIM", 4]] : [];
   const head = document.querySelector("#numbers thead tr"), body = document.querySelector("#numbers tbody");
   head.append(...columns.map(([, title]) => element("th", { scope: "col", textContent: title })));
   for (const [index, picture] of pictures.entries()) {
@@ -324,8 +309,8 @@ function fillNumbers() {
   const notes = [...data.notes, ...data.methods.flatMap((each) => each.notes.map((note) => `${each.method}: ${note}`))];
   byId("notes").append(...notes.map((textContent) => element("li", { textContent })));
   byId("notes").hidden = !notes.length;
-  byId("measure").hidden = byId("errors-control").hidden = !data.truth;
-  byId("told").textContent = data.truth ? `The truth is ${data.truth}.` : "";
+  byId("measure").hidden = byId("errors-control").hidden = !data.reference;
+  byId("reference").textContent = data.reference ? `The reference is ${data.reference}.` : "";
   byId("ramp").style.background = `linear-gradient(90deg, ${RAMP.map((colour) => `rgb(${colour})`)})`;
 }
 
@@ -341,7 +326,7 @@ function makeLenses() {
 
 const preference = matchMedia("(prefers-color-scheme: dark)");
 
-/** Light or dark: as was chosen, else as the system prefers. The button names the other. */
+/** Use the chosen theme, else the one that the system prefers. The button names the other one. */
 function showTheme(chosen = document.documentElement.dataset.theme) {
   if (chosen) document.documentElement.dataset.theme = chosen;
   const other = (chosen ?? (preference.matches ? "dark" : "light")) === "dark" ? "light" : "dark";
@@ -357,7 +342,7 @@ for (const side of ["left", "right"]) {
 }
 for (const radio of document.querySelectorAll("[name=view]")) radio.addEventListener("change", () => showAll(radio.value === "all"));
 byId("errors").addEventListener("change", (event) => showErrors(event.target.checked));
-for (const [id, action] of Object.entries({ in: zoomIn, out: zoomOut, fit: whole, actual, swap })) byId(id).addEventListener("click", action);
+for (const [id, action] of Object.entries({ in: zoomIn, out: zoomOut, fit: fitView, actual, swap })) byId(id).addEventListener("click", action);
 
 fillNumbers();
 makeLenses();

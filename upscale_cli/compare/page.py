@@ -1,7 +1,6 @@
-"""A page that compares pictures, in one file: HTML, style, script and pictures, and nothing from elsewhere."""
+"""A page that compares pictures, in one file that works offline: HTML, style, script and pictures."""
 
 import base64
-import codecs
 import hashlib
 import html
 import io
@@ -12,107 +11,97 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
-from upscale_cli.compare.comparison import Comparison, Made
+from upscale_cli.compare.comparison import Comparison, Entry
 
-LIMIT, ROOM = 15_000_000, 14_900_000
-"""Bytes of a page, and of the pictures in it; where PNG would need more, they become WebP, a third smaller."""
+LIMIT = 15_000_000
+"""Size of a page, in bytes, that viewers and mail servers still handle well."""
+
+ROOM = LIMIT - 100_000
+"""Bytes of a page left for its pictures in base64. PNG files that need more become WebP, which is a third smaller."""
 
 WEBP_LONGEST = 16_383
-FIRST = 0x3400
-"""The first of the 2¹⁵ characters that stand for bits. The last is U+B3FF, before the halves of characters begin."""
+"""Longest side that WebP can store, in pixels."""
 
 HERE = Path(__file__).parent
 
 
 def make_page(comparison: Comparison, title: str, executor: Executor) -> bytes:
-    """The page, in UTF-16, whose mark at the beginning tells more to a browser than any server does.
+    """Return the page as UTF-8.
 
     Parameters
     ----------
     title : str
-        The name of the image; any characters.
+        Name of the image; may contain any characters.
     executor : Executor
-        Whose threads pack pictures.
+        Packs pictures on its threads.
     """
     style, script = (HERE / "page.css").read_text("utf-8"), (HERE / "page.js").read_text("utf-8")
     files = packed([each.png for each in comparison.pictures], executor)
-    texts = executor.map(as_text, files)
     (w, h), (width, height) = comparison.before, comparison.after
     parts = {
-        "policy": f"default-src 'none'; img-src blob:; style-src {_hash(style)}; script-src {_hash(script)}",
+        "policy": f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {_hash(script)}",
         "title": html.escape(title),
         "sizes": f"{w} × {h} → {width} × {height}",
         "style": style,
         "script": script,
-        # Inside a script element only "<" could end it, or begin a comment.
+        # Only "<" could end a script element or start a comment in it.
         "data": json.dumps(numbers(comparison)).replace("<", "\\u003c"),
-        "pictures": "\n".join(_figure(index, each, title) for index, each in enumerate(comparison.pictures)),
-        "files": "\n".join(_file(index, *each) for index, each in enumerate(zip(files, texts, strict=True))),
+        "pictures": "\n".join(
+            _figure(index, each.name, title, file)
+            for index, (each, file) in enumerate(zip(comparison.pictures, files, strict=True))
+        ),
     }
     template = (HERE / "page.html").read_text("utf-8")
     page = re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template)
-    # Bytes of a name that are no text, which Python keeps as half characters, become question marks.
-    return codecs.BOM_UTF16_LE + page.encode("utf-16-le", "replace")
+    # The byte order mark outranks the encoding that a server states (WHATWG, Encoding, "BOM sniff"). Bytes of a file
+    # name that are not text are lone surrogates in Python; they become question marks.
+    return page.encode("utf-8-sig", "replace")
 
 
 def numbers(comparison: Comparison) -> dict[str, Any]:
-    """The numbers, for JSON; a PSNR that is infinite, because a picture is the truth itself, is null there."""
+    """Return the numbers for JSON. An infinite PSNR, which means equal to the reference, becomes null."""
     return {
         "before": list(comparison.before),
         "after": list(comparison.after),
-        "truth": comparison.truth.when if comparison.truth else None,
+        "reference": comparison.reference.when if comparison.reference else None,
         "notes": list(comparison.notes),
-        "methods": [_numbers_of(each) for each in comparison.made],
+        "methods": [_numbers_of(each) for each in comparison.results],
     }
 
 
-def _numbers_of(made: Made) -> dict[str, Any]:
-    assert made.seconds is not None
-    told: dict[str, Any] = {
-        "method": made.name,
-        "when": made.when,
-        "seconds": round(made.seconds, 4),
-        "bytes": len(made.png),
-        "notes": list(made.notes),
+def _numbers_of(result: Entry) -> dict[str, Any]:
+    """Return the numbers of one result for JSON."""
+    assert result.seconds is not None
+    values: dict[str, Any] = {
+        "method": result.name,
+        "when": result.when,
+        "seconds": round(result.seconds, 4),
+        "bytes": len(result.png),
+        "notes": list(result.notes),
     }
-    if made.psnr is not None:
-        told |= {"psnr": None if made.psnr == float("inf") else made.psnr, "ssim": made.ssim}
-    return told
+    if result.psnr is not None:
+        values |= {"psnr": None if result.psnr == float("inf") else result.psnr, "ssim": result.ssim}
+    return values
 
 
 def packed(pngs: Sequence[bytes], executor: Executor) -> list[bytes]:
-    """Pictures as they are; or, where these are too large for a page, as lossless WebP of the same pixels.
+    """Return PNG files unchanged if they fit into a page, else as lossless WebP of the same pixels.
 
-    What WebP cannot hold (16 bits, a gamma of its own, long sides) or holds no better stays PNG.
+    A file stays PNG if WebP cannot store it (16 bits, a gamma value, long sides) or is no smaller.
     """
-    if sum(map(len, pngs)) * 16 // 15 <= ROOM:
+    # Base64 writes 4 characters for every 3 bytes, the last of them padded.
+    if sum(-(-len(png) // 3) * 4 for png in pngs) <= ROOM:
         return list(pngs)
     webps = executor.map(_as_webp, pngs)
     return [png if webp is None else min(png, webp, key=len) for png, webp in zip(pngs, webps, strict=True)]
 
 
-def as_text(data: bytes) -> str:
-    """Bytes as characters that stand for 15 bits each, from U+3400 on; the last bits are filled up with zeros.
-
-    In UTF-16 that takes 16/15 of the bytes, and base64 4/3 of them in UTF-8. None of these characters means anything
-    to HTML, and none is half of another.
-
-    >>> [hex(ord(character)) for character in as_text(b"\\xff\\xfe\\x80")]
-    ['0xb3ff', '0x5400']
-    """
-    bits = np.unpackbits(np.frombuffer(data, np.uint8))
-    groups = np.pad(bits, (0, -len(bits) % 15)).reshape(-1, 15)
-    codes = FIRST + (np.packbits(groups, axis=1).view(">u2") >> 1)
-    return str(codes.astype("<u2").tobytes().decode("utf-16-le"))
-
-
 def _as_webp(png: bytes) -> bytes | None:
-    """A PNG's pixels as lossless WebP, colour profile included; None where WebP has no room for them.
+    """Return a PNG file as lossless WebP with its colour profile, or None if WebP cannot store its pixels.
 
-    Pillow's method 1 without its search (quality 0) takes 0.1 s a megapixel; all others gain 2 % at most.
+    Pillow's method 1 at quality 0 (no search) takes 0.1 s per megapixel; the slower settings save at most 2 %.
     """
     with Image.open(io.BytesIO(png)) as image:
         sixteen_bits = png[24] == 16  # PNG, section 11.2.1
@@ -125,15 +114,17 @@ def _as_webp(png: bytes) -> bytes | None:
     return stream.getvalue()
 
 
-def _figure(index: int, made: Made, title: str) -> str:
-    name, of = html.escape(made.name), html.escape(title)
-    return f'<figure><img id="picture-{index}" alt="{of} by {name}"><figcaption>{name}</figcaption></figure>'
-
-
-def _file(index: int, data: bytes, text: str) -> str:
-    return f'<script type="text/plain" id="file-{index}" data-bytes="{len(data)}">{text}</script>'
+def _figure(index: int, name: str, title: str, file: bytes) -> str:
+    """Return the HTML of one picture, with its file in a data URL."""
+    kind = "png" if file.startswith(b"\x89PNG") else "webp"
+    caption, image = html.escape(name), html.escape(title)
+    source = f"data:image/{kind};base64,{base64.b64encode(file).decode()}"
+    return (
+        f'<figure><img id="picture-{index}" alt="{image} by {caption}" src="{source}">'
+        f"<figcaption>{caption}</figcaption></figure>"
+    )
 
 
 def _hash(text: str) -> str:
-    """A source expression that allows this inline text alone (W3C, Content Security Policy Level 3, 2.3.1)."""
+    """Return the source expression that allows this inline text (W3C, Content Security Policy Level 3, 2.3.1)."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -1,4 +1,4 @@
-"""A contact sheet: the details in which methods differ most, side by side, labelled."""
+"""A contact sheet: the details in which the methods differ most, side by side with labels."""
 
 import io
 from collections.abc import Sequence
@@ -7,25 +7,28 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from upscale_cli.compare.comparison import Comparison, Made, seen_in
+from upscale_cli.compare.comparison import Comparison, Entry, seen_in
 
-DETAILS, SHOWN, SIDE = 3, 224, 112
-"""How many details there are, at most; pixels of the sheet that each covers, about; and its own pixels, at most."""
+DETAILS = 3
+"""Largest number of details."""
+
+SHOWN, SIDE = 224, 112
+"""In pixels: approximate side of a detail on the sheet, and its longest side in the result."""
 
 MARGIN, LABELS, LINE, HEAD = 12, 230, 22, 208
-"""Pixels: between pictures, of the column of names, of a line of text, and of the whole picture at the top."""
+"""In pixels: space between pictures, width of the labels, height of a line of text, height of the overview."""
 
 PAPER, INK, QUIET, MARK = (255, 255, 255), (24, 24, 27), (92, 92, 99), (208, 0, 80)
 Colours = NDArray[np.uint8]
 Box = tuple[int, int, int]
-"""Left, top, and side, in pixels of the result."""
+"""Left, top and side of a square, in pixels of the result."""
 
 
 def make_sheet(comparison: Comparison, title: str) -> bytes:
-    """The sheet as a PNG: the whole picture with the places of the details, and a row of details for each method."""
+    """Return the sheet as a PNG file: an overview that marks the details, and one line of details per picture."""
     colours = [seen_in(each.png) for each in comparison.pictures]
-    rivals = [own for own, each in zip(colours, comparison.pictures, strict=True) if not each.placed]
-    boxes = find_details(rivals or colours)
+    filled = [own for own, each in zip(colours, comparison.pictures, strict=True) if not each.has_holes]
+    boxes = find_details(filled or colours)
     zoom = max(1, SHOWN // boxes[0][2])
     side = boxes[0][2] * zoom
     step = side + MARGIN
@@ -36,14 +39,14 @@ def make_sheet(comparison: Comparison, title: str) -> bytes:
     draw, font, small = ImageDraw.Draw(sheet), ImageFont.load_default(16), ImageFont.load_default(13)
     sheet.paste(head, (MARGIN, MARGIN))
     (w, h), (wide, high) = comparison.before, comparison.after
-    for line, text in enumerate((title, f"{w}x{h} to {wide}x{high}", f"details drawn {zoom} times as large")):
+    for line, text in enumerate((title, f"{w}x{h} to {wide}x{high}", f"details at {zoom}x zoom")):
         fitted = _fitted(text, font, width - head.width - 3 * MARGIN)
         draw.text((head.width + 2 * MARGIN, MARGIN + line * LINE), fitted, INK if not line else QUIET, font)
     for column in range(len(boxes)):
         draw.text((MARGIN + LABELS + column * step, top - LINE), f"{column + 1}", MARK, font)
     for row, (own, each) in enumerate(zip(colours, comparison.pictures, strict=True)):
         y = top + row * step
-        for line, text in enumerate(_lines(each)):
+        for line, text in enumerate(_labels(each)):
             fitted = _fitted(text, small if line else font, LABELS - MARGIN)
             draw.text((MARGIN, y + line * LINE), fitted, QUIET if line else INK, small if line else font)
         for column, (left, above, size) in enumerate(boxes):
@@ -56,9 +59,9 @@ def make_sheet(comparison: Comparison, title: str) -> bytes:
 
 
 def find_details(pictures: Sequence[Colours]) -> list[Box]:
-    """The squares in which pictures (H, W, 3) of one size differ most, the most different first, none overlapping.
+    """Return the squares in which pictures (H, W, 3) of one size differ most, largest difference first, no overlap.
 
-    How much they differ at a pixel is the range of the sums of their channels; of a square, the mean.
+    The difference at a pixel is the range, over the pictures, of red + green + blue; of a square, the mean of that.
 
     >>> dark = np.zeros((300, 300, 3), np.uint8)
     >>> light = dark.copy()
@@ -89,28 +92,29 @@ def find_details(pictures: Sequence[Colours]) -> list[Box]:
 
 
 def _overview(picture: Colours, boxes: Sequence[Box]) -> Image.Image:
-    """The whole picture, small, with the numbered places of the details."""
-    whole = Image.fromarray(picture)
-    whole.thumbnail((2 * HEAD, HEAD), Image.Resampling.BOX)
-    draw, font, scale = ImageDraw.Draw(whole), ImageFont.load_default(14), whole.width / picture.shape[1]
+    """Return a small copy of the whole picture in which the details are marked and numbered."""
+    small = Image.fromarray(picture)
+    small.thumbnail((2 * HEAD, HEAD), Image.Resampling.BOX)
+    draw, font, scale = ImageDraw.Draw(small), ImageFont.load_default(14), small.width / picture.shape[1]
     for number, (left, top, side) in enumerate(boxes, 1):
         x, y, end = left * scale, top * scale, side * scale
         draw.rectangle((x, y, x + end - 1, y + end - 1), outline=MARK, width=2)
         draw.text((x + 5, y + 2), f"{number}", MARK, font, stroke_width=2, stroke_fill=PAPER)
-    return whole
+    return small
 
 
-def _lines(made: Made) -> list[str]:
-    lines = [made.name]
-    if made.psnr is not None:
-        lines.append(f"PSNR {made.psnr:.2f} dB, SSIM {made.ssim:.4f}")
-    if made.seconds is not None:
-        lines.append(f"{made.seconds:.2f} s" if made.seconds >= 0.0995 else f"{made.seconds * 1000:.0f} ms")
+def _labels(picture: Entry) -> list[str]:
+    """Return the lines of text beside a picture's details."""
+    lines = [picture.name]
+    if picture.psnr is not None:
+        lines.append(f"PSNR {picture.psnr:.2f} dB, SSIM {picture.ssim:.4f}")
+    if picture.seconds is not None:
+        lines.append(f"{picture.seconds:.2f} s" if picture.seconds >= 0.0995 else f"{picture.seconds * 1000:.0f} ms")
     return lines
 
 
 def _fitted(text: str, font: "ImageFont.FreeTypeFont | ImageFont.ImageFont", width: int) -> str:
-    """A text on one line, cut where it would be wider than so many pixels."""
+    """Return a text on one line, cut with an ellipsis if it is wider than `width` pixels."""
     text = "".join(c if c.isprintable() else "?" for c in text)
     if font.getlength(text) <= width:
         return text

@@ -1,7 +1,8 @@
-"""Methods against the truth: a photograph is made small, enlarged again, and compared with what it was.
+"""Measuring methods: a photograph is reduced, enlarged again, and compared with the original, the reference.
 
-The protocol of the literature of super-resolution (Dong et al. 2014, SRCNN, and since): luma of the 8-bit photograph,
-rounded; the reduction antialiased and not rounded; the enlarged luma rounded; borders as wide as the scale left out.
+This is the protocol of the super-resolution literature (Dong et al. 2014, SRCNN, and since): the luma of the 8-bit
+photograph is rounded; the reduction is antialiased and not rounded; the enlarged luma is rounded; a border as wide as
+the scale is left out.
 """
 
 import time
@@ -20,12 +21,12 @@ from upscale_cli.learning.measure import psnr, round_8bit, ssim
 from upscale_cli.learning.reduction import reduce
 
 WINDOW = 11
-"""Pixels that SSIM compares at least, on each side."""
+"""Side of the window of SSIM, in pixels: the smallest image that it can compare."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """How near a method came: PSNR in decibels, SSIM, and the seconds that it took."""
+    """How close a method came: PSNR in decibels, SSIM, and the time it took in seconds."""
 
     psnr: float
     ssim: float
@@ -34,28 +35,28 @@ class Score:
 
 @dataclass(frozen=True)
 class Trial:
-    """A photograph and its reduction, to try methods on.
+    """A photograph and its reduction, to measure methods with.
 
     Attributes
     ----------
-    truth : float64 (H, W)
-        8-bit code values; in the protocol, those of luma.
+    reference : float64 (H, W)
+        8-bit code values, 0 … 255; in the protocol, of luma.
     small : float32 (H / scale, W / scale)
     scale : Fraction
     """
 
-    truth: NDArray[np.float64]
+    reference: NDArray[np.float64]
     small: NDArray[np.float32]
     scale: Fraction
 
     @classmethod
     def of(cls, plane: NDArray[Any], scale: Fraction, reduction: str = "bicubic") -> "Trial":
-        """Reduce a plane (H, W) of a photograph, cut to sides that the scale divides.
+        """Return the trial of a plane (H, W) of a photograph, cropped to multiples of the scale.
 
         Raises
         ------
         UpscaleError
-            When it is too small to compare anything.
+            If it is too small for SSIM.
         """
         height, width = (side // scale.numerator * scale.numerator for side in plane.shape)
         least = WINDOW + 2 * ceil(scale)
@@ -63,13 +64,13 @@ class Trial:
             raise UpscaleError(
                 f"is {plane.shape[1]}x{plane.shape[0]}; a comparison needs {least} pixels on each side."
             )
-        truth = np.asarray(plane[:height, :width], np.float64)
-        return cls(truth, reduce(truth, scale, reduction).astype(np.float32), scale)
+        reference = np.asarray(plane[:height, :width], np.float64)
+        return cls(reference, reduce(reference, scale, reduction).astype(np.float32), scale)
 
     def score(self, method: str, parameters: Mapping[str, Any], threads: int | None = None) -> Score:
-        """Enlarge the small luma by a method, and compare."""
+        """Enlarge the reduced plane with a method, and compare it with the reference."""
         began = time.perf_counter()
         large = upscale(self.small, self.scale, method, threads=threads, **parameters)
         seconds = time.perf_counter() - began
         large, border = round_8bit(large), ceil(self.scale)
-        return Score(psnr(large, self.truth, border), ssim(large, self.truth, border), seconds)
+        return Score(psnr(large, self.reference, border), ssim(large, self.reference, border), seconds)

@@ -1,4 +1,4 @@
-"""How near an image comes to the truth, as the literature of super-resolution measures it."""
+"""How close an image is to a reference, as the super-resolution literature measures it."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ Image = NDArray[Any]
 
 
 def luma(rgb: Image) -> NDArray[np.float64]:
-    """Luma of 8-bit RGB in studio range, 16 … 235 (ITU-R BT.601, as MATLAB's `rgb2ycbcr` has it).
+    """Return the luma of 8-bit RGB in studio range, 16 … 235 (ITU-R BT.601, as MATLAB's `rgb2ycbcr` has it).
 
     Parameters
     ----------
     rgb : array (H, W, 3)
-        Code values of 0 … 255.
+        Code values, 0 … 255.
 
     Returns
     -------
@@ -31,31 +31,33 @@ def luma(rgb: Image) -> NDArray[np.float64]:
 
 
 def round_8bit(image: Image) -> NDArray[np.float64]:
-    """Rounded half up and clamped to 0 … 255, as floats."""
+    """Return values rounded half up and clamped to 0 … 255, as floats."""
     return np.clip(np.floor(np.asarray(image, np.float64) + 0.5), 0, 255)
 
 
 def luma_8bit(rgb: Image) -> NDArray[np.float64]:
-    """Luma, rounded: what the protocol takes for the truth."""
+    """Return luma, rounded to integers: the reference of the protocol."""
     return round_8bit(luma(rgb))
 
 
-def psnr(image: Image, truth: Image, border: int = 0) -> float:
-    """Peak signal-to-noise ratio, `10·log10(255² / mean((image − truth)²))`, in decibels; infinite where they agree.
+def psnr(image: Image, reference: Image, border: int = 0) -> float:
+    """Return the peak signal-to-noise ratio, `10·log10(255² / mean((image − reference)²))`.
+
+    It is in decibels, and infinite for equal images.
 
     Parameters
     ----------
-    image, truth : array (H, W) or (H, W, C)
+    image, reference : array (H, W) or (H, W, C)
         Code values of 0 … 255.
     border : int
-        Pixels on each side that are left out: the scale, in the field's protocol.
+        Pixels on each side that are left out; the protocol leaves out the scale.
 
     Examples
     --------
     >>> psnr(np.zeros((2, 2)), np.full((2, 2), 255.0))
     0.0
     """
-    error = np.asarray(_inside(image, border), np.float64) - _inside(truth, border)
+    error = np.asarray(_inside(image, border), np.float64) - _inside(reference, border)
     mean = float(np.mean(error * error))
     return 10 * float(np.log10(255**2 / mean)) if mean else float("inf")
 
@@ -64,16 +66,16 @@ def _inside(image: Image, border: int) -> Image:
     return image[border : image.shape[0] - border, border : image.shape[1] - border]
 
 
-def ssim(image: Image, truth: Image, border: int = 0) -> float:
-    """Structural similarity of two planes, at most 1, where they agree (Wang et al. 2004, equation 13).
+def ssim(image: Image, reference: Image, border: int = 0) -> float:
+    """Return the structural similarity of two planes, at most 1 for equal ones (Wang et al. 2004, equation 13).
 
-    Means, variances and covariance are taken under a Gaussian window of 11 × 11 with σ = 1.5, where it fits whole;
+    Means, variances and covariance are taken under 11 × 11 Gaussian windows (σ = 1.5) that lie inside the image;
     `C₁ = (0.01·255)²`, `C₂ = (0.03·255)²`.
 
     Parameters
     ----------
-    image, truth : array (H, W)
-        Code values of 0 … 255; each side at least 11, the borders not counted.
+    image, reference : array (H, W)
+        Code values of 0 … 255; each side at least 11 without the borders.
     border : int
         Pixels on each side that are left out.
 
@@ -83,7 +85,7 @@ def ssim(image: Image, truth: Image, border: int = 0) -> float:
     >>> ssim(plane, plane)
     1.0
     """
-    x, y = (np.asarray(_inside(plane, border), np.float64) for plane in (image, truth))
+    x, y = (np.asarray(_inside(plane, border), np.float64) for plane in (image, reference))
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
     mean_x, mean_y = _smoothed(x), _smoothed(y)
     variances = _smoothed(x * x) - mean_x**2 + _smoothed(y * y) - mean_y**2

@@ -1,4 +1,4 @@
-"""Making the small image of which a large one is the truth: antialiased reduction."""
+"""Reducing an image, antialiased, so that it can be enlarged again and compared with the original."""
 
 from collections.abc import Callable
 from fractions import Fraction

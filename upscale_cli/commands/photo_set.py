@@ -1,4 +1,4 @@
-"""What the commands that learn from photographs, or measure with them, do alike."""
+"""Photographs from files and folders, for the commands that learn from them or measure with them."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -9,38 +9,39 @@ from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.images.files import Picture
 from upscale_cli.images.photographs import Photograph, read_photograph
 
-__all__ = ["Photograph", "Photographs"]
+Work = Callable[[str, Photograph], None]
+"""What is done with a photograph, given its path as the user typed it and its colours, uint8 (H, W, 3)."""
 
 
-class Photographs:
-    """Photographs of files and folders, read one at a time behind a bar.
+class PhotoSet:
+    """Photographs from files and folders, read one at a time while a progress bar is shown.
 
-    What cannot be read is said and counted, and the others go on.
+    Photographs that cannot be read are reported and counted; the others are still used.
 
     Parameters
     ----------
     inputs : iterable of str
-        As they were typed.
+        Files and folders as the user typed them.
     quiet : bool
-        No bar.
+        Show no progress bar.
 
     Attributes
     ----------
-    paths : list of (shown, Path)
-        What can be opened.
+    paths : list of (str, Path)
+        Photographs that can be opened: the path as typed, and the path.
     failed : int
-        What could not be opened, or not be read.
+        Number of photographs that could not be opened or read.
 
     Raises
     ------
     UsageError
-        When there is nothing to read.
+        If no photograph can be opened.
     """
 
     def __init__(self, inputs: Iterable[str], quiet: bool) -> None:
         inputs = list(dict.fromkeys(inputs))
         if STREAM in inputs:
-            raise UsageError("photographs come from files and folders, not from standard input.")
+            raise UsageError("photographs cannot be read from standard input; give files or folders.")
         found = Plan()
         self.paths: list[tuple[str, Path]] = []
         self._pixels: dict[Path, int] = {}
@@ -56,14 +57,15 @@ class Photographs:
         for shown, failure in found.failures:
             self._fail(shown, failure.sentence)
         if not self.paths:
-            raise UsageError("there is no photograph to be read; give files or folders of images.")
+            raise UsageError("no photograph can be read; give image files, or folders that contain some.")
 
     def _fail(self, shown: str, why: object) -> None:
+        """Report and count a photograph that cannot be used."""
         say(f"{shown}: {why}")
         self.failed += 1
 
-    def each(self, paths: Iterable[tuple[str, Path]], work: Callable[[str, Photograph], None]) -> None:
-        """Do something with each of some photographs: its name as it was typed, and its colours, uint8 (H, W, 3)."""
+    def each(self, paths: Iterable[tuple[str, Path]], work: Work) -> None:
+        """Call `work` for each of some of the photographs."""
         paths = list(paths)
         bar = Bar(sum(self._pixels[path] for _, path in paths), len(paths), not self._quiet)
         try:

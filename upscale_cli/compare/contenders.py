@@ -1,0 +1,93 @@
+"""Methods with parameters, as users name them to compare or measure several at once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from upscale_cli.errors import UpscaleError, UsageError
+from upscale_cli.methods import METHODS, Scale, find_method, resolve
+from upscale_cli.methods.parameters import read_parameters
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A method with parameters.
+
+    Attributes
+    ----------
+    name : str
+        The text that the user typed: `NAME[:KEY=VALUE,...]`.
+    method : str
+        Name of the method.
+    parameters : mapping
+        The given parameters, checked; arrays are loaded from their files.
+    """
+
+    name: str
+    method: str
+    parameters: Mapping[str, Any]
+
+
+def read_contender(text: str) -> Contender:
+    """Return the contender that `NAME[:KEY=VALUE,...]` describes.
+
+    A name alone is not checked for required parameters, because these may be files beside the image.
+
+    Raises
+    ------
+    UsageError
+        If the method or a parameter does not exist, or a value is invalid.
+    UpscaleError
+        If a parameter's file cannot be read.
+
+    Examples
+    --------
+    >>> read_contender("lanczos:a=4")
+    Contender(name='lanczos:a=4', method='lanczos', parameters={'a': 4})
+    """
+    name, colon, parameters = text.partition(":")
+    method = find_method(name)
+    if not colon:
+        return Contender(text, method.name, {})
+    given: dict[str, Any] = {}
+    for part in parameters.split(",") if parameters else []:
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise UsageError(f'"{part}" in "{text}" is not KEY=VALUE.')
+        given[key] = value
+    for p in method.parameters:
+        if p.file and p.name in given:
+            from upscale_cli.images.enlarge import load_parameter
+
+            given[p.name] = load_parameter(p, Path(given[p.name]))[0]
+    values = read_parameters(name, method.parameters, given)
+    return Contender(text, method.name, {key: values[key] for key in given})
+
+
+def all_contenders() -> list[Contender]:
+    """Return every method, each followed by its variants."""
+    return [
+        read_contender(text)
+        for method in METHODS.values()
+        for text in (method.name, *(f"{method.name}:{variant}" for variant in method.variants))
+    ]
+
+
+def self_sufficient_contenders(scale: Scale) -> list[Contender]:
+    """Return the contenders that need no further parameters, support a scale and fill every pixel."""
+    return [
+        contender
+        for contender in all_contenders()
+        if find_method(contender.method).values != "placed" and _applies(contender, scale)
+    ]
+
+
+def _applies(contender: Contender, scale: Scale) -> bool:
+    """Return whether a contender enlarges any image by a scale."""
+    method = find_method(contender.method)
+    try:
+        resolve(method, (1, 1, 1), scale=scale, size=None, told=method.read(contender.parameters))
+    except UpscaleError:
+        return False
+    return True

@@ -1,0 +1,137 @@
+"""The image that methods are compared on, and the reference that shows what the results should look like."""
+
+import io
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from upscale_cli.errors import UpscaleError
+from upscale_cli.images.arrange import arrange
+from upscale_cli.images.colour import fits
+from upscale_cli.images.encode import Enlarged, Writing, write
+from upscale_cli.images.files import Picture
+from upscale_cli.images.formats import FORMATS
+from upscale_cli.images.metadata import Metadata
+from upscale_cli.images.pixels import Frame, expand_palette, widen
+from upscale_cli.learning.reduction import reduce
+from upscale_cli.methods import METHODS
+from upscale_cli.methods.placement import Nearest
+from upscale_cli.methods.samples import Samples
+
+PNG = FORMATS["png"]
+COPYING = next(method for method in METHODS.values() if method.values == "copied")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The image to enlarge, and its reference.
+
+    Attributes
+    ----------
+    source : Path or bytes
+        A file, or its content.
+    reference : bytes or None
+        A PNG file.
+    description : str
+        What the reference is.
+    notes : tuple of str
+        What the user should know about the image.
+    """
+
+    source: Path | bytes
+    reference: bytes | None = None
+    description: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def find_subject(source: Path | bytes, reduction: int | None, reference: Path | None) -> Subject:
+    """Return the image to enlarge, and its reference.
+
+    Parameters
+    ----------
+    source : Path or bytes
+        A file, or its content. Only its first frame is used.
+    reduction : int, optional
+        Use the source as the reference, and enlarge a reduced copy of it. The source is cropped to multiples of this
+        factor; the copy is antialiased (`reduction.reduce`) and rounded to the depth of the source.
+    reference : Path, optional
+        The file of a reference.
+
+    Raises
+    ------
+    UpscaleError
+        If the source or the reference cannot be read, or the source is too small to be reduced.
+    """
+    with Picture(source) as picture:
+        notes = (f"only the first of its {picture.count} frames is compared",) if picture.count > 1 else ()
+        first = _first_frame(picture) if notes or reduction else None
+    if first and reduction:
+        subject = _reduced_subject(*first, reduction)
+    else:
+        subject = Subject(as_png(*first) if first else source)
+    if reference is not None:
+        subject = replace(subject, reference=_read_reference(reference), description=reference.name)
+    return replace(subject, notes=notes)
+
+
+def _read_reference(path: Path) -> bytes:
+    """Return the first frame of a reference file as a PNG file."""
+    try:
+        with Picture(path) as picture:
+            return as_png(*_first_frame(picture))
+    except UpscaleError as error:
+        raise UpscaleError(f'reference "{path}" {error}') from None
+
+
+def _reduced_subject(frame: Frame, metadata: Metadata, factor: int) -> Subject:
+    """Return a reduced frame to enlarge, with the frame itself as its reference."""
+    height, width = (side // factor * factor for side in frame.samples.shape[:2])
+    if not min(height, width):
+        raise UpscaleError(f"is too small to be reduced by a factor of {factor}.")
+    cropped = frame._replace(samples=frame.samples[:height, :width])
+    return Subject(
+        source=as_png(_reduced(cropped, factor), metadata),
+        reference=as_png(cropped, metadata),
+        description=f"the input image, before it was reduced by a factor of {factor}",
+    )
+
+
+def _first_frame(picture: Picture) -> tuple[Frame, Metadata]:
+    """Return the first frame as PNG can store it, and the metadata that its pixels need to be displayed."""
+    ready = arrange(next(picture.frames()), COPYING, PNG, picture.metadata, linear=False)
+    metadata = picture.metadata.stripped()
+    if metadata.icc is not None and not fits(metadata.icc, ready.mode):
+        metadata = metadata._replace(icc=None)
+    return ready.frame, metadata._replace(loop=None, still=False)
+
+
+def _reduced(frame: Frame, factor: int) -> Frame:
+    """Return a frame reduced by a factor and rounded; the colour of transparent pixels does not bleed."""
+    frame = widen(expand_palette(frame))
+    samples = Samples(frame.samples.dtype, frame.samples.shape[2], frame.samples.dtype, alpha=frame.alpha)
+    values = reduce(samples.read(frame.samples), factor).astype(samples.working)
+    small = np.empty(values.shape, frame.samples.dtype)
+    samples.finish(values, small)
+    return frame._replace(samples=small)
+
+
+def as_png(frame: Frame, metadata: Metadata) -> bytes:
+    """Return the PNG file of a frame that PNG can store."""
+    samples = frame.samples
+    copied = Enlarged(
+        upsampler=Nearest(samples, samples.shape[:2]),
+        finish=None,
+        shape=samples.shape,
+        dtype=samples.dtype,
+        mode=frame.mode,
+        palette=frame.palette,
+        duration=None,
+        colours=False,
+        executor=None,
+        progress=lambda pixels: None,
+    )
+    stream = io.BytesIO()
+    how = Writing(format=PNG, quality=95, metadata=metadata, count=1, ndim=0, channels_first=False)
+    write(stream, iter(()), copied, how)
+    return stream.getvalue()
