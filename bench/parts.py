@@ -19,8 +19,8 @@ import upscale_cli.commands  # noqa: F401  one BLAS thread, as the command sets 
 from PIL import Image
 
 from upscale_cli.images import png
-from upscale_cli.images.enlarge import Request
-from upscale_cli.images.files import Picture
+from upscale_cli.work.request import Request
+from upscale_cli.codecs.picture import Picture
 from upscale_cli.methods import METHODS, learned, network, resampling, transposed
 from upscale_cli.methods.resampling import Resampler
 from upscale_cli.methods.samples import Samples

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from upscale_cli.images.enlarge import Request
+    from upscale_cli.work.request import Request
 
 SAMPLES = Path(__file__).parents[1] / "sample_images" / "make_samples.py"
 MOST = 1 << 20
@@ -52,8 +52,8 @@ def one_input(data: bytes) -> None:
 
 def one_image(choice: int, content: bytes) -> None:
     """Enlarge a file of this content: the method, the format to write and the layout of arrays are chosen."""
-    from upscale_cli.images.enlarge import Request
-    from upscale_cli.images.formats import FORMATS as ROWS
+    from upscale_cli.work.request import Request
+    from upscale_cli.codecs.formats import FORMATS as ROWS
 
     request = Request(
         METHODS[choice % len(METHODS)],
@@ -69,7 +69,7 @@ def one_array(choice: int, content: bytes) -> None:
     """Enlarge an image with a kernel, places or a network in a file of this content, or in one that says this."""
     from make_hostile import network
 
-    from upscale_cli.images.enlarge import Request
+    from upscale_cli.work.request import Request
 
     method, name = PARAMETERS[choice % len(PARAMETERS)]
     with tempfile.NamedTemporaryFile(suffix=".npz") as file:
@@ -82,7 +82,7 @@ def one_array(choice: int, content: bytes) -> None:
 def carry_out(request: "Request", content: bytes) -> None:
     """Enlarge an image, in memory; a refusal is a good end."""
     from upscale_cli.errors import UpscaleError
-    from upscale_cli.images.files import Picture
+    from upscale_cli.codecs.picture import Picture
 
     try:
         with Picture(content, request.channels_first) as picture:
@@ -154,7 +154,7 @@ def main() -> None:
 
     folder, seconds, kind = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
     with atheris.instrument_imports(include=["upscale_cli", "PIL", "zipfile"]):
-        import upscale_cli.images.enlarge
+        import upscale_cli.work.request
 
         # The rest is imported when it is needed: now.
         for module in pkgutil.walk_packages(upscale_cli.__path__, "upscale_cli."):

@@ -11,11 +11,12 @@ import numpy as np
 from PIL import Image, ImageCms, ImageSequence
 from support import Array
 
-from upscale_cli.images.enlarge import Request, Result
-from upscale_cli.images.formats import FORMATS
-from upscale_cli.images.pixels import Frame
-from upscale_cli.images.png import Chunk, PngStream
-from upscale_cli.images.tiff import write_tiff
+from upscale_cli.work.request import Request
+from upscale_cli.work.result import Result
+from upscale_cli.codecs.formats import FORMATS
+from upscale_cli.image.pixels import Frame
+from upscale_cli.codecs.png_stream import Chunk, PngStream
+from upscale_cli.codecs.tiff import write_tiff
 
 SRGB_PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 CLEAR = {"one": 2, "two": bytes([0, 255, 0]), "soft": bytes([0, 128, 255, 7])}

@@ -11,7 +11,7 @@ from PIL import Image
 from upscale_cli.batch.plan import make_plan
 from upscale_cli.batch.report import Report
 from upscale_cli.batch.run import Run
-from upscale_cli.images.enlarge import Request
+from upscale_cli.work.request import Request
 
 
 @pytest.fixture

@@ -396,7 +396,7 @@ def test_unexpected_errors_show_where_only_when_asked(picture: Path, monkeypatch
     def broken(*_: object) -> None:
         raise RuntimeError("surprise")
 
-    monkeypatch.setattr("upscale_cli.images.enlarge.arrange", broken)
+    monkeypatch.setattr("upscale_cli.work.request.arrange", broken)
     result = call(picture, status=1)
     assert "failed unexpectedly: RuntimeError: surprise" in result.stderr
     assert "Traceback" not in result.stderr

@@ -16,7 +16,7 @@ from scripts import SCRIPTS, command, with_scripts
 
 from upscale_cli import METHODS
 from upscale_cli.commands import completion
-from upscale_cli.images.formats import FORMATS
+from upscale_cli.codecs.formats import FORMATS
 
 completion.install()
 CHOICES = {(row.name, p.name): p.words for row in METHODS.values() for p in row.parameters if p.words}

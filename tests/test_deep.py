@@ -22,8 +22,8 @@ from upscale_cli.images.deep import (
     refuse_reduced,
     write_deep_ppm,
 )
-from upscale_cli.images.pixels import CHANNELS, Frame
-from upscale_cli.images.tiff import write_tiff
+from upscale_cli.image.pixels import CHANNELS, Frame
+from upscale_cli.codecs.tiff import write_tiff
 
 RNG = np.random.default_rng(16)
 ADAM7 = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]

@@ -32,8 +32,8 @@ from PIL import Image
 
 from upscale_cli.commands import terminal
 from upscale_cli.commands.upscale import cli
-from upscale_cli.images.formats import FORMATS
-from upscale_cli.images.targets import PREFIX
+from upscale_cli.codecs.formats import FORMATS
+from upscale_cli.machine.replacing import PREFIX
 
 OLD = b"precious"
 
@@ -203,7 +203,7 @@ def test_file_systems_without_locks_or_links_will_do(broken: list[str], tmp_path
 
 NOBODY = """if True:
     import difflib, encodings.ascii, encodings.cp437, os, sys, tempfile, zipfile, numpy.lib.format, PIL.Image, tqdm
-    import upscale_cli.commands.process, upscale_cli.images.pool, upscale_cli.methods.resampling
+    import upscale_cli.commands.process, upscale_cli.work.pool, upscale_cli.methods.resampling
     from upscale_cli.commands import pool, upscale
     PIL.Image.init()
     os.setgroups([]), os.setgid(65534), os.setuid(65534)
@@ -395,7 +395,7 @@ def test_endless_standard_input_is_read_up_to_a_gigabyte(tmp_path: Path) -> None
 
 STARVED = """if True:
     import resource, sys
-    import PIL.Image, upscale_cli.batch.run as run, upscale_cli.images.limits as limits
+    import PIL.Image, upscale_cli.batch.run as run, upscale_cli.work.estimate as limits
     import upscale_cli.commands.process
     from upscale_cli.commands.upscale import cli
     PIL.Image.init()

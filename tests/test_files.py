@@ -23,11 +23,11 @@ from PIL import Image, PngImagePlugin
 
 from upscale_cli.errors import UpscaleError
 from upscale_cli.images import arrays, limits
-from upscale_cli.images.complete import gif_canvas
-from upscale_cli.images.enlarge import Request
-from upscale_cli.images.files import Picture
-from upscale_cli.images.limits import MAX_SOURCE_PIXELS
-from upscale_cli.images.targets import PREFIX, replacing
+from upscale_cli.codecs.gif import gif_canvas
+from upscale_cli.work.request import Request
+from upscale_cli.codecs.picture import Picture
+from upscale_cli.work.estimate import MAX_SOURCE_PIXELS
+from upscale_cli.machine.replacing import PREFIX, replacing
 
 # Arrays ------------------------------------------------------------------------------------------------------------
 

@@ -8,10 +8,10 @@ from PIL import Image
 
 from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.images import limits
-from upscale_cli.images.enlarge import Request
-from upscale_cli.images.files import Picture
-from upscale_cli.images.formats import FORMATS, find_format, fit, format_of, format_of_pillow, pillow_names
-from upscale_cli.images.pixels import CHANNELS
+from upscale_cli.work.request import Request
+from upscale_cli.codecs.picture import Picture
+from upscale_cli.codecs.formats import FORMATS, find_format, fit, format_of, format_of_pillow, pillow_names
+from upscale_cli.image.pixels import CHANNELS
 from upscale_cli.methods.parameters import read_scale
 
 DEPTHS = ("bool", "uint8", "uint16", "int32", "float32")

@@ -130,7 +130,7 @@ def test_what_is_unusual_is_enlarged(name: str, endings: dict[str, Ending]) -> N
 
 
 def test_what_is_accepted_is_read_as_numpy_reads_it(tmp_path: Path) -> None:
-    from upscale_cli.images.arrays import load_arrays
+    from upscale_cli.work.parameter_files import load_arrays
 
     for name, data in ACCEPTED.items():
         (tmp_path / name).write_bytes(data)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from breaking import FIT, POOL, UPSCALE, Record, changing_calls, contents, needs_strace, picture, status_here, traced
 
-from upscale_cli.images.targets import TEMPORARY
+from upscale_cli.machine.replacing import TEMPORARY
 
 OLD = b"precious"
 

@@ -104,7 +104,7 @@ def test_a_module_keeps_to_its_layer(path: Path) -> None:
     [
         ("methods", "from PIL import Image"),
         ("methods", "import os, tqdm"),
-        ("methods", "import upscale_cli.images.files"),
+        ("methods", "import upscale_cli.codecs.picture"),
         ("methods", "from upscale_cli import api"),
         ("methods", "def f():\n    from upscale_cli.images import png"),
         ("methods", "with open('x') as f:\n    pass"),
@@ -118,7 +118,7 @@ def test_a_module_keeps_to_its_layer(path: Path) -> None:
         ("compare", "from upscale_cli.batch.run import Run"),
         ("compare", "print(1)"),
         ("batch", "sys.stderr.write('x')"),
-        ("api", "from upscale_cli.images.files import Picture"),
+        ("api", "from upscale_cli.codecs.picture import Picture"),
         ("errors", "from upscale_cli.methods import METHODS"),
         ("commands", "from .. import batch"),
     ],

@@ -17,9 +17,10 @@ from upscale_cli.batch.plan import make_plan
 from upscale_cli.batch.run import Run
 from upscale_cli.errors import UpscaleError
 from upscale_cli.images import limits
-from upscale_cli.images.enlarge import Request, Result
-from upscale_cli.images.files import Picture
-from upscale_cli.images.formats import FORMATS
+from upscale_cli.work.request import Request
+from upscale_cli.work.result import Result
+from upscale_cli.codecs.picture import Picture
+from upscale_cli.codecs.formats import FORMATS
 from upscale_cli.methods.parameters import read_scale
 
 MEASURED = """if True:
@@ -28,10 +29,10 @@ MEASURED = """if True:
     from pathlib import Path
     from fractions import Fraction
     from upscale_cli import commands
-    from upscale_cli.images.enlarge import Request
-    from upscale_cli.images.files import Picture
-    from upscale_cli.images.formats import FORMATS
-    from upscale_cli.images.limits import STRIPS_AT_ONCE
+    from upscale_cli.work.request import Request
+    from upscale_cli.codecs.picture import Picture
+    from upscale_cli.codecs.formats import FORMATS
+    from upscale_cli.work.estimate import STRIPS_AT_ONCE
     def peak():
         return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
     source, target, format, named, scale = sys.argv[1:]

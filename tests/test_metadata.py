@@ -12,7 +12,7 @@ from PIL import ExifTags, Image, PngImagePlugin
 from support import Array
 
 from upscale_cli.images.deep import read_deep
-from upscale_cli.images.formats import FORMATS
+from upscale_cli.codecs.formats import FORMATS
 
 UPRIGHT: dict[int, Callable[[Array], Array]] = {
     1: lambda a: a,

@@ -20,7 +20,7 @@ from PIL import Image, ImageCms, PngImagePlugin
 from upscale_cli import upscale
 from upscale_cli.errors import UpscaleError
 from upscale_cli.images import png
-from upscale_cli.images.png import AVERAGE, NONE, SUB, UP, PngStream, combined_adler, png_chunks
+from upscale_cli.codecs.png_stream import AVERAGE, NONE, SUB, UP, PngStream, combined_adler, png_chunks
 
 RNG = np.random.default_rng(2024)
 SCENE = Path(__file__).parents[1] / "sample_images" / "scene.png"
@@ -160,7 +160,7 @@ def test_a_small_file_is_smaller_and_takes_averages_in_photographs() -> None:
 
 def test_without_isal_zlib_serves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "isal", None)
-    spec = importlib.util.find_spec("upscale_cli.images.png")
+    spec = importlib.util.find_spec("upscale_cli.codecs.png_stream")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -15,7 +15,7 @@ from support import Array, resampled, triangle
 
 from upscale_cli.errors import UpscaleError
 from upscale_cli.images.deep import read_deep
-from upscale_cli.images.formats import FORMATS
+from upscale_cli.codecs.formats import FORMATS
 from upscale_cli.methods import METHODS
 
 WEIGHED = [name for name, row in METHODS.items() if row.values == "weighed" and name != "transposed-conv"]

@@ -12,7 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from upscale_cli.images.photographs import read_photograph
+from upscale_cli.work.photographs import read_photograph
 from upscale_cli.learning.evaluate import Trial
 from upscale_cli.learning.measure import luma_8bit
 from upscale_cli.methods.shipped import FACTORS, FOLDER

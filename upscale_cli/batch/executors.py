@@ -43,6 +43,7 @@ EXECUTORS: Registry[ExecutorKind] = Registry(
         ExecutorKind(name="threads", summary="threads of this process, the default", start=_no_executor),
         ExecutorKind(name="processes", summary="processes of this machine", start=_processes),
     ),
+    kind=ExecutorKind,
 )
 """Every kind of executor by its name; those of installed plug-ins join it when another name is asked for."""
 

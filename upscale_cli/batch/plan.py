@@ -11,7 +11,7 @@ from upscale_cli.codecs.formats import Format, format_of
 from upscale_cli.codecs.picture import Picture, open_picture
 from upscale_cli.errors import UpscaleError, UsageError, as_upscale_error
 from upscale_cli.places import place_of
-from upscale_cli.places.place import Source, Target, Unreadable
+from upscale_cli.places.place import Source, Target, UnreadableError
 from upscale_cli.places.streams import STREAM
 from upscale_cli.work.result import Result
 
@@ -144,7 +144,8 @@ def make_plan(
             work = work.with_format(named)
 
     plan = Plan()
-    for source in find_sources(inputs, output if into_folder else None, plan.failures, standard_input):
+    folder = output if into_folder and isinstance(output, str) else None
+    for source in find_sources(inputs, folder, plan.failures, standard_input):
         try:
             with open_picture(source.open(), work.channels_first) as picture:
                 expected = work.check(picture, source)
@@ -199,7 +200,7 @@ def find_sources(
             yield standard_input
             continue
         for found in place_of(name).sources(name, output):
-            if isinstance(found, Unreadable):
+            if isinstance(found, UnreadableError):
                 failures.append((found.shown, found.why))
             else:
                 yield found

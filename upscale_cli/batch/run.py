@@ -94,8 +94,8 @@ class Run:
     jobs : int, optional
         Images at once, and threads; default: the number of processors.
     executor : Executor, optional
-        What carries out jobs in place of threads of this process; see `ExecutorKind`. Progress is then reported when a
-        job ends. If it breaks, threads carry on. Jobs whose targets are not portable stay in this process.
+        What carries out jobs in place of threads of this process; see `ExecutorKind`. Progress is then reported when
+        a job ends. If it breaks, threads carry on. Jobs whose targets are not portable stay in this process.
     progress : callable
         Called with the number of output pixels that are done since the last call, from any thread.
     """

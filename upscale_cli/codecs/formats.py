@@ -1,7 +1,7 @@
 """The file formats, one row of `FORMATS` each: how a format is recognised, what it can store, and who reads it.
 
-The table is an allow-list: no parser starts that nobody asked for (EPS would run Ghostscript). It is plain Python, and
-a format's codec is imported when a file of that format is opened or written.
+The table is an allow-list: no parser starts that nobody asked for (EPS would run Ghostscript). It is plain Python: a
+format's codec is imported when a file of that format is opened or written.
 """
 
 from collections.abc import Callable, Iterable
@@ -171,9 +171,7 @@ _ROWS = (
         codec="upscale_cli.codecs.tiff",
         sniff=has(b"II*\0", b"MM\0*", b"II\0*", b"MM*\0", b"II+\0", b"MM\0+"),
         extensions=(".tif", ".tiff"),
-        stores=_kinds(
-            bool="L", uint8="L LA RGB RGBA CMYK P", uint16="L LA RGB RGBA CMYK", int32="L", float32="L"
-        ),
+        stores=_kinds(bool="L", uint8="L LA RGB RGBA CMYK P", uint16="L LA RGB RGBA CMYK", int32="L", float32="L"),
         frames=True,
         retained=0,
         keeps=frozenset({"icc", "exif", "xmp", "dpi"}),
@@ -256,7 +254,7 @@ _ROWS = (
     ),
 )
 
-FORMATS: Registry[Format] = Registry("upscale_cli.formats", _ROWS)
+FORMATS: Registry[Format] = Registry("upscale_cli.formats", _ROWS, kind=Format)
 """Every format by its name. Formats of installed plug-ins join it when a name or a file is of none of these."""
 
 

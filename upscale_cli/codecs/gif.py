@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from upscale_cli.codecs.formats import FORMATS, Format
-from upscale_cli.codecs.pillow import PillowPicture
 from upscale_cli.codecs.picture import check_source
+from upscale_cli.codecs.pillow import PillowPicture
 from upscale_cli.codecs.writing import Enlarged, Writing, same_size
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.pixels import Frame, expand_palette, index_colours, quantise, widen

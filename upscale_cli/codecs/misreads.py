@@ -77,7 +77,10 @@ class Misread(NamedTuple):
         )
 
 
-_REDUCED = "has {bits} bits per channel, which Pillow's {format} decoder reduces to 8; convert it to a 16-bit PNG or TIFF first."
+_REDUCED = (
+    "has {bits} bits per channel, which Pillow's {format} decoder reduces to 8; "
+    "convert it to a 16-bit PNG or TIFF first."
+)
 
 MISREADS = (
     Misread(("PNG",), ("RGB", "RGBA"), (16,), "refuse", _REDUCED, several=True),
@@ -87,7 +90,9 @@ MISREADS = (
     Misread(("AVIF",), (), range(9, 65), "refuse", _REDUCED),
     Misread(("PNG",), ("L",), (2, 4), "convert", "the grey of a colour key is scaled like the samples"),
     Misread(("PPM",), ("I",), (), "convert", "32-bit integers of 0 to 65535 become 16 bits"),
-    Misread((), ("PA", "RGBa", "La"), (), "convert", "palettes with alpha and premultiplied colours become RGBA or LA"),
+    Misread(
+        (), ("PA", "RGBa", "La"), (), "convert", "palettes with alpha, and premultiplied colours, become RGBA or LA"
+    ),
     Misread((), ("RGBX",), (), "convert", "the unused fourth channel is dropped"),
     Misread(
         (),

@@ -23,6 +23,7 @@ LONGEST_HEADER = 1 << 16
 MOST_DIMENSIONS, LARGEST = 32, 2**63 - 1
 """The most dimensions of an array, and the most bytes of a file."""
 
+
 class ArrayPicture(Picture):
     """An array of one image (H, W) or (H, W, C), or of several (N, H, W, C); channels first if it is said so."""
 
@@ -67,8 +68,10 @@ def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
         return
     shape = (how.count, *first.shape)
     if ndim < 4:
-        shape = shape[1:3] if shape[3] == 1 and ndim == 2 else shape[1:]
-    stream.write(header(shape, first.dtype))
+        flat = shape[3] == 1 and ndim == 2
+        stream.write(header(shape[1:3] if flat else shape[1:], first.dtype))
+    else:
+        stream.write(header(shape, first.dtype))
     for frame in pages():
         for rows in frame.strips(lambda rows, *_: rows):
             stream.write(rows.data)

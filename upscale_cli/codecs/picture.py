@@ -164,9 +164,7 @@ def check_source(height: int, width: int, count: int) -> None:
 
 def refuse_pixels(pixels: int) -> NoReturn:
     """Raise `UpscaleError` for a source of too many pixels."""
-    raise UpscaleError(
-        f"has {pixels:,} pixels, more than the limit of {MAX_SOURCE_PIXELS:,}; cut it into parts."
-    )
+    raise UpscaleError(f"has {pixels:,} pixels, more than the limit of {MAX_SOURCE_PIXELS:,}; cut it into parts.")
 
 
 def check_frame(picture: Picture, number: int, height: int, width: int) -> None:

@@ -33,7 +33,7 @@ def read_metadata(image: Image.Image) -> Metadata:
 
 
 def _colour_chunks(info: dict[str | tuple[int, int], Any]) -> tuple[tuple[bytes, bytes], ...]:
-    """Return the colour chunks that Pillow has read as numbers (PNG, third edition, 11.3.2); a profile replaces sRGB."""
+    """Return the chunks of colour, which Pillow reads as numbers (PNG, third edition, 11.3.2); ICC replaces sRGB."""
     chunks = []
     if "srgb" in info and "icc_profile" not in info:
         chunks.append((b"sRGB", bytes([info["srgb"]])))

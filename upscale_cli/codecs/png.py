@@ -1,10 +1,10 @@
-"""PNG: opened by Pillow, 16-bit colour read with both bytes, one image written strip by strip, animations by Pillow."""
+"""PNG: opened by Pillow, 16-bit colour read here; one image is written strip by strip, an animation by Pillow."""
 
 import re
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 from PIL import Image
@@ -39,7 +39,7 @@ class PngPicture(PillowPicture):
         return super().open_image()
 
     def bits(self, image: Image.Image) -> int:
-        raw_mode = str(image.tile[0].args) if image.tile else ""
+        raw_mode = _raw_mode(image)
         if raw_mode.endswith(";16B"):
             return 16
         return {"L;2": 2, "L;4": 4}.get(raw_mode, super().bits(image))
@@ -49,7 +49,7 @@ class PngPicture(PillowPicture):
         return read_orientation(self.image) if "exif" in self.image.info else 1
 
     def read_samples(self, image: Image.Image, index: int) -> Frame:
-        raw_mode = str(image.tile[0].args)
+        raw_mode = _raw_mode(image)
         if raw_mode == "LA;16B":
             both = read_raw(self.stream, index, "RGBA")
             return Frame(both.view(">u2").astype(np.uint16), "LA")
@@ -65,6 +65,12 @@ class PngPicture(PillowPicture):
         factor = {2: 85, 4: 17}[self.bits(image)]
         if "transparency" in image.info:
             image.info["transparency"] *= factor
+
+
+def _raw_mode(image: Image.Image) -> str:
+    """Return the raw mode of Pillow's decoder, before the image is loaded; empty afterwards."""
+    tiles = cast(PngImageFile, image).tile
+    return str(tiles[0].args) if tiles else ""
 
 
 def open(stream: BinaryIO, format: Format, channels_first: bool) -> PngPicture:

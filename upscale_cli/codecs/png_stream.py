@@ -226,7 +226,7 @@ def _filtered(rows: Bytes2D, step: int, kind: int) -> Bytes2D:
 
 
 def _averages(rows: Bytes2D, step: int) -> Bytes2D:
-    """Return the mean of the left and the upper neighbour of each byte below the first row, rounded down: (n − 1, B)."""
+    """Return the rounded-down means of the left and upper neighbours of all bytes below the first row: (n − 1, B)."""
     above, left = rows[:-1], np.zeros_like(rows[1:])
     left[:, step:] = rows[1:, :-step]
     # A byte cannot hold the sum, but a + b = 2·(a & b) + (a ^ b): half of it is (a & b) + (a ^ b) / 2.
@@ -242,8 +242,8 @@ def _best_filter(rows: Bytes2D, step: int, indices: bool, small: bool) -> int:
 
     For photographs it is the filter with the smaller differences, and Up in doubt, which was the best for 212 of 228
     strips of the Kodak photographs enlarged four times. For palettes and for flat and sparse images, in which deflate
-    finds repetitions that differences do not show, it is the filter whose rows deflate to the fewest bytes. Such trials
-    take a tenth to a third of a strip's time, but most such strips are quick. Whole rows are tried, because a
+    finds repetitions that differences do not show, it is the filter whose rows deflate to the fewest bytes. Such
+    trials take a tenth to a third of a strip's time, but most such strips are quick. Whole rows are tried, because a
     repetition may be beyond deflate's reach (32 KiB).
     """
     count = min(8, max(2, len(rows) // 8))

@@ -211,7 +211,7 @@ def write_tiff(
 
 
 def _differences(page: Frame) -> bool:
-    """Return whether each sample is stored as its difference from the one a pixel to the left: numbers are, indices not."""
+    """Return whether samples are stored as differences from the pixel to the left: 8 and 16 bits are, indices not."""
     return page.mode != "P" and page.samples.dtype in (np.uint8, np.uint16)
 
 

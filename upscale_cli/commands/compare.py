@@ -33,7 +33,7 @@ from upscale_cli.commands.terminal import (
     start,
 )
 from upscale_cli.compare.contenders import all_contenders, read_contender
-from upscale_cli.errors import UpscaleError, UsageError
+from upscale_cli.errors import ExitStatus, UpscaleError, UsageError
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -51,8 +51,8 @@ Compare methods on an image: a page to explore, a sheet of details, or numbers.
 Usage: upscale-compare [OPTIONS] IMAGE        IMAGE: a file, or - for stdin
 """
 OUTRO = (
-    "The page is one file that works offline. Its pixels are those that upscale writes to PNG. With a reference, PSNR "
-    "and SSIM are measured as upscale-evaluate does: on luma, leaving out a border as wide as the scale."
+    "The page is one file that works offline. Its pixels are those that upscale writes to PNG. With a reference, "
+    "PSNR and SSIM are measured as upscale-evaluate does: on luma, leaving out a border as wide as the scale."
 )
 STREAM = "-"
 PAGES, SHEETS = (".html", ".htm"), (".png",)
@@ -75,7 +75,7 @@ PAGES, SHEETS = (".html", ".htm"), (".png",)
 )
 @OVERWRITE
 @click.option("-j", "--jobs", type=Count(), metavar="N", help="Threads [one per processor].")
-@json_option("The numbers")
+@json_option("the numbers")
 @QUIET
 @VERBOSE
 @version_option("upscale-compare")
@@ -83,8 +83,8 @@ PAGES, SHEETS = (".html", ".htm"), (".png",)
 def cli(ctx: click.Context, /, image: str | None, verbose: int, **options: Any) -> None:
     """Compare methods on an image."""
     if not image:
-        click.echo(f"{INTRO}\nTry upscale-compare --help for all options.", err=True)
-        ctx.exit(2)
+        click.echo(f"{INTRO}\nRun upscale-compare --help for all options.", err=True)
+        ctx.exit(ExitStatus.USAGE)
     ends(lambda: run(image, **options), "upscale-compare", verbose)
 
 
@@ -111,13 +111,15 @@ def run(
     stream = standard_output() if target == STREAM else None
     if as_json:
         refuse_closed_output()
-    source = read_standard_input() if image == STREAM else Path(image)
 
     from upscale_cli.compare.comparison import compare
     from upscale_cli.compare.page import numbers
     from upscale_cli.compare.subject import find_subject
-    from upscale_cli.images.targets import replacing
+    from upscale_cli.machine.replacing import replacing
+    from upscale_cli.places.files import FileSource
+    from upscale_cli.places.streams import ContentSource
 
+    source = ContentSource(read_standard_input()) if image == STREAM else FileSource(Path(image))
     with _errors_about(image), _threads(jobs) as executor:
         subject = find_subject(source, reduction, reference)
         with _progress(quiet) as progress:
@@ -157,9 +159,9 @@ def _threads(jobs: int | None) -> "Iterator[Executor]":
     """Start threads, one per processor unless a number is given; do not finish waiting work after an error."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from upscale_cli.images.limits import threads_there
+    from upscale_cli.machine.processors import usable_threads
 
-    executor = ThreadPoolExecutor(threads_there(jobs or os.cpu_count() or 1))
+    executor = ThreadPoolExecutor(usable_threads(jobs or os.cpu_count() or 1))
     try:
         yield executor
     finally:

@@ -21,8 +21,7 @@ from upscale_cli.commands.options import (
 )
 from upscale_cli.commands.terminal import ends, refuse_closed_output, start
 from upscale_cli.compare.contenders import Contender, read_contender, self_sufficient_contenders
-from upscale_cli.errors import UsageError
-from upscale_cli.methods import find_method
+from upscale_cli.errors import ExitStatus, UsageError
 
 if TYPE_CHECKING:
     from upscale_cli.learning.evaluate import Score
@@ -48,7 +47,7 @@ OUTRO = (
 @METHODS_TOLD
 @REDUCE
 @click.option("-j", "--jobs", type=Count(), metavar="N", help="Threads [one per processor].")
-@json_option("One JSON object")
+@json_option("a JSON object")
 @QUIET
 @VERBOSE
 @version_option("upscale-evaluate")
@@ -56,8 +55,8 @@ OUTRO = (
 def cli(ctx: click.Context, /, photos: tuple[str, ...], verbose: int, **options: Any) -> None:
     """Measure methods on photographs."""
     if not photos:
-        click.echo(f"{INTRO}\nTry upscale-evaluate --help for all options.", err=True)
-        ctx.exit(2)
+        click.echo(f"{INTRO}\nRun upscale-evaluate --help for all options.", err=True)
+        ctx.exit(ExitStatus.USAGE)
     ends(lambda: run(photos, **options), "upscale-evaluate", verbose)
 
 
@@ -78,18 +77,18 @@ def run(
     contenders = [_read_complete(text) for text in methods] or self_sufficient_contenders(scale)
 
     from upscale_cli.commands.photo_set import PhotoSet
-    from upscale_cli.images.photographs import Photograph
     from upscale_cli.learning.evaluate import Trial
     from upscale_cli.learning.measure import luma_8bit
+    from upscale_cli.work.photographs import Photograph
 
     photographs = PhotoSet(photos, quiet)
     scores: list[tuple[str, list[Score]]] = []
 
     def measure(shown: str, rgb: Photograph) -> None:
         trial = Trial.of(luma_8bit(rgb), scale[0], reduction)
-        scores.append((shown, [trial.score(each.method, each.parameters, jobs) for each in contenders]))
+        scores.append((shown, [trial.score(each.method.name, each.parameters, jobs) for each in contenders]))
 
-    photographs.each(photographs.paths, measure)
+    photographs.each(photographs.sources, measure)
     if not scores:
         return 1
     results = [_summary(each, index, scores) for index, each in enumerate(contenders)]
@@ -105,7 +104,7 @@ def run(
 def _read_complete(text: str) -> Contender:
     """Return the contender that a text describes; raise an error if a required parameter is missing."""
     contender = read_contender(text)
-    find_method(contender.method).read_parameters(contender.parameters)
+    contender.method.read_parameters(contender.parameters)
     return contender
 
 

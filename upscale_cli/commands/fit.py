@@ -20,7 +20,7 @@ from upscale_cli.commands.options import (
     version_option,
 )
 from upscale_cli.commands.terminal import ends, refuse_closed_output, say, start
-from upscale_cli.errors import UpscaleError, UsageError, explain
+from upscale_cli.errors import ExitStatus, UpscaleError, UsageError, as_upscale_error
 
 INTRO = """\
 Fit the kernel of a transposed convolution to your own photographs.
@@ -58,7 +58,7 @@ RIVALS = ("bicubic", "lanczos")
 @click.option("--full", is_flag=True, help="Do not require a separable kernel: hardly better, and slower.")
 @click.option("--per-channel", is_flag=True, help="One kernel each for red, green and blue.")
 @OVERWRITE
-@json_option("One JSON object")
+@json_option("a JSON object")
 @QUIET
 @VERBOSE
 @version_option("upscale-fit")
@@ -66,8 +66,8 @@ RIVALS = ("bicubic", "lanczos")
 def cli(ctx: click.Context, /, photos: tuple[str, ...], verbose: int, **options: Any) -> None:
     """Fit a kernel to photographs."""
     if not photos:
-        click.echo(f"{INTRO}\nTry upscale-fit --help for all options.", err=True)
-        ctx.exit(2)
+        click.echo(f"{INTRO}\nRun upscale-fit --help for all options.", err=True)
+        ctx.exit(ExitStatus.USAGE)
     ends(lambda: run(photos, **options), "upscale-fit", verbose)
 
 
@@ -87,10 +87,10 @@ def run(
     quiet: bool,
 ) -> int:
     """Fit a kernel to photographs, measure and write it, and return the exit status."""
+    from upscale_cli.codecs.npy import write_array
     from upscale_cli.commands.photo_set import PhotoSet
-    from upscale_cli.images.arrays import write_array
-    from upscale_cli.images.targets import replacing
     from upscale_cli.learning.fit import PhotographFit
+    from upscale_cli.machine.replacing import replacing
 
     target = _check_output(output, overwrite)
     if as_json:
@@ -98,8 +98,8 @@ def run(
     began = time.perf_counter()
     fitting = PhotographFit(scale, size, reduction, per_channel)
     photographs = PhotoSet(photos, quiet)
-    held_out = photographs.paths[HELD_OUT - 1 :: HELD_OUT] or photographs.paths[1:][-1:]
-    used = [path for path in photographs.paths if path not in held_out]
+    held_out = photographs.sources[HELD_OUT - 1 :: HELD_OUT] or photographs.sources[1:][-1:]
+    used = [source for source in photographs.sources if source not in held_out]
     scores: list[dict[str, float]] = []
     try:
         # Opened before the work, so that a file that cannot be written is found at once.
@@ -109,7 +109,7 @@ def run(
             photographs.each(held_out, lambda _, rgb: scores.append(fitting.compare(rgb, kernel, RIVALS)))
             write_array(stream, kernel)
     except OSError as error:
-        raise UpscaleError(explain(error, f'"{target}"').sentence) from error
+        raise as_upscale_error(error, f'"{target}"') from error
     summary = Summary(
         kernel=str(target),
         shape=kernel.shape,

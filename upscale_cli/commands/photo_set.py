@@ -1,13 +1,14 @@
 """Photographs from files and folders, for the commands that learn from them or measure with them."""
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
-from upscale_cli.batch.plan import STREAM, Plan, find_sources
+from upscale_cli.batch.plan import find_sources
+from upscale_cli.codecs.picture import open_picture
 from upscale_cli.commands.terminal import Bar, say
 from upscale_cli.errors import UpscaleError, UsageError
-from upscale_cli.images.files import Picture
-from upscale_cli.images.photographs import Photograph, read_photograph
+from upscale_cli.places.place import Source
+from upscale_cli.places.streams import STREAM
+from upscale_cli.work.photographs import Photograph, read_photograph
 
 Work = Callable[[str, Photograph], None]
 """What is done with a photograph, given its path as the user typed it and its colours, uint8 (H, W, 3)."""
@@ -27,8 +28,8 @@ class PhotoSet:
 
     Attributes
     ----------
-    paths : list of (str, Path)
-        Photographs that can be opened: the path as typed, and the path.
+    sources : list of Source
+        Photographs that can be opened.
     failed : int
         Number of photographs that could not be opened or read.
 
@@ -42,21 +43,20 @@ class PhotoSet:
         inputs = list(dict.fromkeys(inputs))
         if STREAM in inputs:
             raise UsageError("photographs cannot be read from standard input; give files or folders.")
-        found = Plan()
-        self.paths: list[tuple[str, Path]] = []
-        self._pixels: dict[Path, int] = {}
+        failures: list[tuple[str, UpscaleError]] = []
+        self.sources: list[Source] = []
+        self._pixels: dict[Source, int] = {}
         self.failed, self._quiet = 0, quiet
-        for shown, path, _ in find_sources(inputs, None, found):
-            assert path is not None
+        for source in find_sources(inputs, None, failures):
             try:
-                with Picture(path) as picture:
-                    self._pixels[path] = picture.height * picture.width
-                self.paths.append((shown, path))
+                with open_picture(source.open()) as picture:
+                    self._pixels[source] = picture.height * picture.width
+                self.sources.append(source)
             except UpscaleError as error:
-                self._fail(shown, error)
-        for shown, failure in found.failures:
-            self._fail(shown, failure.sentence)
-        if not self.paths:
+                self._fail(source.shown, error)
+        for shown, failure in failures:
+            self._fail(shown, failure)
+        if not self.sources:
             raise UsageError("no photograph can be read; give image files, or folders that contain some.")
 
     def _fail(self, shown: str, why: object) -> None:
@@ -64,18 +64,18 @@ class PhotoSet:
         say(f"{shown}: {why}")
         self.failed += 1
 
-    def each(self, paths: Iterable[tuple[str, Path]], work: Work) -> None:
+    def each(self, sources: Iterable[Source], work: Work) -> None:
         """Call `work` for each of some of the photographs."""
-        paths = list(paths)
-        bar = Bar(sum(self._pixels[path] for _, path in paths), len(paths), not self._quiet)
+        sources = list(sources)
+        bar = Bar(sum(self._pixels[source] for source in sources), len(sources), not self._quiet)
         try:
-            for shown, path in paths:
+            for source in sources:
                 try:
-                    work(shown, read_photograph(path))
+                    work(source.shown, read_photograph(source))
                 except UpscaleError as error:
                     self.failed += 1
-                    bar.say(f"{shown}: {error}")
-                bar.advance(self._pixels[path])
+                    bar.say(f"{source.shown}: {error}")
+                bar.advance(self._pixels[source])
                 bar.image_ended()
         finally:
             bar.close()

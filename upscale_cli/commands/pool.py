@@ -29,7 +29,9 @@ OUTRO = "Sizes and indices are those of PyTorch's MaxPool2d. Pairs are width x h
 @click.argument("inputs", nargs=-1, metavar="INPUT...", type=click.Path())
 @click.option("-s", "--scale", "stride", type=PairOf(1), default=(2, 2), metavar="N", help="Stride [2].")
 @click.option("--window", type=PairOf(1), metavar="N", help="Size of a window [the stride].")
-@click.option("--padding", type=PairOf(0), default=(0, 0), metavar="N", help="Implicit padding, never the maximum [0].")
+@click.option(
+    "--padding", type=PairOf(0), default=(0, 0), metavar="N", help="Implicit padding, never the maximum [0]."
+)
 @click.option("--dilation", type=PairOf(1), default=(1, 1), metavar="N", help="Spacing between window elements [1].")
 @click.option("--ceil", is_flag=True, help="Keep the last, partial windows.")
 @batch_options
@@ -64,8 +66,8 @@ def pool(
     verbose: int,
 ) -> int:
     """Plan, run, report; return the exit status."""
-    from upscale_cli.commands.process import Session, process
     from upscale_cli.codecs.formats import find_format
+    from upscale_cli.commands.process import Session, process
     from upscale_cli.work.pool import Pooling
 
     work = Pooling(
@@ -80,9 +82,7 @@ def pool(
         resume=skip_existing,
     )
     return process(
-        Session(
-            name="upscale-pool", done="pooled", quiet=quiet, verbose=verbose, as_json=as_json, dry_run=dry_run
-        ),
+        Session(name="upscale-pool", done="pooled", quiet=quiet, verbose=verbose, as_json=as_json, dry_run=dry_run),
         inputs,
         work,
         output=output,

@@ -12,8 +12,8 @@ from upscale_cli.commands.options import (
     Command,
     Count,
     Factor,
-    MethodName,
     KeyValue,
+    MethodName,
     batch_options,
     file_options,
     version_option,
@@ -86,7 +86,13 @@ def _print_entry(name: str, text: str, column: int) -> None:
 )
 @file_options
 @click.option("--linear", is_flag=True, help="Blend linear light instead of code values.")
-@click.option("--quality", type=click.IntRange(1, 100), default=95, metavar="N", help="Quality of JPEG, WebP and AVIF, 1-100 [95].")
+@click.option(
+    "--quality",
+    type=click.IntRange(1, 100),
+    default=95,
+    metavar="N",
+    help="Quality of JPEG, WebP and AVIF, 1-100 [95].",
+)
 @click.option(
     "--compression",
     type=click.Choice(["fast", "small"]),
@@ -136,8 +142,8 @@ def upscale(
     **files: Path | None,
 ) -> int:
     """Plan, run, report; return the exit status."""
-    from upscale_cli.commands.process import Session, process
     from upscale_cli.codecs.formats import find_format
+    from upscale_cli.commands.process import Session, process
     from upscale_cli.work.request import Request
     from upscale_cli.work.sizes import wanted_size
 
@@ -161,9 +167,7 @@ def upscale(
         small=compression == "small",
     )
     return process(
-        Session(
-            name="upscale", done="enlarged", quiet=quiet, verbose=verbose, as_json=as_json, dry_run=dry_run
-        ),
+        Session(name="upscale", done="enlarged", quiet=quiet, verbose=verbose, as_json=as_json, dry_run=dry_run),
         inputs,
         request,
         output=output,
@@ -173,9 +177,7 @@ def upscale(
     )
 
 
-def parameters(
-    method: Method, given: Iterable[tuple[str, str]], files: dict[str, Path | None]
-) -> dict[str, Any]:
+def parameters(method: Method, given: Iterable[tuple[str, str]], files: dict[str, Path | None]) -> dict[str, Any]:
     """Return the parameters of the method: those of `-p` read and checked, arrays still in their files."""
     from upscale_cli.places.files import FileSource
     from upscale_cli.work.parameter_files import ParameterFile

@@ -10,23 +10,24 @@ from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import ceil
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from upscale_cli.codecs.picture import open_picture
 from upscale_cli.compare.contenders import Contender
 from upscale_cli.compare.subject import PNG, Subject, as_png
 from upscale_cli.errors import UpscaleError
-from upscale_cli.images.enlarge import Request
-from upscale_cli.images.files import Picture
-from upscale_cli.images.metadata import Metadata
-from upscale_cli.images.pixels import Frame, expand_palette, to_mode, widen
+from upscale_cli.image.metadata import Metadata
+from upscale_cli.image.pixels import Frame, expand_palette, to_mode, widen
 from upscale_cli.learning.evaluate import WINDOW
 from upscale_cli.learning.measure import luma_8bit, psnr, ssim
-from upscale_cli.methods import Scale, Size, find_method
+from upscale_cli.methods import Scale, Size
 from upscale_cli.methods.samples import Samples
+from upscale_cli.places.place import Source
+from upscale_cli.places.streams import ContentSource, StreamTarget
+from upscale_cli.work.request import Request
 
 MAX_PIXELS = 50_000_000
 """Largest result, in pixels, that browsers still open and draw without delay."""
@@ -139,7 +140,7 @@ def compare(
 
 def _check_reference(reference: bytes, after: Size, border: int) -> None:
     """Raise `UpscaleError` if a reference cannot be compared with results of a size."""
-    with Picture(reference) as picture:
+    with open_picture(io.BytesIO(reference)) as picture:
         size = picture.width, picture.height
     if size != after:
         raise UpscaleError(
@@ -158,23 +159,22 @@ class _Run(NamedTuple):
     contender: Contender
     request: Request
 
-    def carry_out(self, source: Path | bytes, executor: Executor, progress: Callable[[int], None]) -> Entry:
+    def carry_out(self, source: Source, executor: Executor, progress: Callable[[int], None]) -> Entry:
         """Enlarge a source, and time it."""
         speck = Frame(np.zeros((8, 8, 1), np.uint8), "L")
         with suppress(UpscaleError):
             # Warm up: imports, parameter files and starting threads must not count for the method that comes first.
-            self.request.carry_out(as_png(speck, Metadata()), io.BytesIO(), executor)
+            self.request.carry_out(ContentSource(as_png(speck, Metadata())), StreamTarget(io.BytesIO()), executor)
         stream, began = io.BytesIO(), time.perf_counter()
-        result = self.request.carry_out(source, stream, executor, progress)
+        result = self.request.carry_out(source, StreamTarget(stream), executor, progress)
         seconds = time.perf_counter() - began
-        method = find_method(self.contender.method)
         return Entry(
             name=self.contender.name,
-            when=method.when,
+            when=self.contender.method.when,
             png=stream.getvalue(),
             seconds=seconds,
             notes=tuple(result.notes),
-            has_holes=method.values == "placed",
+            has_holes=self.contender.method.values == "placed",
         )
 
 
@@ -183,7 +183,7 @@ def _applicable(
 ) -> tuple[Size, Size, list[_Run]]:
     """Return the sizes before and after, and the contenders that apply to the image."""
     runs, sizes, refused = [], {}, None
-    with Picture(subject.source) as picture:
+    with open_picture(subject.source.open()) as picture:
         before = picture.width, picture.height
         for contender in contenders:
             request = Request(
@@ -221,7 +221,7 @@ def _measured(result: Entry, reference: NDArray[np.float64], border: int) -> Ent
 
 def seen_in(png: bytes) -> NDArray[np.uint8]:
     """Return what a PNG file shows on a white page: see `seen`."""
-    with Picture(png) as picture:
+    with open_picture(io.BytesIO(png)) as picture:
         return seen(next(picture.frames()))
 
 
@@ -230,7 +230,9 @@ def seen(frame: Frame) -> NDArray[np.uint8]:
     frame = widen(expand_palette(frame))
     frame = to_mode(frame, "RGBA" if frame.alpha else "RGB")
     stored, channels = frame.samples.dtype, frame.samples.shape[2]
-    samples = Samples(stored, channels, np.dtype(np.uint8), alpha=frame.alpha, flatten=frame.alpha)
+    samples = Samples(
+        stored=stored, channels_in=channels, target=np.dtype(np.uint8), alpha=frame.alpha, flatten=frame.alpha
+    )
     colours = np.empty((*frame.samples.shape[:2], 3), np.uint8)
     samples.finish(samples.read(frame.samples), colours)
     return colours

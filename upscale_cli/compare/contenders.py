@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from upscale_cli.errors import UpscaleError, UsageError
-from upscale_cli.methods import METHODS, Scale, find_method, resolve
+from upscale_cli.methods import METHODS, Method, Scale, find_method, resolve
 from upscale_cli.methods.parameters import read_parameters
 
 
@@ -18,14 +18,13 @@ class Contender:
     ----------
     name : str
         The text that the user typed: `NAME[:KEY=VALUE,...]`.
-    method : str
-        Name of the method.
+    method : Method
     parameters : mapping
         The given parameters, checked; arrays are loaded from their files.
     """
 
     name: str
-    method: str
+    method: Method
     parameters: Mapping[str, Any]
 
 
@@ -43,13 +42,14 @@ def read_contender(text: str) -> Contender:
 
     Examples
     --------
-    >>> read_contender("lanczos:a=4")
-    Contender(name='lanczos:a=4', method='lanczos', parameters={'a': 4})
+    >>> contender = read_contender("lanczos:a=4")
+    >>> contender.method.name, contender.parameters
+    ('lanczos', {'a': 4})
     """
     name, colon, parameters = text.partition(":")
     method = find_method(name)
     if not colon:
-        return Contender(text, method.name, {})
+        return Contender(text, method, {})
     given: dict[str, Any] = {}
     for part in parameters.split(",") if parameters else []:
         key, equals, value = part.partition("=")
@@ -58,11 +58,12 @@ def read_contender(text: str) -> Contender:
         given[key] = value
     for p in method.parameters:
         if p.file and p.name in given:
-            from upscale_cli.images.enlarge import load_parameter
+            from upscale_cli.places.files import FileSource
+            from upscale_cli.work.parameter_files import load_parameter
 
-            given[p.name] = load_parameter(p, Path(given[p.name]))[0]
+            given[p.name] = load_parameter(p, FileSource(Path(given[p.name])))[0]
     values = read_parameters(name, method.parameters, given)
-    return Contender(text, method.name, {key: values[key] for key in given})
+    return Contender(text, method, {key: values[key] for key in given})
 
 
 def all_contenders() -> list[Contender]:
@@ -79,15 +80,15 @@ def self_sufficient_contenders(scale: Scale) -> list[Contender]:
     return [
         contender
         for contender in all_contenders()
-        if find_method(contender.method).values != "placed" and _applies(contender, scale)
+        if contender.method.values != "placed" and _applies(contender, scale)
     ]
 
 
 def _applies(contender: Contender, scale: Scale) -> bool:
     """Return whether a contender enlarges any image by a scale."""
-    method = find_method(contender.method)
+    method = contender.method
     try:
-        resolve(method, (1, 1, 1), scale=scale, size=None, told=method.read(contender.parameters))
+        resolve(method, (1, 1, 1), scale=scale, parameters=method.read_parameters(contender.parameters))
     except UpscaleError:
         return False
     return True

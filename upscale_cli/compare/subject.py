@@ -6,18 +6,21 @@ from pathlib import Path
 
 import numpy as np
 
+from upscale_cli.codecs.formats import FORMATS
+from upscale_cli.codecs.picture import Picture, open_picture
+from upscale_cli.codecs.writing import Enlarged, Writing
 from upscale_cli.errors import UpscaleError
-from upscale_cli.images.arrange import arrange
-from upscale_cli.images.colour import fits
-from upscale_cli.images.encode import Enlarged, Writing, write
-from upscale_cli.images.files import Picture
-from upscale_cli.images.formats import FORMATS
-from upscale_cli.images.metadata import Metadata
-from upscale_cli.images.pixels import Frame, expand_palette, widen
+from upscale_cli.image.colour import fits
+from upscale_cli.image.metadata import Metadata
+from upscale_cli.image.pixels import Frame, expand_palette, widen
 from upscale_cli.learning.reduction import reduce
 from upscale_cli.methods import METHODS
 from upscale_cli.methods.placement import Nearest
 from upscale_cli.methods.samples import Samples
+from upscale_cli.places.files import FileSource
+from upscale_cli.places.place import Source
+from upscale_cli.places.streams import ContentSource
+from upscale_cli.work.arrange import arrange
 
 PNG = FORMATS["png"]
 COPYING = next(method for method in METHODS.values() if method.values == "copied")
@@ -29,8 +32,7 @@ class Subject:
 
     Attributes
     ----------
-    source : Path or bytes
-        A file, or its content.
+    source : Source
     reference : bytes or None
         A PNG file.
     description : str
@@ -39,19 +41,19 @@ class Subject:
         What the user should know about the image.
     """
 
-    source: Path | bytes
+    source: Source
     reference: bytes | None = None
     description: str = ""
     notes: tuple[str, ...] = ()
 
 
-def find_subject(source: Path | bytes, reduction: int | None, reference: Path | None) -> Subject:
+def find_subject(source: Source, reduction: int | None, reference: Path | None) -> Subject:
     """Return the image to enlarge, and its reference.
 
     Parameters
     ----------
-    source : Path or bytes
-        A file, or its content. Only its first frame is used.
+    source : Source
+        Only its first frame is used.
     reduction : int, optional
         Use the source as the reference, and enlarge a reduced copy of it. The source is cropped to multiples of this
         factor; the copy is antialiased (`reduction.reduce`) and rounded to the depth of the source.
@@ -63,13 +65,13 @@ def find_subject(source: Path | bytes, reduction: int | None, reference: Path | 
     UpscaleError
         If the source or the reference cannot be read, or the source is too small to be reduced.
     """
-    with Picture(source) as picture:
+    with open_picture(source.open()) as picture:
         notes = (f"only the first of its {picture.count} frames is compared",) if picture.count > 1 else ()
         first = _first_frame(picture) if notes or reduction else None
     if first and reduction:
         subject = _reduced_subject(*first, reduction)
     else:
-        subject = Subject(as_png(*first) if first else source)
+        subject = Subject(ContentSource(as_png(*first)) if first else source)
     if reference is not None:
         subject = replace(subject, reference=_read_reference(reference), description=reference.name)
     return replace(subject, notes=notes)
@@ -78,7 +80,7 @@ def find_subject(source: Path | bytes, reduction: int | None, reference: Path | 
 def _read_reference(path: Path) -> bytes:
     """Return the first frame of a reference file as a PNG file."""
     try:
-        with Picture(path) as picture:
+        with open_picture(FileSource(path).open()) as picture:
             return as_png(*_first_frame(picture))
     except UpscaleError as error:
         raise UpscaleError(f'reference "{path}" {error}') from None
@@ -91,7 +93,7 @@ def _reduced_subject(frame: Frame, metadata: Metadata, factor: int) -> Subject:
         raise UpscaleError(f"is too small to be reduced by a factor of {factor}.")
     cropped = frame._replace(samples=frame.samples[:height, :width])
     return Subject(
-        source=as_png(_reduced(cropped, factor), metadata),
+        source=ContentSource(as_png(_reduced(cropped, factor), metadata)),
         reference=as_png(cropped, metadata),
         description=f"the input image, before it was reduced by a factor of {factor}",
     )
@@ -99,7 +101,7 @@ def _reduced_subject(frame: Frame, metadata: Metadata, factor: int) -> Subject:
 
 def _first_frame(picture: Picture) -> tuple[Frame, Metadata]:
     """Return the first frame as PNG can store it, and the metadata that its pixels need to be displayed."""
-    ready = arrange(next(picture.frames()), COPYING, PNG, picture.metadata, linear=False)
+    ready = arrange(next(picture.frames()), COPYING, PNG, metadata=picture.metadata, linear=False)
     metadata = picture.metadata.stripped()
     if metadata.icc is not None and not fits(metadata.icc, ready.mode):
         metadata = metadata._replace(icc=None)
@@ -109,7 +111,8 @@ def _first_frame(picture: Picture) -> tuple[Frame, Metadata]:
 def _reduced(frame: Frame, factor: int) -> Frame:
     """Return a frame reduced by a factor and rounded; the colour of transparent pixels does not bleed."""
     frame = widen(expand_palette(frame))
-    samples = Samples(frame.samples.dtype, frame.samples.shape[2], frame.samples.dtype, alpha=frame.alpha)
+    dtype, channels = frame.samples.dtype, frame.samples.shape[2]
+    samples = Samples(stored=dtype, channels_in=channels, target=dtype, alpha=frame.alpha)
     values = reduce(samples.read(frame.samples), factor).astype(samples.working)
     small = np.empty(values.shape, frame.samples.dtype)
     samples.finish(values, small)
@@ -126,12 +129,7 @@ def as_png(frame: Frame, metadata: Metadata) -> bytes:
         dtype=samples.dtype,
         mode=frame.mode,
         palette=frame.palette,
-        duration=None,
-        colours=False,
-        executor=None,
-        progress=lambda pixels: None,
     )
     stream = io.BytesIO()
-    how = Writing(format=PNG, quality=95, metadata=metadata, count=1, ndim=0, channels_first=False)
-    write(stream, iter(()), copied, how)
+    PNG.load_codec().write(stream, iter((copied,)), Writing(format=PNG, metadata=metadata))
     return stream.getvalue()

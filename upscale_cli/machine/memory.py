@@ -22,7 +22,7 @@ def in_bytes(count: int) -> str:
 
 
 def available_memory() -> int:
-    """Return the bytes that this process may still take: the least of what the system, its groups and limits leave."""
+    """Return the bytes that this process may still take: the least that the system, its groups and limits leave."""
     return max(0, min((*_system_room(), *_group_room(), *address_room()), default=UNKNOWN))
 
 

@@ -1,8 +1,7 @@
-"""How many threads there is room for, and whose threads compute."""
+"""How many threads there is room for."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 
 import numpy as np
 
@@ -32,15 +31,3 @@ def usable_threads(wanted: int) -> int:
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(multiply, range(threads)))
     return threads
-
-
-@cache
-def use_one_blas_thread() -> None:
-    """Make BLAS compute on the thread that calls it, for the rest of this process.
-
-    The commands say so by the environment, before NumPy is imported. A worker that somebody else started has not been
-    told: there each product would start threads of its own beside those of the other jobs.
-    """
-    from threadpoolctl import threadpool_limits
-
-    threadpool_limits(limits=1, user_api="blas")

@@ -7,6 +7,8 @@ from typing import TypeVar
 
 from upscale_cli.methods.upsampler import Upsampler
 
+STRIPS_AHEAD = 4
+"""Strips that are begun before they are asked for."""
 STRIP_VALUES = 1 << 20
 """Values of a strip, about, where one band is not more: enough to be worth a task."""
 
@@ -28,7 +30,7 @@ def in_order(
     work: Callable[[int, int], T],
     ranges: Iterator[tuple[int, int]],
     executor: Executor | None,
-    ahead: int = 4,
+    ahead: int = STRIPS_AHEAD,
 ) -> Iterator[T]:
     """`work(start, stop)` for each range, in order, at most `ahead` of them begun before they are asked for.
 

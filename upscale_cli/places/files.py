@@ -11,7 +11,7 @@ from typing import BinaryIO
 from upscale_cli.codecs.formats import format_of
 from upscale_cli.errors import UpscaleError
 from upscale_cli.machine.replacing import PREFIX, replacing_together, sweep
-from upscale_cli.places.place import Source, Target, Unreadable
+from upscale_cli.places.place import Source, Target, UnreadableError
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class Files:
     def exists(self, name: str) -> bool:
         return os.path.exists(name)
 
-    def sources(self, name: str, output: str | None) -> Iterator[FileSource | Unreadable]:
+    def sources(self, name: str, output: str | None) -> Iterator[FileSource | UnreadableError]:
         """Yield the source of a name, or the images of a folder: the files with the extension of a format.
 
         Links to folders are not followed, and the output folder is left out.
@@ -126,10 +126,10 @@ class Files:
             yield FileSource(Path(name))
             return
         left_out = os.path.realpath(output) if output is not None else None
-        problems: list[Unreadable] = []
+        problems: list[UnreadableError] = []
 
         def failed(error: OSError) -> None:
-            problems.append(Unreadable(str(error.filename), UpscaleError(f"cannot be read: {error.strerror}.")))
+            problems.append(UnreadableError(str(error.filename), UpscaleError(f"cannot be read: {error.strerror}.")))
 
         root = Path(name)
         for folder, below, files in os.walk(root, onerror=failed):

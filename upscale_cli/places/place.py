@@ -61,6 +61,7 @@ class Target(ABC):
         """Return what it has in common with other targets of the same name."""
         return self.shown
 
+    @abstractmethod
     def clean(self) -> None:
         """Remove what killed runs have left beside it."""
 
@@ -114,14 +115,14 @@ class Place(Protocol):
     def exists(self, name: str) -> bool:
         """Return whether there is anything under a name."""
 
-    def sources(self, name: str, output: str | None) -> "Iterator[Source | Unreadable]":
+    def sources(self, name: str, output: str | None) -> "Iterator[Source | UnreadableError]":
         """Yield the source of a name, or the images of a folder, without those of the output folder."""
 
     def target(self, name: str, parts: Sequence[str] = ()) -> Target:
         """Return the target of a name, or the one of some path below it."""
 
 
-class Unreadable(Exception):
+class UnreadableError(Exception):
     """A folder, or a part of one, that cannot be listed.
 
     Parameters

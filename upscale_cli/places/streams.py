@@ -14,6 +14,8 @@ from upscale_cli.places.place import Source, Target
 
 STREAM = "-"
 """What users type for standard input, or standard output."""
+STDIN = PurePath("stdin")
+"""The file name that names the result of standard input."""
 SPOOL = 64 << 20
 """The bytes of a result that stay in memory before they go to a temporary file."""
 
@@ -32,6 +34,9 @@ class StreamTarget(Target):
 
     def exists(self) -> bool:
         return False
+
+    def clean(self) -> None:
+        """Do nothing: nothing lies beside a stream."""
 
     def commit(self, overwrite: bool, *others: Target) -> AbstractContextManager[list[BinaryIO]]:
         return self._spooled()
@@ -59,7 +64,7 @@ class ContentSource(Source):
 
     content: bytes
     shown: str = STREAM
-    name: PurePath = PurePath("stdin")
+    name: PurePath = STDIN
     target: Target | None = None
 
     def open(self) -> BinaryIO:

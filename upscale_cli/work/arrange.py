@@ -4,9 +4,9 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
+from upscale_cli.codecs.formats import Format, fit
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.colour import cmyk_to_rgb, transfer_of
-from upscale_cli.codecs.formats import Format, fit
 from upscale_cli.image.metadata import Metadata
 from upscale_cli.image.pixels import CHANNELS, Frame, Kind, Mode, expand_palette, index_colours, to_mode, widen
 from upscale_cli.methods import Method

@@ -82,7 +82,7 @@ class Task:
         return int(taken)
 
     def check_size(self, size: Size) -> None:
-        """Raise `UpscaleError` if a result of a height and width is larger than allowed, or than its format allows."""
+        """Raise `UpscaleError` if a result of a height and width is larger than the limit, or than its format."""
         height, width = size
         if (pixels := height * width * self.picture.count) > self.max_pixels:
             hint, way = f"{pixels:,} pixels", f"raise the limit: --max-pixels (now {self.max_pixels:,})"

@@ -1,33 +1,33 @@
-"""Photographs to learn from and to measure with: their colours alone, 8 bits a channel."""
+"""Photographs to learn from and to measure with: only their colours, 8 bits per channel."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from upscale_cli.codecs.picture import open_picture
 from upscale_cli.errors import UpscaleError
-from upscale_cli.images.colour import cmyk_to_rgb
-from upscale_cli.images.files import Picture
-from upscale_cli.images.pixels import expand_palette, to_mode, widen
+from upscale_cli.image.colour import cmyk_to_rgb
+from upscale_cli.image.pixels import expand_palette, to_mode, widen
 from upscale_cli.methods.samples import white
+from upscale_cli.places.place import Source
 
 Photograph = NDArray[np.uint8]
 """Red, green and blue: (H, W, 3)."""
 
 
-def read_photograph(path: Path) -> Photograph:
-    """The first frame of an image, upright, without its opacity.
+def read_photograph(source: Source) -> Photograph:
+    """Return the colours of the first frame of an image, upright, without alpha.
 
     Raises
     ------
     UpscaleError
-        When it cannot be read, or is an array.
+        If it cannot be read, or is an array.
     """
-    with Picture(path) as picture:
+    with open_picture(source.open()) as picture:
         frame = next(picture.frames())
         if frame.mode is None:
-            raise UpscaleError("is an array; give photographs.")
+            raise UpscaleError("is an array, not a photograph.")
         frame = widen(expand_palette(frame))
         samples: NDArray[Any] = frame.samples
         if samples.dtype != np.uint8:

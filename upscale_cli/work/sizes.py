@@ -10,7 +10,7 @@ from upscale_cli.methods.parameters import round_side
 
 
 def wanted_size(text: str, height: int, width: int) -> Size:
-    """Return the height and width that a text after `--size` asks for; the shape is kept where the text leaves it open.
+    """Return the height and width that a text after `--size` asks for; a side that it leaves open keeps the shape.
 
     Raises
     ------
