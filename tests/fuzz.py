@@ -52,8 +52,8 @@ def one_input(data: bytes) -> None:
 
 def one_image(choice: int, content: bytes) -> None:
     """Enlarge a file of this content: the method, the format to write and the layout of arrays are chosen."""
-    from upscale_cli.work.request import Request
     from upscale_cli.codecs.formats import FORMATS as ROWS
+    from upscale_cli.work.request import Request
 
     request = Request(
         METHODS[choice % len(METHODS)],
@@ -81,8 +81,8 @@ def one_array(choice: int, content: bytes) -> None:
 
 def carry_out(request: "Request", content: bytes) -> None:
     """Enlarge an image, in memory; a refusal is a good end."""
-    from upscale_cli.errors import UpscaleError
     from upscale_cli.codecs.picture import Picture
+    from upscale_cli.errors import UpscaleError
 
     try:
         with Picture(content, request.channels_first) as picture:

@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,34 @@ import numpy as np
 from PIL import Image, ImageCms, ImageSequence
 from support import Array
 
-from upscale_cli.work.request import Request
-from upscale_cli.work.result import Result
 from upscale_cli.codecs.formats import FORMATS
-from upscale_cli.image.pixels import Frame
+from upscale_cli.codecs.picture import open_picture
 from upscale_cli.codecs.png_stream import Chunk, PngStream
 from upscale_cli.codecs.tiff import write_tiff
+from upscale_cli.image.pixels import Frame
+from upscale_cli.methods import METHODS
+from upscale_cli.places.files import FileSource
+from upscale_cli.places.place import Source
+from upscale_cli.places.streams import ContentSource, StreamTarget
+from upscale_cli.work.request import Request
+from upscale_cli.work.result import Result
 
 SRGB_PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 CLEAR = {"one": 2, "two": bytes([0, 255, 0]), "soft": bytes([0, 128, 255, 7])}
 """Transparent colours of a palette, as Pillow is told them."""
+
+
+UPRIGHT: dict[int, Callable[[Array], Array]] = {
+    1: lambda a: a,
+    2: np.fliplr,
+    3: lambda a: np.rot90(a, 2),
+    4: np.flipud,
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: np.rot90(a, 2).swapaxes(0, 1),
+    8: lambda a: np.rot90(a),
+}
+"""What makes stored samples upright, by EXIF orientation: another derivation than the package's."""
 
 
 def noise(mode: str, width: int = 7, height: int = 5, seed: int = 0, colours: int = 256) -> Image.Image:
@@ -101,12 +120,30 @@ def repeated(array: Array, factor: int) -> Array:
 def enlarged(
     source: bytes | Path, format: str | None = None, scale: int = 1, method: str = "nearest", **more: Any
 ) -> tuple[bytes, Result]:
-    """The file that is made of a file, and what is said about it."""
+    """The file that is made of a file, and what is reported about it."""
     stream = io.BytesIO()
     factor = None if "size" in more else (Fraction(scale), Fraction(scale))
-    request = Request(method, scale=factor, format=FORMATS[format] if format else None, **more)
-    result = request.carry_out(source, stream)
+    request = Request(method=METHODS[method], scale=factor, format=FORMATS[format] if format else None, **more)
+    result = request.carry_out(source_of(source), StreamTarget(stream))
     return stream.getvalue(), result
+
+
+def source_of(source: bytes | Path) -> Source:
+    """A file, or its content, as a source."""
+    return ContentSource(source) if isinstance(source, bytes) else FileSource(source)
+
+
+def frames_read(source: bytes | Path, channels_first: bool = False) -> list[Frame]:
+    """The frames that the package reads from a file."""
+    with open_picture(source_of(source).open(), channels_first) as picture:
+        return list(picture.frames())
+
+
+def read_deep(file: bytes, index: int = 0) -> tuple[Array, str]:
+    """The samples of a frame of 16-bit colour, and what its channels are."""
+    frame = frames_read(file)[index]
+    assert frame.samples.dtype == np.uint16
+    return frame.samples, str(frame.mode)
 
 
 def chunks_of(file: bytes) -> list[tuple[bytes, bytes]]:

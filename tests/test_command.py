@@ -117,10 +117,10 @@ def test_sizes(picture: Path, arguments: list[str], size: tuple[int, int]) -> No
         (["-m", "nearest", "-p", "a=3"], "it takes none"),
         (["-m", "learned", "-p", "network=x", "--network", "y"], "network was given twice"),
         (["--kernel", "k.npy"], "lanczos takes no --kernel"),
-        (["-f", "jpgg"], 'no format "jpgg"'),
+        (["-f", "jpgg"], 'unknown format "jpgg"'),
         (["-o", "out.xyz"], "--format"),
         (["--overwrite", "--skip-existing"], "leave one out"),
-        (["--max-pixels", "lots"], '"lots" is not a whole number'),
+        (["--max-pixels", "lots"], '"lots" is not an integer'),
         (["-o", "-", "--json"], "cannot share standard output"),
         (["--quality", "101"], "quality"),
         (["--compression", "tiny"], "compression"),
@@ -137,7 +137,7 @@ def test_wrong_usage_is_one_sentence_and_status_2(picture: Path, arguments: list
     ("arguments", "words"),
     [
         (["-s", "1000000"], "the largest factor that fits is"),
-        (["-s", "1000", "-o", "out.webp"], "webp ends at 16,383; the largest factor that fits is 546.1"),
+        (["-s", "1000", "-o", "out.webp"], "WebP allows 16,383 per side; the largest factor that fits is 546.1"),
         (["--size", "10"], "smaller than the image"),
         (["-m", "bed-of-nails", "-s", "1.5"], "needs a whole factor, not 1.5; try 2"),
         (["-m", "max-unpooling"], "upscale-pool"),
@@ -228,7 +228,10 @@ def test_clashes_are_found_before_any_work(tmp_path: Path) -> None:
     for name in ("a.jpg", "a.png"):
         Image.new("L", (2, 2)).save(tmp_path / name)
     both = [tmp_path / "a.jpg", tmp_path / "a.png"]
-    assert "have several sources" in call(*both, "-f", "webp", "-o", tmp_path / "out", status=2).stderr
+    assert (
+        "Several inputs would be written to the same file"
+        in call(*both, "-f", "webp", "-o", tmp_path / "out", status=2).stderr
+    )
     assert not (tmp_path / "out").exists()
     (tmp_path / "b.png").symlink_to("a.png")
     os.link(tmp_path / "a.png", tmp_path / "c.png")
@@ -336,7 +339,7 @@ def test_names_of_255_bytes(tmp_path: Path) -> None:
     call(longest, "-o", f"{tmp_path}/out/")
     assert os.listdir(tmp_path / "out") == [longest.name]
     said = call(longest, status=1).stderr
-    assert "cannot be written: File name too long; give another --output." in said
+    assert "cannot be written: File name too long; use another --output." in said
     assert said.count("\n") == 1
 
 
@@ -393,12 +396,12 @@ def test_the_bar_is_for_terminals_only(tmp_path: Path) -> None:
 
 
 def test_unexpected_errors_show_where_only_when_asked(picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("surprise")
 
-    monkeypatch.setattr("upscale_cli.work.request.arrange", broken)
+    monkeypatch.setattr("upscale_cli.work.enlarge.arrange", broken)
     result = call(picture, status=1)
-    assert "failed unexpectedly: RuntimeError: surprise" in result.stderr
+    assert "unexpected error: RuntimeError: surprise" in result.stderr
     assert "Traceback" not in result.stderr
     assert "Traceback" in call(picture, "-v", "-v", status=1).stderr
 
@@ -426,7 +429,7 @@ def test_unpooling_at_another_scale_is_refused(picture: Path) -> None:
     CliRunner().invoke(pool_cli, [str(picture), "-s", "3"])
     pooled = picture.with_name("in_pooled.png")
     assert (
-        "was pooled from 30x20, which is another scale"
+        "belong to a 30x20 image, which does not match --scale"
         in call(pooled, "-m", "max-unpooling", "-s", "2", status=1).stderr
     )
     call(pooled, "-m", "max-unpooling", "-s", "3", "-o", picture.with_name("back.png"))

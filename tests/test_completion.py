@@ -15,8 +15,8 @@ from click.shell_completion import get_completion_class
 from scripts import SCRIPTS, command, with_scripts
 
 from upscale_cli import METHODS
-from upscale_cli.commands import completion
 from upscale_cli.codecs.formats import FORMATS
+from upscale_cli.commands import completion
 
 completion.install()
 CHOICES = {(row.name, p.name): p.words for row in METHODS.values() for p in row.parameters if p.words}

@@ -37,7 +37,7 @@ def test_the_table_says_first_when_to_use_a_method() -> None:
     lines = call("--methods").stdout.splitlines()
     assert max(map(len, lines)) <= 80
     assert "WHEN TO USE IT" in lines[0]
-    heads = {line.split()[0]: line for line in lines if line and not line.startswith((" ", "METHOD", "Scales"))}
+    heads = {line.split()[0]: line for line in lines if line and not line.startswith((" ", "METHOD", "A scale"))}
     assert list(heads) == list(METHODS)
     for row in METHODS.values():
         assert heads[row.name].split(maxsplit=1)[1] == row.when[: len(heads[row.name].split(maxsplit=1)[1])]
@@ -69,8 +69,8 @@ def test_the_table_says_what_each_parameter_can_be() -> None:
             "method",
             "large network: x3, then x2, then",
         ),
-        ("logo.png", ["-s", "4"], "size", "4 times, as asked for"),
-        ("logo.png", [], "size", "2 times, as by default"),
+        ("logo.png", ["-s", "4"], "size", "4 times, as requested"),
+        ("logo.png", [], "size", "2 times, the default"),
         ("scene.png", ["--size", "512"], "size", "2 times, to fit --size 512"),
         ("scene.png", ["-s", "3x2"], "size", "3x2 times"),
         (
@@ -82,7 +82,12 @@ def test_the_table_says_what_each_parameter_can_be() -> None:
         ("scene.png", ["--linear"], "colour", "RGB, 8 bits, kept; light is blended"),
         ("gradient-16.png", [], "colour", "grey, 16 bits, kept"),
         ("pixel-art.png", ["-m", "nearest"], "colour", "palette, kept: values are only copied"),
-        ("pixel-art.png", [], "colour", "palette, 8 bits → true colours, for indices cannot be blended → RGB and al"),
+        (
+            "pixel-art.png",
+            [],
+            "colour",
+            "palette, 8 bits → true colours, because indices cannot be blended → RGB and al",
+        ),
         ("logo.png", ["-m", "bed-of-nails"], "colour", "values are only placed"),
         ("logo.png", [], "memory", "about "),
     ],
@@ -108,13 +113,13 @@ def test_verbose_tells_of_the_phases_of_a_kernel_that_was_given(tmp_path: Path) 
 def test_verbose_tells_of_arrays(tmp_path: Path) -> None:
     assert explained(tmp_path, "textbook.npy", to="out.npy")["colour"] == "float32, channels 1; kept as they are"
     light = explained(tmp_path, "textbook.npy", "--linear", to="light.npy")
-    assert light["colour"].endswith("as light of sRGB")
+    assert light["colour"].endswith("as linear light of sRGB")
 
 
 def test_verbose_tells_what_is_kept_of_metadata(tmp_path: Path) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     Image.new("RGB", (4, 4)).save(tmp_path / "in.png", icc_profile=profile, dpi=(300, 300))
-    assert decisions(call(tmp_path / "in.png", "-v").stderr)["kept"] == "dpi, icc"
+    assert decisions(call(tmp_path / "in.png", "-v").stderr)["kept"] == "resolution (DPI), colour profile"
     assert "kept" not in explained(tmp_path, "logo.png")
 
 
@@ -122,7 +127,7 @@ def test_verbose_tells_how_the_work_is_shared(tmp_path: Path) -> None:
     one = call(SAMPLES / "logo.png", "-v", "-j", 3, "-o", tmp_path / "a.png").stderr
     assert one.startswith("upscale: 1 image, its strips by 3 threads; ")
     several = call(SAMPLES / "logo.png", SAMPLES / "scene.png", "-v", "-j", 3, "-o", tmp_path / "out").stderr
-    assert several.startswith("upscale: 2 images, 3 at once with a thread each, where memory allows; ")
+    assert several.startswith("upscale: 2 images, 3 at once with a thread each, if memory allows; ")
     assert len(re.findall(r"^  memory", several, re.MULTILINE)) == 2
 
 
@@ -130,7 +135,7 @@ def test_pooling_and_unpooling_explain_themselves(tmp_path: Path) -> None:
     pooled = CliRunner().invoke(pool_cli, [str(SAMPLES / "logo.png"), "-v", "-o", str(tmp_path / "p.png")])
     assert decisions(pooled.stderr)["colour"] == "RGB and alpha, 8 bits, kept; values are only placed"
     said = decisions(call(tmp_path / "p.png", "-m", "max-unpooling", "-v").stderr)
-    assert said["size"] == "2 times, as the file of indices remembers it"
+    assert said["size"] == "2 times, as the indices file says"
 
 
 def test_decisions_are_for_those_who_ask(tmp_path: Path) -> None:
@@ -153,11 +158,11 @@ def test_decisions_are_for_those_who_ask(tmp_path: Path) -> None:
             "repeated 1 or 2 times, which shows",
         ),
         ("pixel-art.png", ["-m", "nearest", "--size", "33"], "o.png", "1.031 is not a whole factor"),
-        ("logo.png", [], "o.jpg", "jpeg: transparency goes onto white."),
-        ("gradient-16.png", [], "o.jpg", "jpeg: 16 bits a channel become 8."),
-        ("gradient-16.png", [], "o.webp", "webp: 16 bits a channel become 8."),
-        ("logo.png", [], "o.gif", "gif: no more than 256 colours are kept, and transparency is all or nothing."),
-        ("logo.png", [], "o.bmp", "bmp: transparency goes onto white."),
+        ("logo.png", [], "o.jpg", "JPEG: transparency goes onto white."),
+        ("gradient-16.png", [], "o.jpg", "JPEG: 16 bits a channel become 8."),
+        ("gradient-16.png", [], "o.webp", "WebP: 16 bits a channel become 8."),
+        ("logo.png", [], "o.gif", "GIF: no more than 256 colours are kept, and transparency is all or nothing."),
+        ("logo.png", [], "o.bmp", "BMP: transparency goes onto white."),
     ],
 )
 def test_warnings_are_one_line_a_file(tmp_path: Path, sample: str, arguments: list[str], to: str, words: str) -> None:
@@ -174,7 +179,7 @@ def test_all_that_is_lost_of_a_file_is_one_line(tmp_path: Path) -> None:
     text.add_text("Title", "Grey")
     Image.fromarray(np.full((4, 4), 5, np.uint16)).save(tmp_path / "in.png", pnginfo=text)
     said = call(tmp_path / "in.png", "-o", tmp_path / "out.jpg").stderr
-    assert said == f"{tmp_path / 'in.png'}: jpeg: 16 bits a channel become 8; jpeg cannot hold its text.\n"
+    assert said == f"{tmp_path / 'in.png'}: JPEG: 16 bits a channel become 8; JPEG cannot store its text entries.\n"
 
 
 def test_a_checkerboard_is_one_sentence_with_one_stop(tmp_path: Path) -> None:

@@ -30,9 +30,9 @@ from breaking import (
 from click.testing import CliRunner
 from PIL import Image
 
+from upscale_cli.codecs.formats import FORMATS
 from upscale_cli.commands import terminal
 from upscale_cli.commands.upscale import cli
-from upscale_cli.codecs.formats import FORMATS
 from upscale_cli.machine.replacing import PREFIX
 
 OLD = b"precious"

@@ -20,14 +20,14 @@ import pytest
 from numpy.lib import format as npy
 from pictures import animated, deep, deep_png, deep_tiff, encoded, enlarged, noise, opened, repeated, seen
 from PIL import Image, PngImagePlugin
-
-from upscale_cli.errors import UpscaleError
 from upscale_cli.images import arrays, limits
+
 from upscale_cli.codecs.gif import gif_canvas
-from upscale_cli.work.request import Request
 from upscale_cli.codecs.picture import Picture
-from upscale_cli.work.estimate import MAX_SOURCE_PIXELS
+from upscale_cli.errors import UpscaleError
 from upscale_cli.machine.replacing import PREFIX, replacing
+from upscale_cli.work.estimate import MAX_SOURCE_PIXELS
+from upscale_cli.work.request import Request
 
 # Arrays ------------------------------------------------------------------------------------------------------------
 

@@ -5,14 +5,14 @@ from pathlib import Path, PurePath
 import pytest
 from pictures import encoded
 from PIL import Image
-
-from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.images import limits
-from upscale_cli.work.request import Request
-from upscale_cli.codecs.picture import Picture
+
 from upscale_cli.codecs.formats import FORMATS, find_format, fit, format_of, format_of_pillow, pillow_names
+from upscale_cli.codecs.picture import Picture
+from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.image.pixels import CHANNELS
 from upscale_cli.methods.parameters import read_scale
+from upscale_cli.work.request import Request
 
 DEPTHS = ("bool", "uint8", "uint16", "int32", "float32")
 KINDS = [(mode, depth) for mode in CHANNELS for depth in DEPTHS]

@@ -47,7 +47,7 @@ def test_every_frame_its_time_and_the_repeats_stay(name: str, format: str, metho
     if format != "avif":
         assert opened(data).info.get("loop") == (loop if format == "gif" or loop is not None else 1)
     else:
-        assert ("avif cannot hold its loop" in result.notes) == bool(loop)
+        assert ("AVIF cannot store its loop count" in result.notes) == bool(loop)
     soft = any("all or nothing" in note for note in result.notes)
     if method == "nearest" and format in ("gif", "png") and not soft:
         assert result.notes == []
@@ -127,7 +127,7 @@ def test_pages_of_different_sizes_and_kinds_stay() -> None:
 
 @pytest.mark.parametrize("format", ["png", "gif", "webp", "avif", "npy"])
 def test_pages_of_different_sizes_are_refused_where_they_do_not_fit(format: str) -> None:
-    with pytest.raises(UpscaleError, match=r"pages of different sizes.*choose --format tiff"):
+    with pytest.raises(UpscaleError, match=r"pages of different sizes.*use --format tiff"):
         enlarged(animated(PAGES[:2], "TIFF"), format)
 
 
@@ -160,9 +160,9 @@ def test_frames_become_one_array_and_their_times_are_said_to_be_lost() -> None:
         stack = np.load(io.BytesIO(data))
         stack = np.moveaxis(stack, 1, 3) if first else stack
         np.testing.assert_array_equal(stack, np.stack([repeated(np.asarray(f), 2) for f in small("RGB")]))
-        assert result.notes == ["npy cannot hold its durations and loop"]
+        assert result.notes == [".npy cannot store its frame durations and loop count"]
 
 
 def test_several_frames_are_refused_where_a_format_holds_one() -> None:
-    with pytest.raises(UpscaleError, match="has 4 frames, and jpeg holds one"):
+    with pytest.raises(UpscaleError, match="has 4 frames, but JPEG stores only one"):
         enlarged(ANIMATIONS["GIF"], "jpeg")

@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from itertools import product
 from pathlib import Path
 
@@ -17,12 +18,19 @@ LAYERS: dict[str, set[str]] = {
     "plugins": {"errors"},
     "blas": {"threadpoolctl"},
     "methods": {"numpy", "plugins", "errors"},
-    "api": {"numpy", "methods", "blas", "errors"},
+    "api": {"numpy", "blas", "methods", "errors"},
     "learning": {"numpy", "api", "methods", "errors"},
-    "images": {"numpy", "PIL", "isal", "methods", "errors"},
-    "compare": {"numpy", "PIL", "learning", "images", "methods", "errors"},
-    "batch": {"images", "methods", "errors"},
-    "commands": {"click", "tqdm", "compare", "learning", "batch", "images", "methods", "errors", "__version__"},
+    "machine": {"numpy", "psutil", "errors"},
+    "image": {"numpy", "PIL", "methods", "errors"},
+    "codecs": {"numpy", "PIL", "isal", "image", "machine", "methods", "plugins", "errors"},
+    "places": {"codecs", "machine", "errors"},
+    "work": {"numpy", "places", "codecs", "image", "machine", "methods", "errors"},
+    "batch": {"work", "places", "codecs", "machine", "blas", "plugins", "errors"},
+    "compare": {"numpy", "PIL", "learning", "work", "places", "codecs", "image", "methods", "errors"},
+    "commands": {
+        *("click", "tqdm", "__version__"),
+        *("compare", "batch", "work", "places", "codecs", "machine", "learning", "methods", "errors"),
+    },
     "__init__": {"api", "methods", "errors"},
     "__main__": {"commands"},
 }
@@ -57,18 +65,27 @@ FILES = {
 """Words that methods do without, as names or after a dot."""
 
 
+STANDARD = frozenset(sys.stdlib_module_names)
+VARIADIC = {"struct.pack", "zip", "has", "np.ndarray", "Image.frombuffer", "rename"}
+"""Functions that take any number of alike arguments, and those of others that take many by position alone."""
+
+
 def imported(node: ast.AST) -> Iterator[str]:
-    """What a statement imports: a top-level module, or a layer or name of this package; `.` for a relative import."""
+    """What a statement imports: `.layer` or `.name` of this package, else a top-level module.
+
+    A layer and a module of the standard library may have one name, as `codecs` does.
+    """
     if isinstance(node, ast.Import):
         names = [alias.name for alias in node.names]
     elif isinstance(node, ast.ImportFrom) and node.module == "upscale_cli":
         names = [f"upscale_cli.{alias.name}" for alias in node.names]
     elif isinstance(node, ast.ImportFrom):
-        names = ["." if node.level else str(node.module)]
+        names = ["relative" if node.level else str(node.module)]
     else:
         return
     for name in names:
-        yield name.removeprefix("upscale_cli.").split(".")[0] or "."
+        first, _, rest = name.partition(".")
+        yield f".{rest.split('.')[0]}" if first == "upscale_cli" else first
 
 
 READERS = {"methods/shipped.py"}
@@ -81,7 +98,8 @@ def faults(layer: str, source: str, reads: bool = False) -> list[str]:
     for node in ast.walk(ast.parse(source)):
         line = f"line {getattr(node, 'lineno', 0)}"
         for name in imported(node):
-            if name != layer and name not in LAYERS[layer] | set(sys.stdlib_module_names):
+            own = name.startswith(".")
+            if name[own:] not in (LAYERS[layer] | {layer} if own else LAYERS[layer] - LAYERS.keys() | STANDARD):
                 found.append(f"{line}: {layer} imports {name}")
         word = ast.unparse(node) if isinstance(node, ast.Name | ast.Attribute) else ""
         if layer != "commands" and word in TALK:
@@ -106,13 +124,13 @@ def test_a_module_keeps_to_its_layer(path: Path) -> None:
         ("methods", "import os, tqdm"),
         ("methods", "import upscale_cli.codecs.picture"),
         ("methods", "from upscale_cli import api"),
-        ("methods", "def f():\n    from upscale_cli.images import png"),
+        ("methods", "def f():\n    from upscale_cli.codecs import png"),
         ("methods", "with open('x') as f:\n    pass"),
         ("methods", "np.load('kernel.npy')"),
         ("methods", "print(1)"),
-        ("images", "from upscale_cli.batch.plan import Job"),
-        ("images", "import click"),
-        ("images", "if not there:\n    raise SystemExit(1)"),
+        ("work", "from upscale_cli.batch.plan import Job"),
+        ("codecs", "import click"),
+        ("places", "if not there:\n    raise SystemExit(1)"),
         ("batch", "from upscale_cli.commands import terminal"),
         ("batch", "import sys\nsys.exit(1)"),
         ("compare", "from upscale_cli.batch.run import Run"),
@@ -161,3 +179,41 @@ def test_the_design_shows_every_module() -> None:
     house = design.split("## The house")[1].split("\n## ")[0]
     named = [path.name for path in MODULES if path.name != "__init__.py"]
     assert [name for name in named if f" {name} " not in house] == []
+
+
+def imports_when_loaded(path: Path) -> set[str]:
+    """The modules of the package that a module imports while it is imported, by their names."""
+    package, found = "upscale_cli", set()
+    queue: list[ast.AST] = list(ast.parse(path.read_text("utf-8")).body)
+    while queue:
+        node = queue.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(package):
+            found |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+        queue += ast.iter_child_nodes(node)
+    return found
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    names = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in MODULES
+    }
+    graph = {name: imports_when_loaded(path) & names.keys() - {name} for name, path in names.items()}
+    TopologicalSorter(graph).prepare()  # raises CycleError
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_modules_functions_and_calls_are_short(path: Path) -> None:
+    """350 lines a module, 60 a function without its docstring, four arguments by position a call."""
+    text = path.read_text("utf-8")
+    assert len(text.splitlines()) <= 350
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            first = node.body[1 if ast.get_docstring(node) and len(node.body) > 1 else 0]
+            assert (node.end_lineno or 0) - first.lineno < 60, node.name
+        if isinstance(node, ast.Call) and ast.unparse(node.func) not in VARIADIC:
+            given = [argument for argument in node.args if not isinstance(argument, ast.Starred)]
+            assert len(given) <= 4, ast.unparse(node)

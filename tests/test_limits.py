@@ -11,17 +11,17 @@ import pytest
 from breaking import Record, picture
 from pictures import encoded
 from PIL import Image
+from upscale_cli.images import limits
 
 from upscale_cli.batch import run as batch_run
 from upscale_cli.batch.plan import make_plan
 from upscale_cli.batch.run import Run
+from upscale_cli.codecs.formats import FORMATS
+from upscale_cli.codecs.picture import Picture
 from upscale_cli.errors import UpscaleError
-from upscale_cli.images import limits
+from upscale_cli.methods.parameters import read_scale
 from upscale_cli.work.request import Request
 from upscale_cli.work.result import Result
-from upscale_cli.codecs.picture import Picture
-from upscale_cli.codecs.formats import FORMATS
-from upscale_cli.methods.parameters import read_scale
 
 MEASURED = """if True:
     import os, sys

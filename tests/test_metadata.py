@@ -1,29 +1,30 @@
 """What a file says about its image: orientation is applied once, the rest is kept, or something is said."""
 
-import io
 import struct
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from pictures import SRGB_PROFILE, animated, deep, deep_png, deep_tiff, encoded, enlarged, noise, opened, repeated
+from pictures import (
+    SRGB_PROFILE,
+    UPRIGHT,
+    animated,
+    deep,
+    deep_png,
+    deep_tiff,
+    encoded,
+    enlarged,
+    noise,
+    opened,
+    read_deep,
+    repeated,
+)
 from PIL import ExifTags, Image, PngImagePlugin
 from support import Array
 
-from upscale_cli.images.deep import read_deep
 from upscale_cli.codecs.formats import FORMATS
+from upscale_cli.image.metadata import NAMES
 
-UPRIGHT: dict[int, Callable[[Array], Array]] = {
-    1: lambda a: a,
-    2: np.fliplr,
-    3: lambda a: np.rot90(a, 2),
-    4: np.flipud,
-    5: lambda a: a.swapaxes(0, 1),
-    6: lambda a: np.rot90(a, -1),
-    7: lambda a: np.rot90(a, 2).swapaxes(0, 1),
-    8: lambda a: np.rot90(a),
-}
 """What a viewer does for each EXIF orientation (Exif 2.32, tag 0x0112), written with NumPy's own words."""
 
 ORIENTED = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="%d"/></x:xmpmeta>'
@@ -79,7 +80,7 @@ def test_pixels_are_turned_upright_once(format: str, depth: int, orientation: in
         assert result.after == upright.shape[1::-1]
         again, _ = enlarged(data, target)
         for file in (data, again):
-            read = np.asarray(opened(file)) if depth == 8 else read_deep(io.BytesIO(file))[0]
+            read = np.asarray(opened(file)) if depth == 8 else read_deep(file)[0]
             assert read.shape == upright.shape
             if format == "JPEG" or target == "jpeg":
                 assert np.abs(read.astype(int) - upright).mean() < 12
@@ -165,7 +166,9 @@ def test_metadata_travels_through_formats_and_what_is_lost_is_said() -> None:
     ):
         data, result = enlarged(data, format)
         if lost:
-            assert result.notes == [f"{format} cannot hold its {' and '.join(lost)}"]
+            assert result.notes == [
+                f"{FORMATS[format].title} cannot store its {' and '.join(NAMES[name] for name in lost)}"
+            ]
         have |= {key: NOTHING[key] for key in lost if key in NOTHING}
         if "exif" in lost:
             have |= {"taken": None, "place": None}
@@ -202,7 +205,7 @@ def test_a_profile_of_grey_is_not_given_to_colours() -> None:
     profile = b"\0" * 16 + b"GRAY" + b"\0" * 108
     data, result = enlarged(encoded(noise("L"), "PNG", icc_profile=profile), "webp")
     assert "icc_profile" not in opened(data).info
-    assert result.notes == ["webp cannot hold its icc"]
+    assert result.notes == ["WebP cannot store its colour profile"]
 
 
 def test_entries_that_are_too_long_are_left_out_and_it_is_said() -> None:
@@ -210,7 +213,7 @@ def test_entries_that_are_too_long_are_left_out_and_it_is_said() -> None:
     info.add_itxt("XML:com.adobe.xmp", "x" * 70_000)
     data, result = enlarged(encoded(noise("RGB"), "PNG", pnginfo=info), "jpeg")
     assert metadata_of(data) == NOTHING
-    assert result.notes == ["jpeg cannot hold its xmp"]
+    assert result.notes == ["JPEG cannot store its XMP"]
 
 
 def with_gamma(gamma: int, frames: int = 1) -> bytes:
@@ -231,7 +234,7 @@ def test_what_the_numbers_of_a_png_mean_stays(frames: int, strip: bool) -> None:
 
 
 def test_an_unusual_gamma_is_said_to_be_lost() -> None:
-    assert enlarged(with_gamma(100_000), "jpeg")[1].notes == ["jpeg cannot hold its gamma"]
+    assert enlarged(with_gamma(100_000), "jpeg")[1].notes == ["JPEG cannot store its gamma"]
     assert enlarged(with_gamma(45_455), "jpeg")[1].notes == []
 
 

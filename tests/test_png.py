@@ -18,9 +18,10 @@ from pictures import chunks_of, image_data
 from PIL import Image, ImageCms, PngImagePlugin
 
 from upscale_cli import upscale
+from upscale_cli.codecs import png_stream
+from upscale_cli.codecs.png import metadata_chunks
+from upscale_cli.codecs.png_stream import AVERAGE, NONE, SUB, UP, PngStream, combined_adler
 from upscale_cli.errors import UpscaleError
-from upscale_cli.images import png
-from upscale_cli.codecs.png_stream import AVERAGE, NONE, SUB, UP, PngStream, combined_adler, png_chunks
 
 RNG = np.random.default_rng(2024)
 SCENE = Path(__file__).parents[1] / "sample_images" / "scene.png"
@@ -82,7 +83,7 @@ def image(content: str, shape: tuple[int, int, int], depth: int) -> NDArray[Any]
 @pytest.fixture(params=["isal", "zlib"])
 def deflater(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "zlib":
-        monkeypatch.setattr(png, "deflate", zlib)
+        monkeypatch.setattr(png_stream, "deflate", zlib)
     else:
         pytest.importorskip("isal")
 
@@ -181,7 +182,7 @@ def test_adler_of_long_blocks_of_the_largest_bytes() -> None:
 
 
 def with_metadata(**metadata: Any) -> Image.Image:
-    file = encode(np.zeros((2, 2, 1), np.uint8), 2, palette=bytes(3), chunks=png_chunks(**metadata))
+    file = encode(np.zeros((2, 2, 1), np.uint8), 2, palette=bytes(3), chunks=metadata_chunks(**metadata))
     opened = Image.open(io.BytesIO(file))
     opened.load()
     return opened
@@ -211,7 +212,7 @@ def test_texts_come_back_in_the_plainest_chunk_that_holds_them() -> None:
         "a\0b": "left out",
     }
     text |= {"XML:com.adobe.xmp": "is XMP", "Raw profile type exif": "is EXIF"}
-    names = {payload.split(b"\0")[0]: name for name, payload in png_chunks(text=text)}
+    names = {payload.split(b"\0")[0]: name for name, payload in metadata_chunks(text=text)}
     assert names == {
         b"Title": b"tEXt",
         b"Long": b"zTXt",
@@ -228,8 +229,8 @@ def test_texts_come_back_in_the_plainest_chunk_that_holds_them() -> None:
 
 
 def test_chunks_stand_in_legal_order_and_without_metadata_there_are_none() -> None:
-    assert png_chunks() == []
-    chunks = [*png_chunks(icc=b"profile", exif=b"MM\0*", dpi=(72, 72)), (b"bKGD", b"\0")]
+    assert metadata_chunks() == []
+    chunks = [*metadata_chunks(icc=b"profile", exif=b"MM\0*", dpi=(72, 72)), (b"bKGD", b"\0")]
     file = encode(np.zeros((2, 2, 1), np.uint8), 1, palette=bytes(3), palette_alpha=b"\0", chunks=chunks)
     names = [name.decode() for name, _ in chunks_of(file)]
     assert names == ["IHDR", "iCCP", "pHYs", "eXIf", "PLTE", "tRNS", "bKGD", "IDAT", "IDAT", "IDAT", "IEND"]
@@ -237,7 +238,7 @@ def test_chunks_stand_in_legal_order_and_without_metadata_there_are_none() -> No
 
 @pytest.mark.parametrize("dpi", [(0, 0), (-1, 72), (float("nan"), 72), (1e300, 72)])
 def test_impossible_resolutions_are_left_out(dpi: tuple[float, float]) -> None:
-    assert png_chunks(dpi=dpi) == []
+    assert metadata_chunks(dpi=dpi) == []
 
 
 def test_wrong_samples_and_missing_rows_are_refused() -> None:

@@ -9,13 +9,25 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pictures import CLEAR, SRGB_PROFILE, deep, deep_png, deep_tiff, encoded, enlarged, noise, opened, repeated, seen
+from pictures import (
+    CLEAR,
+    SRGB_PROFILE,
+    deep,
+    deep_png,
+    deep_tiff,
+    encoded,
+    enlarged,
+    noise,
+    opened,
+    read_deep,
+    repeated,
+    seen,
+)
 from PIL import Image, ImageCms, PngImagePlugin
 from support import Array, resampled, triangle
 
-from upscale_cli.errors import UpscaleError
-from upscale_cli.images.deep import read_deep
 from upscale_cli.codecs.formats import FORMATS
+from upscale_cli.errors import UpscaleError
 from upscale_cli.methods import METHODS
 
 WEIGHED = [name for name, row in METHODS.items() if row.values == "weighed" and name != "transposed-conv"]
@@ -34,7 +46,7 @@ TENT = np.outer([1, 3, 5, 5, 3, 1], [1, 3, 5, 5, 3, 1]) / 36
 def test_16_bits_of_colour_stay(mode: str, channels: int, source: str, format: str) -> None:
     samples = deep(channels)
     data, result = enlarged(deep_png(samples) if source == "png" else deep_tiff(samples, mode), format, 2)
-    read, layout = read_deep(io.BytesIO(data))
+    read, layout = read_deep(data)
     assert (layout, result.notes) == (mode, [])
     np.testing.assert_array_equal(read, repeated(samples, 2))
 
@@ -42,7 +54,7 @@ def test_16_bits_of_colour_stay(mode: str, channels: int, source: str, format: s
 def test_16_bits_of_grey_and_alpha_stay() -> None:
     samples = deep(2)
     data, _ = enlarged(deep_png(samples), scale=2)
-    read, layout = read_deep(io.BytesIO(data))
+    read, layout = read_deep(data)
     assert layout == "LA"
     np.testing.assert_array_equal(read, repeated(samples, 2))
 
@@ -61,7 +73,7 @@ def test_16_bits_are_weighed_as_16_bits(method: str) -> None:
     samples = deep(3)
     data, _ = enlarged(deep_png(samples), scale=2, method=method)
     alone, _ = enlarged(encoded(Image.fromarray(samples[..., 1]), "PNG"), scale=2, method=method)
-    np.testing.assert_array_equal(read_deep(io.BytesIO(data))[0][..., 1], np.asarray(opened(alone)))
+    np.testing.assert_array_equal(read_deep(data)[0][..., 1], np.asarray(opened(alone)))
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
@@ -69,7 +81,7 @@ def test_16_bits_become_8_where_a_format_has_no_more_and_it_is_said(mode: str) -
     samples = deep(len(mode))
     samples[0, :4, 0] = 0, 128, 129, 65535
     data, result = enlarged(deep_png(samples), "tga")
-    assert result.notes == ["tga: 16 bits a channel become 8"]
+    assert result.notes == ["TGA: 16 bits a channel become 8"]
     np.testing.assert_array_equal(np.asarray(opened(data)), (samples + np.uint32(128)) // 257)
     _, result = enlarged(deep_png(samples), "jpeg", 2, "lanczos")
     assert result.notes[0].endswith("16 bits a channel become 8")
@@ -79,7 +91,7 @@ def test_16_bits_of_ink_become_8_of_light() -> None:
     samples = deep(4)
     data, result = enlarged(deep_tiff(samples, "CMYK"), "png")
     ink = Image.frombytes("CMYK", (7, 5), ((samples + np.uint32(128)) // 257).astype(np.uint8).tobytes())
-    assert result.notes == ["png: CMYK becomes RGB", "png: 16 bits a channel become 8"]
+    assert result.notes == ["PNG: CMYK becomes RGB", "PNG: 16 bits a channel become 8"]
     np.testing.assert_array_equal(seen(opened(data)), seen(ink.convert("RGB")))
 
 
@@ -146,7 +158,7 @@ def test_a_red_disc_on_transparent_green_keeps_a_red_edge(method: str, depth: in
     source = encoded(Image.fromarray(samples), "PNG") if depth == 8 else deep_png(samples)
     parameters = {"kernel": TENT} if method == "transposed-conv" else {}
     data, _ = enlarged(source, scale=3, method=method, parameters=parameters)
-    made = np.asarray(opened(data)) if depth == 8 else read_deep(io.BytesIO(data))[0]
+    made = np.asarray(opened(data)) if depth == 8 else read_deep(data)[0]
     shown = made[made[..., 3] > 0]
     assert (shown[:, 0] == full).all()
     assert not shown[:, 1:3].any()
@@ -169,7 +181,7 @@ def test_transparency_goes_onto_white_where_a_format_has_none_and_it_is_said_onc
     image.paste((200, 0, 0, 255), (0, 0, 8, 4))
     for format in ("jpeg", "ppm", "bmp"):
         data, result = enlarged(encoded(image, "PNG"), format, 2, method)
-        assert result.notes == [f"{format}: transparency goes onto white"]
+        assert result.notes == [f"{FORMATS[format].title}: transparency goes onto white"]
         read = np.asarray(opened(data).convert("RGB")).astype(int)
         assert np.abs(read[15] - 255).max() <= 2
         assert np.abs(read[0] - (200, 0, 0)).max() <= 4
@@ -208,7 +220,7 @@ def test_a_grey_that_stands_for_transparency(bits: int, row: bytes, key: int, gr
 def test_a_grey_of_16_bits_that_stands_for_transparency() -> None:
     greys = np.array([258, 772, 1286, 65535], np.uint16)
     data, _ = enlarged(keyed_png(16, greys.astype(">u2").tobytes(), 772))
-    read, layout = read_deep(io.BytesIO(data))
+    read, layout = read_deep(data)
     assert layout == "LA"
     np.testing.assert_array_equal(read[0], [(grey, 0 if grey == 772 else 65535) for grey in greys])
 
@@ -242,7 +254,7 @@ def test_transparent_colours_of_a_palette_are_kept(format: str, modes: dict[str,
     image.info["transparency"] = CLEAR[clear]
     data, result = enlarged(encoded(image, "PNG"), format, 2)
     if clear not in modes:
-        assert result.notes == ["gif: no more than 256 colours are kept, and transparency is all or nothing"]
+        assert result.notes == ["GIF: no more than 256 colours are kept, and transparency is all or nothing"]
         return
     assert (opened(data).mode, result.notes) == (modes[clear], [])
     np.testing.assert_array_equal(seen(opened(data)), repeated(seen(image), 2))
@@ -252,7 +264,7 @@ def test_transparent_colours_that_a_palette_cannot_hold_go_onto_white() -> None:
     image = noise("P", colours=6)
     image.info["transparency"] = 2
     data, result = enlarged(encoded(image, "PNG"), "bmp", 2)
-    assert result.notes == ["bmp: transparency goes onto white"]
+    assert result.notes == ["BMP: transparency goes onto white"]
     white = Image.new("RGBA", image.size, "white")
     white.alpha_composite(image.convert("RGBA"))
     np.testing.assert_array_equal(seen(opened(data)), repeated(seen(white), 2))
@@ -308,7 +320,7 @@ def test_ink_becomes_light_through_its_profile_and_it_is_said(format: str, monke
 def test_ink_without_a_profile_becomes_plain_light() -> None:
     image = noise("CMYK")
     data, result = enlarged(encoded(image, "TIFF"), "png")
-    assert result.notes == ["png: CMYK becomes RGB"]
+    assert result.notes == ["PNG: CMYK becomes RGB"]
     np.testing.assert_array_equal(seen(opened(data)), seen(image))
 
 
@@ -351,7 +363,7 @@ def test_linear_blends_light(curve: str, depth: int) -> None:
     else:
         source = deep_tiff(colours, "RGB", icc=profile)
     data, result = enlarged(source, scale=2, method="bilinear", linear=True)
-    made = np.asarray(opened(data)) if depth == 8 else read_deep(io.BytesIO(data))[0]
+    made = np.asarray(opened(data)) if depth == 8 else read_deep(data)[0]
     assert result.notes == []
     blended = resampled(light(samples[..., 0] / full), (10, 14), triangle, 1)
     # Back to code values by search: no inverse is written down here.
@@ -386,11 +398,11 @@ NO_CURVE = {
 def test_linear_says_when_a_profile_has_no_simple_curve(name: str) -> None:
     source = encoded(noise("RGB"), "PNG", icc_profile=NO_CURVE[name])
     _, result = enlarged(source, scale=2, method="bilinear", linear=True)
-    assert result.notes == ["its colour profile has no simple curve, so --linear uses sRGB's"]
+    assert result.notes == ["its colour profile has no simple curve, so --linear uses the curve of sRGB"]
 
 
 def test_linear_is_refused_for_ink() -> None:
-    with pytest.raises(UpscaleError, match="--linear needs light, not ink"):
+    with pytest.raises(UpscaleError, match="is CMYK, which has no linear light; omit --linear"):
         enlarged(encoded(noise("CMYK"), "TIFF"), scale=2, method="bilinear", linear=True)
 
 

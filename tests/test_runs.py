@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from breaking import POOL, UPSCALE, Record, contents, ended, picture, status_here
+from upscale_cli.images import targets
 
 from upscale_cli.errors import UpscaleError
-from upscale_cli.images import targets
 from upscale_cli.machine.replacing import ABANDONED, PREFIX, TEMPORARY, replacing
 
 STATUSES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}
@@ -167,9 +167,7 @@ def test_only_what_nobody_holds_is_swept(tmp_path: Path) -> None:
 
 
 def test_a_temporary_file_is_held_until_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sweep = (
-        "import sys; from pathlib import Path; from upscale_cli.machine.replacing import sweep; sweep(Path(sys.argv[1]))"
-    )
+    sweep = "import sys; from pathlib import Path; from upscale_cli.machine.replacing import sweep; sweep(Path(sys.argv[1]))"
 
     def sweeping(call: str) -> None:
         original = getattr(os, call)

@@ -4,9 +4,10 @@ import importlib
 import re
 from pathlib import Path
 
-from upscale_cli.commands.upscale import cli
 from upscale_cli.images import arrays, limits
+
 from upscale_cli.codecs.formats import FORMATS
+from upscale_cli.commands.upscale import cli
 from upscale_cli.methods import network
 
 TEXT = (Path(__file__).parents[1] / "SECURITY.md").read_text("utf-8")

@@ -239,7 +239,7 @@ def _refuse_conflicts(jobs: list[Job]) -> None:
     conflicts = [alike for alike in writers.values() if len(alike) > 1]
     if conflicts:
         listed = "; ".join(
-            f"{', '.join(job.source.shown for job, _ in alike)} → {alike[0][1].shown}"
+            f"{', '.join(job.source.shown for job, _ in alike)} → {alike[0][1].name}"
             for alike in conflicts[:MAX_CONFLICTS]
         )
         raise UsageError(

@@ -38,27 +38,27 @@ class Layout(NamedTuple):
 
 
 class Misread(NamedTuple):
-    """A kind of files, and the way that it takes. An empty tuple stands for any value.
+    """A kind of files, and the way that it takes. An empty tuple stands for any value; rows are built by keyword.
 
     Attributes
     ----------
-    formats, modes : tuple of str
-        Pillow's names.
-    bits, sample_formats, photometrics : range or tuple of int
-        As for `Layout`.
     way : {"read", "convert", "refuse"}
         The format's codec reads the samples itself; what Pillow gives is converted; the file is refused.
     what : str
         What the codec does, or the sentence of the refusal, with the fields of `Layout` in braces.
+    formats, modes : tuple of str
+        Pillow's names.
+    bits, sample_formats, photometrics : range or tuple of int
+        As for `Layout`.
     several : bool
         Only files of several frames are meant.
     """
 
-    formats: tuple[str, ...]
-    modes: tuple[str, ...]
-    bits: range | tuple[int, ...]
     way: Way
     what: str
+    formats: tuple[str, ...] = ()
+    modes: tuple[str, ...] = ()
+    bits: range | tuple[int, ...] = ()
     sample_formats: tuple[int, ...] = ()
     photometrics: tuple[int, ...] = ()
     several: bool = False
@@ -83,23 +83,32 @@ _REDUCED = (
 )
 
 MISREADS = (
-    Misread(("PNG",), ("RGB", "RGBA"), (16,), "refuse", _REDUCED, several=True),
-    Misread(("PNG", "TIFF", "PPM"), ("RGB", "RGBA", "CMYK"), (16,), "read", "both bytes of each sample are read"),
-    Misread(("JPEG2000",), MANY, range(9, 65), "refuse", _REDUCED),
-    Misread(("JPEG2000",), (), range(17, 65), "refuse", _REDUCED),
-    Misread(("AVIF",), (), range(9, 65), "refuse", _REDUCED),
-    Misread(("PNG",), ("L",), (2, 4), "convert", "the grey of a colour key is scaled like the samples"),
-    Misread(("PPM",), ("I",), (), "convert", "32-bit integers of 0 to 65535 become 16 bits"),
+    Misread(formats=("PNG",), modes=("RGB", "RGBA"), bits=(16,), several=True, way="refuse", what=_REDUCED),
     Misread(
-        (), ("PA", "RGBa", "La"), (), "convert", "palettes with alpha, and premultiplied colours, become RGBA or LA"
+        formats=("PNG", "TIFF", "PPM"),
+        modes=("RGB", "RGBA", "CMYK"),
+        bits=(16,),
+        way="read",
+        what="both bytes of each sample are read",
     ),
-    Misread((), ("RGBX",), (), "convert", "the unused fourth channel is dropped"),
+    Misread(formats=("JPEG2000",), modes=MANY, bits=range(9, 65), way="refuse", what=_REDUCED),
+    Misread(formats=("JPEG2000",), bits=range(17, 65), way="refuse", what=_REDUCED),
+    Misread(formats=("AVIF",), bits=range(9, 65), way="refuse", what=_REDUCED),
     Misread(
-        (),
-        ("LAB", "HSV", "YCbCr"),
-        (),
-        "refuse",
-        "has {mode} colours, which cannot be resampled; convert it to RGB first.",
+        formats=("PNG",),
+        modes=("L",),
+        bits=(2, 4),
+        way="convert",
+        what="the grey of a colour key is scaled like the samples",
+    ),
+    Misread(formats=("PPM",), modes=("I",), way="convert", what="32-bit integers of 0 to 65535 become 16 bits"),
+    Misread(modes=("PA",), way="convert", what="a palette with alpha becomes RGBA"),
+    Misread(modes=("RGBa", "La"), way="convert", what="premultiplied colours are divided by alpha"),
+    Misread(modes=("RGBX",), way="convert", what="the unused fourth channel is dropped"),
+    Misread(
+        modes=("LAB", "HSV", "YCbCr"),
+        way="refuse",
+        what="has {mode} colours, which cannot be resampled; convert it to RGB first.",
     ),
 )
 """The first row that fits a file says its way. A file that fits none is read as Pillow decodes it."""

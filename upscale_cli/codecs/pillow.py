@@ -178,7 +178,7 @@ def to_pillow(samples: Array, mode: str, palette: NDArray[np.uint8] | None = Non
     if depth != "uint8":
         pillow, raw = {"uint16": ("I;16", "<u2"), "int32": ("I", "=i4"), "float32": ("F", "=f4")}[depth]
         return Image.frombytes(pillow, size, samples.astype(raw, copy=False).tobytes())
-    image = Image.frombuffer(mode, size, np.ascontiguousarray(samples), "raw", *(mode, 0, 1))
+    image = Image.frombuffer(mode, size, np.ascontiguousarray(samples), "raw", mode, 0, 1)
     if palette is not None:
         image.putpalette(palette[:, :3].tobytes(), "RGB")
         clear = np.flatnonzero(palette[:, 3] != 255)

@@ -25,7 +25,7 @@ class FileTarget(Target):
         return str(self.path)
 
     def exists(self) -> bool:
-        return self.path.is_file()
+        return os.path.isfile(self.path)  # Path.is_file raises an error for a name that is too long
 
     def commit(self, overwrite: bool, *others: Target) -> AbstractContextManager[list[BinaryIO]]:
         return _committed([target for target in (*others, self) if isinstance(target, FileTarget)], overwrite)
@@ -34,7 +34,7 @@ class FileTarget(Target):
         return FileTarget(self.path.with_name(self.path.stem + ending))
 
     def identity(self) -> Hashable | None:
-        return _identity(self.path) if self.path.is_file() else None
+        return _identity(self.path) if os.path.isfile(self.path) else None
 
     def key(self) -> Hashable:
         # Some file systems do not distinguish upper and lower case, or how accents are composed.
@@ -99,7 +99,7 @@ class FileSource(Source):
         return FileSource(beside) if beside.is_file() else None
 
     def identity(self) -> Hashable | None:
-        return _identity(self.path) if self.path.exists() else None
+        return _identity(self.path) if os.path.exists(self.path) else None
 
 
 def _identity(path: Path) -> Hashable:

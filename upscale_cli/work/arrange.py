@@ -99,7 +99,7 @@ def arrange(frame: Frame, method: Method, format: Format, *, metadata: Metadata,
     )
     kinds = [before.kind, ("P" if quantised else wanted, depth)]
     colour = _colour_explained(kinds, method, samples, indexed=before.palette is not None)
-    return Arrangement(frame, samples, cast(Mode, wanted), quantised, tuple(notes), colour=colour)
+    return Arrangement(frame, samples, cast(Mode, wanted), quantised=quantised, notes=tuple(notes), colour=colour)
 
 
 def _without_ink(frame: Frame, metadata: Metadata) -> tuple[Frame, str]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import Picture, open_picture
@@ -18,15 +18,18 @@ from upscale_cli.methods import Method, Scale, Size, resolve
 from upscale_cli.methods.parameters import shown
 from upscale_cli.places.place import Source, Target
 from upscale_cli.work.arrange import Arrangement, arrange
-from upscale_cli.work.request import Request, check_frames
+from upscale_cli.work.estimate import check_frames
 from upscale_cli.work.result import Result
+
+if TYPE_CHECKING:
+    from upscale_cli.work.request import Request
 
 MODES = {1: "L", 3: "RGB"}
 """The image that a number of channels is, where a kernel makes other channels than the source has."""
 
 
 def enlarge(
-    request: Request,
+    request: "Request",
     source: Source,
     target: Target,
     *,
@@ -76,7 +79,7 @@ def enlarge(
 class _Enlargement:
     """What the frames of one image have in common."""
 
-    request: Request
+    request: "Request"
     picture: Picture
     format: Format
     parameters: dict[str, Any]
@@ -175,7 +178,7 @@ def _method_explained(
     return f"{', '.join([method.name, *values])}: {own or f'{method.summary} ({method.source})'}"
 
 
-def _size_explained(request: Request, remembered: Size | None, scale: Scale) -> str:
+def _size_explained(request: "Request", remembered: Size | None, scale: Scale) -> str:
     factors = "x".join(dict.fromkeys(f"{float(s):.4g}" for s in reversed(scale)))
     if request.size is not None:
         return f"{factors} times, to fit --size {request.size}"

@@ -110,3 +110,11 @@ class Task:
         factor = largest_factor((self.height, self.width), fits, 100 if self.integer_scale else 1)
         smaller = f"the largest factor that fits is {factor}; or " if factor else ""
         return UpscaleError(f"would be {size[1]}x{size[0]}, {hint}; {smaller}{way}.")
+
+
+def check_frames(picture: Picture, format: Format) -> None:
+    """Raise `UpscaleError` if a format cannot store as many frames as there are."""
+    if picture.count > 1 and not format.frames:
+        raise UpscaleError(
+            f"has {picture.count} frames, but {format.title} stores only one; use --format png or tiff."
+        )

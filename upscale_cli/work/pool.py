@@ -19,8 +19,7 @@ from upscale_cli.methods.upsampler import Array
 from upscale_cli.places.place import Source, Target
 from upscale_cli.work.arrange import arrange
 from upscale_cli.work.enlarge import kept_metadata
-from upscale_cli.work.estimate import Task
-from upscale_cli.work.request import check_frames
+from upscale_cli.work.estimate import Task, check_frames
 from upscale_cli.work.result import Result
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import Picture
-from upscale_cli.errors import UpscaleError
 from upscale_cli.methods import Method, Parameter, Scale, Size, resolve
 from upscale_cli.places.place import Source, Target
-from upscale_cli.work.estimate import MAX_PIXELS, Task
+from upscale_cli.work.enlarge import enlarge
+from upscale_cli.work.estimate import MAX_PIXELS, Task, check_frames
 from upscale_cli.work.parameter_files import ParameterFile, load_parameter
 from upscale_cli.work.result import Result
 from upscale_cli.work.sizes import check_remembered, wanted_size
@@ -132,8 +132,6 @@ class Request:
         progress: Callable[[int], None] = lambda pixels: None,
     ) -> Result:
         """Make the target of a source; see `work.enlarge.enlarge`."""
-        from upscale_cli.work.enlarge import enlarge
-
         return enlarge(self, source, target, executor=executor, progress=progress)
 
     def read_parameters(
@@ -183,11 +181,3 @@ class Request:
 def _beside(parameter: Parameter, source: Source) -> Source | None:
     """Return the file of a parameter that lies beside an image."""
     return source.beside(parameter.beside) if parameter.beside else None
-
-
-def check_frames(picture: Picture, format: Format) -> None:
-    """Raise `UpscaleError` if a format cannot store as many frames as there are."""
-    if picture.count > 1 and not format.frames:
-        raise UpscaleError(
-            f"has {picture.count} frames, but {format.title} stores only one; use --format png or tiff."
-        )
