@@ -32,12 +32,12 @@ BLOCK = re.compile(
     r"^(?:<!-- (?P<mark>[^>\n]*) -->\n)?```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
 SETS_UP = {"main command", "activate", "test command"}
-"""Marks of blocks that create environments, which takes minutes and a package index: only the long test types them."""
+"""Marks of blocks that create environments: only the long test types them, for minutes and with a package index."""
 BY_HAND = "tried by hand: "
 """Beginning of the mark of a block that no test types; the reason follows."""
 OPTIONAL_PROGRAMS = {"curl", "jq"}
 """Programs of other projects; where one is not installed, the commands that call it are not typed."""
-NOT_COPIED = (".git", ".venv", ".ci", "build", "dist", "__pycache__", "*.egg-info", ".*_cache", ".hypothesis")
+NOT_COPIED = ("out", ".git", ".venv", ".ci", "build", "dist", "__pycache__", "*.egg-info", ".*_cache", ".hypothesis")
 
 
 @dataclass
@@ -59,10 +59,11 @@ def blocks(page: Path) -> list[Block]:
 
 
 def copy_checkout(to: Path) -> Path:
-    """Copy what git tracks, as it is in the working tree; all of an unpacked sdist, which has no git."""
+    """Copy what git tracks, as it is in the working tree; without git, all that is neither built nor a result."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode != 0:
         shutil.copytree(ROOT, to, ignore=shutil.ignore_patterns(*NOT_COPIED))
+        (to / "out").mkdir()
         return to
     for name in filter(None, listed.stdout.split("\0")):
         if (ROOT / name).is_file():
