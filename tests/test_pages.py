@@ -183,7 +183,7 @@ def test_a_page_does_what_it_says(
 
 def test_what_the_readme_promises_is_written(checkout: Path, environment: dict[str, str]) -> None:
     type_page(README, checkout, environment)
-    promised = re.findall(r"# (out/\S+)", README.read_text("utf-8"))
+    promised = re.findall(r"\b(out/[\w./]+\w/?)", "".join(re.findall("#.*", README.read_text("utf-8"))))
     assert len(promised) > 4
     for name in promised:
         assert (checkout / name).exists(), name
@@ -331,6 +331,6 @@ def test_a_chapter_says_what_the_row_says(row: Method) -> None:
         f"| `{option}` | {summary} | {domain} | {default} |" for option, summary, domain, default in expected
     )
     assert told == expected, f"put this into the chapter {row.name}:\n{lines}"
-    assert ("Whole factors only" in " ".join(text.split())) == row.whole
+    assert ("Integer factors only" in " ".join(text.split())) == row.whole
     for year in re.findall(r"\b(?:19|20)\d\d\b", row.source):
         assert year in text.partition("**Source.**")[2], f"{row.name} lacks its source of {year}"
