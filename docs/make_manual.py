@@ -40,7 +40,7 @@ def help_page() -> str:
     """Return the page with the help of every command, and the table of methods."""
     parts = [
         "# Commands",
-        "This page lists all options of all commands, as `--help` shows them. `python docs/make_manual.py` writes it.",
+        "This page lists all options, as `--help` shows them. `python docs/make_manual.py` writes it.",
     ]
     for name in SCRIPTS:
         ctx = context(name)
