@@ -1,7 +1,7 @@
 """Where the time of one image goes: `python bench/parts.py [PNG] [-s FACTOR] [-m METHOD]`.
 
-One thread makes the image, a PNG from a PNG, several times; of each part the least time is kept. A part's time does
-not hold that of the parts that it calls.
+One thread makes the image, a PNG from a PNG, several times, and the least time of each part counts. The time of a
+part does not include the parts that it calls.
 """
 
 import argparse

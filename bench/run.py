@@ -1,9 +1,9 @@
 """Measure this tool beside every peer found on this machine, and write `docs/benchmarks.md`: `python bench/run.py`.
 
-All competitors of a case take turns, so that a machine that slows down slows down all of them; what is compared is
-the median of each. Whole processes are measured with their start-up, from file to file, and their peak memory.
-`--quick` has 4 seconds of patience with a competitor instead of 20; `--photos FOLDER` takes photographs instead of
-the sample scene; `--only WORD` runs the cases whose names contain the word.
+All competitors of a case take turns, so that a machine that slows down slows down all of them; the page compares the
+median of each. Processes are measured from file to file, including their start, with their peak memory.
+`--quick` measures each competitor for 4 seconds instead of 20. `--photos FOLDER` uses photographs instead of the
+sample scene. `--only WORD` runs the cases whose names contain the word.
 """
 
 import argparse
@@ -367,7 +367,7 @@ def section(case: Case, taken: dict[str, Taken]) -> str:
     """A case as a piece of the page."""
     ours = statistics.median(taken[OURS].seconds)
     memory = any(t.peak for t in taken.values())
-    head = ["", "seconds (median)", "ours is faster by", "meant"]
+    head = ["", "seconds (median)", "ours is faster by", "goal"]
     head += ["file, MB"] * (case.output is not None) + ["peak memory, MB"] * memory
     lines = [f"## {case.name}\n", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for name, t in taken.items():
@@ -414,10 +414,10 @@ def main() -> None:
     told = parser.parse_args()
     page = [
         "# Benchmarks\n",
-        "Written by `python bench/run.py`, losing rows included. All competitors of a table take turns in one run; "
-        "what is compared is the median of each. Ratios travel better than seconds. Under scikit-image's Lanczos "
-        "stand its cubic splines, under OpenCV's its LANCZOS4. [Design](design.md#what-is-missed) says why some "
-        "goals are missed.\n",
+        "`python bench/run.py` writes this page, losses included. All competitors of a table take turns in one run, "
+        "and the table compares the median of each. Ratios carry over to other machines better than seconds. Where "
+        "the tables say Lanczos, scikit-image uses its cubic splines and OpenCV its LANCZOS4. "
+        "[Design](design.md#what-is-missed) explains why some goals are missed.\n",
         versions() + "\n",
     ]
     # As pip does for a package that is not installed in place: a first start would be measured every time.

@@ -20,27 +20,27 @@ EXIT_STATUS = {
     "1": "At least one image failed; the others are written.",
     "2": "Wrong usage; nothing was done.",
     "130, 143, 129": "Interrupted, terminated, hung up; no part of a file is left.",
-    "141": "The reader of standard output closed it.",
+    "141": "The reader closed the pipe.",
 }
 
 
 def command(name: str) -> Command:
-    """The command that a script runs."""
+    """Return the command that a script runs."""
     found = import_module(SCRIPTS[name].partition(":")[0]).cli
     assert isinstance(found, Command)
     return found
 
 
 def context(name: str) -> click.Context:
-    """One in which help is 80 columns wide, whatever the terminal is."""
+    """Return a context in which help is 80 columns wide, whatever the terminal is."""
     return command(name).make_context(name, [], resilient_parsing=True, terminal_width=80)
 
 
 def help_page() -> str:
-    """The help of every command, and the table of methods."""
+    """Return the page with the help of every command, and the table of methods."""
     parts = [
         "# Commands",
-        "Every option of every command, as `--help` shows it; `python docs/make_manual.py` wrote this.",
+        "This page lists all options, as `--help` shows them. `python docs/make_manual.py` writes it.",
     ]
     for name in SCRIPTS:
         ctx = context(name)
@@ -52,7 +52,7 @@ def help_page() -> str:
 
 
 def man_page(name: str) -> str:
-    """The man page of a command, in the macros of man(7)."""
+    """Return the man page of a command, in the macros of man(7)."""
     ctx, this = context(name), command(name)
     about, _, rest = this.intro.partition("\n\n")
     examples, _, usage = rest.partition("\n\nUsage: ")
@@ -71,21 +71,21 @@ def man_page(name: str) -> str:
         ".PP",
         _text(this.outro),
         ".SH OPTIONS",
-        "What stands in brackets is taken where nothing is said.",
+        "Defaults are shown in brackets.",
     ]
     for param in this.get_params(ctx):
         if isinstance(param, click.Option) and (record := param.get_help_record(ctx)) is not None:
             lines += [".TP", f".B {_text(record[0])}", _text(record[1])]
     if any("--methods" in p.opts for p in this.params):
         lines += [".SH METHODS"]
-        for row in METHODS.values():
-            factors = " Whole factors only." if row.integer_scale else ""
+        for method in METHODS.values():
+            factors = " Integer factors only." if method.integer_scale else ""
             lines += [
                 ".TP",
-                f".B {_text(row.name)}",
-                _text(f"{_sentence(row.summary)} For {row.when}.{factors} Source: {row.source}."),
+                f".B {_text(method.name)}",
+                _text(f"{_sentence(method.summary)} For {method.when}.{factors} Source: {method.source}."),
             ]
-            for p in row.parameters:
+            for p in method.parameters:
                 lines += [
                     ".RS",
                     ".TP",
@@ -102,7 +102,7 @@ def man_page(name: str) -> str:
 
 
 def _parameter(p: Parameter) -> str:
-    """What a parameter does, can be, and is by itself."""
+    """Describe a parameter: what it does, its allowed values and its default."""
     domain = "" if p.file else f" Can be {p.domain}."
     default = "" if p.file or p.default in (None, REQUIRED) else f" Default: {shown(p.default)}."
     return f"{_sentence(p.summary)}{domain}{default}"
@@ -113,18 +113,18 @@ def _sentence(text: str) -> str:
 
 
 def _text(text: str) -> str:
-    """Text that roff prints as it is."""
+    """Escape text so that roff prints it as it is."""
     escaped = text.replace("\\", "\\e").replace("-", "\\-")
     return f"\\&{escaped}" if escaped.startswith((".", "'")) else escaped
 
 
 def pages() -> dict[str, str]:
-    """Everything that is written, by its place in this folder."""
+    """Return the text of every page, by its path in this folder."""
     return {"commands.md": help_page()} | {f"man/{name}.1": man_page(name) for name in SCRIPTS}
 
 
 def main() -> None:
-    """Write all pages into the folder that is named, or beside this script."""
+    """Write all pages into the folder given as an argument, or beside this script."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE
     for place, text in pages().items():
         (folder / place).parent.mkdir(parents=True, exist_ok=True)

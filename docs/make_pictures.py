@@ -15,13 +15,13 @@ HERE = Path(__file__).parent
 SAMPLES = HERE.parent / "sample_images"
 SCALE, MARGIN, LINE = 4, 8, 22
 REDUCED, SEEN, SHOWN, PLACE = 3, 90, 3, (20, 10)
-"""Of the learned sheet: factor, pixels of a piece on a side, how large they are drawn, and its top and left."""
+"""Of the learned sheet: the factor, the side of a piece in pixels, the size of a drawn pixel, its top and left."""
 CROP = (16, 0, 64, 48)
-"""Left, top, right and bottom of the piece of the scene that is shown: twigs and a boat."""
+"""Left, top, right and bottom of the piece of the scene that is drawn: twigs and a boat."""
 
 
 def enlarged(name: str, piece: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """A piece of the scene by one method; max unpooling undoes a max pooling, as it does in networks."""
+    """Enlarge a piece of the scene by one method; max unpooling undoes a max pooling, as it does in networks."""
     if name == "max-unpooling":
         pooled = max_pool(upscale(piece, SCALE, "bicubic"), (SCALE, SCALE))
         return upscale(pooled.values, SCALE, name, indices=pooled.indices)
@@ -29,7 +29,7 @@ def enlarged(name: str, piece: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def sheet(pieces: dict[str, np.ndarray[Any, Any]], columns: int) -> Image.Image:
-    """Pictures of one size side by side, each with its name below it."""
+    """Draw pictures of one size side by side, each with its name below it."""
     height, width = next(iter(pieces.values())).shape[:2]
     rows = -(-len(pieces) // columns)
     size = (columns * (width + MARGIN) + MARGIN, rows * (height + LINE + MARGIN) + MARGIN)
@@ -44,24 +44,24 @@ def sheet(pieces: dict[str, np.ndarray[Any, Any]], columns: int) -> Image.Image:
 
 
 def methods_sheet() -> Image.Image:
-    """All methods, on a piece of the scene."""
+    """Draw all methods, on a piece of the scene."""
     piece = np.asarray(Image.open(SAMPLES / "scene.png").convert("RGB"))[CROP[1] : CROP[3], CROP[0] : CROP[2]]
     return sheet({name: enlarged(name, piece) for name in METHODS}, 4)
 
 
 def learned_sheet() -> Image.Image:
-    """A piece of the scene that was made smaller, and enlarged by what was learned and by what was not."""
+    """Draw a piece of the scene that was made smaller, then enlarged by learned methods and by others."""
     scene = np.asarray(Image.open(SAMPLES / "scene.png").convert("RGB"))[:, :255]
     small = np.clip(reduce(scene, REDUCED) + 0.5, 0, 255).astype(np.uint8)
     made = {name: upscale(small, REDUCED, name) for name in ("bicubic", "lanczos", "transposed-conv", "learned")}
-    made |= {"learned, size=large": upscale(small, REDUCED, "learned", size="large"), "the truth": scene}
+    made |= {"learned, size=large": upscale(small, REDUCED, "learned", size="large"), "reference": scene}
     top, left = PLACE
     seen = {name: image[top : top + SEEN, left : left + SEEN] for name, image in made.items()}
     return sheet({name: upscale(piece, SHOWN, "nearest") for name, piece in seen.items()}, 3)
 
 
 def test_card() -> np.ndarray[Any, Any]:
-    """A dot, an edge and two lines, 32 x 32: what a filter does to each can be seen."""
+    """Draw a dot, an edge and two lines, (32, 32, 3) uint8, to show what a filter does to each."""
     card = np.full((32, 32, 3), 64, np.uint8)
     card[5, 5] = card[np.arange(3, 15), np.arange(17, 29)] = 255
     card[np.arange(14, 2, -1) // 2 + 6, np.arange(17, 29)] = 255
@@ -70,7 +70,7 @@ def test_card() -> np.ndarray[Any, Any]:
 
 
 def method_sheet(name: str) -> Image.Image:
-    """A method on a test card, on print and on a photograph."""
+    """Draw a method on a test card, on print and on a photograph."""
     text = np.asarray(Image.open(SAMPLES / "small-text.png").convert("RGB"))[46:78, 4:36]
     scene = np.asarray(Image.open(SAMPLES / "scene.png").convert("RGB"))[
         CROP[1] : CROP[1] + 32, CROP[0] : CROP[0] + 32
@@ -80,7 +80,7 @@ def method_sheet(name: str) -> Image.Image:
 
 
 def pixel_art_sheet() -> Image.Image:
-    """Pixel art by nearest and by a filter, and by nearest with a factor that is not whole."""
+    """Draw pixel art enlarged by nearest, by a filter, and by nearest with a factor that is not an integer."""
     art = Image.open(SAMPLES / "pixel-art.png").convert("RGBA")
     white = Image.new("RGBA", art.size, "white")
     piece = np.asarray(Image.alpha_composite(white, art).convert("RGB"))
@@ -90,7 +90,7 @@ def pixel_art_sheet() -> Image.Image:
 
 
 def depth_sheet() -> Image.Image:
-    """Dark 16-bit grey, brightened after it was enlarged: all of its codes, and the upper 8 bits of them."""
+    """Draw dark 16-bit grey, brightened after it was enlarged: with all of its bits, and with only the upper 8."""
     deep = np.asarray(Image.open(SAMPLES / "gradient-16.png")).astype(np.uint16)[:48, :64]
 
     def brightened(values: np.ndarray[Any, Any], low: float, high: float) -> np.ndarray[Any, Any]:
@@ -104,7 +104,7 @@ def depth_sheet() -> Image.Image:
 
 
 def checkerboard_sheet() -> Image.Image:
-    """A kernel whose phases sum to different values, and one whose phases sum alike."""
+    """Draw the result of a kernel whose phases have different sums, and of one whose phases have equal sums."""
     piece = np.asarray(Image.open(SAMPLES / "scene.png").convert("RGB"))[8:56, 120:168]
     kernels = {"3 x 3 of 4/9": np.full((3, 3), 4 / 9), "bilinear, 4 x 4": np.load(SAMPLES / "kernel-bilinear-2x.npy")}
     made = {name: upscale(piece, 2, "transposed-conv", kernel=kernel) for name, kernel in kernels.items()}
@@ -112,7 +112,7 @@ def checkerboard_sheet() -> Image.Image:
 
 
 def pooling_sheet() -> Image.Image:
-    """What max pooling keeps, and where unpooling puts it."""
+    """Draw what max pooling keeps, and where unpooling puts it."""
     piece = np.asarray(Image.open(SAMPLES / "scene.png").convert("RGB"))[:48, 16:64]
     pooled = max_pool(piece, (2, 2))
     back = upscale(pooled.values, 2, "max-unpooling", indices=pooled.indices)
@@ -121,7 +121,7 @@ def pooling_sheet() -> Image.Image:
 
 
 def pictures() -> dict[str, Image.Image]:
-    """Every picture of the README and the manual, by its place in this folder."""
+    """Return every picture of the README and the manual, by its path in this folder."""
     return {
         "methods.png": methods_sheet(),
         "learned.png": learned_sheet(),
@@ -133,12 +133,12 @@ def pictures() -> dict[str, Image.Image]:
 
 
 def small(picture: Image.Image) -> Image.Image:
-    """A picture in 128 colours, which half the bytes hold."""
+    """Reduce a picture to 128 colours, which takes half the bytes."""
     return picture.quantize(128, dither=Image.Dither.NONE)
 
 
 def main() -> None:
-    """Write all pictures into the folder that is named, or beside this script."""
+    """Write all pictures into the folder given as an argument, or beside this script."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE
     for place, picture in pictures().items():
         (folder / place).parent.mkdir(parents=True, exist_ok=True)

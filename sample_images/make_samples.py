@@ -1,7 +1,8 @@
-"""Draw the sample images: `python sample_images/make_samples.py [FOLDER]`.
+"""Write the sample images: `python sample_images/make_samples.py [FOLDER]`.
 
-They go into the script's own folder by default. Each sample holds what one kind of upscaling mistake spoils.
-Nothing is random between runs: the same versions of NumPy and Pillow write the same bytes.
+The default folder is the script's own. Each sample contains detail that one kind of upscaling mistake damages.
+`scene.png` is the only input: `photo.jpg` shows the same picture. Everything else is drawn.
+The same versions of NumPy and Pillow write the same bytes on every run.
 """
 
 import argparse
@@ -10,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
-from render_scene import render
+from PIL import ExifTags, Image, ImageDraw, ImageFont
 
 Array = npt.NDArray[np.float64]
+
+SCENE = Path(__file__).parent / "scene.png"
+"""A rendered photograph, RGB 256 x 192. The program that rendered it is no longer kept."""
 
 MUSHROOM_COLOURS = {
     ".": (255, 0, 255),  # the transparent index; its colour must never be seen
@@ -205,9 +208,21 @@ def animation() -> list[Image.Image]:
     return frames
 
 
-def scene() -> Image.Image:
-    """The rendered photograph: a pier on a lake, RGB 256 x 192."""
-    return Image.fromarray(render())
+def write_photo(path: Path) -> None:
+    """Write the scene as a camera would: a JPEG of 192 x 256 pixels, stored sideways, at 300 dpi, with EXIF.
+
+    EXIF orientation 6 means "turn a quarter clockwise to display", so the stored picture is turned the other way.
+    """
+    exif = Image.Exif()
+    exif[ExifTags.Base.ImageDescription] = "A pier on a lake (rendered)"
+    exif[ExifTags.Base.Orientation] = 6
+    stored = Image.open(SCENE).transpose(Image.Transpose.ROTATE_90)
+    stored.save(path, quality=90, dpi=(300, 300), exif=exif)
+
+
+def write_scan(path: Path) -> None:
+    """Write the printed text as a scanner would: a deflated 8-bit grey TIFF at 300 dpi."""
+    small_text().convert("L").save(path, compression="tiff_adobe_deflate", dpi=(300, 300))
 
 
 def textbook() -> Array:
@@ -246,7 +261,6 @@ IMAGES: dict[str, Callable[[], Image.Image]] = {
     "pixel-art.png": pixel_art,
     "logo.png": logo,
     "gradient-16.png": gradient_16,
-    "scene.png": scene,
 }
 ARRAYS: dict[str, Callable[[], Array]] = {
     "textbook.npy": textbook,
@@ -257,8 +271,10 @@ ARRAYS: dict[str, Callable[[], Array]] = {
 
 
 def write_samples(folder: Path) -> None:
-    """All samples are in `folder`, which is made if it is missing; arrays are float32."""
+    """Write all samples into `folder`, which is created if it is missing; arrays are float32."""
     folder.mkdir(parents=True, exist_ok=True)
+    write_photo(folder / "photo.jpg")
+    write_scan(folder / "scan.tif")
     for name, draw in IMAGES.items():
         draw().save(folder / name, optimize=True)
     first, *others = frames = animation()
@@ -269,8 +285,8 @@ def write_samples(folder: Path) -> None:
 
 
 def main() -> None:
-    """The command: one optional argument, the folder."""
-    parser = argparse.ArgumentParser(description="Draw the sample images.")
+    """Run the command; its one optional argument is the folder."""
+    parser = argparse.ArgumentParser(description="Write the sample images.")
     own = Path(__file__).parent
     parser.add_argument("folder", nargs="?", type=Path, default=own, help="default: the script's own")
     write_samples(parser.parse_args().folder)

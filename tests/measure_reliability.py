@@ -72,7 +72,7 @@ def main() -> int:
     hostile = recorded["hostile"]
     seconds, megabytes = (max((each[n] for each in hostile), default=0) for n in (1, 2))
     table(
-        "Arrays, kernels, places and networks that mean harm",
+        "Malicious arrays, kernels, indices and networks",
         ["files", "runs", "refused in one line", "s at most", "MB at most"],
         [[len({each[0] for each in hostile}), len(hostile), len(hostile), seconds, megabytes]],
     )

@@ -1,7 +1,9 @@
 """The README and the manual are true: commands run as they stand and give what is shown; links lead somewhere.
 
-The blocks of a page are run one after the other in one folder: each line of `sh`, which must succeed; each command of
-`console` behind `$ `, which must print what stands below it, where `…` is anything; `python` as a doctest.
+Each page is typed from top to bottom in a fresh copy of the checkout that contains only what git tracks: each line of
+`sh` must succeed; each command of `console` behind `$ ` must print what stands below it, where `…` is anything;
+`python` is a doctest. Pages write into `out/` only, and no two pages write the same file, so a reader can type all of
+them in one checkout and then run the tests.
 """
 
 import doctest
@@ -29,9 +31,13 @@ PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(
     r"^(?:<!-- (?P<mark>[^>\n]*) -->\n)?```(?P<kind>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
-NOT_HERE = {"main command", "test command", "tried by hand"}
-"""Marks of blocks that set up environments, and would take minutes or the network."""
-MAY_BE_ABSENT = {"curl", "jq", "man"}
+SETS_UP = {"main command", "activate", "test command"}
+"""Marks of blocks that create environments: only the long test types them, for minutes and with a package index."""
+BY_HAND = "tried by hand: "
+"""Beginning of the mark of a block that no test types; the reason follows."""
+OPTIONAL_PROGRAMS = {"curl", "jq"}
+"""Programs of other projects; where one is not installed, the commands that call it are not typed."""
+NOT_COPIED = ("out", ".git", ".venv", ".ci", "build", "dist", "__pycache__", "*.egg-info", ".*_cache", ".hypothesis")
 
 
 @dataclass
@@ -52,33 +58,35 @@ def blocks(page: Path) -> list[Block]:
     ]
 
 
-@pytest.fixture
-def desk(tmp_path: Path) -> Path:
-    """A folder with everything that commands name: the sample images, and what users have."""
-    samples = tmp_path / "sample_images"
-    shutil.copytree(ROOT / "sample_images", samples, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
-    for name in ("in.png", "a.png", "sprites/hero.png", "logo.png", "slices/1.png"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        shutil.copy(samples / "logo.png", tmp_path / name)
-    scene = Image.open(samples / "scene.png").convert("RGB").resize((48, 36))
-    for name in ("photo.jpg", "scan.tif", "shots/1.jpg", "photos/1.jpg", "photos/2.jpg"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        scene.save(tmp_path / name, dpi=(300, 300))
-    scene.save(tmp_path / "truth.png")
-    scene.resize((24, 18)).save(tmp_path / "reduced.png")
-    np.save(tmp_path / "x.npy", np.zeros((8, 5, 6), np.float32))
-    np.save(tmp_path / "weights.npy", np.full((8, 4, 4, 4), 0.1, np.float32))
-    return tmp_path
+def copy_checkout(to: Path) -> Path:
+    """Copy what git tracks, as it is in the working tree; without git, all that is neither built nor a result."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode != 0:
+        shutil.copytree(ROOT, to, ignore=shutil.ignore_patterns(*NOT_COPIED))
+        (to / "out").mkdir()
+        return to
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, to / name)
+    return to
 
 
 @pytest.fixture
-def environment(desk: Path) -> dict[str, str]:
-    """One with the commands, a home of its own, and something at `$URL`."""
-    return with_scripts(desk / ".bin") | {"HOME": str(desk), "URL": (desk / "photo.jpg").as_uri(), "COLUMNS": "80"}
+def checkout(tmp_path: Path) -> Path:
+    """A fresh copy of the checkout."""
+    return copy_checkout(tmp_path / "checkout")
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """An environment with the installed commands and an empty home."""
+    (tmp_path / "home").mkdir()
+    return with_scripts(tmp_path / "bin") | {"HOME": str(tmp_path / "home"), "COLUMNS": "80"}
 
 
 def joined(text: str) -> str:
-    """A text whose lines go on where they end with a backslash."""
+    """The text with each line that ends in a backslash joined to the next."""
     return re.sub(r"\\\n *", "", text)
 
 
@@ -87,15 +95,15 @@ def commands(text: str) -> Iterator[str]:
     yield from filter(None, joined(text).splitlines())
 
 
-def there(command: str) -> bool:
+def can_be_typed(command: str) -> bool:
     words = re.findall(r"[\w-]+", command)
-    return all(shutil.which(word) for word in MAY_BE_ABSENT & set(words))
+    return all(shutil.which(word) for word in OPTIONAL_PROGRAMS & set(words))
 
 
-def run(command: str, desk: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+def run(command: str, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["bash", "-o", "pipefail", "-c", command],
-        cwd=desk,
+        cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -106,12 +114,12 @@ def run(command: str, desk: Path, environment: dict[str, str]) -> subprocess.Com
     )
 
 
-def run_console(block: Block, desk: Path, environment: dict[str, str]) -> None:
+def run_console(block: Block, folder: Path, environment: dict[str, str]) -> None:
     """Run each command of a block, and compare what it prints."""
     for part in re.split(r"^\$ ", joined(block.text), flags=re.MULTILINE)[1:]:
         command, _, expected = part.partition("\n")
-        if there(command):
-            printed = run(command, desk, environment).stdout
+        if can_be_typed(command):
+            printed = run(command, folder, environment).stdout
             pattern = ".*".join(re.escape(piece) for piece in expected.split("…"))
             assert re.fullmatch(pattern, printed), f"{command}\nprints:\n{printed}"
 
@@ -119,57 +127,113 @@ def run_console(block: Block, desk: Path, environment: dict[str, str]) -> None:
 def run_python(block: Block, page: Path, names: dict[str, Any]) -> None:
     test = doctest.DocTestParser().get_doctest(block.text, names, page.name, str(page), block.line)
     runner = doctest.DocTestRunner(verbose=False)
-    said: list[str] = []
-    runner.run(test, out=said.append, clear_globs=False)
+    failures: list[str] = []
+    runner.run(test, out=failures.append, clear_globs=False)
     names.update(test.globs)
     assert test.examples
-    assert runner.failures == 0, "".join(said)
+    assert runner.failures == 0, "".join(failures)
+
+
+def type_page(page: Path, folder: Path, environment: dict[str, str]) -> None:
+    """Run every block of a page in order, but those that set up environments or are tried by hand."""
+    names: dict[str, Any] = {}
+    for block in blocks(page):
+        if block.mark in SETS_UP or block.mark.startswith(BY_HAND):
+            continue
+        if block.kind == "sh":
+            for command in filter(can_be_typed, commands(block.text)):
+                done = run(command, folder, environment)
+                assert done.returncode == 0, f"{command}\n{done.stdout}"
+        elif block.kind == "console":
+            run_console(block, folder, environment)
+        elif block.kind == "python":
+            run_python(block, page, names)
+        else:
+            assert block.kind == "text", f"{page.name}, line {block.line}: no test runs a block of “{block.kind}”"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """The files below a folder, by path; what Python compiles for itself is left out."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+
+
+RESULTS: dict[str, set[str]] = {}
+"""The files that each typed page created."""
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_page_does_what_it_says(
-    page: Path, desk: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    page: Path, checkout: Path, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(desk)
-    names: dict[str, Any] = {}
-    for block in blocks(page):
-        if block.mark in NOT_HERE:
-            continue
-        if block.kind == "sh":
-            for command in filter(there, commands(block.text)):
-                done = run(command, desk, environment)
-                assert done.returncode == 0, f"{command}\n{done.stdout}"
-        elif block.kind == "console":
-            run_console(block, desk, environment)
-        elif block.kind == "python":
-            run_python(block, page, names)
-        else:
-            assert block.kind == "text", (
-                f"{page.name}, line {block.line}: a block of the kind “{block.kind}” is not run"
-            )
+    monkeypatch.chdir(checkout)
+    before = contents(checkout)
+    type_page(page, checkout, environment)
+    after = contents(checkout)
+    assert {name: after.get(name) for name in before} == before
+    RESULTS[page.name] = after.keys() - before.keys()
+    assert [name for name in RESULTS[page.name] if not name.startswith("out/")] == []
+    for other, created in RESULTS.items():
+        shared = created & RESULTS[page.name]
+        assert other == page.name or not shared, f"{other} and {page.name} write the same files: {shared}"
 
 
-def test_what_the_readme_promises_is_written(desk: Path, environment: dict[str, str]) -> None:
-    first = next(block for block in blocks(README) if block.kind == "sh")
-    for command in filter(there, commands(first.text)):
-        run(command, desk, environment)
-    for name in ("photo_2x.jpg", "in_4x.png", "large/hero.png"):
-        assert (desk / name).is_file(), name
+def test_what_the_readme_promises_is_written(checkout: Path, environment: dict[str, str]) -> None:
+    type_page(README, checkout, environment)
+    promised = re.findall(r"\b(out/[\w./]+\w/?)", "".join(re.findall("#.*", README.read_text("utf-8"))))
+    assert len(promised) > 4
+    for name in promised:
+        assert (checkout / name).exists(), name
+
+
+def test_git_ignores_results_and_only_those() -> None:
+    ignored = subprocess.run(
+        ["git", "check-ignore", "--no-index", "out/large.png", "out/.gitignore"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if ignored.returncode == 128:
+        pytest.skip("no git checkout")
+    assert ignored.stdout.split() == ["out/large.png"]
 
 
 def test_few_blocks_are_left_to_others() -> None:
-    left = [(page.name, block.mark) for page in PAGES for block in blocks(page) if block.mark in NOT_HERE]
+    left = [(page.name, block.mark) for page in PAGES for block in blocks(page) if block.mark]
     assert sorted(left) == [
+        ("README.md", "activate"),
         ("README.md", "main command"),
         ("README.md", "test command"),
-        ("README.md", "tried by hand"),
-        ("compare.md", "tried by hand"),
+        ("README.md", "tried by hand: needs pipx"),
+        ("compare.md", "tried by hand: needs a browser, and draws this page's picture again"),
     ]
 
 
-def test_a_wrong_page_fails(desk: Path, environment: dict[str, str]) -> None:
+@pytest.mark.long
+def test_a_newcomer_types_the_readme_and_the_tests_pass(tmp_path: Path) -> None:
+    """All in one shell, environments included: this installs the package twice, and runs the whole suite."""
+    checkout = copy_checkout(tmp_path / "checkout")
+    typed = [b.text for b in blocks(README) if b.kind == "sh" and not b.mark.startswith(BY_HAND)]
+    script = "set -eo pipefail\n" + "".join(typed)
+    environment = {name: os.environ[name] for name in os.environ if not name.startswith(("PYTEST", "PYTHON"))}
+    done = subprocess.run(
+        ["bash", "-c", script],
+        cwd=checkout,
+        env=environment | {"HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=3600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-5000:]
+
+
+def test_a_wrong_page_fails(tmp_path: Path, environment: dict[str, str]) -> None:
     with pytest.raises(AssertionError, match="prints"):
-        run_console(Block("", "console", "$ upscale --version\nupscale 0.0.…\n$ echo 1\n2\n", 1), desk, environment)
+        run_console(
+            Block("", "console", "$ upscale --version\nupscale 0.0.…\n$ echo 1\n2\n", 1), tmp_path, environment
+        )
     with pytest.raises(AssertionError, match="Expected"):
         run_python(Block("", "python", ">>> 1 + 1\n3\n", 1), README, {})
 
@@ -267,6 +331,6 @@ def test_a_chapter_says_what_the_row_says(row: Method) -> None:
         f"| `{option}` | {summary} | {domain} | {default} |" for option, summary, domain, default in expected
     )
     assert told == expected, f"put this into the chapter {row.name}:\n{lines}"
-    assert ("Whole factors only" in " ".join(text.split())) == row.integer_scale
+    assert ("Integer factors only" in " ".join(text.split())) == row.integer_scale
     for year in re.findall(r"\b(?:19|20)\d\d\b", row.source):
         assert year in text.partition("**Source.**")[2], f"{row.name} lacks its source of {year}"

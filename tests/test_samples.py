@@ -1,4 +1,4 @@
-"""The sample images are what their script draws, and each holds the property that it is there for."""
+"""The sample images are what their script writes, and each has the property that it is there for."""
 
 import subprocess
 import sys
@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from PIL import Image, ImageSequence
+from PIL import ExifTags, Image, ImageSequence
 
 SAMPLES = Path(__file__).parent.parent / "sample_images"
 IMAGES = (
     "animation.gif",
     "gradient-16.png",
     "logo.png",
+    "photo.jpg",
     "pixel-art.png",
-    "scene.png",
+    "scan.tif",
     "small-text.png",
     "zone-plate.png",
 )
@@ -25,7 +26,7 @@ ARRAYS = ("kernel-bilinear-2x.npy", "kernel-box-2x2.npy", "kernel-lanczos-2x.npy
 
 @pytest.fixture(scope="module")
 def redrawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder, made by the script, in which it has drawn all samples without a warning."""
+    """A folder that the script created and filled with all samples but the scene, without a warning."""
     folder = tmp_path_factory.mktemp("samples") / "made by the script"
     script = SAMPLES / "make_samples.py"
     subprocess.run([sys.executable, "-B", "-W", "error", script, folder], check=True, timeout=300)
@@ -45,9 +46,10 @@ def load(name: str) -> npt.NDArray[np.float32]:
     return array
 
 
-def test_the_script_draws_the_committed_files_and_no_others(redrawn: Path) -> None:
-    committed = {path.name for path in SAMPLES.iterdir() if path.suffix in {".png", ".gif", ".npy"}}
-    assert {path.name for path in redrawn.iterdir()} == committed == {*IMAGES, *ARRAYS}
+def test_the_script_writes_every_committed_sample_but_the_scene(redrawn: Path) -> None:
+    kinds = {".png", ".gif", ".jpg", ".tif", ".npy"}
+    committed = {path.name for path in SAMPLES.iterdir() if path.suffix in kinds}
+    assert {path.name for path in redrawn.iterdir()} == committed - {"scene.png"} == {*IMAGES, *ARRAYS}
 
 
 @pytest.mark.parametrize("name", ARRAYS)
@@ -67,7 +69,7 @@ def test_all_files_together_stay_under_a_megabyte() -> None:
     assert sum(path.stat().st_size for path in SAMPLES.iterdir() if path.is_file()) < 1_000_000
 
 
-@pytest.mark.parametrize("name", [*IMAGES, *ARRAYS])
+@pytest.mark.parametrize("name", [*IMAGES, *ARRAYS, "scene.png"])
 def test_readme_has_a_line_for_each_file(name: str) -> None:
     lines = (SAMPLES / "README.md").read_text(encoding="utf-8").splitlines()
     assert sum(line.startswith(f"| `{name}` |") for line in lines) == 1
@@ -127,6 +129,20 @@ def test_scene_is_an_rgb_photograph() -> None:
     [(mode, pixels)] = frames(SAMPLES / "scene.png")
     assert (mode, pixels.shape) == ("RGB", (192, 256, 3))
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 20_000
+
+
+def test_photo_is_the_scene_stored_sideways_with_exif() -> None:
+    with Image.open(SAMPLES / "photo.jpg") as photo, Image.open(SAMPLES / "scene.png") as scene:
+        assert (photo.format, photo.mode, photo.size, photo.info["dpi"]) == ("JPEG", "RGB", (192, 256), (300, 300))
+        assert photo.getexif()[ExifTags.Base.Orientation] == 6
+        upright = np.asarray(photo.transpose(Image.Transpose.ROTATE_270), float)
+        assert np.abs(upright - np.asarray(scene, float)).mean() < 6
+
+
+def test_scan_is_grey_with_a_resolution() -> None:
+    with Image.open(SAMPLES / "scan.tif") as scan:
+        assert (scan.format, scan.mode, scan.size, scan.info["dpi"]) == ("TIFF", "L", (320, 136), (300, 300))
+        assert scan.info["compression"] == "tiff_adobe_deflate"
 
 
 def test_textbook_array() -> None:
