@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
@@ -76,7 +77,19 @@ def run_job(
         if isinstance(error, BrokenPipeError) and job.target is None:
             raise
         failure = explain(error, job.place)
+        _clear_frames(error)
     return Outcome(job, time.perf_counter() - start, result, failure)
+
+
+def _clear_frames(error: BaseException | None) -> None:
+    """Free the local variables behind an exception and its contexts, so that a failed image gives its memory back.
+
+    The frames can form a reference cycle with the exception (since Python 3.12 they do where a context manager written
+    as a generator replaces an exception), and its arrays would stay until the next garbage collection.
+    """
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__context__
 
 
 class Run:
