@@ -84,7 +84,7 @@ def run_job(
 def _clear_frames(error: BaseException | None) -> None:
     """Free the local variables behind an exception and its contexts: a failed image gives its memory back.
 
-    The frames can form a reference cycle with the exception (since Python 3.12 they do where a context manager written
+    Frames can form a reference cycle with the exception (since Python 3.12 they do where a context manager written
     as a generator replaces an exception), and arrays would stay until the next garbage collection.
     """
     while error is not None:
