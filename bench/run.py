@@ -166,28 +166,29 @@ def array_cases(source: Image.Image) -> list[Case]:
     cases = []
     for name, (pillow, opencv, pytorch, order) in rows.items():
         competitors: dict[str, Callable[[], object]] = {
-            OURS: lambda name=name: upscale(array, 4, name),
-            f"{OURS}, 1 thread": lambda name=name: upscale(array, 4, name, threads=1),
-            "Pillow": lambda pillow=pillow: np.asarray(source.resize(size, pillow)),
+            OURS: partial(upscale, array, 4, name),
+            f"{OURS}, 1 thread": partial(upscale, array, 4, name, threads=1),
+            "Pillow": partial(_resize_with_pillow, source, size, pillow),
         }
         if cv2 is not None:
-            flag = getattr(cv2, opencv)
-            competitors["OpenCV"] = lambda flag=flag: cv2.resize(array, size, interpolation=flag)
+            competitors["OpenCV"] = partial(cv2.resize, array, size, interpolation=getattr(cv2, opencv))
         if transform is not None:
-            competitors["scikit-image"] = lambda order=order: transform.resize(
-                array, size, order=order, preserve_range=True
-            )
+            competitors["scikit-image"] = partial(transform.resize, array, size, order=order, preserve_range=True)
         if torch is not None and pytorch is not None:
             corners = {} if pytorch == "nearest" else {"align_corners": False}
             tensor = torch.from_numpy(array.copy()).permute(2, 0, 1)[None]
-            told = {"mode": pytorch, **corners}
-            interpolate = partial(torch.nn.functional.interpolate, tensor, size, **told)
-            competitors["PyTorch"] = interpolate
+            interpolate = torch.nn.functional.interpolate
+            competitors["PyTorch"] = partial(interpolate, tensor, size, mode=pytorch, **corners)
         case = Case(f"array → array, 1024² → 4096² RGB, {name}", competitors, goals[name])
         if name == "lanczos":
             case.targets[f"{OURS}, 1 thread"] = 1.7
         cases.append(case)
     return cases
+
+
+def _resize_with_pillow(source: Image.Image, size: tuple[int, int], filter: Image.Resampling) -> object:
+    """Return the resized image as an array, as the other competitors do."""
+    return np.asarray(source.resize(size, filter))
 
 
 def learned_cases(source: Image.Image, work: Path) -> list[Case]:
@@ -212,7 +213,10 @@ def learned_cases(source: Image.Image, work: Path) -> list[Case]:
         weights = KERNELS / f"{size}-2x.npz"
         network = pytorch_network(weights)
         tensor = torch.from_numpy(np.pad(plane, 2, mode="symmetric"))[None, None]
-        competitors = {OURS: partial(upscale, plane, 2, "learned", size=size), "PyTorch": partial(network, tensor)}
+        competitors: dict[str, Callable[[], object]] = {
+            OURS: partial(upscale, plane, 2, "learned", size=size),
+            "PyTorch": partial(network, tensor),
+        }
         cases.append(Case(f"array → array, 1024² luma ×2, learned, {size}", competitors, {"PyTorch": 0.7}))
         frame, made = work / "frame.png", work / "frame_made.png"
         source.resize((640, 360)).save(frame)
@@ -235,7 +239,8 @@ def pytorch_network(weights: Path) -> Callable[..., object]:
 
     with np.load(weights) as archive:
         network = Network.of(dict(archive))
-    return torch.inference_mode()(network)
+    inferring: Callable[..., object] = torch.inference_mode()(network)
+    return inferring
 
 
 def command() -> str:
@@ -254,7 +259,7 @@ def image_magick() -> str | None:
 
 
 def file_case(
-    name: str, source: Path, factor: int, work: Path, targets: dict[str, float], alone: bool = False
+    name: str, source: Path, factor: int, work: Path, *, targets: dict[str, float], alone: bool = False
 ) -> Case:
     """PNG to PNG, as whole processes; ours alone where the others would take minutes."""
     script = work / "pillow_script.py"
@@ -352,12 +357,12 @@ def all_cases(photos: Path | None, work: Path) -> list[Case]:
     whole = {"Pillow script": 13.0, "ImageMagick": 20.0, "GraphicsMagick": 16.0, "ffmpeg": 4.5, "vips resize": 4.0}
     return [
         *start_cases(square, work),
-        file_case("PNG → PNG, 512² → 1024², Lanczos", sources[512], 2, work, {"vips resize": 1.0}),
-        file_case("PNG → PNG, 512² → 2048², Lanczos", sources[512], 4, work, {"vips resize": 1.8}),
-        file_case("PNG → PNG, 1024² → 4096², Lanczos", sources[1024], 4, work, whole),
+        file_case("PNG → PNG, 512² → 1024², Lanczos", sources[512], 2, work, targets={"vips resize": 1.0}),
+        file_case("PNG → PNG, 512² → 2048², Lanczos", sources[512], 4, work, targets={"vips resize": 1.8}),
+        file_case("PNG → PNG, 1024² → 4096², Lanczos", sources[1024], 4, work, targets=whole),
         batch_case(square, work),
-        file_case("PNG → PNG, 2048² → 16384²", sources[2048], 8, work, {}, alone=True),
-        file_case("PNG → PNG, 2048² → 32768²", sources[2048], 16, work, {}, alone=True),
+        file_case("PNG → PNG, 2048² → 16384²", sources[2048], 8, work, targets={}, alone=True),
+        file_case("PNG → PNG, 2048² → 32768²", sources[2048], 16, work, targets={}, alone=True),
         *array_cases(square),
         *learned_cases(square, work),
     ]
@@ -383,7 +388,7 @@ def section(case: Case, taken: dict[str, Taken]) -> str:
 
 def versions() -> str:
     """What was measured on what."""
-    import importlib.metadata as metadata
+    from importlib import metadata
 
     parts = [f"upscale {__version__}", f"Python {platform.python_version()}"]
     for package in ("numpy", "pillow", "isal", "opencv-python-headless", "scikit-image", "torch"):

@@ -115,7 +115,7 @@ def pixel_art() -> Image.Image:
     return sprite
 
 
-def rounded_square(centre: tuple[float, float], half: float, corner: float, x: Array, y: Array) -> Array:
+def rounded_square(centre: tuple[float, float], half: float, corner: float, *, x: Array, y: Array) -> Array:
     """Signed distance in pixels, negative inside, of the points (x, y) from a square with round corners."""
     across, down = np.abs(x - centre[0]) - half + corner, np.abs(y - centre[1]) - half + corner
     outside = np.hypot(np.maximum(across, 0), np.maximum(down, 0))
@@ -142,9 +142,9 @@ def logo(side: int = 96) -> Image.Image:
         (61.0, 33.0, 24.0, (72, 86, 214)),
     )
     for centre_x, centre_y, half, tint in squares:
-        shadow = rounded_square((centre_x + 1.5, centre_y + 3), half, half / 3, x, y)
+        shadow = rounded_square((centre_x + 1.5, centre_y + 3), half, half / 3, x=x, y=y)
         paint(np.array([20.0, 16.0, 48.0]), 0.45 * np.clip(0.5 - shadow / 10, 0, 1) ** 2)
-        edge = rounded_square((centre_x, centre_y), half, half / 3, x, y)
+        edge = rounded_square((centre_x, centre_y), half, half / 3, x=x, y=y)
         light = np.clip((centre_y + half - y) / (2 * half), 0, 1)[..., None]
         paint(np.array(tint) * (1 - 0.28 * light) + 255 * 0.28 * light, np.clip(0.5 - edge / 3, 0, 1))
 

@@ -34,8 +34,29 @@ CHANGING = (
 Record = Callable[[str, object], None]
 """Of the fixture `record_property`: what `measure_reliability.py` prints."""
 
-needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount file systems and become somebody else")
+
+def _works(*command: str) -> bool:
+    """Return whether a command exists here and succeeds."""
+    if shutil.which(command[0]) is None:
+        return False
+    return subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 0
+
+
+needs_posix = pytest.mark.skipif(os.name != "posix", reason="needs the shells, pipes and signals of a POSIX system")
+needs_full_device = pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+needs_proc = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="reads memory sizes from /proc")
+needs_address_limit = pytest.mark.skipif(
+    not Path("/proc/self/statm").exists(), reason="limits the address space, whose size is read from /proc"
+)
+needs_strace = pytest.mark.skipif(
+    not _works("strace", "-qq", "-o", os.devnull, "true"), reason="strace is not installed, or may not trace here"
+)
+needs_mounts = pytest.mark.skipif(
+    not _works("unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt"), reason="file systems may not be mounted here"
+)
+needs_root = pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may act as another user"
+)
 
 
 def picture(path: Path, width: int = 40, height: int = 30, mode: str = "RGB", seed: int = 0) -> Path:
@@ -49,9 +70,8 @@ def picture(path: Path, width: int = 40, height: int = 30, mode: str = "RGB", se
 
 def ended(command: Sequence[object], cwd: Path | None = None, **more: Any) -> subprocess.CompletedProcess[bytes]:
     """How a command ended."""
-    options = {"capture_output": True, "timeout": 120, "check": False} | more
-    done: subprocess.CompletedProcess[bytes] = subprocess.run([str(word) for word in command], cwd=cwd, **options)
-    return done
+    options: dict[str, Any] = {"capture_output": True, "timeout": 120} | more
+    return subprocess.run([str(word) for word in command], cwd=cwd, check=False, **options)
 
 
 def status_here(command: Sequence[str], cwd: Path) -> int:
@@ -80,7 +100,8 @@ def changing_calls(cwd: Path) -> list[tuple[str, int]]:
 
 def contents(folder: Path) -> dict[str, bytes]:
     """What lies in a folder and below it, by name."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def in_a_shell(command: Sequence[object], redirected: str, cwd: Path) -> subprocess.CompletedProcess[bytes]:
@@ -93,6 +114,13 @@ def on_a_small_disk(script: str, kilobytes: int, folder: Path) -> subprocess.Com
     """How a shell script ended that saw a disk of its own, of some size, mounted on `folder`."""
     mount = f"mount -t tmpfs -o size={kilobytes}k none {folder} && cd {folder} && {script}"
     return ended(["unshare", "-m", "bash", "-c", mount])
+
+
+def open_terminal() -> tuple[int, int]:
+    """Return the two ends of a new pseudo-terminal; skip the test where the system has none."""
+    pty = pytest.importorskip("pty", reason="this system has no pseudo-terminals")
+    main, terminal = pty.openpty()
+    return main, terminal
 
 
 def children() -> Iterator[int]:

@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 import click
+import pytest
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
@@ -20,7 +21,12 @@ def command(name: str) -> click.Command:
 
 
 def with_scripts(folder: Path) -> dict[str, str]:
-    """An environment in which each script can be run by its name; the scripts are written into a folder."""
+    """Return an environment in which each command can be run by its name; write the commands into a folder.
+
+    Skips the test where there is no POSIX shell.
+    """
+    if os.name != "posix":
+        pytest.skip("the commands are scripts for a POSIX shell")
     folder.mkdir()
     lines = {"python": '"$@"'}
     for name, place in SCRIPTS.items():

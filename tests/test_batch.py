@@ -35,7 +35,8 @@ def test_an_executor_of_the_caller_carries_out_jobs(folder: Path) -> None:
 @pytest.mark.parametrize("names", [1, 6])
 def test_progress_is_told_in_output_pixels(folder: Path, names: int) -> None:
     inputs = [str(folder / "in" / f"{i}.png") for i in range(names)]
-    plan, told = make_plan(inputs, str(folder / "out/"), Request("lanczos")), []
+    told: list[int] = []
+    plan = make_plan(inputs, str(folder / "out/"), Request("lanczos"))
     outcomes = list(Run(plan, 2, progress=told.append))
     assert len(outcomes) == names
     assert sum(told) == sum(job.pixels for job in plan.jobs)

@@ -3,7 +3,6 @@
 import itertools
 import json
 import os
-import pty
 import signal
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from breaking import Record
+from breaking import Record, needs_posix, open_terminal
 from click.testing import CliRunner, Result
 from PIL import Image
 
@@ -205,7 +204,7 @@ def test_a_folder_with_broken_files(tmp_path: Path, jobs: int) -> None:
     lines = result.stderr.splitlines()
     assert len(list((tmp_path / "out").rglob("*.*"))) == 47
     assert (tmp_path / "out" / "deep" / "er" / "00.png").is_file()
-    assert sorted(line.split("/in/")[1].split(":")[0] for line in lines[:3]) == ["empty.jpg", "half.png", "text.gif"]
+    assert sorted(Path(line.split(": ")[0]).name for line in lines[:3]) == ["empty.jpg", "half.png", "text.gif"]
     assert lines[3].startswith("47 images enlarged, 3 failed, in ")
     assert len(lines) == 4
 
@@ -298,16 +297,18 @@ def test_bytes_do_not_depend_on_jobs_locale_hash_seed_or_terminal(tmp_path: Path
         for jobs, place, seed in chosen:
             environment = os.environ | {"LC_ALL": place, "PYTHONHASHSEED": seed}
             made.append(shell(["in.png", "-j", jobs, "-f", format, "-o", "-"], tmp_path, env=environment).stdout)
-        main, terminal = pty.openpty()
+        main, terminal = open_terminal()
         line = [*COMMAND, "in.png", "-f", format, "-o", "out"]
         subprocess.run(line, cwd=tmp_path, stdin=terminal, stdout=terminal, stderr=terminal, check=True)
-        os.close(terminal), os.close(main)
+        os.close(terminal)
+        os.close(main)
         made.append((tmp_path / "out").read_bytes())
         (tmp_path / "out").unlink()
         assert len(set(made)) == 1
         record_property("same bytes", [format, len(made), len(set(made))])
 
 
+@needs_posix
 def test_odd_names(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for name in (
@@ -318,7 +319,7 @@ def test_odd_names(tmp_path: Path) -> None:
         b"100%d.png",
         "\u202egnp.png".encode(),
     ):
-        Image.new("L", (2, 2)).save(os.path.join(os.fsencode(tmp_path / "in"), name), "PNG")
+        Image.new("L", (2, 2)).save(os.fsencode(f"{tmp_path}/in/") + name, "PNG")
     (tmp_path / "in" / "[a]*.png").write_text("no picture")
     names = sorted(name for name in os.listdir(os.fsencode(tmp_path / "in")) if not name.startswith(b"["))
     for number, place in enumerate(("C", "C.UTF-8")):
@@ -344,7 +345,7 @@ def test_names_of_255_bytes(tmp_path: Path) -> None:
 
 
 def test_image_bytes_are_not_written_to_a_terminal(picture: Path) -> None:
-    main, terminal = pty.openpty()
+    main, terminal = open_terminal()
     done = subprocess.run(
         [*COMMAND, "in.png", "-o", "-"], cwd=picture.parent, stdout=terminal, stderr=subprocess.PIPE, check=False
     )
@@ -354,6 +355,7 @@ def test_image_bytes_are_not_written_to_a_terminal(picture: Path) -> None:
     assert b"is a terminal" in done.stderr
 
 
+@needs_posix
 def test_a_closed_pipe_ends_without_a_word(tmp_path: Path) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (400, 400, 3), np.uint8)).save(tmp_path / "in.png")
     line = f"{sys.executable} -m upscale_cli in.png -s 4 -o - 2>err | head -c1 >/dev/null; echo ${{PIPESTATUS[0]}}"
@@ -362,8 +364,10 @@ def test_a_closed_pipe_ends_without_a_word(tmp_path: Path) -> None:
     assert (tmp_path / "err").read_bytes() == b""
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_a_signal_leaves_no_part_of_an_image(tmp_path: Path, number: int, status: int) -> None:
+@needs_posix
+@pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_leaves_no_part_of_an_image(tmp_path: Path, name: str, status: int) -> None:
+    number = signal.Signals[name]
     for i in range(12):
         Image.fromarray(np.random.default_rng(i).integers(0, 256, (200, 300, 3), np.uint8)).save(
             tmp_path / f"{i}.png"
@@ -371,8 +375,8 @@ def test_a_signal_leaves_no_part_of_an_image(tmp_path: Path, number: int, status
     run = subprocess.Popen(
         [*COMMAND, str(tmp_path), "-o", str(tmp_path / "out"), "-s", "8", "-j", "2"],
         stderr=subprocess.PIPE,
-        # What was started by nohup ignores SIGHUP, and so do its children, unless they are told.
-        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+        # Children of a process that nohup started ignore SIGHUP, unless its default action is restored.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # noqa: PLW1509  no thread runs here
     )
     while not (tmp_path / "out").is_dir() or not list((tmp_path / "out").glob("*.png")):
         time.sleep(0.01)

@@ -241,7 +241,7 @@ def test_results_are_measured_against_a_reference_file(tmp_path: Path) -> None:
     assert same["ssim"] == pytest.approx(1)
     bicubic, nearest = (
         np.asarray(Image.open(tmp_path / "large.png")),
-        upscale(opened(source.read_bytes()), 2, "nearest"),
+        upscale(np.asarray(opened(source.read_bytes())), 2, "nearest"),
     )
     error = luma_8bit(bicubic)[2:-2, 2:-2] - luma_8bit(nearest)[2:-2, 2:-2]
     assert other["psnr"] == pytest.approx(20 * math.log10(255) - 10 * math.log10(np.mean(error**2)))
@@ -345,7 +345,14 @@ def test_a_file_name_that_is_not_text_is_shown_with_question_marks(tmp_path: Pat
     shutil.copy(SAMPLES / "pixel-art.png", source)
     kernel = tmp_path / "k\udcff.npy"
     np.save(kernel, np.ones((2, 2)))
-    line = [sys.executable, "-m", "upscale_cli.commands.compare", source, "-m", f"transposed-conv:kernel={kernel}"]
+    line = [
+        sys.executable,
+        "-m",
+        "upscale_cli.commands.compare",
+        str(source),
+        "-m",
+        f"transposed-conv:kernel={kernel}",
+    ]
     subprocess.run(line, check=True, capture_output=True)
     page = (tmp_path / "a\udcff_compare.html").read_bytes()
     assert Elements(page).texts["bdi"] == "a?.png"
@@ -510,7 +517,7 @@ def test_a_closed_pipe_ends_the_command_quietly(unbuffered: str) -> None:
         sys.executable,
         "-m",
         "upscale_cli.commands.compare",
-        SAMPLES / "scene.png",
+        str(SAMPLES / "scene.png"),
         "-m",
         "nearest",
         "-s4",

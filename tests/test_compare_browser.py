@@ -301,8 +301,8 @@ def test_the_error_map_is_the_largest_difference_of_a_channel(page: Browser, fol
     for name in ("nearest", "learned"):
         share = np.minimum(1, np.abs(made(folder, name) - reference).max(axis=2) / 64)
         maps.append(np.stack([np.interp(share * 4, range(5), channel) for channel in np.transpose(stops)], axis=2))
-    rounded = [np.floor(colours + 0.5).astype(np.uint8) for colours in maps]
-    assert_shown(page, *rounded)
+    left, right = (np.floor(colours + 0.5).astype(np.uint8) for colours in maps)
+    assert_shown(page, left, right)
     page.click("#errors")
     page.settle()
     assert_shown(page, made(folder, "nearest"), made(folder, "learned"))

@@ -1,7 +1,6 @@
 """Completion: all that can be typed, by the protocol of Click; and keys in bash, zsh and fish, where they are."""
 
 import os
-import pty
 import select
 import shutil
 import subprocess
@@ -11,6 +10,7 @@ from pathlib import Path
 import click
 import numpy as np
 import pytest
+from breaking import open_terminal
 from click.shell_completion import get_completion_class
 from scripts import SCRIPTS, command, with_scripts
 
@@ -119,10 +119,17 @@ def script(shell: str, name: str) -> str:
 def typed(shell: str, keys: str, folder: Path, environment: dict[str, str]) -> str:
     """What a line has become after keys were typed at a terminal, in which a tab may have completed it."""
     start, set_up = SET_UP[shell]
-    load = f'eval "$({script(shell, keys.split()[0])})"'
-    main, terminal = pty.openpty()
-    streams = dict.fromkeys(("stdin", "stdout", "stderr"), terminal)
-    process = subprocess.Popen(start.split(), cwd=folder, env=environment, start_new_session=True, **streams)
+    load = f'eval "$({script(shell, keys.split(maxsplit=1)[0])})"'
+    main, terminal = open_terminal()
+    process = subprocess.Popen(
+        start.split(),
+        cwd=folder,
+        env=environment,
+        start_new_session=True,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+    )
     os.close(terminal)
     seen, end = b"", time.monotonic() + 60
 

@@ -21,6 +21,10 @@ from breaking import (
     contents,
     ended,
     in_a_shell,
+    needs_address_limit,
+    needs_full_device,
+    needs_mounts,
+    needs_posix,
     needs_root,
     needs_strace,
     on_a_small_disk,
@@ -35,6 +39,8 @@ from upscale_cli.commands import terminal
 from upscale_cli.commands.upscale import cli
 from upscale_cli.machine.replacing import PREFIX
 
+pytestmark = needs_posix
+
 OLD = b"precious"
 
 
@@ -48,7 +54,7 @@ def one_line(done: subprocess.CompletedProcess[bytes], status: int, *words: str)
 # Full disks --------------------------------------------------------------------------------------------------------
 
 
-@needs_root
+@needs_mounts
 def test_a_full_disk_leaves_old_targets_in_every_format(tmp_path: Path, record_property: Record) -> None:
     record_property("fault", ["a full disk (tmpfs), every format", len(FORMATS)])
     source, disk = picture(tmp_path / "in.png", 64, 64), tmp_path / "disk"
@@ -65,7 +71,7 @@ def test_a_full_disk_leaves_old_targets_in_every_format(tmp_path: Path, record_p
     ) == (len(FORMATS))
 
 
-@needs_root
+@needs_mounts
 @pytest.mark.parametrize("jobs", [1, 4])
 def test_a_batch_stops_on_a_full_disk_and_is_resumed(jobs: int, tmp_path: Path, record_property: Record) -> None:
     record_property("fault", ["a disk that fills up within a batch of 20, then resumed", 1])
@@ -92,16 +98,17 @@ def test_a_batch_stops_on_a_full_disk_and_is_resumed(jobs: int, tmp_path: Path, 
             image.load()
 
 
+@needs_full_device
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_device_that_is_full_is_not_replaced(format: str, tmp_path: Path, record_property: Record) -> None:
     record_property("fault", ["`/dev/full`, every format", 1])
     result = CliRunner().invoke(cli, [str(picture(tmp_path / "in.png")), "-o", "/dev/full", "-f", format])
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
     assert '"/dev/full" cannot be written: No space left on device; make room.' in result.stderr
-    assert stat.S_ISCHR(os.stat("/dev/full").st_mode)
+    assert stat.S_ISCHR(Path("/dev/full").stat().st_mode)
 
 
-@needs_root
+@needs_mounts
 @pytest.mark.parametrize(("name", "kilobytes"), [("upscale-pool", 16), ("upscale-fit", 8)])
 def test_a_full_disk_leaves_what_the_other_commands_wrote(
     name: str, kilobytes: int, tmp_path: Path, record_property: Record
@@ -119,6 +126,7 @@ def test_a_full_disk_leaves_what_the_other_commands_wrote(
     one_line(done, 0, f'"{targets[-1]}" cannot be written: No space left on device; make room.')
 
 
+@needs_full_device
 @pytest.mark.parametrize("what", ["-o -", "--json -o out.png"])
 def test_standard_output_on_a_full_disk(what: str, tmp_path: Path) -> None:
     picture(tmp_path / "in.png")
@@ -262,7 +270,7 @@ def test_a_folder_that_may_not_be_written_is_one_line(common: Path, record_prope
     one_line(done, 1, '"out/in.png" cannot be written: Permission denied; give another --output.')
 
 
-@needs_root
+@needs_mounts
 def test_a_read_only_disk_keeps_the_old_file(tmp_path: Path, record_property: Record) -> None:
     record_property("fault", ["a disk mounted read-only", 1])
     source, disk = picture(tmp_path / "in.png"), tmp_path / "disk"
@@ -294,6 +302,7 @@ def test_closed_and_odd_streams(line: str, status: int, said: str, tmp_path: Pat
     assert sorted(contents(tmp_path)) == ["in.png"]
 
 
+@needs_full_device
 @pytest.mark.parametrize("line", ["{} in.png >&-", "{} in.png --json >&-", "{} in.png > /dev/full"])
 def test_measures_that_nobody_gets_are_an_error(line: str, tmp_path: Path) -> None:
     picture(tmp_path / "in.png")
@@ -310,6 +319,7 @@ def test_a_kernel_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     assert sorted(contents(tmp_path)) == ["in.png"]
 
 
+@needs_full_device
 def test_nobody_need_read_messages(tmp_path: Path) -> None:
     picture(tmp_path / "in" / "a.png")
     picture(tmp_path / "in" / "b.png")
@@ -357,7 +367,7 @@ def test_no_part_of_a_result_for_a_full_pipe_is_lost_silently(unbuffered: str, t
     )
     os.close(writer)
     said = run.communicate(timeout=60)[1]
-    with open(reader, "rb") as pipe:
+    with os.fdopen(reader, "rb") as pipe:
         part = pipe.read()
     assert 0 < len(part) < 2**20
     assert (run.returncode, said.count(b"\n")) == (1, 1), said
@@ -408,7 +418,7 @@ STARVED = """if True:
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="limits are told from /proc")
+@needs_address_limit
 @pytest.mark.parametrize(("kind", "megabytes"), [("known", 110), ("known", 150), ("blind", 80), ("blind", 120)])
 def test_what_does_not_fit_into_memory_fails_alone(kind: str, megabytes: int, tmp_path: Path) -> None:
     Image.effect_noise((3000, 3000), 50).convert("RGB").save(tmp_path / "big.bmp")
@@ -430,6 +440,7 @@ def test_a_second_signal_leaves_at_once_and_the_next_run_sweeps(tmp_path: Path) 
     run = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE)
     while not list(tmp_path.glob(f"made/{PREFIX}*")):
         time.sleep(0.005)
+        assert run.poll() is None, "it was over before the signal"
     run.send_signal(signal.SIGTERM)
     time.sleep(0.1)
     run.send_signal(signal.SIGTERM)
@@ -437,4 +448,4 @@ def test_a_second_signal_leaves_at_once_and_the_next_run_sweeps(tmp_path: Path) 
     # Python itself may be ending by then, with its own way of being terminated; shells tell both as 143.
     assert run.returncode in (143, -signal.SIGTERM)
     assert ended([*UPSCALE, "in.png", "-s", "2", "-o", "made/", "--skip-existing"], tmp_path).returncode == 0
-    assert [name for name in os.listdir(tmp_path / "made") if name.startswith(PREFIX)] == []
+    assert [path for path in (tmp_path / "made").iterdir() if path.name.startswith(PREFIX)] == []

@@ -84,7 +84,9 @@ def test_gif_holds_only_what_changes() -> None:
     frames = small("P", 1, width=40, height=40) * 5
     frames = [frame.copy() for frame in frames]
     for place, frame in enumerate(frames):
-        frame.putpixel((place, 7), 255 - frame.getpixel((place, 7)))
+        before = frame.getpixel((place, 7))
+        assert isinstance(before, int)
+        frame.putpixel((place, 7), 255 - before)
     whole, _ = enlarged(encoded(frames[0], "GIF"), scale=2)
     data, _ = enlarged(animated(frames, "GIF", duration=TIMES[0]), scale=2)
     assert len(data) < len(whole) + 4 * 850, "a palette each, and a few pixels"

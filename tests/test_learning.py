@@ -87,7 +87,7 @@ def test_luma_by_hand() -> None:
     # ITU-R BT.601: 16 + 219 · (0.299, 0.587, 0.114), to the five digits of MATLAB's matrix.
     primaries = luma(np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255]]))
     np.testing.assert_allclose(primaries, [81.481, 144.553, 40.966, 235.0], rtol=0, atol=1e-9)
-    assert round_8bit([-3.0, 0.5, 254.5, 300.0]).tolist() == [0, 1, 255, 255]
+    assert round_8bit(np.array([-3.0, 0.5, 254.5, 300.0])).tolist() == [0, 1, 255, 255]
 
 
 def test_psnr_by_hand() -> None:

@@ -1,5 +1,6 @@
 """The reference is complete: every option, method and parameter is in help, documents and man pages."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -24,7 +25,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("manual")
     subprocess.run(
         [sys.executable, DOCS / "make_manual.py", folder],
-        env={"PYTHONPATH": str(ROOT), "COLUMNS": "200", "PATH": ""},
+        env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200", "PATH": ""},
         check=True,
         timeout=60,
     )

@@ -25,8 +25,6 @@ from support import Array
 from upscale_cli.codecs.formats import FORMATS
 from upscale_cli.image.metadata import NAMES
 
-"""What a viewer does for each EXIF orientation (Exif 2.32, tag 0x0112), written with NumPy's own words."""
-
 ORIENTED = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="%d"/></x:xmpmeta>'
 
 
@@ -122,12 +120,13 @@ def metadata_of(data: bytes) -> dict[str, Any]:
     image = opened(data)
     xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
     dpi = image.info.get("dpi")
-    has_dpi = dpi is not None and not (image.format == "TIFF" and dpi == (1, 1))
+    if image.format == "TIFF" and dpi == (1, 1):
+        dpi = None
     exif = image.getexif()
     return {
         "icc": image.info.get("icc_profile"),
         "xmp": xmp.encode() if isinstance(xmp, str) else xmp,
-        "dpi": tuple(round(float(v)) for v in dpi) if has_dpi else None,
+        "dpi": None if dpi is None else tuple(round(float(v)) for v in dpi),
         "text": {k: str(v) for k, v in getattr(image, "text", {}).items() if not k.startswith("XML")},
         "taken": exif.get_ifd(ExifTags.IFD.Exif).get(0x9003),
         "place": exif.get_ifd(ExifTags.IFD.GPSInfo).get(2),

@@ -58,7 +58,7 @@ def plainly(about: Mapping[str, Any], arrays: Mapping[str, Array], plane: Floats
     """A network as the sums that its layout names, in float64, the plane mirrored far beyond its border."""
     margin, scale = 24, about["scale"]
     values = np.pad(plane, margin, mode="symmetric")[None]
-    results = []
+    results: list[Floats] = []
     for layer in about["layers"]:
         if layer["does"] == "convolution":
             weight, slopes = arrays[layer["weight"]], arrays[layer["slopes"]][:, None, None]
@@ -170,7 +170,7 @@ def test_pytorch_computes_the_same() -> None:
 @pytest.mark.parametrize("scale", [2, 3, 4, 6, 2.5])
 def test_flat_areas_stay_flat_and_colours_do_not_shift(size: str, scale: float) -> None:
     for colour in ([0, 0, 0], [255, 255, 255], [10, 200, 77]):
-        flat = np.tile(np.uint8(colour), (23, 31, 1))
+        flat = np.tile(np.array(colour, np.uint8), (23, 31, 1))
         assert (upscale(flat, scale, "learned", size=size) == colour).all()
     y, x = np.mgrid[:64, :64]
     picture = np.stack([128 + 60 * np.sin(x / 5) * np.cos(y / 3), 100 + (x > 30) * 90, 60 + 2 * y], axis=2)

@@ -1,6 +1,5 @@
 """Runs that are stopped, that race, and that follow each other: every target is whole, and nothing is left over."""
 
-import fcntl
 import os
 import random
 import signal
@@ -15,6 +14,8 @@ from upscale_cli.images import targets
 
 from upscale_cli.errors import UpscaleError
 from upscale_cli.machine.replacing import ABANDONED, PREFIX, TEMPORARY, replacing
+
+fcntl = pytest.importorskip("fcntl", reason="needs the signals and file locks of a POSIX system")
 
 STATUSES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}
 
@@ -92,7 +93,7 @@ def test_signals_that_are_ignored_stay_ignored(fifty: Path, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("how", ["--overwrite", "--skip-existing", ""])
 def test_racing_runs_do_not_harm_each_other(how: str, fifty: Path, tmp_path: Path) -> None:
-    command = [*UPSCALE, "in", "-o", tmp_path / "made", "-s", "4", "-j", "2", *how.split()]
+    command = [*UPSCALE, "in", "-o", str(tmp_path / "made"), "-s", "4", "-j", "2", *how.split()]
     runs = [subprocess.Popen(command, cwd=fifty, stderr=subprocess.PIPE) for _ in range(3)]
     said = [run.communicate(timeout=60)[1].decode() for run in runs]
     assert contents(tmp_path / "made") == contents(fifty / "whole")
@@ -185,7 +186,8 @@ def test_a_temporary_file_is_held_until_it_has_its_name(tmp_path: Path, monkeypa
 
 
 def test_what_is_swept_before_it_is_locked_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lock, taken = targets._lock, []
+    lock = targets._lock
+    taken: list[Path] = []
 
     def late(descriptor: int) -> bool | None:
         if not taken:

@@ -46,7 +46,7 @@ class Pairs:
     """
 
     def __init__(
-        self, paths: list[Path], scale: int, patch: int, seed: int, smaller: Sequence[Fraction] = ()
+        self, paths: list[Path], scale: int, patch: int, *, seed: int, smaller: Sequence[Fraction] = ()
     ) -> None:
         self.scale, self.patch = scale, patch
         self.random = np.random.default_rng(seed)
@@ -85,7 +85,7 @@ class Pairs:
             top = min(top + self.random.integers(self.patch // 2), low.shape[0] - side)
             left = min(left + self.random.integers(self.patch // 2), low.shape[1] - side)
             y, x, n = (top + MARGIN) * scale, (left + MARGIN) * scale, self.patch * scale
-            turns, flip = self.random.integers(4), self.random.integers(2)
+            turns, flip = int(self.random.integers(4)), int(self.random.integers(2))
             small[i, 0] = _turned(low[top : top + side, left : left + side], turns, flip)
             large[i, 0] = _turned(high[y : y + n, x : x + n], turns, flip)
         return torch.from_numpy(small), torch.from_numpy(large / 255)

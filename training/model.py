@@ -30,7 +30,8 @@ WIDER = 2
 """Channels inside a trained layer for each channel outside."""
 
 Arrays = dict[str, NDArray[np.float32]]
-Grid = tuple[NDArray[Any], ...]
+Index = tuple[slice | NDArray[Any], ...]
+"""Selects, of an array (C, side, side), some cells of every channel."""
 
 
 class Shape(NamedTuple):
@@ -93,6 +94,7 @@ class Network(nn.Module):
         return [(head, self.slopes), *body], self.tail * self.reached, self.skip + missing / SKIP**2
 
     def forward(self, luma: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Return the enlarged luma; `dtype` is the precision of the body."""
         ((weight, slopes), *body), tail, skip = self.parts()
         first = F.prelu(F.conv2d(luma[:, :, 1:-1, 1:-1], weight), slopes)
         features = first = first.to(dtype, memory_format=torch.channels_last)
@@ -144,23 +146,25 @@ class Network(nn.Module):
 def to_phases(kernel: NDArray[np.float32], scale: int, side: int) -> NDArray[np.float32]:
     """The kernel (C, 1, k, k) of a centred transposed convolution as a convolution: (scale², C, side, side)."""
     phases = np.zeros((scale * scale, len(kernel), side, side), np.float32)
-    for phase, places, taps in _meetings(scale, side, kernel.shape[2]):
-        phases[phase][:, *places] = kernel[:, 0][:, *taps]
+    for phase, cells, taps in _meetings(scale, side, kernel.shape[2]):
+        phases[phase][cells] = kernel[:, 0][taps]
     return phases
 
 
 def to_kernel(phases: NDArray[np.float32], scale: int, size: int) -> NDArray[np.float32]:
     """The inverse of `to_phases`, for a kernel (C, 1, size, size)."""
     kernel = np.zeros((phases.shape[1], 1, size, size), np.float32)
-    for phase, places, taps in _meetings(scale, phases.shape[2], size):
-        kernel[:, 0][:, *taps] = phases[phase][:, *places]
+    for phase, cells, taps in _meetings(scale, phases.shape[2], size):
+        kernel[:, 0][taps] = phases[phase][cells]
     return kernel
 
 
-def _meetings(scale: int, side: int, size: int) -> Iterator[tuple[int, Grid, Grid]]:
-    """For each phase, the places of a convolution of `side` that meet taps of a kernel of `size`, and those taps."""
+def _meetings(scale: int, side: int, size: int) -> Iterator[tuple[int, Index, Index]]:
+    """Yield each phase, the cells of its convolution (`side`) that meet taps of a kernel (`size`), and those taps."""
     taps = phase_taps(scale, size)
     border = (side - taps.shape[1]) // 2
     for phase, axes in enumerate(product(taps, taps)):
-        there = [np.flatnonzero(axis >= 0) for axis in axes]
-        yield phase, np.ix_(*(n + border for n in there)), np.ix_(*(a[n] for a, n in zip(axes, there, strict=True)))
+        met = [np.flatnonzero(axis >= 0) for axis in axes]
+        cells = np.ix_(*(n + border for n in met))
+        taps_met = np.ix_(*(axis[n] for axis, n in zip(axes, met, strict=True)))
+        yield phase, (slice(None), *cells), (slice(None), *taps_met)

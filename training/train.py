@@ -201,7 +201,7 @@ def score(network: Network, pairs: Pairs) -> float:
     return float(np.mean(results))
 
 
-def train(photos: Path, size: str, scale: int, steps: int | None, out: Path, every: int) -> None:
+def train(photos: Path, size: str, scale: int, *, steps: int | None, out: Path, every: int) -> None:
     """Train one network, from its last checkpoint if there is one, and write it with what is known of it."""
     recipe = RECIPES[size, scale]
     if steps is not None:
@@ -212,8 +212,8 @@ def train(photos: Path, size: str, scale: int, steps: int | None, out: Path, eve
     log = (HERE / "logs" / f"{name}.log") if steps is None else None
     smaller = SMALLER if any(round.smaller for round in recipe.rounds) else ()
     learned = [path for path in paths if path not in held_out]
-    run = Run(recipe, Pairs(learned, scale, recipe.patch, recipe.seed, smaller))
-    check = Pairs(held_out, scale, recipe.patch, recipe.seed)
+    run = Run(recipe, Pairs(learned, scale, recipe.patch, seed=recipe.seed, smaller=smaller))
+    check = Pairs(held_out, scale, recipe.patch, seed=recipe.seed)
     checkpoint = HERE / "checkpoints" / f"{name}.pt"
     if checkpoint.exists() and steps is None:
         run.load(checkpoint)
@@ -264,6 +264,7 @@ def write(path: Path, network: Network, facts: dict[str, Any]) -> None:
 
 
 def main() -> None:
+    """Read the arguments, and train."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path)
     parser.add_argument("--scale", type=int, choices=(2, 3, 4), required=True)
@@ -275,7 +276,7 @@ def main() -> None:
     told = parser.parse_args()
     if told.threads:
         torch.set_num_threads(told.threads)
-    train(told.photos, told.size, told.scale, told.steps, told.out, told.every)
+    train(told.photos, told.size, told.scale, steps=told.steps, out=told.out, every=told.every)
 
 
 if __name__ == "__main__":

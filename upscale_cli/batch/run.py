@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
@@ -68,6 +69,7 @@ def run_job(
         if isinstance(error, BrokenPipeError) and not job.target.portable:
             raise
         failure = as_upscale_error(error, job.target.shown)
+        _clear_frames(error)
     return Outcome(job, time.perf_counter() - start, result, failure)
 
 
@@ -77,6 +79,18 @@ def run_job_elsewhere(job: Job) -> Outcome:
 
     with one_blas_thread():
         return run_job(job)
+
+
+def _clear_frames(error: BaseException | None) -> None:
+    """Free the local variables behind an exception and its contexts: a failed image gives its memory back.
+
+    The outcome keeps the exception. Frames can also form a reference cycle with it (since Python 3.12 they do where a
+    context manager written as a generator replaces an exception), and arrays would stay until the next garbage
+    collection.
+    """
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__context__
 
 
 class Run:

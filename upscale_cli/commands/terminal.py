@@ -1,5 +1,6 @@
 """What people see: lines on standard error, a progress bar on a terminal, and how a run ends."""
 
+import errno
 import gc
 import os
 import signal
@@ -11,7 +12,7 @@ import unicodedata
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from io import BufferedWriter, BytesIO, FileIO, UnsupportedOperation
+from io import BytesIO, FileIO, UnsupportedOperation
 from typing import Any, BinaryIO, NoReturn
 
 import click
@@ -82,11 +83,28 @@ def standard_output() -> BinaryIO:
     if sys.stdout.isatty():
         fail("standard output is a terminal; redirect it, or use --output FILE.")
     try:
-        # With PYTHONUNBUFFERED Python's own stream has no buffer, and may write only a part of what it is given.
-        # Without, it keeps what could not be written, and complains about it when it ends.
-        return BufferedWriter(FileIO(sys.stdout.fileno(), "wb", closefd=False))
+        return _Unbuffered(sys.stdout.fileno(), "wb", closefd=False)
     except UnsupportedOperation:
         return sys.stdout.buffer  # it is no file
+
+
+class _Unbuffered(FileIO):
+    """Write all the bytes to a file descriptor, or raise: no buffer keeps bytes that could not be written.
+
+    A buffer tries to write them again when it is closed or freed, and Python then prints a second error. Python's own
+    `sys.stdout.buffer` has one, or none with PYTHONUNBUFFERED, where a write may take only some of the bytes.
+    """
+
+    def write(self, data: Any) -> int:
+        """Write every byte of a bytes-like object; return their number."""
+        rest = memoryview(data).cast("B")
+        count = len(rest)
+        while rest:
+            written = super().write(rest)
+            if written is None:  # a non-blocking pipe is full
+                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+            rest = rest[written:]
+        return count
 
 
 class Bar:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +35,8 @@ def kernel(stride: tuple[int, int]) -> NDArray[np.float64]:
             f"transposed-conv brings kernels for scales {', '.join(map(str, FACTORS))}, not {shown}; "
             "give one with --kernel, or fit one with upscale-fit."
         )
-    with _whole(f"kernel-{stride[0]}x.npy") as path:
-        loaded: NDArray[np.float64] = np.load(path)
+    with _whole(f"kernel-{stride[0]}x.npy") as stream:
+        loaded: NDArray[np.float64] = np.load(stream)
     return loaded
 
 
@@ -48,14 +49,15 @@ def network(size: str, scale: int) -> Network:
     UpscaleError
         When its file is missing or damaged.
     """
-    with _whole(f"{size}-{scale}x.npz") as path, np.load(path) as arrays:
+    with _whole(f"{size}-{scale}x.npz") as stream, np.load(stream) as arrays:
         return read_network(arrays)
 
 
 @contextmanager
-def _whole(name: str) -> Iterator[Path]:
-    """The path of a file of the package, for the length of reading it."""
+def _whole(name: str) -> Iterator[BinaryIO]:
+    """Open a file of the package for reading; NumPy leaves a damaged archive open that it opened itself."""
     try:
-        yield FOLDER / name
+        with (FOLDER / name).open("rb") as stream:
+            yield stream
     except Exception as error:  # a damaged archive raises anything
         raise UpscaleError(f"the package's own {name} is missing or damaged; install upscale-cli again.") from error
