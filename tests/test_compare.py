@@ -321,12 +321,13 @@ def test_odd_names_are_harmless(name: str, tmp_path: Path) -> None:
     from upscale_cli.compare.comparison import compare
     from upscale_cli.compare.contenders import Contender
     from upscale_cli.compare.subject import find_subject
+    from upscale_cli.places.files import FileSource
 
     with ThreadPoolExecutor(1) as executor:
-        odd = Contender(name, "nearest", {})
+        odd = Contender(name, METHODS["nearest"], {})
         scale = Fraction(2), Fraction(2)
         compared = compare(
-            find_subject(SAMPLES / "pixel-art.png", None, None), [odd], scale, chosen=True, executor=executor
+            find_subject(FileSource(SAMPLES / "pixel-art.png"), None, None), [odd], scale, chosen=True, executor=executor
         )
         plain = Elements(page_module.make_page(compared, "plain", executor))
         elements = Elements(page_module.make_page(compared, name, executor))

@@ -59,7 +59,7 @@ def python(folder: Path, *arguments: str) -> str:
 
 
 def test_every_block_is_followed() -> None:
-    assert len(BLOCK.findall(GUIDE)) == GUIDE.count("```python") == 3
+    assert len(BLOCK.findall(GUIDE)) == GUIDE.count("```python") == 6
 
 
 def test_the_new_method_passes_the_tests_that_are_there(copy: Path) -> None:
@@ -90,3 +90,10 @@ parts = [upsampler.rows(start, min(start + 7, 111)) for start in range(0, 111, 7
 assert (np.concatenate(parts) == upsampler.rows(0, 111)).all()
 """
     python(copy, "-c", code)
+
+
+def test_the_new_format_passes_the_tests_that_are_there(copy: Path) -> None:
+    files = ["tests/test_pcx.py", "tests/test_formats.py"]
+    said = python(copy, "-m", "pytest", "-vv", "-k", "pcx", "-p", "no:cacheprovider", *files)
+    assert "test_a_pcx_is_enlarged PASSED" in said
+    assert "test_formats.py" in said
