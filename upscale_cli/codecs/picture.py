@@ -140,7 +140,7 @@ def _format_of(stream: BinaryIO) -> Format:
 
 @contextmanager
 def decoding() -> Iterator[None]:
-    """Turn whatever a decoder raises into an `UpscaleError`: Pillow raises OSError, SyntaxError, struct.error, …"""
+    """Turn whatever a decoder raises into an `UpscaleError`: OSError, SyntaxError, struct.error and many others."""
     try:
         yield
     except UpscaleError:

@@ -158,14 +158,14 @@ def metadata_chunks(
     dpi: tuple[float, float] | None = None,
     text: Mapping[str, str] | None = None,
 ) -> list[Chunk]:
-    """Return metadata as PNG chunks.
+    r"""Return metadata as PNG chunks.
 
     Parameters
     ----------
     icc : bytes, optional
         A colour profile.
     exif : bytes, optional
-        A TIFF structure, with or without `Exif\\0\\0` before it.
+        A TIFF structure, with or without `Exif\0\0` before it.
     xmp : bytes, optional
         A packet, in UTF-8.
     dpi : (float, float), optional
@@ -182,7 +182,7 @@ def metadata_chunks(
     Examples
     --------
     >>> metadata_chunks(dpi=(300, 300), text={"Title": "Old Mill"})
-    [(b'pHYs', b'\\x00\\x00.#\\x00\\x00.#\\x01'), (b'tEXt', b'Title\\x00Old Mill')]
+    [(b'pHYs', b'\x00\x00.#\x00\x00.#\x01'), (b'tEXt', b'Title\x00Old Mill')]
     """
     chunks: list[Chunk] = []
     if icc:

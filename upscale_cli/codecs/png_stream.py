@@ -61,7 +61,7 @@ class Part(NamedTuple):
 
 
 class PngStream:
-    """Turns strips of samples into the bytes of one PNG file.
+    r"""Turns strips of samples into the bytes of one PNG file.
 
     The file is `head`, an `idat` for each strip from the top, and `tail`. Any thread may call `pack`, in any order.
     The same samples in the same strips give the same bytes. Files made with ISA-L and without it differ in bytes, not
@@ -95,7 +95,7 @@ class PngStream:
     >>> part = stream.pack(np.array([[[7], [9]]], np.uint8), first=True, last=True)
     >>> file = stream.head() + stream.idat(part) + stream.tail()
     >>> file[:8], file[12:29]
-    (b'\\x89PNG\\r\\n\\x1a\\n', b'IHDR\\x00\\x00\\x00\\x02\\x00\\x00\\x00\\x01\\x08\\x00\\x00\\x00\\x00')
+    (b'\x89PNG\r\n\x1a\n', b'IHDR\x00\x00\x00\x02\x00\x00\x00\x01\x08\x00\x00\x00\x00')
     """
 
     def __init__(

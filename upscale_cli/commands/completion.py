@@ -1,8 +1,7 @@
-"""Completion in the shell: Click's, and through the signs at which shells cut words, as `-p padding=same` needs.
+"""Shell completion: Click's, extended to words that shells split, such as `-p padding=same`.
 
-bash takes `padding`, `=` and `same` for three words, and all that it replaces is the last. bash and zsh add a space
-after a word that is complete, which `padding=` is not. fish would cut descriptions at their commas. So all three get
-scripts of their own.
+bash splits `padding=same` into three words and replaces only the last. bash and zsh add a space after a word, but
+`padding=` is not complete. fish would cut descriptions at their commas. So each of them gets its own script.
 """
 
 from click.shell_completion import (
@@ -15,7 +14,7 @@ from click.shell_completion import (
 )
 
 CUTS = "=:"
-"""Signs within a word at which bash cuts it, of those that our words have."""
+"""The characters of our words at which bash splits them."""
 
 _BASH = r"""
 %(complete_func)s() {
@@ -82,7 +81,7 @@ complete --no-files --command %(prog_name)s --arguments "(%(complete_func)s)"
 
 
 class _Words(ShellComplete):
-    """Completions that are whole words: Click leaves out `--method=` where it was typed."""
+    """Completions that are complete words: Click leaves out a `--method=` that was typed."""
 
     def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem]:
         option, equals, _ = incomplete.partition("=")
@@ -94,7 +93,7 @@ class _Words(ShellComplete):
 
 
 class Bash(_Words, BashComplete):
-    """bash, whose pieces are put together again, and which is given what its last piece becomes."""
+    """bash: join its pieces to words, and return what its last piece becomes."""
 
     source_template = _BASH
 
@@ -112,19 +111,19 @@ class Bash(_Words, BashComplete):
 
 
 class Zsh(_Words, ZshComplete):
-    """zsh, which is told after what a word goes on."""
+    """zsh: its script knows which words continue."""
 
     source_template = _ZSH
 
 
 class Fish(_Words, FishComplete):
-    """fish, which is told the whole of a description, commas included."""
+    """fish: its script keeps commas in descriptions."""
 
     source_template = _FISH
 
 
 def joined(pieces: list[str]) -> list[str]:
-    """Words of the pieces that bash cuts them into. An empty piece is a word that begins.
+    """Return the words that bash has split into pieces. An empty piece begins a new word.
 
     >>> joined(["-p", "padding", "=", "sa"]), joined(["-m", "lanczos", ":", "a", "=", ""])
     (['-p', 'padding=sa'], ['-m', 'lanczos:a=', ''])

@@ -8,12 +8,12 @@ from PIL import ExifTags, Image
 
 
 class Metadata(NamedTuple):
-    """Everything about an image that is not pixels.
+    r"""Everything about an image that is not pixels.
 
     Attributes
     ----------
     icc, exif, xmp : bytes or None
-        As they stand in a file; EXIF without its `Exif\\0\\0` prefix.
+        As they stand in a file; EXIF without its `Exif\0\0` prefix.
     dpi : (float, float) or None
         Horizontal and vertical pixels per inch.
     text : dict

@@ -1,15 +1,15 @@
-"""Replacing targets only when their new content is complete: the one piece of code that does.
+"""Replace files only when their new content is complete. No other code replaces files.
 
-New content goes to a temporary file in the target's folder, to the disk, and takes the target's name in one step:
+New content goes to a temporary file in the target's folder, and then takes the target's name in one step:
 
-1. The temporary file is created under a name that nobody has, and locked (`flock`) for as long as it exists.
-2. Everything is written, flushed, and forced to the disk.
-3. It takes the name: over the old file, or, where nothing is to be overwritten, only if the name is still free.
+1. The temporary file is created under a new name, and locked (`flock`) for as long as it exists.
+2. Everything is written, flushed, and synchronised with the disk.
+3. It takes the name: it replaces the old file or, if nothing may be overwritten, takes the name only if it is free.
 
-A run that is killed between 1 and 3 leaves its temporary file. The system lifts the lock when the process is gone,
-however it went; so a temporary file that can be locked belongs to nobody, and the next run that writes into the
-folder sweeps it. No process number is asked, which another process may have by then, and which each container counts
-anew. Where a lock may not be seen, on a network file system from another host, a day without a change must pass too.
+A run that is killed between 1 and 3 leaves its temporary file. The system releases the lock when the process ends, in
+whatever way. So a temporary file that can be locked belongs to no running process, and the next run that writes into
+the folder removes it. Process numbers would not tell: another process may have the number by then, and each container
+counts its own. On a network file system another host's lock may be invisible: there the file must also be a day old.
 """
 
 import contextlib
@@ -28,27 +28,27 @@ from upscale_cli.errors import UpscaleError
 
 try:
     import fcntl
-except ImportError:  # Windows: nothing is locked, and nothing swept
+except ImportError:  # Windows: files are not locked, and none are removed
     fcntl = None  # type: ignore[assignment]
 
 PREFIX = ".upscale-"
-"""How the names of temporary files begin."""
+"""The beginning of the names of temporary files."""
 
 TEMPORARY = re.compile(rf"{re.escape(PREFIX)}([0-9a-f]{{8}})-[0-9a-f]{{16}}\.tmp")
-"""Names of temporary files: the running system, by eight digits, and eight random bytes."""
+"""The names of temporary files: eight digits for the running system, and eight random bytes."""
 
 ABANDONED = 24 * 3600
-"""Seconds without a change after which a temporary file of another system, not locked, belongs to nobody."""
+"""Seconds without a change after which an unlocked temporary file of another system is removed."""
 
 RENAME_NOREPLACE, AT_FDCWD = 1, -100
-"""Of Linux's `renameat2`, from linux/fs.h and linux/fcntl.h."""
+"""Arguments of Linux's `renameat2`, from linux/fs.h and linux/fcntl.h."""
 
 
 @contextlib.contextmanager
 def replacing(target: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
-    """A binary stream whose content becomes the file `target` when the block ends well, and vanishes when not.
+    """Yield a binary stream whose content becomes the file `target` if the block ends well, and is discarded if not.
 
-    See `replacing_together`, which does the same for several.
+    `replacing_together` does the same for several files.
     """
     with replacing_together((target,), overwrite=overwrite) as (stream,):
         yield stream
@@ -56,18 +56,18 @@ def replacing(target: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def replacing_together(targets: Sequence[Path], *, overwrite: bool) -> Iterator[list[BinaryIO]]:
-    """Binary streams whose contents become the files `targets` when the block ends well, and vanish when not.
+    """Yield binary streams; if the block ends well, their contents become the files `targets`, else they are discarded.
 
-    Each content lies in a temporary file in its target's folder until all of them are complete and on the disk; then
-    they take their names, one after the other as they are listed. A target that is a link is followed, the mode of an
-    old target is kept, and what is not a regular file (`/dev/null`, a FIFO) is written straight.
+    Each content is in a temporary file in its target's folder until all of them are complete and on the disk. Then
+    they take their names in the order of the list. A target that is a link is followed, and the mode of an old target
+    is kept. A target that is not a regular file (`/dev/null`, a FIFO) is written directly.
 
     Raises
     ------
     UpscaleError
-        When a target exists and is not to be overwritten.
+        If a target exists and may not be overwritten.
     OSError
-        As the system says.
+        As the system reports it.
     """
     with ExitStack() as stack:
         temporaries: list[_Temporary] = []
@@ -86,14 +86,14 @@ def replacing_together(targets: Sequence[Path], *, overwrite: bool) -> Iterator[
 
 
 class _Temporary:
-    """A temporary file, from its creation until it has its target's name or is gone. Entered once.
+    """A temporary file, from its creation until it has its target's name or is removed. It is entered once.
 
     Parameters
     ----------
     target : Path
-        No link; a regular file, or nothing yet.
+        Not a link: a regular file, or a name that is free.
     overwrite : bool
-        An old target is replaced.
+        Replace an old target.
     """
 
     def __init__(self, target: Path, overwrite: bool) -> None:
@@ -105,7 +105,7 @@ class _Temporary:
         except FileNotFoundError:
             self._mode = None
         if self._mode is not None and not self._overwrite:
-            raise UpscaleError(f'"{self._target}" exists already; use --overwrite, or --skip-existing.')
+            raise UpscaleError(f'"{self._target}" exists already; use --overwrite or --skip-existing.')
         sweep(self._target.parent)
         self._path, descriptor = _created(self._target.parent, 0o666 if self._mode is None else self._mode)
         self._lock = os.dup(descriptor) if fcntl else None
@@ -113,7 +113,7 @@ class _Temporary:
         return self
 
     def complete(self) -> None:
-        """Force all that was written to the disk."""
+        """Synchronise everything that was written with the disk."""
         self.stream.flush()
         os.fsync(self.stream.fileno())
         self.stream.close()
@@ -130,20 +130,20 @@ class _Temporary:
     def __exit__(self, *_: object) -> None:
         with suppress(OSError):  # What could not be written cannot be flushed either.
             self.stream.close()
-        with suppress(OSError):  # It is gone where it was renamed.
+        with suppress(OSError):  # After a rename it does not exist.
             os.unlink(self._path)
         if self._lock is not None:
-            # Only now: what can be locked is swept.
+            # Last, because other runs remove what they can lock.
             os.close(self._lock)
 
 
 def _created(folder: Path, mode: int) -> tuple[Path, int]:
-    """A new temporary file, locked: its path, and a descriptor."""
+    """Return a new temporary file, locked: its path, and a descriptor."""
     while True:
         path = folder / f"{PREFIX}{_system()}-{os.urandom(8).hex()}.tmp"
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0), mode)
         try:
-            # Between creating and locking somebody may have taken it for an abandoned one.
+            # Between creating and locking, another run may have removed it as abandoned.
             if _lock(descriptor) is not False and os.fstat(descriptor).st_nlink:
                 return path, descriptor
         except BaseException:
@@ -153,7 +153,7 @@ def _created(folder: Path, mode: int) -> tuple[Path, int]:
 
 
 def _lock(descriptor: int) -> bool | None:
-    """Whether a file is now locked by us; None where files cannot be locked."""
+    """Return whether we have locked a file; None if files cannot be locked here."""
     if fcntl is None:
         return None
     try:
@@ -167,7 +167,7 @@ def _lock(descriptor: int) -> bool | None:
 
 @functools.cache
 def _system() -> str:
-    """Eight digits that all processes on this running system share, in containers too; "00000000" if unknown."""
+    """Return eight digits that all processes on this running system share, also in containers; zeros if unknown."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii")[:8]
     except OSError:
@@ -176,7 +176,7 @@ def _system() -> str:
 
 @functools.cache
 def sweep(folder: Path) -> None:
-    """Remove the temporary files of dead runs from a folder, once a process; what cannot be removed stays."""
+    """Remove the temporary files of killed runs from a folder, once a process; leave those that cannot be removed."""
     with suppress(OSError):
         for name in os.listdir(folder):
             if found := TEMPORARY.fullmatch(name):
@@ -185,7 +185,7 @@ def sweep(folder: Path) -> None:
 
 
 def _remove_abandoned(path: Path, system: str) -> None:
-    """Remove a temporary file unless its owner lives, or may live."""
+    """Remove a temporary file unless its owner is running, or may be running."""
     descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     try:
         status = os.fstat(descriptor)
@@ -197,7 +197,7 @@ def _remove_abandoned(path: Path, system: str) -> None:
 
 
 def _place_new(temporary: Path, target: Path) -> None:
-    """Give a temporary file its target's name, or that as well, unless another program has taken it meanwhile."""
+    """Give a temporary file its target's name, unless another program has taken the name meanwhile."""
     try:
         try:
             os.link(temporary, target)
@@ -212,9 +212,9 @@ def _place_new(temporary: Path, target: Path) -> None:
 
 
 def _rename_new(old: Path, new: Path) -> None:
-    """Rename a file; `FileExistsError` where the new name is taken.
+    """Rename a file; raise `FileExistsError` if the new name is taken.
 
-    One step on Windows and Linux. Elsewhere there is a moment between looking and renaming.
+    This is one step on Windows and Linux. On other systems the name is checked a moment before.
     """
     if os.name != "nt":
         import ctypes
