@@ -273,7 +273,7 @@ def test_only_the_first_frame_is_compared(tmp_path: Path) -> None:
 def test_a_note_about_all_methods_is_printed_once(tmp_path: Path) -> None:
     (tmp_path / "ink.tif").write_bytes(KINDS["ink.tif"])
     said = call(tmp_path / "ink.tif", "-m", "nearest", "-m", "lanczos", "-o", tmp_path / "page.html").stderr
-    assert said.splitlines()[0] == f"{tmp_path / 'ink.tif'}: png: CMYK becomes RGB."
+    assert said.splitlines()[0] == f"{tmp_path / 'ink.tif'}: PNG: CMYK becomes RGB."
     assert len(said.splitlines()) == 2
 
 
@@ -435,7 +435,7 @@ def test_help_fits_a_screen_and_begins_with_examples() -> None:
     assert len(lines) <= 45
     assert max(map(len, lines)) <= 80
     assert lines[2].strip().startswith("upscale-compare photo.jpg")
-    assert "Try upscale-compare --help" in call(status=2).stderr
+    assert "Run upscale-compare --help" in call(status=2).stderr
 
 
 def test_where_the_result_goes(tmp_path: Path) -> None:
@@ -476,7 +476,7 @@ def test_where_the_result_goes(tmp_path: Path) -> None:
         (["-o", "page.gif"], 2, '"page.gif" is neither a page (.html) nor a sheet (.png)'),
         (["-o", "in.png", "--overwrite"], 2, '"in.png" is one of the inputs'),
         (["-o", "-", "--json"], 2, "cannot share standard output"),
-        (["-o", "no/page.html"], 1, "cannot be written: No such file or directory"),
+        (["-o", "in.png/page.html"], 1, "cannot be written: Not a directory; use another --output"),
         (["-s", 300], 1, "in.png: would be 9600x9600"),
         (
             ["-m", "nearest", "-m", "transposed-conv:padding=1"],

@@ -134,7 +134,7 @@ def _format_of(stream: BinaryIO) -> Format:
         foreign = name_of_foreign(head)
         if foreign is None:
             raise UpscaleError(f"is not an image of a known format ({', '.join(FORMATS)}).")
-        raise UpscaleError(f"is a {foreign} file, which is not supported; convert it to PNG or TIFF first.")
+        raise UpscaleError(f"has the format {foreign}, which is not supported; convert it to PNG or TIFF first.")
     return found
 
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
 from upscale_cli.commands.options import (
+    CONTENDERS,
     HELP,
-    METHODS_TOLD,
     OVERWRITE,
     QUIET,
     VERBOSE,
@@ -33,7 +33,7 @@ from upscale_cli.commands.terminal import (
     start,
 )
 from upscale_cli.compare.contenders import all_contenders, read_contender
-from upscale_cli.errors import ExitStatus, UpscaleError, UsageError
+from upscale_cli.errors import ExitStatus, UpscaleError, UsageError, as_upscale_error
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -61,7 +61,7 @@ PAGES, SHEETS = (".html", ".htm"), (".png",)
 @click.command(cls=Command, intro=INTRO, outro=OUTRO, context_settings=HELP)
 @click.argument("image", required=False, metavar="IMAGE", type=click.Path())
 @click.option("-s", "--scale", type=Factor(), metavar="FACTOR", help="Any number of at least 1, or 3x2 [2].")
-@METHODS_TOLD
+@CONTENDERS
 @click.option("-o", "--output", metavar="FILE", help="Page (.html), sheet (.png), or - for a page on stdout.")
 @click.option(
     "--reference", type=click.Path(path_type=Path), metavar="FILE", help="Reference image, the size of the result."
@@ -115,7 +115,6 @@ def run(
     from upscale_cli.compare.comparison import compare
     from upscale_cli.compare.page import numbers
     from upscale_cli.compare.subject import find_subject
-    from upscale_cli.machine.replacing import replacing
     from upscale_cli.places.files import FileSource
     from upscale_cli.places.streams import ContentSource
 
@@ -127,12 +126,8 @@ def run(
                 subject, contenders, factor, chosen=bool(methods), executor=executor, progress=progress
             )
         content = _render(comparison, image, target, executor)
-    if stream is not None:
-        stream.write(content)
-        stream.flush()
-    elif isinstance(target, Path):
-        with replacing(target, overwrite=overwrite) as file:
-            file.write(content)
+    if target is not None:
+        _write(content, target, stream, overwrite)
     if as_json:
         values = {"source": image, "scale": [float(s) for s in reversed(factor)]} | numbers(comparison)
         click.echo(json.dumps(values))
@@ -141,6 +136,21 @@ def run(
         if target is not None:
             _report_output(target, comparison, len(content), time.perf_counter() - began)
     return 0
+
+
+def _write(content: bytes, path: Path | str, stream: BinaryIO | None, overwrite: bool) -> None:
+    """Write the page or the sheet to its file, or to standard output."""
+    from upscale_cli.places.files import FileTarget
+    from upscale_cli.places.streams import StreamTarget
+
+    target = StreamTarget(stream) if stream is not None else FileTarget(Path(path))
+    try:
+        with target.commit(overwrite) as (file,):
+            file.write(content)
+    except OSError as error:
+        if not target.portable:
+            raise
+        raise as_upscale_error(error, target.shown) from error
 
 
 @contextmanager

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from upscale_cli.commands.options import (
+    CONTENDERS,
     HELP,
-    METHODS_TOLD,
     QUIET,
     REDUCE,
     VERBOSE,
@@ -44,7 +44,7 @@ OUTRO = (
 @click.command(cls=Command, intro=INTRO, outro=OUTRO, context_settings=HELP)
 @click.argument("photos", nargs=-1, metavar="PHOTOS...", type=click.Path())
 @click.option("-s", "--scale", type=Factor(), default="2", metavar="FACTOR", help="Scale, such as 2 or 1.5 [2].")
-@METHODS_TOLD
+@CONTENDERS
 @REDUCE
 @click.option("-j", "--jobs", type=Count(), metavar="N", help="Threads [one per processor].")
 @json_option("a JSON object")

@@ -90,9 +90,9 @@ def run(
     from upscale_cli.codecs.npy import write_array
     from upscale_cli.commands.photo_set import PhotoSet
     from upscale_cli.learning.fit import PhotographFit
-    from upscale_cli.machine.replacing import replacing
+    from upscale_cli.places.files import FileTarget
 
-    target = _check_output(output, overwrite)
+    target = FileTarget(_check_output(output, overwrite))
     if as_json:
         refuse_closed_output()
     began = time.perf_counter()
@@ -103,15 +103,15 @@ def run(
     scores: list[dict[str, float]] = []
     try:
         # Opened before the work, so that a file that cannot be written is found at once.
-        with replacing(target, overwrite=overwrite) as stream:
+        with target.commit(overwrite) as (stream,):
             photographs.each(used, lambda _, rgb: fitting.add(rgb))
             kernel = fitting.solve(ridge, symmetric=not no_symmetry, separable=not full)
             photographs.each(held_out, lambda _, rgb: scores.append(fitting.compare(rgb, kernel, RIVALS)))
             write_array(stream, kernel)
     except OSError as error:
-        raise as_upscale_error(error, f'"{target}"') from error
+        raise as_upscale_error(error, target.shown) from error
     summary = Summary(
-        kernel=str(target),
+        kernel=target.name,
         shape=kernel.shape,
         pixels=fitting.pixels,
         seconds=time.perf_counter() - began,

@@ -179,7 +179,7 @@ def file_options(command: F) -> F:
     files = {p.name: p for method in METHODS.values() for p in method.parameters if p.file}
     for name in reversed(files):
         users = [method.name for method in METHODS.values() if any(p.name == name for p in method.parameters)]
-        kind = f"A {name} (.npz)" if files[name].archive else f"Array of {name} (.npy)"
+        kind = f"{name.capitalize()} ({'.npz' if files[name].archive else '.npy'})"
         option = click.option(
             f"--{name}", metavar="FILE", type=click.Path(path_type=Path), help=f"{kind} for {', '.join(users)}."
         )
@@ -190,14 +190,14 @@ def file_options(command: F) -> F:
 OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace existing results.")
 QUIET = click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
 VERBOSE = click.option("-v", "--verbose", count=True, help="Explain decisions; -vv adds tracebacks.")
-METHODS_TOLD = click.option(
+CONTENDERS = click.option(
     "-m",
     "--method",
     "methods",
     multiple=True,
     type=ContenderText(),
     metavar="NAME[:KEY=VALUE,...]",
-    help="A method with its parameters; again for others [all that apply].",
+    help="A method with its parameters; repeatable [all that apply].",
 )
 REDUCE = click.option(
     "--reduce",
@@ -205,7 +205,7 @@ REDUCE = click.option(
     type=click.Choice(REDUCTION_NAMES),
     default=REDUCTION_NAMES[0],
     metavar="NAME",
-    help=f"How photographs are made small: {', '.join(REDUCTION_NAMES)} [{REDUCTION_NAMES[0]}].",
+    help=f"How photographs are reduced: {', '.join(REDUCTION_NAMES)} [{REDUCTION_NAMES[0]}].",
 )
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
 """Settings of every command."""

@@ -91,7 +91,7 @@ def _print_entry(name: str, text: str, column: int) -> None:
     type=click.IntRange(1, 100),
     default=95,
     metavar="N",
-    help="Quality of JPEG, WebP and AVIF, 1-100 [95].",
+    help="Quality of JPEG, WebP and AVIF [95].",
 )
 @click.option(
     "--compression",

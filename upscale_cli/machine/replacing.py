@@ -56,7 +56,7 @@ def replacing(target: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def replacing_together(targets: Sequence[Path], *, overwrite: bool) -> Iterator[list[BinaryIO]]:
-    """Yield binary streams; if the block ends well, their contents become the files `targets`, else they are discarded.
+    """Yield binary streams; if the block ends well, their contents become the files `targets`, else they vanish.
 
     Each content is in a temporary file in its target's folder until all of them are complete and on the disk. Then
     they take their names in the order of the list. A target that is a link is followed, and the mode of an old target

@@ -1,5 +1,6 @@
 """Files and folders."""
 
+import errno
 import os
 import unicodedata
 from collections.abc import Hashable, Iterator, Sequence
@@ -47,7 +48,10 @@ class FileTarget(Target):
 @contextmanager
 def _committed(targets: Sequence[FileTarget], overwrite: bool) -> Iterator[list[BinaryIO]]:
     for target in targets:
-        target.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            target.path.parent.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
     with replacing_together([target.path for target in targets], overwrite=overwrite) as streams:
         yield streams
 
