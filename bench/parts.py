@@ -1,7 +1,7 @@
 """Where the time of one image goes: `python bench/parts.py [PNG] [-s FACTOR] [-m METHOD]`.
 
-One thread makes the image, a PNG from a PNG, several times; of each part the least time is kept. A part's time does
-not hold that of the parts that it calls.
+One thread enlarges the image, from PNG to PNG, several times, and the shortest time of each part is kept. A part's
+time excludes the parts that it calls.
 """
 
 import argparse
@@ -52,14 +52,14 @@ PARTS = [
 
 
 class Clock:
-    """Seconds of this thread by part, each without those of the parts within it."""
+    """Seconds of this thread for each part, excluding the parts that it calls."""
 
     def __init__(self) -> None:
         self.spent: dict[str, float] = {}
         self._within = [0.0]
 
     def timed(self, label: str, work: Callable[..., Any]) -> Callable[..., Any]:
-        """The same, timed."""
+        """Return the function with its time added to `label`."""
 
         @wraps(work)
         def run(*args: Any, **kwargs: Any) -> Any:

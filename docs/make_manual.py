@@ -102,7 +102,7 @@ def man_page(name: str) -> str:
 
 
 def _parameter(p: Parameter) -> str:
-    """What a parameter does, can be, and is by itself."""
+    """Return what a parameter does, its allowed values, and its default."""
     domain = "" if p.file else f" Can be {p.domain}."
     default = "" if p.file or p.default in (None, REQUIRED) else f" Default: {shown(p.default)}."
     return f"{_sentence(p.summary)}{domain}{default}"

@@ -133,7 +133,7 @@ def pictures() -> dict[str, Image.Image]:
 
 
 def small(picture: Image.Image) -> Image.Image:
-    """A picture in 128 colours, which half the bytes hold."""
+    """Return a picture in 128 colours, which halves its file."""
     return picture.quantize(128, dither=Image.Dither.NONE)
 
 

@@ -41,14 +41,14 @@ def noise(mode: str, width: int = 7, height: int = 5, seed: int = 0, colours: in
 
 
 def encoded(image: Image.Image, format: str, **options: Any) -> bytes:
-    """The file that Pillow makes of an image."""
+    """Return an image as a file, encoded by Pillow."""
     stream = io.BytesIO()
     image.save(stream, format, **options)
     return stream.getvalue()
 
 
 def animated(frames: list[Image.Image], format: str, **options: Any) -> bytes:
-    """The file that Pillow makes of several images."""
+    """Return several images as one file, encoded by Pillow."""
     return encoded(frames[0], format, save_all=True, append_images=frames[1:], **options)
 
 
@@ -84,7 +84,7 @@ def frames_of(data: bytes) -> list[Image.Image]:
 
 
 def seen(image: Image.Image) -> Array:
-    """What a viewer shows: RGBA, or the numbers of deeper images; what is fully transparent hides nothing."""
+    """Return what a viewer shows: RGBA with transparent pixels set to 0, or the samples of deeper images."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return np.asarray(image)
     shown = np.array(image.convert("RGBA"))
@@ -100,7 +100,7 @@ def repeated(array: Array, factor: int) -> Array:
 def enlarged(
     source: bytes | Path, format: str | None = None, scale: int = 1, method: str = "nearest", **more: Any
 ) -> tuple[bytes, Result]:
-    """The file that is made of a file, and what is said about it."""
+    """Enlarge a file, and return the result's bytes and its report."""
     stream = io.BytesIO()
     factor = None if "size" in more else (Fraction(scale), Fraction(scale))
     request = Request(method, scale=factor, format=FORMATS[format] if format else None, **more)

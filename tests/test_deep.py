@@ -111,7 +111,7 @@ def ppm(samples: NDArray[Any], maximum: int = 65535) -> bytes:
 
 
 def read(file: bytes) -> tuple[Samples, str]:
-    """What `read_deep` makes of a file that Pillow would reduce, from a stream that stands anywhere."""
+    """Return what `read_deep` reads of a file that Pillow would reduce; the stream's position must not matter."""
     stream = io.BytesIO(file)
     with Image.open(stream) as image:
         assert is_deep(image)
