@@ -52,14 +52,14 @@ PARTS = [
 
 
 class Clock:
-    """Seconds of this thread by part, each without those of the parts within it."""
+    """Seconds of this thread for each part, excluding the parts that it calls."""
 
     def __init__(self) -> None:
         self.spent: dict[str, float] = {}
         self._within = [0.0]
 
     def timed(self, label: str, work: Callable[..., Any]) -> Callable[..., Any]:
-        """The same, timed."""
+        """Return the function with its time added to `label`."""
 
         @wraps(work)
         def run(*args: Any, **kwargs: Any) -> Any:

@@ -65,7 +65,7 @@ Image.merge("YCbCr", [luma, *others]).convert("RGB").save(sys.argv[4], compress_
 
 @dataclass
 class Case:
-    """One row of the page: a job, who does it, and how much faster ours is meant to be."""
+    """One table of the page: a job, its competitors, and the goals: how many times faster we mean to be."""
 
     name: str
     competitors: dict[str, Callable[[], object]]
@@ -75,7 +75,7 @@ class Case:
 
 @dataclass
 class Taken:
-    """What the turns of one competitor took."""
+    """Times and peak memory of one competitor."""
 
     seconds: list[float] = field(default_factory=list)
     peak: int = 0
@@ -100,9 +100,9 @@ class Process:
         self._run(self.line)
 
     def peak(self) -> int:
-        """Run it once more: its peak memory, or that of its largest child, in bytes.
+        """Run it once more, and return its peak memory, or that of its largest child, in bytes.
 
-        From a small process of its own, for a child's peak is never below what its parent held when it was made.
+        A small process starts it, because a child's peak is never below the memory of its parent when it was started.
         """
         program = shutil.which(self.line[0]) or self.line[0]
         said = self._run([sys.executable, "-S", "-c", LAUNCHER, program, *self.line[1:]])
@@ -116,7 +116,7 @@ class Process:
 
 
 def measure(case: Case, patience: float) -> dict[str, Taken]:
-    """Let all competitors take turns, after one that is not counted; the slowest drop out when it is enough."""
+    """Let all competitors take turns, after one uncounted turn each; stop a competitor after `patience` seconds."""
     taken = {name: Taken() for name in case.competitors}
     for turn in range(TURNS + 1):
         for name, work in case.competitors.items():
@@ -261,7 +261,7 @@ def image_magick() -> str | None:
 def file_case(
     name: str, source: Path, factor: int, work: Path, *, targets: dict[str, float], alone: bool = False
 ) -> Case:
-    """PNG to PNG, as whole processes; ours alone where the others would take minutes."""
+    """Return a case from PNG to PNG, in whole processes; `alone` leaves out the others, which would take minutes."""
     script = work / "pillow_script.py"
     script.write_text(PILLOW_SCRIPT)
     made = {}
@@ -320,7 +320,7 @@ def batch_case(source: Image.Image, work: Path) -> Case:
 
 
 def start_cases(source: Image.Image, work: Path) -> list[Case]:
-    """What it costs to start."""
+    """Return the cases that measure start-up time."""
     icon = work / "icon.png"
     source.resize((64, 64)).save(icon)
     python, ours = sys.executable, (command(),)
@@ -369,7 +369,7 @@ def all_cases(photos: Path | None, work: Path) -> list[Case]:
 
 
 def section(case: Case, taken: dict[str, Taken]) -> str:
-    """A case as a piece of the page."""
+    """Return a case as a section of the page, in Markdown."""
     ours = statistics.median(taken[OURS].seconds)
     memory = any(t.peak for t in taken.values())
     head = ["", "seconds (median)", "ours is faster by", "goal"]
@@ -387,7 +387,7 @@ def section(case: Case, taken: dict[str, Taken]) -> str:
 
 
 def versions() -> str:
-    """What was measured on what."""
+    """Return the machine and the versions that were measured, as one line."""
     from importlib import metadata
 
     parts = [f"upscale {__version__}", f"Python {platform.python_version()}"]

@@ -1,4 +1,4 @@
-"""Commands run in processes of their own, so that they can be broken: killed, starved, cut off."""
+"""Commands in processes of their own, so that tests can kill them, starve them of memory, or cut their pipes."""
 
 import contextlib
 import os
@@ -29,10 +29,10 @@ CHANGING = (
     "write,writev,pwrite64,pwritev,sendfile,copy_file_range,fallocate,ftruncate,truncate,flock,fsync,fdatasync,"
     "rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir,mkdirat,rmdir,symlink,chmod,fchmod,fchmodat,chown"
 )
-"""System calls that change a disk, or that come right after one that does."""
+"""System calls that change a disk, or that follow one that does."""
 
 Record = Callable[[str, object], None]
-"""Of the fixture `record_property`: what `measure_reliability.py` prints."""
+"""The type of the fixture `record_property`, whose values `measure_reliability.py` prints."""
 
 
 def _works(*command: str) -> bool:
@@ -60,7 +60,7 @@ needs_root = pytest.mark.skipif(
 
 
 def picture(path: Path, width: int = 40, height: int = 30, mode: str = "RGB", seed: int = 0) -> Path:
-    """A file with an image of noise."""
+    """Write an image of noise, and return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     channels = len(Image.new(mode, (1, 1)).getbands())
     samples = np.random.default_rng(seed).integers(0, 256, (height, width, channels), np.uint8)
@@ -69,27 +69,27 @@ def picture(path: Path, width: int = 40, height: int = 30, mode: str = "RGB", se
 
 
 def ended(command: Sequence[object], cwd: Path | None = None, **more: Any) -> subprocess.CompletedProcess[bytes]:
-    """How a command ended."""
+    """Run a command and return its status and output."""
     options: dict[str, Any] = {"capture_output": True, "timeout": 120} | more
     return subprocess.run([str(word) for word in command], cwd=cwd, check=False, **options)
 
 
 def status_here(command: Sequence[str], cwd: Path) -> int:
-    """The exit status of a command that is run by this process: quicker, where nothing is broken."""
+    """Return the exit status of a command, run inside this process because that is quicker."""
     own = {POOL[-1]: pool_cli, FIT[-1]: fit_cli}.get(command[len(POOL) - 1], cli)
     with contextlib.chdir(cwd):
         return CliRunner().invoke(own, command[len(POOL) :]).exit_code
 
 
 def traced(command: Sequence[object], cwd: Path, *options: str) -> subprocess.CompletedProcess[bytes]:
-    """How a command ended whose changing system calls were written down in `strace.log`, or broken."""
+    """Run a command under strace, which logs its changing system calls in `strace.log` or makes them fail."""
     return ended(
         ["strace", "-f", "-qq", "-o", cwd / "strace.log", "-e", f"trace={CHANGING}", *options, *command], cwd
     )
 
 
 def changing_calls(cwd: Path) -> list[tuple[str, int]]:
-    """The system calls of the last traced command, each with its number among those of its name and thread."""
+    """Return the last traced command's system calls: name, and number among the calls of that name and thread."""
     calls: dict[tuple[str, str], int] = defaultdict(int)
     for line in (cwd / "strace.log").read_text(errors="replace").splitlines():
         if found := re.match(r"(\d+) +(\w+)\(", line):
@@ -99,19 +99,19 @@ def changing_calls(cwd: Path) -> list[tuple[str, int]]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """What lies in a folder and below it, by name."""
+    """Return the content of every file in a folder and its subfolders, by relative path."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def in_a_shell(command: Sequence[object], redirected: str, cwd: Path) -> subprocess.CompletedProcess[bytes]:
-    """How a command ended in bash, with something before or behind it: `{}` stands for it."""
+    """Run a command in bash, where `redirected` has `{}` in the place of the command."""
     line = redirected.replace("{}", " ".join(f"'{word}'" for word in command))
     return ended(["bash", "-c", line], cwd)
 
 
 def on_a_small_disk(script: str, kilobytes: int, folder: Path) -> subprocess.CompletedProcess[bytes]:
-    """How a shell script ended that saw a disk of its own, of some size, mounted on `folder`."""
+    """Run a shell script in `folder`, on which a disk of `kilobytes` is mounted for this script alone."""
     mount = f"mount -t tmpfs -o size={kilobytes}k none {folder} && cd {folder} && {script}"
     return ended(["unshare", "-m", "bash", "-c", mount])
 

@@ -1,4 +1,4 @@
-"""What all tests begin with."""
+"""Set-up for all tests."""
 
 import signal
 
@@ -6,6 +6,6 @@ import upscale_cli.commands  # noqa: F401  one BLAS thread, as users have it, be
 
 
 def pytest_configure() -> None:
-    """Take SIGINT: whoever runs the tests in the background ignores it, as would all that they start."""
+    """Handle SIGINT, which shells ignore for background jobs; the commands under test would inherit that."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

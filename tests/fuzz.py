@@ -96,7 +96,7 @@ def carry_out(request: "Request", content: bytes) -> None:
 
 @functools.cache
 def flat() -> bytes:
-    """A small image for kernels and places."""
+    """Return a small image, to be enlarged with fuzzed kernels and indices."""
     from PIL import Image
 
     stream = io.BytesIO()

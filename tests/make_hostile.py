@@ -27,21 +27,21 @@ def saved(array: Any) -> bytes:
 
 
 def told(shape: Any, descr: Any, data: bytes = b"", fortran: Any = False) -> bytes:
-    """A `.npy` that says what it is told to say."""
+    """Return a `.npy` file whose header claims anything."""
     return worded(repr({"descr": descr, "fortran_order": fortran, "shape": shape}), data)
 
 
 def worded(
     header: str | bytes, data: bytes = b"", version: tuple[int, int] = (1, 0), length: int | None = None
 ) -> bytes:
-    """A `.npy` with any text for a header, and any length said of it."""
+    """Return a `.npy` file with any text as its header, and any stated header length."""
     text = header.encode("latin-1") if isinstance(header, str) else header
     packed = struct.pack("<H" if version[0] == 1 else "<I", len(text) if length is None else length)
     return MAGIC + bytes(version) + packed + text + data
 
 
 def zipped(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED, twice: bool = False) -> bytes:
-    """A `.npz` of files, or of each file twice."""
+    """Return a `.npz` with some files, or with each file twice."""
     stream = io.BytesIO()
     with warnings.catch_warnings(action="ignore"), zipfile.ZipFile(stream, "w", method) as archive:
         for name, data in [*members.items()] * (1 + twice):
@@ -50,7 +50,7 @@ def zipped(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED, twice:
 
 
 def poked(data: bytes, directory: int, local: int, value: int) -> bytes:
-    """An archive whose last entry has another byte at a place of its record in the directory, and before itself."""
+    """Return an archive with one byte changed in both headers of its last entry: local and in the directory."""
     changed = bytearray(data)
     changed[changed.rindex(b"PK\1\2") + directory] = changed[changed.rindex(b"PK\3\4") + local] = value
     return bytes(changed)
@@ -189,7 +189,7 @@ SOUND: dict[str, Any] = {"layout": 1, "scale": 2, "skip": "skip", "layers": [FIR
 
 
 def network(about: Any, twice: bool = False, **more: Any) -> bytes:
-    """A network that is sound but for what is said of it, or for some of its arrays."""
+    """Return a sound network with changes to its description or to some of its arrays."""
     arrays = {
         "about": np.frombuffer(about if isinstance(about, bytes) else json.dumps(about).encode(), np.uint8),
         "a": np.zeros((1, 1, 3, 3)),
@@ -204,7 +204,7 @@ def networks() -> dict[str, bytes]:
     """Networks that mean harm, by name."""
 
     def layers(count: int, **more: Any) -> bytes:
-        """A network of so many layers more, that all share one array."""
+        """Return a network with this many extra layers, which share one array."""
         again = {"does": "convolution", "weight": "b", "slopes": "slopes"}
         return network(SOUND | {"layers": [FIRST, *[again] * count, LAST]}, **more)
 

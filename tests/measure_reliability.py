@@ -1,7 +1,7 @@
 """Print the tables of docs/reliability.md: `python tests/measure_reliability.py`, which takes ten minutes.
 
-The figures are those that the tests themselves record, the long ones included. Where a test fails, pytest says so,
-and its row is missing.
+The tests record these figures themselves, the long tests included. If a test fails, pytest reports it and its row is
+missing.
 """
 
 import sys
@@ -13,11 +13,11 @@ import pytest
 
 HERE = Path(__file__).parent
 NAMES = ("kills", "faults", "runs", "corpus", "hostile", "command", "limits")
-"""Of the files of tests that record something; other arguments than none choose among them."""
+"""Names of the test files that record figures; arguments select some of them."""
 
 
 class Figures:
-    """What tests record, by its kind: a plugin of pytest."""
+    """A pytest plugin that collects what tests record, by kind."""
 
     def __init__(self) -> None:
         self.recorded: dict[str, list[Any]] = defaultdict(list)
@@ -39,12 +39,12 @@ def table(title: str, head: list[str], rows: list[list[object]]) -> None:
 
 
 def shown(cell: object) -> str:
-    """Text, a whole number, or a fraction to hundredths."""
+    """Return a cell as text: integers with separators, floats to two decimals."""
     return f"{cell:,.2f}" if isinstance(cell, float) else f"{cell:,}" if isinstance(cell, int) else str(cell)
 
 
 def main() -> int:
-    """Run the tests and print what they recorded; the exit status."""
+    """Run the tests, print what they recorded, and return the exit status."""
     figures = Figures()
     files = [str(HERE / f"test_{name}.py") for name in sys.argv[1:] or NAMES]
     options = ["-m", "long or not long", "-p", "no:cacheprovider", *files]

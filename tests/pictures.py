@@ -61,14 +61,14 @@ def noise(mode: str, width: int = 7, height: int = 5, seed: int = 0, colours: in
 
 
 def encoded(image: Image.Image, format: str, **options: Any) -> bytes:
-    """The file that Pillow makes of an image."""
+    """Return an image as a file, encoded by Pillow."""
     stream = io.BytesIO()
     image.save(stream, format, **options)
     return stream.getvalue()
 
 
 def animated(frames: list[Image.Image], format: str, **options: Any) -> bytes:
-    """The file that Pillow makes of several images."""
+    """Return several images as one file, encoded by Pillow."""
     return encoded(frames[0], format, save_all=True, append_images=frames[1:], **options)
 
 
@@ -104,7 +104,7 @@ def frames_of(data: bytes) -> list[Image.Image]:
 
 
 def seen(image: Image.Image) -> Array:
-    """What a viewer shows: RGBA, or the numbers of deeper images; what is fully transparent hides nothing."""
+    """Return what a viewer shows: RGBA with transparent pixels set to 0, or the samples of deeper images."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return np.asarray(image)
     shown = np.array(image.convert("RGBA"))

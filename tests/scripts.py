@@ -1,4 +1,4 @@
-"""The commands that the package installs, by `pyproject.toml`: as objects of Click, and as scripts to run."""
+"""The commands that `pyproject.toml` installs, as Click objects and as scripts to run."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Twins of the methods: slow, obvious float64 loops that share no code with the package; and small grids to read."""
+"""Reference implementations: slow, obvious float64 loops that share no code with the package; and readable grids."""
 
 import math
 from collections.abc import Callable
@@ -16,13 +16,13 @@ Pair = tuple[int, int]
 Weight = Callable[[Fraction], float]
 
 SHARED = Path(__file__).parents[2] / "shared"
-"""Material that several projects share, where it lies beside the checkout."""
+"""A folder of shared test material beside the checkout; optional."""
 
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason=f"there is no folder {SHARED.name} beside the checkout")
 
 
 def grid(text: str) -> Array:
-    """An array of numbers, a line a row.
+    """Return an array of numbers from text, one line for each row.
 
     >>> grid('''1 2
     ...         3 4.5''').tolist()
@@ -87,7 +87,7 @@ FILTERS: dict[str, tuple[Weight, int]] = {
 
 
 def axis_weights(n_in: int, n_out: int, weight: Weight, radius: int) -> Floats:
-    """How much of each input each output of one axis takes: (n_out, n_in), rows that sum to 1."""
+    """Return the weight of each input in each output of one axis: (n_out, n_in), where each row sums to 1."""
     matrix = np.zeros((n_out, n_in))
     for j in range(n_out):
         u = Fraction(2 * j + 1, 2) * n_in / n_out - Fraction(1, 2)
@@ -143,7 +143,7 @@ def pooled(
 
 
 def assert_rounded(have: Array, exact: Floats, tie: float = 1e-3) -> None:
-    """Fail where integers are not exact values rounded half up and clamped; so near to a tie both sides will do."""
+    """Fail unless integers are exact values rounded half up and clamped; near a tie, either side passes."""
     info = np.iinfo(have.dtype)
     low, high = (np.clip(np.floor(exact + 0.5 + e), info.min, info.max) for e in (-tie, tie))
     wrong = (have != low) & (have != high)

@@ -1,4 +1,4 @@
-"""Completion: all that can be typed, by the protocol of Click; and keys in bash, zsh and fish, where they are."""
+"""Completion: every candidate, through Click's protocol; and keystrokes in bash, zsh and fish, where installed."""
 
 import os
 import select
@@ -23,7 +23,7 @@ CHOICES = {(row.name, p.name): p.words for row in METHODS.values() for p in row.
 
 
 def offered(line: str, monkeypatch: pytest.MonkeyPatch, cuts: str = "=:") -> list[str]:
-    """What is offered at the end of a line, as bash cuts it."""
+    """Return the candidates at the end of a line that bash has split into words."""
     for sign in cuts:
         line = line.replace(sign, f" {sign} ")
     words = line.split(" ") if not cuts else [word for word in line.split(" ") if word] + [""] * line.endswith("  ")
@@ -117,7 +117,7 @@ def script(shell: str, name: str) -> str:
 
 
 def typed(shell: str, keys: str, folder: Path, environment: dict[str, str]) -> str:
-    """What a line has become after keys were typed at a terminal, in which a tab may have completed it."""
+    """Type keys at a shell in a terminal, and return the line that they (and completion, on a tab) produced."""
     start, set_up = SET_UP[shell]
     load = f'eval "$({script(shell, keys.split(maxsplit=1)[0])})"'
     main, terminal = open_terminal()

@@ -366,7 +366,7 @@ def test_any_image_any_strip(data: st.DataObject) -> None:
 
 
 def refusal(**request: Any) -> str:
-    """What a request is refused with."""
+    """Return the message with which a request is refused."""
     with pytest.raises(UpscaleError) as caught:
         upscale(**{"array": np.ones((4, 4)), "scale": None} | request)
     sentence = str(caught.value)
@@ -398,7 +398,7 @@ def test_a_required_parameter_that_is_missing_is_named(row: Method) -> None:
 
 
 def junk() -> list[Any]:
-    """What no parameter takes."""
+    """A value that no parameter accepts."""
     words = ["", "nonsense", "-1", "1e999999999", "1/0"]
     return [*words, -1, 2.5, float("nan"), [], (1, 2, 3), [[1], [2]], object()]
 

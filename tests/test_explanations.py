@@ -24,12 +24,12 @@ def call(*arguments: object, status: int = 0) -> Result:
 
 
 def decisions(said: str) -> dict[str, str]:
-    """What `-v` says about one image, by what it is about."""
+    """Return what `-v` reports about one image, by topic."""
     return dict(re.findall(r"^  (\w+) +(.*)$", said, re.MULTILINE))
 
 
 def explained(tmp_path: Path, sample: str, *arguments: object, to: str = "out.png") -> dict[str, str]:
-    """What `-v` says about a sample image."""
+    """Return what `-v` reports about a sample image."""
     return decisions(call(SAMPLES / sample, "-v", "-o", tmp_path / to, *arguments).stderr)
 
 

@@ -45,7 +45,7 @@ OLD = b"precious"
 
 
 def one_line(done: subprocess.CompletedProcess[bytes], status: int, *words: str) -> None:
-    """Fail unless a command said one line, with some words in it, and ended with a status."""
+    """Fail unless a command printed one line that contains some words, and ended with a status."""
     said = done.stderr.decode()
     assert (done.returncode, said.count("\n")) == (status, 1), said
     assert all(word in said for word in words), said
@@ -165,7 +165,7 @@ WRITERS = {
     "upscale-pool": ([*POOL, "in.png", "-o", "out.png", "--overwrite"], ["out.indices.npz", "out.png"], 2),
     "upscale-fit": ([*FIT, "in.png", "-o", "out.npy", "--overwrite"], ["out.npy"], 1),
 }
-"""Commands, what they write, and which `write` to break: another thread writes too."""
+"""Commands, what they write, and which call of `write` to break: the first may be another thread's."""
 
 
 @needs_strace
@@ -217,11 +217,11 @@ NOBODY = """if True:
     os.setgroups([]), os.setgid(65534), os.setuid(65534)
     (pool if sys.argv.pop(1) == "pool" else upscale).cli(sys.argv[1:])
 """
-"""The package may lie where others cannot read it, so it is imported beforehand."""
+"""Other users may not be able to read the package, so it is imported before the switch."""
 
 
 def as_nobody(command: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[bytes]:
-    """How a command ended that a user without rights gave."""
+    """Run a command as a user without rights."""
     return ended([sys.executable, "-c", NOBODY, command, *arguments], cwd)
 
 
@@ -354,7 +354,7 @@ def test_a_reader_that_leaves_ends_it_silently(reader: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_no_part_of_a_result_for_a_full_pipe_is_lost_silently(unbuffered: str, tmp_path: Path) -> None:
-    """Whoever shares a pipe may have made it one that takes what fits, and no more."""
+    """Another process may have made a shared pipe non-blocking, so that it accepts only what fits."""
     picture(tmp_path / "in.png", 300, 300)
     reader, writer = os.pipe()
     os.set_blocking(writer, False)

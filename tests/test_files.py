@@ -40,7 +40,7 @@ def saved(array: Any) -> bytes:
 
 
 def with_header(shape: tuple[int, ...], descr: Any, data: bytes = b"") -> bytes:
-    """A `.npy` that says what it is told to say."""
+    """Return a `.npy` file whose header claims anything."""
     stream = io.BytesIO()
     npy.write_array_header_1_0(stream, {"shape": shape, "fortran_order": False, "descr": descr})
     return stream.getvalue() + data

@@ -42,7 +42,7 @@ SCENES = {
 
 
 def stage(folder: Path, scene: Scene) -> Path:
-    """A folder with what a scene begins with."""
+    """Prepare a folder for a scene, and return it."""
     picture(folder / "in.png")
     np.save(folder / "in.npy", np.zeros((40, 50, 3), np.float32))
     for i in range(3):
@@ -54,7 +54,7 @@ def stage(folder: Path, scene: Scene) -> Path:
 
 
 def here(folder: Path) -> dict[str, bytes]:
-    """What lies in a folder, the log of strace apart."""
+    """Return the files of a folder, without the log of strace."""
     return {name: data for name, data in contents(folder).items() if name != "strace.log"}
 
 

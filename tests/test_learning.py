@@ -108,7 +108,7 @@ def test_ssim_of_flat_planes_by_hand() -> None:
 
 @pytest.fixture(scope="module")
 def field() -> ModuleType:
-    """The measure of the field, written by others."""
+    """Return the module of an independent implementation of PSNR and SSIM."""
     found = importlib.util.spec_from_file_location("field_evaluate", SHARED / "evaluate.py")
     assert found is not None
     assert found.loader is not None

@@ -116,7 +116,7 @@ def rich_png() -> bytes:
 
 
 def metadata_of(data: bytes) -> dict[str, Any]:
-    """What Pillow reads of it."""
+    """Return the metadata that Pillow reads from a file."""
     image = opened(data)
     xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp")
     dpi = image.info.get("dpi")

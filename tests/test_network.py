@@ -31,7 +31,7 @@ def described(about: Mapping[str, Any], **arrays: Any) -> Arrays:
 
 
 def tiny(scale: int = 2, channels: int = 3, seed: int = 0) -> tuple[dict[str, Any], Arrays]:
-    """A small sound network: what it says of itself, and its arrays. A sum stands in the middle as well."""
+    """Return a small sound network: its description and its arrays. One of its middle layers is a sum."""
     random = np.random.default_rng(seed)
     head = random.normal(size=(channels, 1, 3, 3))
     arrays = {

@@ -13,7 +13,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
 
 def citation() -> dict[str, str]:
-    """The keys of CITATION.cff at its left border, and what stands on their lines."""
+    """Return the top-level keys of CITATION.cff and their values."""
     text = (ROOT / "CITATION.cff").read_text("utf-8")
     return dict(re.findall(r"^([\w-]+): *(.*)$", text, re.MULTILINE))
 

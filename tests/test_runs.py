@@ -1,4 +1,4 @@
-"""Runs that are stopped, that race, and that follow each other: every target is whole, and nothing is left over."""
+"""Stopped, racing and repeated runs: every target is complete, and nothing is left over."""
 
 import os
 import random
@@ -33,7 +33,7 @@ def fifty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def check_a_signal(fifty: Path, number: int, share: float, jobs: int, made: Path) -> bool:
-    """Stop a batch when a share of its usual time is over, and complete what it left; whether it was over before."""
+    """Stop a batch after a share of its usual time, then resume it; return whether it had already ended."""
     whole, command = contents(fifty / "whole"), [*UPSCALE, "in", "-o", str(made), "-s", "4", "-j", str(jobs)]
     run = subprocess.Popen(command, cwd=fifty, stderr=subprocess.PIPE, start_new_session=True)
     time.sleep(share * float((fifty / "seconds").read_text()))

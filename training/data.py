@@ -1,4 +1,4 @@
-"""Training pairs: photographs' luma, and the same made small as the field does it."""
+"""Training pairs: the luma of photographs, and the same reduced by the customary protocol."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -16,13 +16,13 @@ from upscale_cli.learning.reduction import reduce
 
 SUFFIXES = (".png", ".webp", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
 FLAT = 0.4
-"""The share of patches, the flattest, that nothing is learned from."""
+"""The share of patches, the flattest ones, that training leaves out."""
 SMALLER = Fraction(4, 3), Fraction(7, 4)
-"""So many times smaller a photograph is learned from too, in rounds that say so: it is sharper then, and cleaner."""
+"""Rounds with `smaller` also learn from photographs reduced by these factors, which are sharper and cleaner."""
 
 
 def read_luma(path: Path, smaller: Fraction = Fraction(1)) -> NDArray[np.float64]:
-    """Luma of a photograph, made smaller, 16 … 235, rounded as the field's protocol has it: (H, W)."""
+    """Return the luma of a photograph, reduced, as rounded numbers of 16 … 235: (H, W)."""
     with Image.open(path) as image:
         colours = np.asarray(image.convert("RGB"))
     if smaller > 1:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from upscale_cli.methods.transposed import phase_taps
 
 MARGIN = 2
-"""Pixels around a patch that the head and the skip look at, and that get no output."""
+"""Pixels around a patch that the head and the skip read, but that produce no output."""
 SKIP = 5
 """Side of the neighbourhood of the linear skip."""
 WIDER = 2
@@ -35,7 +35,7 @@ Index = tuple[slice | NDArray[Any], ...]
 
 
 class Shape(NamedTuple):
-    """What a network is made of: channels, body layers, and the side of the transposed convolution's kernel."""
+    """The size of a network: scale, channels, body layers, and the side of the transposed convolution's kernel."""
 
     scale: int
     channels: int
@@ -61,7 +61,7 @@ class Body(nn.Module):
         self.register_buffer("identity", identity, persistent=False)
 
     def weight(self) -> Tensor:
-        """The convolution that the parts add up to."""
+        """Return the sum of the parts: one convolution."""
         return self.identity + self.plain + (self.narrow @ self.wide).view_as(self.plain)
 
     def become(self, weight: Tensor) -> None:
@@ -87,7 +87,7 @@ class Network(nn.Module):
         self.register_buffer("reached", torch.from_numpy(to_phases(ones, scale, 3)), persistent=False)
 
     def parts(self) -> tuple[list[tuple[Tensor, Tensor]], Tensor, Tensor]:
-        """What a picture meets: each convolution with its slopes, the tail, and the skip."""
+        """Return the collapsed weights: each convolution with its slopes, the tail, and the skip."""
         head = self.head - self.head.mean(dim=(2, 3), keepdim=True)
         body = [(layer.weight(), layer.slopes) for layer in self.body if isinstance(layer, Body)]
         missing = 1 - self.skip.sum(dim=(2, 3), keepdim=True)

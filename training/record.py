@@ -25,7 +25,7 @@ CONTENDERS: dict[str, tuple[str, dict[str, Any]]] = {
     "small": ("learned", {"size": "small"}),
     "large": ("learned", {"size": "large"}),
 }
-"""What is measured: for each name a method and its parameters."""
+"""The contenders: for each name a method and its parameters."""
 
 
 def scores(images: list[Path], scale: int) -> dict[str, float]:

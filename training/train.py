@@ -27,9 +27,9 @@ from upscale_cli.learning.measure import psnr, round_8bit
 HERE = Path(__file__).parent
 SHIPPED = HERE.parent / "upscale_cli" / "methods" / "kernels"
 HELD_OUT = 25
-"""One photograph in so many is never learned from, and tells how well it goes."""
+"""One photograph in this many is held out of training and measures its progress."""
 BORDER = 4
-"""Outer pixels of a patch that no error is taken of: there, the body sees zeros where a picture goes on."""
+"""Outer pixels of a patch, left out of the error: there, the body reads zeros, not the image's next pixels."""
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
