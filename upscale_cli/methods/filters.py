@@ -62,8 +62,7 @@ class NamedFilter:
         return self.make(**read_parameters(self.name, self.parameters, {}))
 
 
-@dataclass(frozen=True)
-class FilterMaker:
+class FilterMaker(NamedTuple):
     """`Method.make` for a filter. A class and not a closure, so that the method can be pickled."""
 
     filter: NamedFilter
