@@ -2,10 +2,9 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from upscale_cli.errors import UpscaleError, UsageError, did_you_mean
 
@@ -150,9 +149,8 @@ class ArchiveValue(Kind):
         return {str(name): value[name] for name in value}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Parameter:
-    """One parameter of a method.
+class Parameter(NamedTuple):
+    """One parameter of a method: a record that is built by keyword.
 
     Attributes
     ----------
