@@ -19,18 +19,15 @@ from upscale_cli.errors import UpscaleError, UsageError
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-__all__ = ["Named", "Registry"]
+    class Named(Protocol):
+        """A row of a table."""
+
+        @property
+        def name(self) -> str:
+            """As users type it."""
 
 
-class Named(Protocol):
-    """A row of a table: it knows the name that users type."""
-
-    @property
-    def name(self) -> str:
-        """As users type it."""
-
-
-T = TypeVar("T", bound=Named)
+T = TypeVar("T", bound="Named")
 
 
 class Registry(dict[str, T]):

@@ -5,7 +5,6 @@ where weights are computed, because `--help` reads the table and must not wait f
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from upscale_cli.methods.method import Method, Parameters, Size, banded_memory
@@ -36,9 +35,8 @@ class Filter(NamedTuple):
     radius: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class NamedFilter:
-    """A filter that users can choose, as a method of the same name.
+class NamedFilter(NamedTuple):
+    """A filter that users can choose, as a method of the same name: a record that is built by keyword.
 
     Attributes
     ----------
@@ -62,8 +60,7 @@ class NamedFilter:
         return self.make(**read_parameters(self.name, self.parameters, {}))
 
 
-@dataclass(frozen=True)
-class FilterMaker:
+class FilterMaker(NamedTuple):
     """`Method.make` for a filter. A class and not a closure, so that the method can be pickled."""
 
     filter: NamedFilter

@@ -76,7 +76,7 @@ LEARNED = Method(
     parameters=(
         Parameter(
             name="size",
-            kind=Choice(("small", "large")),
+            kind=Choice("small", "large"),
             default=None,
             summary="of the network: small, or large, which is better [small]",
         ),

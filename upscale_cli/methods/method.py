@@ -5,7 +5,6 @@ are called.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
@@ -20,6 +19,19 @@ Size = tuple[int, int]
 Shape = tuple[int, int, int]
 Parameters = Mapping[str, Any]
 Remark = Callable[[Shape, Scale, Parameters], str | None]
+
+if TYPE_CHECKING:
+
+    class Make(Protocol):
+        """How a method makes an upsampler."""
+
+        def __call__(
+            self, source: "Array", /, *, scale: Scale, size: Size, samples: "Samples", parameters: Parameters
+        ) -> "Upsampler":
+            """Return the upsampler from a source (H, W, C) to an output of `size`, its height and width.
+
+            `scale` holds the exact factors, `samples` the meaning of the samples; `parameters` have been read.
+            """
 
 
 class WorkingMemory(NamedTuple):
@@ -36,18 +48,6 @@ class WorkingMemory(NamedTuple):
     rows: int = 1
     values: int = 0
     values_per_thread: int = 0
-
-
-class Make(Protocol):
-    """How a method makes an upsampler."""
-
-    def __call__(
-        self, source: "Array", /, *, scale: Scale, size: Size, samples: "Samples", parameters: Parameters
-    ) -> "Upsampler":
-        """Return the upsampler from a source (H, W, C) to an output of `size`, its height and width.
-
-        `scale` holds the exact factors, `samples` the meaning of the samples; `parameters` have been read.
-        """
 
 
 def rounded_shape(shape: Shape, scale: Scale, parameters: Parameters) -> Shape:
@@ -77,9 +77,10 @@ def banded_memory(shape: Shape, parameters: Parameters) -> Callable[[Size], Work
     return lambda size: WorkingMemory(FEWEST_ROWS)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Method:
-    """A way to make an image larger. It can be pickled as long as its functions can.
+class Method(NamedTuple):
+    """A way to make an image larger: a record that is built by keyword, and pickled if its functions can be.
+
+    A named tuple and not a dataclass, which takes ten times as long to define: `--help` waits for it.
 
     Attributes
     ----------
@@ -118,7 +119,7 @@ class Method:
     summary: str
     when: str
     source: str
-    make: Make
+    make: "Make"
     output_shape: Callable[[Shape, Scale, Parameters], Shape] = rounded_shape
     parameters: tuple[Parameter, ...] = ()
     variants: tuple[str, ...] = ()

@@ -2,10 +2,9 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from fractions import Fraction
-from typing import Any, ClassVar, Protocol
+from typing import Any, NamedTuple
 
 from upscale_cli.errors import UpscaleError, UsageError, did_you_mean
 
@@ -18,8 +17,8 @@ REQUIRED = _Default.REQUIRED
 """The default of a parameter that must be given. A member of an `Enum`, so it stays the same object when pickled."""
 
 
-class Kind(Protocol):
-    """The values that a parameter takes.
+class Kind:
+    """The values that a parameter takes. Kinds are equal if they are of one class and say the same.
 
     Attributes
     ----------
@@ -33,34 +32,23 @@ class Kind(Protocol):
         The value is all arrays of the file, by name.
     """
 
-    @property
-    def domain(self) -> str: ...
-    @property
-    def words(self) -> tuple[str, ...]: ...
-    @property
-    def file(self) -> bool: ...
-    @property
-    def archive(self) -> bool: ...
+    domain: str
+    words: tuple[str, ...] = ()
+    file: bool = False
+    archive: bool = False
 
     def read(self, value: Any) -> Any:
         """Return the value that the method takes for text or a Python value; `ValueError` if it is not allowed."""
+        raise NotImplementedError
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash((type(self), *vars(self).values()))
 
 
-class _NoFile:
-    """A value that is typed."""
-
-    file: ClassVar[bool] = False
-    archive: ClassVar[bool] = False
-
-
-class _NoWords:
-    """A value without completion candidates."""
-
-    words: ClassVar[tuple[str, ...]] = ()
-
-
-@dataclass(frozen=True)
-class Number(_NoFile, _NoWords):
+class Number(Kind):
     """A real number from `low` to `high`; text may be a fraction such as 1/3.
 
     >>> kind = Number(0, 1)
@@ -68,12 +56,8 @@ class Number(_NoFile, _NoWords):
     (0.3333333333333333, '0 to 1')
     """
 
-    low: float
-    high: float
-
-    @property
-    def domain(self) -> str:
-        return f"{self.low:g} to {self.high:g}"
+    def __init__(self, low: float, high: float) -> None:
+        self.low, self.high, self.domain = low, high, f"{low:g} to {high:g}"
 
     def read(self, value: Any) -> float:
         upper, _, lower = value.partition("/") if isinstance(value, str) else (value, "", "")
@@ -83,20 +67,14 @@ class Number(_NoFile, _NoWords):
         return result
 
 
-@dataclass(frozen=True)
-class Integer(_NoFile):
+class Integer(Kind):
     """A whole number, at least `low` and at most `high`."""
 
-    low: int
-    high: int | None = None
-
-    @property
-    def domain(self) -> str:
-        return f"a whole number of at least {self.low}" if self.high is None else f"{self.low} to {self.high}"
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        return () if self.high is None else tuple(str(number) for number in range(self.low, self.high + 1))
+    def __init__(self, low: int, high: int | None = None) -> None:
+        self.low, self.high, self.domain = low, high, f"a whole number of at least {low}"
+        if high is not None:
+            self.domain = f"{low} to {high}"
+            self.words = tuple(str(number) for number in range(low, high + 1))
 
     def read(self, value: Any) -> int:
         result = int(value)
@@ -106,9 +84,8 @@ class Integer(_NoFile):
         return result
 
 
-@dataclass(frozen=True)
-class Pair(_NoFile):
-    """Two whole numbers of at least `low` for (vertical, horizontal), or one for both, or a word.
+class Pair(Kind):
+    """Two whole numbers of at least `low` for (vertical, horizontal), or one for both, or one of some words.
 
     On the command line two numbers are written as sizes are, width x height.
 
@@ -117,38 +94,26 @@ class Pair(_NoFile):
     ((2, 2), (2, 3), (2, 3), 'same')
     """
 
-    low: int
-    word: str | None = None
-
-    @property
-    def domain(self) -> str:
-        return " or ".join([*self.words, f"a whole number of at least {self.low}, or two as 3x2"])
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        return () if self.word is None else (self.word,)
+    def __init__(self, low: int, *words: str) -> None:
+        self.side, self.words = Integer(low), words
+        self.domain = " or ".join([*words, f"{self.side.domain}, or two as 3x2"])
 
     def read(self, value: Any) -> tuple[int, int] | str:
-        side = Integer(self.low)
         if isinstance(value, str):
             if value in self.words:
                 return value
-            value = [side.read(part) for part in reversed(value.lower().split("x"))]
+            value = [self.side.read(part) for part in reversed(value.lower().split("x"))]
         parts = tuple(value) if isinstance(value, Iterable) else (value,)
         if not 1 <= len(parts) <= 2:
             raise ValueError
-        return side.read(parts[0]), side.read(parts[-1])
+        return self.side.read(parts[0]), self.side.read(parts[-1])
 
 
-@dataclass(frozen=True)
-class Choice(_NoFile):
+class Choice(Kind):
     """One of some words."""
 
-    words: tuple[str, ...]
-
-    @property
-    def domain(self) -> str:
-        return " or ".join(self.words)
+    def __init__(self, *words: str) -> None:
+        self.words, self.domain = words, " or ".join(words)
 
     def read(self, value: Any) -> str:
         if value not in self.words:
@@ -156,13 +121,13 @@ class Choice(_NoFile):
         return str(value)
 
 
-@dataclass(frozen=True)
-class ArrayValue(_NoWords):
-    """An array; its dtype and shape are for the method to check."""
+class ArrayValue(Kind):
+    """An array, described by `domain`; its dtype and shape are for the method to check."""
 
-    domain: str
-    file: ClassVar[bool] = True
-    archive: ClassVar[bool] = False
+    file = True
+
+    def __init__(self, domain: str) -> None:
+        self.domain = domain
 
     def read(self, value: Any) -> Any:
         import numpy as np
@@ -170,13 +135,13 @@ class ArrayValue(_NoWords):
         return np.asarray(value)
 
 
-@dataclass(frozen=True)
-class ArchiveValue(_NoWords):
+class ArchiveValue(Kind):
     """Arrays by name, as `numpy.load` gives those of a `.npz`; what they must be is for the method to check."""
 
-    domain: str
-    file: ClassVar[bool] = True
-    archive: ClassVar[bool] = True
+    file = archive = True
+
+    def __init__(self, domain: str) -> None:
+        self.domain = domain
 
     def read(self, value: Any) -> dict[str, Any]:
         if not isinstance(value, Mapping):
@@ -184,9 +149,8 @@ class ArchiveValue(_NoWords):
         return {str(name): value[name] for name in value}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Parameter:
-    """One parameter of a method.
+class Parameter(NamedTuple):
+    """One parameter of a method: a record that is built by keyword.
 
     Attributes
     ----------

@@ -78,7 +78,7 @@ BED_OF_NAILS = Method(
     parameters=(
         Parameter(
             name="position",
-            kind=Choice(("top-left", "center")),
+            kind=Choice("top-left", "center"),
             default="top-left",
             summary="where in its cell the value stands",
         ),

@@ -136,7 +136,7 @@ TRANSPOSED_CONV = Method(
         ),
         Parameter(
             name="edge",
-            kind=Choice(("repeat", "zero")),
+            kind=Choice("repeat", "zero"),
             default=None,
             summary="outside the image, with padding=same [repeat]",
         ),
