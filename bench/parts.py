@@ -17,15 +17,15 @@ import upscale_cli.commands  # noqa: F401  one BLAS thread, as the command sets 
 
 # isort: split
 from PIL import Image
-
 from upscale_cli.images import png
-from upscale_cli.work.request import Request
+
 from upscale_cli.codecs.picture import Picture
 from upscale_cli.methods import METHODS, learned, network, resampling, transposed
 from upscale_cli.methods.resampling import Resampler
 from upscale_cli.methods.samples import Samples
 from upscale_cli.methods.transposed import Transposed
 from upscale_cli.methods.upsampler import Upsampler
+from upscale_cli.work.request import Request
 
 SCENE = Path(__file__).parents[1] / "sample_images" / "scene.png"
 TURNS = 7

@@ -327,7 +327,11 @@ def test_odd_names_are_harmless(name: str, tmp_path: Path) -> None:
         odd = Contender(name, METHODS["nearest"], {})
         scale = Fraction(2), Fraction(2)
         compared = compare(
-            find_subject(FileSource(SAMPLES / "pixel-art.png"), None, None), [odd], scale, chosen=True, executor=executor
+            find_subject(FileSource(SAMPLES / "pixel-art.png"), None, None),
+            [odd],
+            scale,
+            chosen=True,
+            executor=executor,
         )
         plain = Elements(page_module.make_page(compared, "plain", executor))
         elements = Elements(page_module.make_page(compared, name, executor))
