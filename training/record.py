@@ -12,10 +12,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from upscale_cli.work.photographs import read_photograph
 from upscale_cli.learning.evaluate import Trial
 from upscale_cli.learning.measure import luma_8bit
 from upscale_cli.methods.shipped import FACTORS, FOLDER
+from upscale_cli.work.photographs import read_photograph
 
 SCENE = Path(__file__).parents[1] / "sample_images" / "scene.png"
 CONTENDERS: dict[str, tuple[str, dict[str, Any]]] = {
