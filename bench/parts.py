@@ -16,27 +16,29 @@ from typing import Any
 import upscale_cli.commands  # noqa: F401  one BLAS thread, as the command sets it, before NumPy is imported
 
 # isort: split
-from PIL import Image
-from upscale_cli.images import png
+from PIL import Image, ImageFile
 
-from upscale_cli.codecs.picture import Picture
+from upscale_cli.codecs import pillow, png_stream
 from upscale_cli.methods import METHODS, learned, network, resampling, transposed
 from upscale_cli.methods.resampling import Resampler
 from upscale_cli.methods.samples import Samples
 from upscale_cli.methods.transposed import Transposed
 from upscale_cli.methods.upsampler import Upsampler
+from upscale_cli.places.files import FileSource
+from upscale_cli.places.streams import StreamTarget
 from upscale_cli.work.request import Request
 
 SCENE = Path(__file__).parents[1] / "sample_images" / "scene.png"
 TURNS = 7
 
 PARTS = [
-    ("decode", Picture, "_frame"),
+    ("decode", ImageFile.ImageFile, "load"),
+    ("decode", pillow, "from_pillow"),
     ("plan the arithmetic", resampling, "filter_axes"),
     ("plan the arithmetic", Resampler, "__init__"),
     ("gather source rows", Resampler, "_read"),
     ("gather source rows", Transposed, "_read"),
-    ("gather source rows", learned.Learned, "_read"),
+    ("gather source rows", learned.Learned, "_planes"),
     ("stored samples to floats", Samples, "read"),
     ("products along rows (GEMM)", Resampler, "_across"),
     ("products along columns (GEMM)", Resampler, "_down"),
@@ -45,9 +47,9 @@ PARTS = [
     ("PReLU", network, "_activate"),
     ("blocks to rows", Upsampler, "rows"),
     ("finish: round, clamp, cast", Samples, "finish"),
-    ("choose the row filter", png, "_best_filter"),
-    ("filter rows", png, "_filtered"),
-    ("deflate and checksums", png.PngStream, "pack"),
+    ("choose the row filter", png_stream, "_best_filter"),
+    ("filter rows", png_stream, "_filtered"),
+    ("deflate and checksums", png_stream.PngStream, "pack"),
 ]
 
 
@@ -84,14 +86,13 @@ def main() -> None:
     told = parser.parse_args()
     clock = Clock()
     for label, owner, name in PARTS:
-        if hasattr(owner, name):
-            setattr(owner, name, clock.timed(label, getattr(owner, name)))
-    request = Request(told.method, scale=(Fraction(told.scale),) * 2)
+        setattr(owner, name, clock.timed(label, getattr(owner, name)))
+    request = Request(method=METHODS[told.method], scale=(Fraction(told.scale),) * 2)
     make = clock.timed("the rest", request.carry_out)
     least: dict[str, float] = {}
     for _ in range(TURNS):
         clock.spent.clear()
-        make(told.source, io.BytesIO())
+        make(FileSource(told.source), StreamTarget(io.BytesIO()))
         least = {label: min(seconds, least.get(label, seconds)) for label, seconds in clock.spent.items()}
     total = sum(least.values())
     with Image.open(told.source) as image:

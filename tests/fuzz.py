@@ -53,10 +53,11 @@ def one_input(data: bytes) -> None:
 def one_image(choice: int, content: bytes) -> None:
     """Enlarge a file of this content: the method, the format to write and the layout of arrays are chosen."""
     from upscale_cli.codecs.formats import FORMATS as ROWS
+    from upscale_cli.methods import find_method
     from upscale_cli.work.request import Request
 
     request = Request(
-        METHODS[choice % len(METHODS)],
+        method=find_method(METHODS[choice % len(METHODS)]),
         scale=(Fraction(2), Fraction(2)),
         format=ROWS[FORMATS[choice // len(METHODS) % len(FORMATS)]],
         channels_first=choice >= 200,
@@ -69,27 +70,35 @@ def one_array(choice: int, content: bytes) -> None:
     """Enlarge an image with a kernel, places or a network in a file of this content, or in one that says this."""
     from make_hostile import network
 
+    from upscale_cli.methods import find_method
+    from upscale_cli.places.files import FileSource
+    from upscale_cli.work.parameter_files import ParameterFile
     from upscale_cli.work.request import Request
 
     method, name = PARAMETERS[choice % len(PARAMETERS)]
+    chosen = find_method(method)
+    parameter = next(p for p in chosen.parameters if p.name == ("network" if name == "about" else name))
     with tempfile.NamedTemporaryFile(suffix=".npz") as file:
         file.write(content if name != "about" else network(content))
         file.flush()
-        told = {"network" if name == "about" else name: Path(file.name)}
-        carry_out(Request(method, told, scale=(Fraction(2), Fraction(2)), max_pixels=4 * MOST), flat())
+        given = {parameter.name: ParameterFile(parameter, FileSource(Path(file.name)))}
+        scale = Fraction(2), Fraction(2)
+        carry_out(Request(method=chosen, parameters=given, scale=scale, max_pixels=4 * MOST), flat())
 
 
 def carry_out(request: "Request", content: bytes) -> None:
     """Enlarge an image, in memory; a refusal is a good end."""
-    from upscale_cli.codecs.picture import Picture
+    from upscale_cli.codecs.picture import open_picture
     from upscale_cli.errors import UpscaleError
+    from upscale_cli.places.streams import ContentSource, StreamTarget
 
+    source = ContentSource(content)
     try:
-        with Picture(content, request.channels_first) as picture:
+        with open_picture(source.open(), request.channels_first) as picture:
             if picture.height * picture.width * picture.count > MOST:
                 return
-            request.check(picture, content)
-        request.carry_out(content, io.BytesIO())
+            request.check(picture, source)
+        request.carry_out(source, StreamTarget(io.BytesIO()))
     except UpscaleError:
         pass
 

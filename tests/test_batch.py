@@ -1,16 +1,28 @@
 """Plan, run, report, as a program uses them."""
 
-from concurrent.futures import ProcessPoolExecutor
+import gc
+import os
+import signal
+import subprocess
+import time
+import weakref
+from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
+from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from breaking import UPSCALE, contents, ended
 from PIL import Image
 
+from upscale_cli.batch.executors import EXECUTORS, find_executor
 from upscale_cli.batch.plan import make_plan
 from upscale_cli.batch.report import Report
 from upscale_cli.batch.run import Run
+from upscale_cli.errors import UpscaleError, UsageError
+from upscale_cli.methods import METHODS
 from upscale_cli.work.request import Request
 
 
@@ -23,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_an_executor_of_the_caller_carries_out_jobs(folder: Path) -> None:
-    plan = make_plan([str(folder / "in")], str(folder / "out"), Request("nearest"))
+    plan = make_plan([str(folder / "in")], str(folder / "out"), Request(method=METHODS["nearest"]))
     told: list[int] = []
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as executor:
         outcomes = list(Run(plan, executor=executor, progress=told.append))
@@ -32,24 +44,184 @@ def test_an_executor_of_the_caller_carries_out_jobs(folder: Path) -> None:
     assert len(list((folder / "out").iterdir())) == 6
 
 
+@pytest.mark.parametrize("name", EXECUTORS)
+def test_every_kind_of_executor_makes_the_same_bytes(name: str, folder: Path) -> None:
+    made = {}
+    for kind in (EXECUTORS["threads"], EXECUTORS[name]):
+        work = Request(method=METHODS["lanczos"], overwrite=True)
+        plan = make_plan([str(folder / "in")], str(folder / kind.name), work)
+        others = kind.start(2)
+        assert (others is None) == (kind.name == "threads")
+        told: list[int] = []
+        outcomes = list(Run(plan, 2, others, told.append))
+        if others is not None:
+            others.shutdown()
+        assert [o.failure for o in outcomes] == [None] * 6
+        assert sum(told) == sum(job.pixels for job in plan.jobs)
+        made[kind.name] = contents(folder / kind.name)
+    assert len(made["threads"]) == 6
+    assert made[name] == made["threads"]
+
+
+def test_the_command_takes_the_kind_of_executor(folder: Path) -> None:
+    (folder / "in" / "bad.png").write_bytes(b"no image")
+    for name in EXECUTORS:
+        done = ended([*UPSCALE, "in", "-o", name, "-j", "2", "--executor", name], folder)
+        lines = done.stderr.decode().splitlines()
+        assert done.returncode == 1
+        assert [line.partition(":")[0] for line in lines[:-1]] == ["in/bad.png"]
+        assert lines[-1].startswith("6 images enlarged, 1 failed, in ")
+    assert contents(folder / "processes") == contents(folder / "threads")
+    done = ended([*UPSCALE, "in", "-o", "other", "--executor", "procesess"], folder)
+    assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
+    assert b'Did you mean "processes"?' in done.stderr
+    assert not (folder / "other").exists()
+
+
+def test_an_unknown_executor_is_refused() -> None:
+    with pytest.raises(UsageError, match=r'unknown executor "fred".* Executors: threads, processes\.'):
+        find_executor("fred")
+
+
+def assert_gone(group: int) -> None:
+    """Fail unless all processes of a group end within some seconds: Python's own helper takes a moment."""
+    began = time.perf_counter()
+    with suppress(ProcessLookupError):
+        while time.perf_counter() - began < 10:
+            os.killpg(group, 0)
+            time.sleep(0.02)
+        pytest.fail("processes are left")
+
+
+@pytest.mark.parametrize("signalled", ["group", "process"])
+def test_a_signal_ends_processes_too(signalled: str, folder: Path) -> None:
+    for i in range(40):
+        Image.fromarray(np.full((200, 200, 3), 6 * i, np.uint8)).save(folder / "in" / f"large-{i:02}.png")
+    command = [*UPSCALE, "in", "-o", "out", "-j", "2", "-s", "8", "--executor", "processes"]
+    run = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, start_new_session=True)
+    while not list(folder.glob("out/*.png")):
+        time.sleep(0.005)
+        assert run.poll() is None, run.communicate()
+    (os.killpg if signalled == "group" else os.kill)(run.pid, signal.SIGINT)
+    said = run.communicate(timeout=60)[1].decode()
+    made = contents(folder / "out")
+    assert_gone(run.pid)
+    assert run.returncode == 130
+    assert said == f"upscale: stopped after {len(made)} of 46; --skip-existing makes the others.\n"
+    assert all(name.endswith(".png") for name in made)
+
+
+def test_processes_end_with_a_parent_that_is_killed(folder: Path) -> None:
+    for i in range(40):
+        Image.fromarray(np.full((200, 200, 3), 6 * i, np.uint8)).save(folder / "in" / f"large-{i:02}.png")
+    command = [*UPSCALE, "in", "-o", "out", "-j", "2", "-s", "8", "--executor", "processes"]
+    run = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, start_new_session=True)
+    while not list(folder.glob("out/*.png")):
+        time.sleep(0.005)
+        assert run.poll() is None, run.communicate()
+    run.kill()
+    # The workers have the same standard error: it ends when they have ended.
+    assert run.communicate(timeout=20)[1] == b""
+    assert_gone(run.pid)
+    with Image.open(min(folder.glob("out/*.png"))) as image:
+        image.load()
+
+
+class StrangeError(Exception):
+    """What an executor of another package may raise: its message has two lines."""
+
+    def __str__(self) -> str:
+        return "lost the\nworker"
+
+
+class FailingExecutor(Executor):
+    """An executor that carries nothing out: each future ends as it is said, or `submit` itself fails."""
+
+    def __init__(self, end: BaseException | None, *, at_once: bool = False) -> None:
+        self.end, self.at_once = end, at_once
+
+    def submit(self, work: Any, /, *arguments: Any, **named: Any) -> Future[Any]:
+        if self.at_once:
+            assert self.end is not None
+            raise self.end
+        future: Future[Any] = Future()
+        if self.end is None:
+            future.cancel()
+            # As pools do with futures that were cancelled.
+            future.set_running_or_notify_cancel()
+        else:
+            future.set_exception(self.end)
+        return future
+
+
+@pytest.mark.parametrize(
+    ("executor", "said"),
+    [
+        (FailingExecutor(StrangeError()), "unexpected error: StrangeError: lost the worker."),
+        (FailingExecutor(StrangeError(), at_once=True), "unexpected error: StrangeError: lost the worker."),
+        (
+            FailingExecutor(RuntimeError("is shut down"), at_once=True),
+            "unexpected error: RuntimeError: is shut down.",
+        ),
+        (FailingExecutor(SystemExit(3)), "unexpected error: SystemExit: 3."),
+        (FailingExecutor(MemoryError()), "does not fit into memory; use fewer --jobs, or another --format."),
+        (FailingExecutor(None), "failed: its executor cancelled it; run it again."),
+        (FailingExecutor(CancelledError()), "failed: its executor cancelled it; run it again."),
+    ],
+    ids=["strange", "strange at once", "shut down", "exit", "memory", "cancelled", "cancelled elsewhere"],
+)
+def test_an_executor_that_fails_is_a_line_for_each_job(executor: Executor, said: str, folder: Path) -> None:
+    plan = make_plan([str(folder / "in")], str(folder / "out"), Request(method=METHODS["nearest"]))
+    began = time.perf_counter()
+    outcomes = list(Run(plan, 2, executor))
+    assert time.perf_counter() - began < 10
+    assert sorted(o.job.source.shown for o in outcomes) == sorted(job.source.shown for job in plan.jobs)
+    assert [str(o.failure) for o in outcomes] == [said] * 6
+    assert not list(folder.glob("out/*"))
+
+
+def test_a_failed_image_gives_its_memory_back_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alive: list[weakref.ref[Any]] = []
+
+    def fail(*_: object) -> None:
+        samples = np.zeros(1000)
+        alive.append(weakref.ref(samples))
+        raise UpscaleError("fails") from ValueError("because")
+
+    work = Request(method=METHODS["nearest"])
+    plan = make_plan([str(folder / "in")], str(folder / "out"), work)
+    monkeypatch.setattr(Request, "carry_out", fail)
+    monkeypatch.setattr(Request, "check", fail)
+    gc.disable()
+    try:
+        outcomes = list(Run(plan, 2))
+        unplanned = make_plan([str(folder / "in")], str(folder / "out"), work)
+        assert (
+            [str(o.failure) for o in outcomes] == [str(failure) for _, failure in unplanned.failures] == ["fails"] * 6
+        )
+        assert [each() for each in alive] == [None] * 12
+    finally:
+        gc.enable()
+
+
 @pytest.mark.parametrize("names", [1, 6])
 def test_progress_is_told_in_output_pixels(folder: Path, names: int) -> None:
     inputs = [str(folder / "in" / f"{i}.png") for i in range(names)]
     told: list[int] = []
-    plan = make_plan(inputs, str(folder / "out/"), Request("lanczos"))
+    plan = make_plan(inputs, str(folder / "out/"), Request(method=METHODS["lanczos"]))
     outcomes = list(Run(plan, 2, progress=told.append))
     assert len(outcomes) == names
     assert sum(told) == sum(job.pixels for job in plan.jobs)
 
 
 def test_a_file_that_vanishes_after_the_plan_fails_alone(folder: Path) -> None:
-    plan = make_plan([str(folder / "in")], str(folder / "out"), Request("nearest"))
+    plan = make_plan([str(folder / "in")], str(folder / "out"), Request(method=METHODS["nearest"]))
     (folder / "in" / "3.png").unlink()
-    outcomes = {o.job.shown: o for o in Run(plan)}
+    outcomes = {o.job.source.shown: o for o in Run(plan)}
     assert [Path(name).name for name, o in outcomes.items() if o.failure] == ["3.png"]
     failure = outcomes[str(folder / "in" / "3.png")].failure
     assert failure is not None
-    assert "No such file" in failure.sentence
+    assert "No such file" in str(failure)
 
 
 def test_letter_case_and_composed_accents_are_one_target(tmp_path: Path) -> None:
@@ -57,8 +229,9 @@ def test_letter_case_and_composed_accents_are_one_target(tmp_path: Path) -> None
         (tmp_path / place).mkdir()
         Image.new("L", (1, 1)).save(tmp_path / place / name)
     inputs = [str(p) for p in sorted(tmp_path.rglob("*.[pP]*"))]
-    with pytest.raises(ValueError, match="2 targets have several sources"):
-        make_plan(inputs, str(tmp_path / "out"), Request("nearest"))
+    with pytest.raises(ValueError, match="Several inputs would be written to the same file: ") as error:
+        make_plan(inputs, str(tmp_path / "out"), Request(method=METHODS["nearest"]))
+    assert str(error.value).count(" → ") == 2
 
 
 def test_statuses() -> None:

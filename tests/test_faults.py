@@ -67,7 +67,7 @@ def test_a_full_disk_leaves_old_targets_in_every_format(tmp_path: Path, record_p
     assert done.stdout.decode().splitlines() == [f"1 out {OLD.decode()}"] * len(FORMATS), done.stderr
     lines = done.stderr.decode().splitlines()
     assert len(
-        [line for line in lines if '"out" cannot be written: No space left on device; make room.' in line]
+        [line for line in lines if '"out" cannot be written: No space left on device; free some space.' in line]
     ) == (len(FORMATS))
 
 
@@ -86,9 +86,9 @@ def test_a_batch_stops_on_a_full_disk_and_is_resumed(jobs: int, tmp_path: Path, 
     assert (first, second, all_made) == (1, 0, 20)
     assert 0 < made < 15
     lines = done.stderr.decode().splitlines()
-    failed = [line for line in lines if "No space left on device; make room." in line]
+    failed = [line for line in lines if "No space left on device; free some space." in line]
     assert 1 <= len(failed) <= jobs
-    assert "upscale: stopped, because the disk is full; make room, and run it again for the others." in lines
+    assert "upscale: stopped, because the disk is full; free some space, and run it again for the others." in lines
     left = 20 - made - len(failed)
     assert any(
         line.startswith(f"{made} images enlarged, {len(failed)} failed, {left} not begun, in") for line in lines
@@ -104,7 +104,7 @@ def test_a_device_that_is_full_is_not_replaced(format: str, tmp_path: Path, reco
     record_property("fault", ["`/dev/full`, every format", 1])
     result = CliRunner().invoke(cli, [str(picture(tmp_path / "in.png")), "-o", "/dev/full", "-f", format])
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
-    assert '"/dev/full" cannot be written: No space left on device; make room.' in result.stderr
+    assert '"/dev/full" cannot be written: No space left on device; free some space.' in result.stderr
     assert stat.S_ISCHR(Path("/dev/full").stat().st_mode)
 
 
@@ -123,7 +123,7 @@ def test_a_full_disk_leaves_what_the_other_commands_wrote(
     script = f"{before}; {' '.join(words)}; echo $? $(ls -A) $(cat {' '.join(targets)})"
     done = on_a_small_disk(script, kilobytes, disk)
     assert done.stdout.decode().split() == ["1", *targets, OLD.decode() * len(targets)], done.stderr
-    one_line(done, 0, f'"{targets[-1]}" cannot be written: No space left on device; make room.')
+    one_line(done, 0, f'"{targets[-1]}" cannot be written: No space left on device; free some space.')
 
 
 @needs_full_device
@@ -152,11 +152,11 @@ def test_a_limit_on_the_size_of_files_fails_what_is_larger(tmp_path: Path, recor
 
 FAILING = [
     ("write", "EIO", "Input/output error"),
-    ("write", "EDQUOT", "Disk quota exceeded; make room"),
+    ("write", "EDQUOT", "Disk quota exceeded; free some space"),
     ("fsync", "EIO", "Input/output error"),
-    ("fsync", "ENOSPC", "No space left on device; make room"),
-    ("rename", "EROFS", "Read-only file system; give another --output"),
-    ("rename", "EACCES", "Permission denied; give another --output"),
+    ("fsync", "ENOSPC", "No space left on device; free some space"),
+    ("rename", "EROFS", "Read-only file system; use another --output"),
+    ("rename", "EACCES", "Permission denied; use another --output"),
 ]
 
 
@@ -252,7 +252,7 @@ def test_a_user_without_rights_gets_a_line_for_each_and_the_rest(command: str, c
     assert [line for line in lines if line.startswith("in/")] == [
         "in/closed: cannot be read: Permission denied.",
         "in/dangling.png: cannot be read: No such file or directory.",
-        "in/fifo.png: is neither a file nor a folder; pipe what it gives into -.",
+        "in/fifo.png: is neither a file nor a folder; pipe its content into -.",
         "in/loop.png: cannot be read: Too many levels of symbolic links.",
         "in/secret.png: cannot be read: Permission denied.",
     ]
@@ -267,7 +267,7 @@ def test_a_folder_that_may_not_be_written_is_one_line(common: Path, record_prope
     picture(common / "in.png")
     (common / "out").mkdir(mode=0o755)
     done = as_nobody("upscale", "in.png", "-o", "out/", cwd=common)
-    one_line(done, 1, '"out/in.png" cannot be written: Permission denied; give another --output.')
+    one_line(done, 1, '"out/in.png" cannot be written: Permission denied; use another --output.')
 
 
 @needs_mounts
@@ -279,7 +279,7 @@ def test_a_read_only_disk_keeps_the_old_file(tmp_path: Path, record_property: Re
     script = f"echo {OLD.decode()} > out.png; mount -o remount,ro {disk}; {command}; echo $? $(ls -A) $(cat out.png)"
     done = on_a_small_disk(script, 400, disk)
     assert done.stdout == b"1 out.png precious\n"
-    assert b'"out.png" cannot be written: Read-only file system; give another --output.' in done.stderr
+    assert b'"out.png" cannot be written: Read-only file system; use another --output.' in done.stderr
 
 
 # Standard streams --------------------------------------------------------------------------------------------------
@@ -314,7 +314,7 @@ def test_a_kernel_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     picture(tmp_path / "in.png")
     for place, why in (("nowhere/a.npy", "No such file or directory"), ("in.png/a.npy", "Not a directory")):
         done = ended([*FIT, "in.png", "-o", place], tmp_path)
-        one_line(done, 1, f'upscale-fit: "{place}" cannot be written: {why}; give another --output.')
+        one_line(done, 1, f'upscale-fit: "{place}" cannot be written: {why}; use another --output.')
     one_line(in_a_shell(FIT, "{} in.png -o a.npy --json >&-", tmp_path), 1, "upscale-fit: standard output is closed")
     assert sorted(contents(tmp_path)) == ["in.png"]
 
@@ -405,13 +405,16 @@ def test_endless_standard_input_is_read_up_to_a_gigabyte(tmp_path: Path) -> None
 
 STARVED = """if True:
     import resource, sys
-    import PIL.Image, upscale_cli.batch.run as run, upscale_cli.work.estimate as limits
-    import upscale_cli.commands.process
+    import PIL.Image, upscale_cli.commands.process
+    from upscale_cli.batch import run
+    from upscale_cli.codecs import picture
     from upscale_cli.commands.upscale import cli
+    from upscale_cli.machine.memory import UNKNOWN
+    from upscale_cli.work import estimate
     PIL.Image.init()
     kind, megabytes = sys.argv[1], int(sys.argv[2])
     if kind == "blind":  # nothing is known beforehand
-        run.memory_there = limits.memory_there = lambda: limits.UNKNOWN
+        run.available_memory = estimate.available_memory = picture.available_memory = lambda: UNKNOWN
     taken = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (taken + (megabytes << 20),) * 2)
     cli(sys.argv[3:])
@@ -427,7 +430,7 @@ def test_what_does_not_fit_into_memory_fails_alone(kind: str, megabytes: int, tm
     names = ["big.bmp", "0.png", "1.png", "2.png"]
     done = ended([sys.executable, "-c", STARVED, kind, megabytes, *names, "-o", "made", "-j", "4", "-q"], tmp_path)
     one_line(done, 1, "big.bmp: ", "memory")
-    assert b"failed unexpectedly" not in done.stderr
+    assert b"unexpected error" not in done.stderr
     assert sorted(contents(tmp_path / "made")) == ["0.png", "1.png", "2.png"]
 
 

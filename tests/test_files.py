@@ -19,16 +19,39 @@ import numpy as np
 import pytest
 from breaking import needs_posix
 from numpy.lib import format as npy
-from pictures import animated, deep, deep_png, deep_tiff, encoded, enlarged, noise, opened, repeated, seen
+from pictures import (
+    animated,
+    deep,
+    deep_png,
+    deep_tiff,
+    encoded,
+    enlarged,
+    noise,
+    opened,
+    repeated,
+    seen,
+    source_of,
+)
 from PIL import Image, PngImagePlugin
-from upscale_cli.images import arrays, limits
 
+from upscale_cli.codecs import picture as picture_module
 from upscale_cli.codecs.gif import gif_canvas
-from upscale_cli.codecs.picture import Picture
+from upscale_cli.codecs.npy import MAGIC
+from upscale_cli.codecs.picture import MAX_SOURCE_PIXELS, Picture, open_picture
 from upscale_cli.errors import UpscaleError
 from upscale_cli.machine.replacing import PREFIX, replacing
-from upscale_cli.work.estimate import MAX_SOURCE_PIXELS
+from upscale_cli.methods import METHODS
+from upscale_cli.places.files import FileSource
+from upscale_cli.places.streams import ContentSource, StreamTarget
+from upscale_cli.work import estimate
+from upscale_cli.work.parameter_files import load_arrays
 from upscale_cli.work.request import Request
+
+
+def read(source: bytes | Path) -> Picture:
+    """A file, or its content, opened."""
+    return open_picture(source_of(source).open())
+
 
 # Arrays ------------------------------------------------------------------------------------------------------------
 
@@ -89,16 +112,16 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "five dimensions": (saved(np.zeros((1,) * 5)), r"shape \(1, 1, 1, 1, 1\)"),
     "nothing": (saved(np.zeros((0, 4))), "no elements"),
     "no channel": (saved(np.zeros((4, 4, 0))), "no elements"),
-    "8 TB": (with_header((1000, 1000, 10**6), "<f8"), "says that it holds 8,000,000,000,000 bytes of data and has 0"),
+    "8 TB": (with_header((1000, 1000, 10**6), "<f8"), "claims to hold 8,000,000,000,000 bytes of data but has 0"),
     "overflow": (with_header((2**40, 2**40), "<f8"), "it is damaged"),
     "negative": (with_header((-4, -4), "<f8", bytes(128)), "no elements"),
-    "truncated": (saved(np.zeros((4, 4)))[:-1], "says that it holds 128 bytes of data and has 127"),
+    "truncated": (saved(np.zeros((4, 4)))[:-1], "claims to hold 128 bytes of data but has 127"),
     "more behind": (saved(np.zeros((4, 4))) + b"x", "has 129"),
     "half a header": (saved(np.zeros((4, 4)))[:40], "header is damaged"),
-    "no header": (arrays.MAGIC, "header is damaged"),
-    "another version": (arrays.MAGIC + b"\x09\0" + bytes(100), "unknown version"),
+    "no header": (MAGIC, "header is damaged"),
+    "another version": (MAGIC + b"\x09\0" + bytes(100), "unknown version"),
     "code for a header": (
-        arrays.MAGIC + b"\1\0" + struct.pack("<H", 60) + b"__import__('os').system('touch trapped')".ljust(60),
+        MAGIC + b"\1\0" + struct.pack("<H", 60) + b"__import__('os').system('touch trapped')".ljust(60),
         "header is damaged",
     ),
 }
@@ -126,7 +149,7 @@ def zipped(**members: bytes) -> bytes:
 def test_archives_give_their_arrays_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     path.write_bytes(zipped(indices=saved(np.arange(4)), size=saved(np.array([2, 2])), readme=b"hello"))
-    assert {name: array.tolist() for name, array in arrays.load_arrays(path).items()} == {
+    assert {name: array.tolist() for name, array in load_arrays(FileSource(path)).items()} == {
         "indices": [0, 1, 2, 3],
         "size": [2, 2],
     }
@@ -147,7 +170,7 @@ def test_hostile_archives_are_refused(data: bytes, said: str, tmp_path: Path) ->
     path = tmp_path / "a.npz"
     path.write_bytes(data)
     with pytest.raises(UpscaleError, match=said):
-        arrays.load_arrays(path)
+        load_arrays(FileSource(path))
 
 
 def test_a_bomb_in_an_archive_is_refused_by_its_header(tmp_path: Path) -> None:
@@ -155,8 +178,8 @@ def test_a_bomb_in_an_archive_is_refused_by_its_header(tmp_path: Path) -> None:
     path.write_bytes(zipped(a=saved(np.zeros(10**6, np.uint8)), indices=saved(np.zeros(10**8, np.uint8))))
     tracemalloc.start()
     try:
-        with pytest.raises(UpscaleError, match=r"holds 100,000,000 values, more than the 7,388,608 that are read"):
-            arrays.load_arrays(path)
+        with pytest.raises(UpscaleError, match=r"holds 100,000,000 values, more than the limit of 7,388,608"):
+            load_arrays(FileSource(path))
         assert tracemalloc.get_traced_memory()[1] < 30 << 20
     finally:
         tracemalloc.stop()
@@ -223,7 +246,7 @@ def test_other_formats_are_refused_by_name(name: str, monkeypatch: pytest.Monkey
 
     Image.init()
     monkeypatch.setitem(Image.OPEN, name, (started, Image.OPEN[name][1]))
-    with pytest.raises(UpscaleError, match=f"^has the format {name}, which is not read here"):
+    with pytest.raises(UpscaleError, match=f"^is a {name} file, which is not supported"):
         enlarged(OTHERS[name], "png")
 
 
@@ -276,8 +299,8 @@ BOMBS = {
 @pytest.mark.parametrize("name", BOMBS)
 def test_bombs_are_refused_by_their_header(name: str) -> None:
     start = time.perf_counter()
-    with pytest.raises(UpscaleError, match=rf"has [\d,]+ pixels, more than the {MAX_SOURCE_PIXELS:,}"):
-        Picture(BOMBS[name])
+    with pytest.raises(UpscaleError, match=rf"has [\d,]+ pixels, more than the limit of {MAX_SOURCE_PIXELS:,}"):
+        read(BOMBS[name])
     assert time.perf_counter() - start < 0.5
 
 
@@ -290,7 +313,7 @@ def test_a_frame_that_hides_from_us_is_refused_by_pillow() -> None:
     hidden = whole[:place] + b"!\xff\0!\xfe\xff" + comment.ljust(255, b";") + b"\0;"
     assert gif_canvas(io.BytesIO(hidden)) == (8, 8)
     start = time.perf_counter()
-    with pytest.raises(UpscaleError), Picture(hidden) as picture:
+    with pytest.raises(UpscaleError), read(hidden) as picture:
         list(picture.frames())
     assert time.perf_counter() - start < 1
 
@@ -299,27 +322,28 @@ def test_frames_count_together() -> None:
     frames = [Image.new("1", (5000, 4000), seed % 2) for seed in range(10)]
     source = animated(frames, "TIFF", compression="group4")
     with pytest.raises(UpscaleError, match="has 200,000,000 pixels"):
-        Picture(source)
+        read(source)
 
 
 def test_a_page_that_is_larger_than_the_first_is_refused() -> None:
     source = animated([Image.new("1", (8, 8)), Image.new("1", (20_000, 10_000))], "TIFF", compression="group4")
-    with pytest.raises(UpscaleError, match="frame 2 is 20000x10000: too large"):
+    with pytest.raises(UpscaleError, match="frame 2 is 20000x10000, which is too large"):
         enlarged(source)
 
 
 def test_a_page_that_needs_more_memory_than_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     source = animated([Image.new("1", (8, 8)), Image.new("1", (5000, 4000))], "TIFF", compression="group4")
-    monkeypatch.setattr(limits, "memory_there", lambda: 50_000_000)
+    for module in (picture_module, estimate):
+        monkeypatch.setattr(module, "available_memory", lambda: 50_000_000)
     monkeypatch.setattr(Image.Image, "load", lambda image: pytest.fail("decoded") if image.width > 8 else None)
-    with pytest.raises(UpscaleError, match="frame 2 is 5000x4000: too large; take it out"):
+    with pytest.raises(UpscaleError, match="frame 2 is 5000x4000, which is too large; remove it"):
         enlarged(source)
 
 
 def test_content_decides_not_the_name(tmp_path: Path) -> None:
     path = tmp_path / "a.jpg"
     path.write_bytes(WHOLE["png"])
-    with Picture(path) as picture:
+    with read(path) as picture:
         assert picture.format.name == "png"
     path = tmp_path / "b.png"
     path.write_bytes(WHOLE["npy"])
@@ -346,9 +370,9 @@ def test_one_pixel_is_an_image(format: str, size: tuple[int, int]) -> None:
 
 def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(UpscaleError, match="cannot be read: No such file or directory"):
-        Picture(tmp_path / "none.png")
+        read(tmp_path / "none.png")
     with pytest.raises(UpscaleError, match="cannot be read: Is a directory"):
-        Picture(tmp_path)
+        read(tmp_path)
 
 
 # Targets -----------------------------------------------------------------------------------------------------------
@@ -495,5 +519,5 @@ def test_a_full_disk_leaves_the_old_target(tmp_path: Path) -> None:
 def test_standard_output_gets_all_or_nothing() -> None:
     stream = io.BytesIO()
     with pytest.raises(UpscaleError):
-        Request("nearest").carry_out(WHOLE["gif"][:-20], stream)
+        Request(method=METHODS["nearest"]).carry_out(ContentSource(WHOLE["gif"][:-20]), StreamTarget(stream))
     assert stream.getvalue() == b""

@@ -1,17 +1,21 @@
 """The table of formats: its rows make sense together, and what does not fit is known before any work."""
 
+from importlib import import_module
 from pathlib import Path, PurePath
 
 import pytest
-from pictures import encoded
+from pictures import encoded, noise, source_of
 from PIL import Image
-from upscale_cli.images import limits
 
-from upscale_cli.codecs.formats import FORMATS, find_format, fit, format_of, format_of_pillow, pillow_names
-from upscale_cli.codecs.picture import Picture
+from upscale_cli.codecs.formats import FORMATS, HEAD, Format, find_format, fit, format_of, format_of_content
+from upscale_cli.codecs.picture import open_picture
+from upscale_cli.codecs.pillow import PillowPicture
 from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.image.pixels import CHANNELS
+from upscale_cli.machine.memory import UNKNOWN
+from upscale_cli.methods import METHODS
 from upscale_cli.methods.parameters import read_scale
+from upscale_cli.work import estimate
 from upscale_cli.work.request import Request
 
 DEPTHS = ("bool", "uint8", "uint16", "int32", "float32")
@@ -27,17 +31,39 @@ def test_names_and_extensions_are_unique() -> None:
         for extension in row.extensions:
             assert extension == extension.lower()
             assert find_format(extension) is format_of(PurePath(f"a.b{extension.upper()}")) is row
-        assert all(format_of_pillow(name) is row for name in row.pillow)
+
+
+def pillow_names(row: Format) -> tuple[str, ...]:
+    """Pillow's names of the decoders that a format's codec may start; none if it reads without Pillow."""
+    codec = import_module(row.codec)
+    kinds = [kind for kind in vars(codec).values() if isinstance(kind, type) and kind.__module__ == row.codec]
+    return next((kind.names for kind in kinds if issubclass(kind, PillowPicture)), ())
 
 
 def test_pillow_can_read_and_write_every_row() -> None:
     Image.init()
-    assert set(pillow_names()) <= set(Image.OPEN)
-    assert {row.pillow[0] for row in FORMATS.values() if row.pillow} <= set(Image.SAVE)
+    names = [name for row in FORMATS.values() for name in pillow_names(row)]
+    assert len(set(names)) == len(names) >= len(FORMATS) - 1
+    assert set(names) <= set(Image.OPEN)
+    assert {pillow_names(row)[0] for row in FORMATS.values() if pillow_names(row)} <= set(Image.SAVE)
+    # The names of all subclasses, wherever they are: a codec has no other decoder of Pillow.
+    assert {name for kind in PillowPicture.__subclasses__() for name in kind.names} == set(names)
+
+
+@pytest.mark.parametrize("row", FORMATS.values(), ids=list(FORMATS))
+def test_what_pillow_writes_is_recognised_as_its_row_alone(row: Format) -> None:
+    for name in pillow_names(row):
+        file = encoded(noise("RGB", 17, 13), name)
+        assert [each for each in FORMATS.values() if each.sniff(file[:HEAD])] == [row]
+        assert format_of_content(file[:HEAD]) is row
+    assert not row.sniff(b"")
 
 
 def test_formats_that_start_other_programs_are_not_in_the_table() -> None:
-    assert not {"EPS", "BLP", "WMF", "PSD", "FITS"} & set(pillow_names())
+    others = {"EPS", "BLP", "WMF", "PSD", "FITS"}
+    assert not others & {name for row in FORMATS.values() for name in pillow_names(row)}
+    heads = (encoded(noise("RGB"), "EPS"), b"BLP2", b"BLP1", b"\xd7\xcd\xc6\x9a\0\0", b"8BPS\0\1", b"SIMPLE  =")
+    assert [format_of_content(head[:HEAD]) for head in heads] == [None] * len(heads)
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -47,16 +73,16 @@ def test_every_kind_fits_or_is_refused(kind: tuple[str, str], name: str) -> None
     try:
         wanted, lost = fit(kind, row)
     except UpscaleError as error:
-        assert row.name in str(error)  # noqa: PT017
+        assert row.title in str(error)  # noqa: PT017
         return
-    assert wanted in row.holds
+    assert wanted in row.stores
     assert (not lost) >= (wanted == kind), "nothing changes, and something is said to be lost"
     if not lost:
         assert CHANNELS[wanted[0]] >= CHANNELS[kind[0]]
         assert DEPTHS.index(wanted[1]) >= DEPTHS.index(kind[1])
 
 
-@pytest.mark.parametrize(("typed", "said"), [("pgn", 'Did you mean "png"?'), ("eps", "There are png, jpeg")])
+@pytest.mark.parametrize(("typed", "said"), [("pgn", 'Did you mean "png"?'), ("eps", "Formats: png, jpeg")])
 def test_a_misspelt_format_is_refused(typed: str, said: str) -> None:
     with pytest.raises(UsageError) as error:
         find_format(typed)
@@ -75,14 +101,14 @@ LIMITS = [
 
 @pytest.mark.parametrize(("name", "longest"), LIMITS)
 def test_an_encoders_limit_is_known_before_any_work(name: str, longest: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "memory_there", lambda: limits.UNKNOWN)
+    monkeypatch.setattr(estimate, "available_memory", lambda: UNKNOWN)
     assert FORMATS[name].longest == longest
-    source = encoded(Image.new("L", (1000, 1)), "PNG")
+    source = source_of(encoded(Image.new("L", (1000, 1)), "PNG"))
     # The last factor that fits, and the first that does not.
     fits, factor = longest // 1000, longest // 1000 + 1
     for scale in (fits, factor):
-        request = Request("nearest", scale=read_scale(scale), format=FORMATS[name], max_pixels=10**18)
-        with Picture(source) as picture:
+        request = Request(method=METHODS["nearest"], scale=read_scale(scale), format=FORMATS[name], max_pixels=10**18)
+        with open_picture(source.open()) as picture:
             if scale == fits:
                 assert request.check(picture, source).after == (1000 * fits, fits)
                 continue
@@ -90,24 +116,24 @@ def test_an_encoders_limit_is_known_before_any_work(name: str, longest: int, mon
                 request.check(picture, source)
             largest = f"{(longest * 100 + 49) // 1000 / 100:.2f}".rstrip("0").rstrip(".")
             assert str(error.value) == (
-                f"would be {1000 * factor}x{factor}, and {name} ends at {longest:,}; "
+                f"would be {1000 * factor}x{factor}, but {FORMATS[name].title} allows {longest:,} per side; "
                 f"the largest factor that fits is {largest}; or use --format png."
             )
 
 
 def test_methods_of_whole_factors_are_told_one() -> None:
-    source = encoded(Image.new("L", (64, 48)), "PNG")
-    request = Request("bed-of-nails", scale=read_scale(1000))
-    with Picture(source) as picture, pytest.raises(UpscaleError, match="that fits is 570; or"):
+    source = source_of(encoded(Image.new("L", (64, 48)), "PNG"))
+    request = Request(method=METHODS["bed-of-nails"], scale=read_scale(1000))
+    with open_picture(source.open()) as picture, pytest.raises(UpscaleError, match="that fits is 570; or"):
         request.check(picture, source)
 
 
 def test_the_limit_of_pixels_names_the_largest_factor(tmp_path: Path) -> None:
-    source = tmp_path / "a.png"
-    source.write_bytes(encoded(Image.new("L", (64, 48)), "PNG"))
-    with Picture(source) as picture, pytest.raises(UpscaleError) as error:
-        Request("lanczos", scale=read_scale(1000)).check(picture, source)
+    (tmp_path / "a.png").write_bytes(encoded(Image.new("L", (64, 48)), "PNG"))
+    source = source_of(tmp_path / "a.png")
+    with open_picture(source.open()) as picture, pytest.raises(UpscaleError) as error:
+        Request(method=METHODS["lanczos"], scale=read_scale(1000)).check(picture, source)
     assert str(error.value) == (
         "would be 64000x48000, 3,072,000,000 pixels; the largest factor that fits is 570.55; "
-        "or raise --max-pixels 1,000,000,000."
+        "or raise the limit: --max-pixels (now 1,000,000,000)."
     )

@@ -10,17 +10,19 @@ from typing import Any
 
 import pytest
 from breaking import Record, needs_posix, needs_proc, picture
-from pictures import encoded
+from pictures import encoded, source_of
 from PIL import Image
-from upscale_cli.images import limits
 
 from upscale_cli.batch import run as batch_run
 from upscale_cli.batch.plan import make_plan
 from upscale_cli.batch.run import Run
 from upscale_cli.codecs.formats import FORMATS
-from upscale_cli.codecs.picture import Picture
+from upscale_cli.codecs.picture import open_picture
 from upscale_cli.errors import UpscaleError
+from upscale_cli.machine import memory
+from upscale_cli.methods import METHODS
 from upscale_cli.methods.parameters import read_scale
+from upscale_cli.work import estimate
 from upscale_cli.work.request import Request
 from upscale_cli.work.result import Result
 
@@ -30,24 +32,28 @@ MEASURED = """if True:
     from pathlib import Path
     from fractions import Fraction
     from upscale_cli import commands
-    from upscale_cli.work.request import Request
-    from upscale_cli.codecs.picture import Picture
     from upscale_cli.codecs.formats import FORMATS
+    from upscale_cli.codecs.picture import open_picture
+    from upscale_cli.methods import METHODS
+    from upscale_cli.places.files import FileSource, FileTarget
     from upscale_cli.work.estimate import STRIPS_AT_ONCE
+    from upscale_cli.work.request import Request
     def peak():
         return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
     source, target, format, named, scale = sys.argv[1:]
     method, _, size = named.partition(":size=")
     given = {"size": size} if size else {}
-    request = Request(method, given, scale=(Fraction(scale),) * 2, format=FORMATS[format], overwrite=True)
+    format, scale = FORMATS[format], (Fraction(scale),) * 2
+    request = Request(method=METHODS[method], parameters=given, scale=scale, format=format, overwrite=True)
     # What all methods import is no part of it, nor is what a method's own first use takes.
-    warm = Request("lanczos" if size else method, scale=(Fraction(2),) * 2, format=FORMATS[format])
+    warm = Request(method=METHODS["lanczos" if size else method], scale=(Fraction(2),) * 2, format=format)
     threads = ThreadPoolExecutor(min(STRIPS_AT_ONCE, os.cpu_count())) if size else None
-    warm.carry_out(Path(source), Path(target + ".small"), threads)
-    with Picture(Path(source + ".large")) as picture:
-        expected = request.check(picture, Path(source + ".large")).memory
+    warm.carry_out(FileSource(Path(source)), FileTarget(Path(target + ".small")), threads)
+    large = FileSource(Path(source + ".large"))
+    with open_picture(large.open()) as picture:
+        expected = request.check(picture, large).memory
     before = peak()
-    request.carry_out(Path(source + ".large"), Path(target), threads)
+    request.carry_out(large, FileTarget(Path(target)), threads)
     print(expected, (peak() - before) << 10)
 """
 
@@ -91,26 +97,26 @@ def test_the_estimate_is_near_to_what_is_taken(
 
 
 def request(scale: int, format: str) -> Request:
-    return Request("lanczos", scale=read_scale(scale), format=FORMATS[format])
+    return Request(method=METHODS["lanczos"], scale=read_scale(scale), format=FORMATS[format])
 
 
 @pytest.mark.parametrize(
     ("format", "way"), [("tiff", "use --format png, which needs less"), ("png", "cut it into parts")]
 )
 def test_what_does_not_fit_is_refused_with_what_would(format: str, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = encoded(Image.new("RGB", (300, 200)), "PNG")
+    source = source_of(encoded(Image.new("RGB", (300, 200)), "PNG"))
     there = 120 << 20 if format == "tiff" else 40 << 20
-    monkeypatch.setattr(limits, "memory_there", lambda: there)
+    monkeypatch.setattr(estimate, "available_memory", lambda: there)
     start = time.perf_counter()
-    with Picture(source) as image, pytest.raises(UpscaleError) as error:
+    with open_picture(source.open()) as image, pytest.raises(UpscaleError) as error:
         request(60, format).check(image, source)
     assert time.perf_counter() - start < 0.3
     said = str(error.value)
     assert said.startswith("would be 18000x12000, which needs about ")
     assert said.endswith(f"; or {way}.")
     factor = said.partition("the largest factor that fits is ")[2].partition(";")[0]
-    with Picture(source) as image:
-        task = request(1, format).task(image, FORMATS[format], 3, {})
+    with open_picture(source.open()) as image:
+        task = request(1, format).task(image, FORMATS[format], {}, 3)
     for hundredths, fits in ((round(float(factor) * 100), True), (round(float(factor) * 100) + 1, False)):
         size = (200 * hundredths + 50) // 100, (300 * hundredths + 50) // 100
         assert (task.memory(size) <= there) is fits
@@ -119,7 +125,7 @@ def test_what_does_not_fit_is_refused_with_what_would(format: str, way: str, mon
 def test_no_more_jobs_run_at_once_than_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for i in range(6):
         picture(tmp_path / "in" / f"{i}.png", seed=i)
-    plan = make_plan([str(tmp_path / "in")], str(tmp_path / "out"), Request("nearest"))
+    plan = make_plan([str(tmp_path / "in")], str(tmp_path / "out"), Request(method=METHODS["nearest"]))
     running, most, lock = 0, 0, threading.Lock()
     original = Request.carry_out
 
@@ -137,8 +143,8 @@ def test_no_more_jobs_run_at_once_than_fit(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(Request, "carry_out", slow)
     for room, expected in ((1, 1), (2, 2), (3, 3)):
         most = 0
-        monkeypatch.setattr(batch_run, "memory_there", lambda room=room: room * plan.jobs[0].memory)
-        work = Request("nearest", overwrite=True)
+        monkeypatch.setattr(batch_run, "available_memory", lambda room=room: room * plan.jobs[0].memory)
+        work = Request(method=METHODS["nearest"], overwrite=True)
         jobs = [job._replace(work=work) for job in plan.jobs]
         outcomes = list(Run(replace(plan, jobs=jobs), 4))
         assert [outcome.failure for outcome in outcomes] == [None] * 6
@@ -153,7 +159,7 @@ def test_control_groups_are_asked(tmp_path: Path) -> None:
         (folder / "memory.max").write_text(limit + "\n")
         (folder / "memory.current").write_text("900000\n")
         (folder / "memory.stat").write_text("anon 500000\ninactive_file 300000\n")
-    assert list(limits._group_room(tmp_path, tmp_path / "own")) == [400_000]
+    assert list(memory._group_room(tmp_path, tmp_path / "own")) == [400_000]
 
 
 @needs_posix
@@ -164,14 +170,14 @@ def test_a_killed_worker_fails_alone(tmp_path: Path) -> None:
 
     for i in range(5):
         picture(tmp_path / "in" / f"{i}.png", seed=i)
-    plan = make_plan([str(tmp_path / "in")], str(tmp_path / "out"), Request("nearest"))
-    work: Any = Deadly("nearest")  # its `with_format` returns a plain `Request`
+    plan = make_plan([str(tmp_path / "in")], str(tmp_path / "out"), Request(method=METHODS["nearest"]))
+    work: Any = Deadly(method=METHODS["nearest"])  # its `with_format` returns a plain `Request`
     deadly = plan.jobs[0]._replace(work=work)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as executor:
         outcomes = list(Run(replace(plan, jobs=[deadly, *plan.jobs[1:]]), 1, executor))
     assert [outcome.failure is None for outcome in outcomes] == [False, True, True, True, True]
     assert outcomes[0].failure is not None
-    assert "its process was killed" in outcomes[0].failure.sentence
+    assert "its process was killed" in str(outcomes[0].failure)
     assert len(list((tmp_path / "out").iterdir())) == 4
 
 

@@ -1,7 +1,8 @@
-"""Methods and filters that come from another installed package: a real distribution, outside this one."""
+"""Methods, filters, formats and executors of another installed package: a real distribution, outside this one."""
 
 import os
 import pickle
+import struct
 import subprocess
 import sys
 from collections import namedtuple
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from scripts import SCRIPTS
 
 from upscale_cli import METHODS, UpscaleError, upscale
@@ -88,6 +90,83 @@ outer-box = outer_methods:BOX
 [upscale_cli.methods]
 outer-copy = outer_methods:COPY
 outer-stamp = outer_methods:STAMP
+"""
+
+
+FORMAT_MODULE = '''\
+"""A package that brings a file format, GREY: four letters, width, height, and grey samples of 8 bits."""
+
+import struct
+
+import numpy as np
+
+from upscale_cli.codecs.formats import Format, has
+from upscale_cli.codecs.picture import Picture
+from upscale_cli.image.pixels import Frame
+
+HEADER = struct.Struct("<4sHH")
+
+
+class GreyPicture(Picture):
+    def __init__(self, stream, format):
+        super().__init__(stream, format)
+        _, self.width, self.height = HEADER.unpack(stream.read(HEADER.size))
+        self.channels = self.itemsize = self.decoded = self.count = 1
+
+    def decode(self):
+        self.stream.seek(HEADER.size)
+        samples = np.frombuffer(self.stream.read(), np.uint8)
+        yield Frame(samples.reshape(self.height, self.width, 1), "L")
+
+
+def open(stream, format, channels_first):
+    return GreyPicture(stream, format)
+
+
+def write(stream, frames, how):
+    frame = next(frames)
+    stream.write(HEADER.pack(b"GREY", frame.shape[1], frame.shape[0]))
+    for rows in frame.strips(lambda rows, *_: rows):
+        stream.write(rows.data)
+
+
+GREY = Format(
+    name="outer-grey",
+    title="Grey",
+    codec="outer_format",
+    sniff=has(b"GREY"),
+    extensions=(".grey",),
+    stores=frozenset({("L", "uint8")}),
+    longest=65_535,
+    strips="one",
+)
+'''
+
+EXECUTOR_MODULE = '''\
+"""A package that brings a kind of executor: threads that count their jobs in a file."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+from upscale_cli.batch.executors import ExecutorKind
+
+
+class Counting(ThreadPoolExecutor):
+    def submit(self, work, /, *arguments):
+        with open(os.environ["OUTER_JOBS"], "a") as file:
+            file.write("job\\n")
+        return super().submit(work, *arguments)
+
+
+THREADS = ExecutorKind(name="outer-threads", summary="threads that are counted", start=Counting)
+'''
+
+OTHER_ENTRY_POINTS = """\
+[upscale_cli.formats]
+outer-grey = outer_format:GREY
+
+[upscale_cli.executors]
+outer-threads = outer_executor:THREADS
 """
 
 
@@ -219,6 +298,88 @@ except SystemExit:
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert run.stderr == "False"
+
+
+@pytest.fixture
+def formats(tmp_path: Path) -> Path:
+    """The folder of a distribution with a format and a kind of executor."""
+    modules = {"outer_format": FORMAT_MODULE, "outer_executor": EXECUTOR_MODULE}
+    return distribution(tmp_path / "packages", "outer-formats", OTHER_ENTRY_POINTS, **modules)
+
+
+def grey(samples: Any) -> bytes:
+    """A file of the format of the other package."""
+    height, width = samples.shape
+    return b"GREY" + struct.pack("<HH", width, height) + samples.tobytes()
+
+
+def test_a_format_of_another_package_is_read_and_written(formats: Path, tmp_path: Path) -> None:
+    small = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
+    large = small.repeat(2, axis=0).repeat(2, axis=1)
+    images = tmp_path / "images"
+    (images / "below").mkdir(parents=True)
+    (images / "a.grey").write_bytes(grey(small))
+    (images / "below" / "b.png").write_bytes(grey(small))
+    Image.fromarray(small).save(images / "c.png")
+    (images / "d.txt").write_text("no image")
+    # By its extension in a folder, and by its content whatever its extension is.
+    command(formats, images, "-m", "nearest", "-o", tmp_path / "made")
+    made = {str(path.relative_to(tmp_path / "made")) for path in (tmp_path / "made").rglob("*") if path.is_file()}
+    assert made == {"a.grey", os.path.join("below", "b.grey"), "c.png"}
+    assert (tmp_path / "made" / "a.grey").read_bytes() == grey(large)
+    assert (tmp_path / "made" / "below" / "b.grey").read_bytes() == grey(large)
+    # With -f, by the name of the output, and to a format of ours.
+    for name, options in (("f", ["-f", "outer-grey"]), ("g", ["-f", "grey"]), ("h.grey", [])):
+        command(formats, images / "c.png", "-m", "nearest", *options, "-o", tmp_path / name)
+        assert (tmp_path / name).read_bytes() == grey(large)
+    command(formats, images / "a.grey", "-m", "nearest", "-o", tmp_path / "i.png")
+    with Image.open(tmp_path / "i.png") as image:
+        np.testing.assert_array_equal(np.asarray(image), large)
+
+
+def test_what_a_format_of_another_package_cannot_store_is_said(formats: Path, tmp_path: Path) -> None:
+    Image.new("LA", (3, 2), (200, 100)).save(tmp_path / "a.png")
+    Image.new("F", (3, 2)).save(tmp_path / "b.tiff")
+    line = ["-f", "outer-grey", "-o", tmp_path / "out.grey", "--overwrite"]
+    run = command(formats, tmp_path / "a.png", *line)
+    assert run.stderr == f"{tmp_path / 'a.png'}: Grey: transparency goes onto white.\n"
+    run = command(formats, tmp_path / "b.tiff", *line, status=1)
+    assert f"{tmp_path / 'b.tiff'}: Grey cannot store float32 pixels; only " in run.stderr
+    run = command(formats, tmp_path / "a.png", "-s", 30_000, "--max-pixels", 10**12, *line, status=1)
+    assert "Grey allows 65,535 per side" in run.stderr
+
+
+def test_a_damaged_file_of_another_packages_format_is_one_line(formats: Path, tmp_path: Path) -> None:
+    for name, data in (("header", b"GREY\1"), ("samples", grey(np.zeros((3, 4), np.uint8))[:-1]), ("none", b"hello")):
+        (tmp_path / f"{name}.grey").write_bytes(data)
+        run = command(formats, tmp_path / f"{name}.grey", status=1)
+        assert run.stderr.count("\n") == 1
+        words = "is not an image of a known format" if name == "none" else "cannot be decoded: "
+        assert run.stderr.startswith(f"{tmp_path / name}.grey: {words}")
+
+
+@pytest.mark.parametrize("name", ["outer-threads", "processes"])
+def test_an_executor_carries_out_jobs_of_another_packages_format(
+    name: str, formats: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OUTER_JOBS", str(tmp_path / "jobs"))
+    (tmp_path / "in").mkdir()
+    for i in range(3):
+        (tmp_path / "in" / f"{i}.grey").write_bytes(grey(np.full((2, 3), i, np.uint8)))
+    command(formats, tmp_path / "in", "-m", "nearest", "-o", tmp_path / "out", "--executor", name)
+    for i in range(3):
+        assert (tmp_path / "out" / f"{i}.grey").read_bytes() == grey(np.full((4, 6), i, np.uint8))
+    counted = (tmp_path / "jobs").read_text("utf-8") if name == "outer-threads" else ""
+    assert counted == ("job\n" * 3 if name == "outer-threads" else "")
+
+
+def test_a_misspelt_format_or_executor_is_an_error(formats: Path, tmp_path: Path) -> None:
+    Image.new("L", (3, 2)).save(tmp_path / "a.png")
+    for option, what in (("-f", "format"), ("--executor", "executor")):
+        run = command(formats, tmp_path / "a.png", option, "outer-nothing", "-o", tmp_path / "out.png", status=2)
+        assert f'unknown {what} "outer-nothing".' in run.stderr
+        assert run.stderr.count("\n") == 1
+    assert not (tmp_path / "out.png").exists()
 
 
 # What goes wrong in another package.

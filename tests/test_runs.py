@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from breaking import POOL, UPSCALE, Record, contents, ended, picture, status_here
-from upscale_cli.images import targets
 
 from upscale_cli.errors import UpscaleError
+from upscale_cli.machine import replacing as module
 from upscale_cli.machine.replacing import ABANDONED, PREFIX, TEMPORARY, replacing
 
 fcntl = pytest.importorskip("fcntl", reason="needs the signals and file locks of a POSIX system")
@@ -125,7 +125,7 @@ def test_two_pooled_images_with_one_file_of_places_are_refused(tmp_path: Path) -
         picture(tmp_path / "in" / name)
     done = ended([*POOL, "in", "-o", "made"], tmp_path)
     assert done.returncode == 2
-    assert b"1 targets have several sources: in/a.png, in/a.tif" in done.stderr
+    assert b"Several inputs would be written to the same file: in/a.png, in/a.tif" in done.stderr
     assert not (tmp_path / "made").exists()
 
 
@@ -142,13 +142,13 @@ def abandoned(folder: Path, system: str, age: float = 0) -> Path:
 
 def write_here(folder: Path) -> None:
     """Replace a target, as a new process would."""
-    targets.sweep.cache_clear()
+    module.sweep.cache_clear()
     with replacing(folder / "a.png", overwrite=True) as stream:
         stream.write(b"new")
 
 
 def test_only_what_nobody_holds_is_swept(tmp_path: Path) -> None:
-    ours, other = targets._system(), "12345678"
+    ours, other = module._system(), "12345678"
     dead, old = abandoned(tmp_path, ours), abandoned(tmp_path, other, ABANDONED + 60)
     alive, elsewhere = abandoned(tmp_path, ours), abandoned(tmp_path, other)
     unknown = abandoned(tmp_path, "00000000")
@@ -168,7 +168,10 @@ def test_only_what_nobody_holds_is_swept(tmp_path: Path) -> None:
 
 
 def test_a_temporary_file_is_held_until_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    sweep = "import sys; from pathlib import Path; from upscale_cli.machine.replacing import sweep; sweep(Path(sys.argv[1]))"
+    sweep = (
+        "import sys; from pathlib import Path; from upscale_cli.machine.replacing import sweep; "
+        "sweep(Path(sys.argv[1]))"
+    )
 
     def sweeping(call: str) -> None:
         original = getattr(os, call)
@@ -186,7 +189,7 @@ def test_a_temporary_file_is_held_until_it_has_its_name(tmp_path: Path, monkeypa
 
 
 def test_what_is_swept_before_it_is_locked_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lock = targets._lock
+    lock = module._lock
     taken: list[Path] = []
 
     def late(descriptor: int) -> bool | None:
@@ -195,7 +198,7 @@ def test_what_is_swept_before_it_is_locked_is_made_again(tmp_path: Path, monkeyp
             taken[0].unlink()
         return lock(descriptor)
 
-    monkeypatch.setattr(targets, "_lock", late)
+    monkeypatch.setattr(module, "_lock", late)
     write_here(tmp_path)
     assert taken
     assert contents(tmp_path) == {"a.png": b"new"}

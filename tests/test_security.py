@@ -4,11 +4,11 @@ import importlib
 import re
 from pathlib import Path
 
-from upscale_cli.images import arrays, limits
-
+from upscale_cli.codecs import npy, picture
 from upscale_cli.codecs.formats import FORMATS
 from upscale_cli.commands.upscale import cli
 from upscale_cli.methods import network
+from upscale_cli.work import estimate, parameter_files
 
 TEXT = (Path(__file__).parents[1] / "SECURITY.md").read_text("utf-8")
 ROWS = {name: int(number.replace(",", "")) for number, name in re.findall(r"\| ([\d,]+) \| `([\w.]+)` \|", TEXT)}
@@ -23,15 +23,15 @@ def test_the_limits_are_those_of_the_code() -> None:
 
 
 def test_no_limit_is_left_out() -> None:
-    for module in (limits, arrays, network):
+    for module in (picture, npy, estimate, parameter_files, network):
         short = module.__name__.removeprefix("upscale_cli.")
         own = {f"{short}.{name}" for name in vars(module) if LIMIT.match(name)}
-        assert own - ROWS.keys() <= {"images.arrays.LARGEST"}, short
+        assert own - ROWS.keys() <= {"codecs.npy.LARGEST", "work.parameter_files.MAX_NAMES"}, short
 
 
 def test_the_option_raises_the_limit_that_is_named() -> None:
     option = next(p for p in cli.params if p.name == "max_pixels")
-    assert option.default == ROWS["images.limits.MAX_PIXELS"]
+    assert option.default == ROWS["work.estimate.MAX_PIXELS"]
     assert "`--max-pixels`" in TEXT
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from upscale_cli.learning.evaluate import Trial
 from upscale_cli.learning.measure import luma_8bit
 from upscale_cli.methods.shipped import FACTORS, FOLDER
+from upscale_cli.places.files import FileSource
 from upscale_cli.work.photographs import read_photograph
 
 SCENE = Path(__file__).parents[1] / "sample_images" / "scene.png"
@@ -30,7 +31,7 @@ CONTENDERS: dict[str, tuple[str, dict[str, Any]]] = {
 
 def scores(images: list[Path], scale: int) -> dict[str, float]:
     """Mean PSNR of each contender, in decibels to thousandths."""
-    trials = [Trial.of(luma_8bit(read_photograph(image)), Fraction(scale)) for image in images]
+    trials = [Trial.of(luma_8bit(read_photograph(FileSource(image))), Fraction(scale)) for image in images]
     return {
         name: round(sum(trial.score(method, told).psnr for trial in trials) / len(trials), 3)
         for name, (method, told) in CONTENDERS.items()

@@ -64,6 +64,8 @@ HINTS = dict.fromkeys(FULL, "; free some space") | dict.fromkeys(
 def as_upscale_error(error: BaseException, target: str) -> UpscaleError:
     """Return an exception as the error that the user sees: the only code that translates exceptions of others.
 
+    The error keeps no image alive: the local variables behind it, except those of functions at work, are released.
+
     Parameters
     ----------
     error : BaseException
@@ -77,8 +79,9 @@ def as_upscale_error(error: BaseException, target: str) -> UpscaleError:
     >>> str(full), full.disk_full
     ('"a.png" cannot be written: No space left on device; free some space.', True)
     """
+    _release_locals(error)
     if isinstance(error, UpscaleError):
-        return error
+        return error.with_traceback(None)
     if isinstance(error, MemoryError):
         return UpscaleError("does not fit into memory; use fewer --jobs, or another --format.")
     if isinstance(error, OSError):
@@ -90,6 +93,15 @@ def as_upscale_error(error: BaseException, target: str) -> UpscaleError:
     unexpected = UnexpectedError(f"unexpected error: {type(error).__name__}: {' '.join(str(error).split())}.")
     unexpected.__cause__ = error
     return unexpected
+
+
+def _release_locals(error: BaseException | None) -> None:
+    """Clear the local variables of the functions that an exception and its contexts have ended."""
+    import traceback
+
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__context__
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

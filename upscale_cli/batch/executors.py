@@ -34,7 +34,28 @@ def _processes(jobs: int) -> Executor:
     from concurrent.futures import ProcessPoolExecutor
 
     # A process that is forked while threads run may wait for ever for a lock that one of them held.
-    return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_follow_parent)
+
+
+def _follow_parent() -> None:
+    """Let this worker end when its parent has ended, in whatever way, and leave signals of the terminal to it."""
+    import multiprocessing
+    import os
+    import signal
+    import threading
+
+    for name in ("SIGINT", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 EXECUTORS: Registry[ExecutorKind] = Registry(

@@ -3,7 +3,6 @@
 import os
 import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
@@ -69,7 +68,6 @@ def run_job(
         if isinstance(error, BrokenPipeError) and not job.target.portable:
             raise
         failure = as_upscale_error(error, job.target.shown)
-        _clear_frames(error)
     return Outcome(job, time.perf_counter() - start, result, failure)
 
 
@@ -79,18 +77,6 @@ def run_job_elsewhere(job: Job) -> Outcome:
 
     with one_blas_thread():
         return run_job(job)
-
-
-def _clear_frames(error: BaseException | None) -> None:
-    """Free the local variables behind an exception and its contexts: a failed image gives its memory back.
-
-    The outcome keeps the exception. Frames can also form a reference cycle with it (since Python 3.12 they do where a
-    context manager written as a generator replaces an exception), and arrays would stay until the next garbage
-    collection.
-    """
-    while error is not None:
-        traceback.clear_frames(error.__traceback__)
-        error = error.__context__
 
 
 class Run:
@@ -161,7 +147,7 @@ class Run:
                     job = waiting.popleft()
                     try:
                         future = self._submit(job, threads, strips)
-                    except RuntimeError as error:
+                    except Exception as error:  # no more threads, or an executor that cannot be reached
                         yield Outcome(job, 0, failure=as_upscale_error(error, job.target.shown))
                         continue
                     running[future] = job
@@ -193,21 +179,20 @@ class Run:
         """Return how a job ended; None if it was stopped and has left nothing."""
         elsewhere = ended in self._elsewhere
         self._elsewhere.discard(ended)
-        try:
-            outcome = ended.result()
-        except Stopped:
+        error = CancelledError() if ended.cancelled() else ended.exception()
+        if error is None:
+            if elsewhere:
+                self._progress(job.pixels)
+            return ended.result()
+        # The signal that ends a run may reach workers too: their jobs are stopped then, and have not failed.
+        lost = isinstance(error, CancelledError | BrokenExecutor) or not isinstance(error, Exception)
+        if isinstance(error, Stopped) or (self._over.is_set() and elsewhere and lost):
             return None
-        except CancelledError:
-            if self._over.is_set():
-                return None
+        if isinstance(error, CancelledError):
             return Outcome(job, 0, failure=UpscaleError("failed: its executor cancelled it; run it again."))
-        except BrokenExecutor:
+        if isinstance(error, BrokenExecutor):
             return Outcome(job, 0, failure=UpscaleError("failed: its process was killed; it may need more memory."))
-        except Exception as error:
-            if not elsewhere:
-                raise
-            # A lost worker, or a worker that cannot read the job: other versions of this package or of Python.
-            return Outcome(job, 0, failure=as_upscale_error(error, job.target.shown))
-        if elsewhere:
-            self._progress(job.pixels)
-        return outcome
+        if not elsewhere:
+            raise error
+        # A lost worker, or a worker that cannot read the job: other versions of this package or of Python.
+        return Outcome(job, 0, failure=as_upscale_error(error, job.target.shown))

@@ -93,13 +93,13 @@ def process(
     except Interrupted:
         bar.close()
         rest = "--skip-existing makes the others" if not work.overwrite else "the others are unchanged"
-        done = f"after {report.done} of {len(plan.jobs)}; {rest}" if report.done else "nothing was written"
-        say(f"{session.name}: stopped {done}.")
+        done = f" after {report.done} of {len(plan.jobs)}; {rest}" if report.done else "; nothing was written"
+        say(f"{session.name}: stopped{done}.")
         raise
     finally:
         bar.close()
         if others is not None:
-            others.shutdown(wait=False, cancel_futures=True)
+            others.shutdown(cancel_futures=True)
     report.left = len(plan.jobs) + len(plan.failures) - report.done - report.failed
     if report.left:
         say(f"{session.name}: stopped, because the disk is full; free some space, and run it again for the others.")
