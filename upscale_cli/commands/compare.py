@@ -51,8 +51,8 @@ Compare methods on an image: a page to explore, a sheet of details, or numbers.
 Usage: upscale-compare [OPTIONS] IMAGE        IMAGE: a file, or - for stdin
 """
 OUTRO = (
-    "The page is one file that works offline. Its pixels are those that upscale writes to PNG. With a reference, PSNR "
-    "and SSIM are measured as upscale-evaluate does: on luma, leaving out a border as wide as the scale."
+    "The page is one file that works offline. Its pixels are those that upscale writes to PNG. With a reference, "
+    "PSNR and SSIM are measured as upscale-evaluate does: on luma, leaving out a border as wide as the scale."
 )
 STREAM = "-"
 PAGES, SHEETS = (".html", ".htm"), (".png",)
