@@ -18,6 +18,7 @@ LAYERS: dict[str, set[str]] = {
     "blas": {"threadpoolctl"},
     "methods": {"numpy", "plugins", "errors"},
     "api": {"numpy", "methods", "blas", "errors"},
+    "testing": {"numpy", "pytest", "hypothesis", "api", "methods", "errors"},
     "learning": {"numpy", "api", "methods", "errors"},
     "images": {"numpy", "PIL", "isal", "methods", "errors"},
     "compare": {"numpy", "PIL", "learning", "images", "methods", "errors"},

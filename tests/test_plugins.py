@@ -32,7 +32,7 @@ from upscale_cli.methods.transposed_method import make as make_transposed
 
 
 def box(width):
-    return Filter(lambda x: np.where((x >= -width / 2) & (x < width / 2), 1.0, 0.0), 1.0)
+    return Filter(lambda x: np.sign(width / 2 - np.abs(x)) / 2 + 0.5, 1.0)
 
 
 def make_copy(source, /, *, scale, size, samples, parameters):
@@ -77,8 +77,6 @@ STAMP = Method(
     interpolates=False,
     symmetric=False,
 )
-
-RIVAL = COPY
 '''
 
 ENTRY_POINTS = """\
@@ -170,6 +168,46 @@ def test_methods_can_be_pickled() -> None:
 def test_a_misspelt_name_is_compared_with_plug_ins_too() -> None:
     with pytest.raises(UsageError, match=r'Did you mean "outer-copy"\?.*, outer-box, outer-copy, outer-stamp\.'):
         find_method("outer-cpoy")
+
+
+CONTRACT = '''\
+import numpy as np
+
+from upscale_cli.methods import find_method
+from upscale_cli.testing import MethodContract
+
+
+class TestBox(MethodContract):
+    method = find_method("outer-box")
+
+
+class TestStamp(MethodContract):
+    method = find_method("outer-stamp")
+
+    def arrays(self, shape, scale):
+        return {"stamp": np.array([[1.0, -2.0, 0.5], [0.25, 1.0, 2.0]])}
+
+
+class TestLiar(MethodContract):
+    """It says that it commutes with flips, and stamps to one side."""
+
+    method = find_method("outer-stamp")._replace(symmetric=True)
+
+    def arrays(self, shape, scale):
+        return {"stamp": np.array([[1.0, -2.0, 0.5], [0.25, 1.0, 2.0]])}
+'''
+
+
+def test_the_contract_holds_methods_of_another_package(outer: Path) -> None:
+    (outer / "test_outer.py").write_text(CONTRACT, "utf-8")
+    line = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=no", "test_outer.py"]
+    environment = os.environ | {"PYTHONPATH": str(outer)}
+    run = subprocess.run(line, cwd=outer, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    failed = [text for text in run.stdout.splitlines() if text.startswith("FAILED")]
+    assert failed, run.stdout + run.stderr
+    assert all("TestLiar" in text for text in failed), run.stdout
+    assert any("test_flips_and_transposition" in text for text in failed)
+    assert any("test_it_describes_itself" in text for text in failed)
 
 
 # From the command line.
