@@ -140,18 +140,3 @@ def pooled(
                 best = source[row, column, c]
                 values[y, x, c], places[y, x, c] = best, row * width + column
     return values, places
-
-
-def assert_rounded(have: Array, exact: Floats, tie: float = 1e-3) -> None:
-    """Fail unless integers are exact values rounded half up and clamped; near a tie, either side passes."""
-    info = np.iinfo(have.dtype)
-    low, high = (np.clip(np.floor(exact + 0.5 + e), info.min, info.max) for e in (-tie, tie))
-    wrong = (have != low) & (have != high)
-    assert not wrong.any(), f"{wrong.sum()} wrong; have {have[wrong][:5]} for {exact[wrong][:5]}"
-
-
-def assert_near(have: Array, expected: Array, rtol: float = 1e-5) -> None:
-    """Fail where values differ by more than `rtol` of the full range of what is expected."""
-    assert have.shape == expected.shape
-    worst = float(np.abs(have.astype(np.float64) - expected).max())
-    assert worst <= rtol * float(np.abs(expected).max()), f"off by {worst}"

@@ -67,6 +67,8 @@ def test_the_new_method_passes_the_tests_that_are_there(copy: Path) -> None:
     said = python(copy, "-m", "pytest", "-vv", "-k", "hamming", "-p", "no:cacheprovider", *files)
     print(said)
     assert "filters.hamming PASSED" in said
+    assert "TestHamming::test_shape_and_dtype[u1] PASSED" in said
+    assert "test_hamming_is_pillows PASSED" in said
 
 
 def test_the_new_row_is_told_to_users(copy: Path) -> None:

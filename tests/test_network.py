@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
-from support import Array, Floats, assert_near, keys
+from support import Array, Floats, keys
 
 from upscale_cli import METHODS, UpscaleError, upscale
 from upscale_cli.commands.upscale import cli
 from upscale_cli.methods import learned, shipped
 from upscale_cli.methods.network import read_network
+from upscale_cli.testing import assert_near
 
 Arrays = dict[str, Array]
 KERNELS = Path(shipped.FOLDER)

@@ -34,7 +34,7 @@ from upscale_cli.methods.transposed_method import make as make_transposed
 
 
 def box(width):
-    return Filter(lambda x: np.where((x >= -width / 2) & (x < width / 2), 1.0, 0.0), 1.0)
+    return Filter(lambda x: np.sign(width / 2 - np.abs(x)) / 2 + 0.5, 1.0)
 
 
 def make_copy(source, /, *, scale, size, samples, parameters):
@@ -79,8 +79,6 @@ STAMP = Method(
     interpolates=False,
     symmetric=False,
 )
-
-RIVAL = COPY
 '''
 
 ENTRY_POINTS = """\
@@ -241,7 +239,7 @@ def test_methods_can_be_pickled() -> None:
         again = pickle.loads(pickle.dumps(method))
         assert again == method
         assert again is not method
-        given = {p.name: {} if p.archive else 1 for p in method.parameters if p.file}
+        given: dict[str, Any] = {p.name: {} if p.archive else 1 for p in method.parameters if p.file}
         assert again.read_parameters(given) == method.read_parameters(given)
 
 
@@ -249,6 +247,46 @@ def test_methods_can_be_pickled() -> None:
 def test_a_misspelt_name_is_compared_with_plug_ins_too() -> None:
     with pytest.raises(UsageError, match=r'Did you mean "outer-copy"\?.*, outer-box, outer-copy, outer-stamp\.'):
         find_method("outer-cpoy")
+
+
+CONTRACT = '''\
+import numpy as np
+
+from upscale_cli.methods import find_method
+from upscale_cli.testing import MethodContract
+
+
+class TestBox(MethodContract):
+    method = find_method("outer-box")
+
+
+class TestStamp(MethodContract):
+    method = find_method("outer-stamp")
+
+    def arrays(self, shape, scale):
+        return {"stamp": np.array([[1.0, -2.0, 0.5], [0.25, 1.0, 2.0]])}
+
+
+class TestLiar(MethodContract):
+    """It says that it commutes with flips, and stamps to one side."""
+
+    method = find_method("outer-stamp")._replace(symmetric=True)
+
+    def arrays(self, shape, scale):
+        return {"stamp": np.array([[1.0, -2.0, 0.5], [0.25, 1.0, 2.0]])}
+'''
+
+
+def test_the_contract_holds_methods_of_another_package(outer: Path) -> None:
+    (outer / "test_outer.py").write_text(CONTRACT, "utf-8")
+    line = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=no", "test_outer.py"]
+    environment = os.environ | {"PYTHONPATH": str(outer)}
+    run = subprocess.run(line, cwd=outer, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    failed = [text for text in run.stdout.splitlines() if text.startswith("FAILED")]
+    assert failed, run.stdout + run.stderr
+    assert all("TestLiar" in text for text in failed), run.stdout
+    assert any("test_flips_and_transposition" in text for text in failed)
+    assert any("test_it_describes_itself" in text for text in failed)
 
 
 # From the command line.
@@ -310,7 +348,7 @@ def formats(tmp_path: Path) -> Path:
 def grey(samples: Any) -> bytes:
     """A file of the format of the other package."""
     height, width = samples.shape
-    return b"GREY" + struct.pack("<HH", width, height) + samples.tobytes()
+    return b"GREY" + struct.pack("<HH", width, height) + bytes(samples.tobytes())
 
 
 def test_a_format_of_another_package_is_read_and_written(formats: Path, tmp_path: Path) -> None:
@@ -325,7 +363,7 @@ def test_a_format_of_another_package_is_read_and_written(formats: Path, tmp_path
     # By its extension in a folder, and by its content whatever its extension is.
     command(formats, images, "-m", "nearest", "-o", tmp_path / "made")
     made = {str(path.relative_to(tmp_path / "made")) for path in (tmp_path / "made").rglob("*") if path.is_file()}
-    assert made == {"a.grey", os.path.join("below", "b.grey"), "c.png"}
+    assert made == {"a.grey", str(Path("below", "b.grey")), "c.png"}
     assert (tmp_path / "made" / "a.grey").read_bytes() == grey(large)
     assert (tmp_path / "made" / "below" / "b.grey").read_bytes() == grey(large)
     # With -f, by the name of the output, and to a format of ours.

@@ -13,8 +13,6 @@ from support import (
     FILTERS,
     Array,
     Pair,
-    assert_near,
-    assert_rounded,
     axis_weights,
     b_spline,
     grid,
@@ -33,6 +31,7 @@ from upscale_cli.methods.placement import max_pool
 from upscale_cli.methods.resampling import DirectResampler, Resampler, filter_axes
 from upscale_cli.methods.samples import SRGB, Samples
 from upscale_cli.methods.transposed import DirectTransposed, Stamping, Transposed, check_kernel, separated, stamps
+from upscale_cli.testing import assert_near, assert_rounded
 
 SHAPES = ((1, 1), (1, 9), (7, 1), (5, 3), (13, 31), (37, 19))
 SCALES = ("1", "1.5", "2", "3", "4", "7.3")

@@ -7,14 +7,14 @@ from threading import Lock
 from typing import Any
 
 _lock = Lock()
-_users = 0
-_limit: Any = None
+_limits: list[Any] = []
+"""The limit that is set for each user at work; the first is the one that keeps the number from before."""
 
 
 @cache
 def _controller() -> Any:
     """The libraries that are loaded, looked up once: NumPy loads its own when it is imported."""
-    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+    from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController()
 
@@ -27,15 +27,12 @@ def one_blas_thread() -> Iterator[None]:
     wait for each other. The number belongs to the process, so the first of several users at a time sets it and the
     last restores it.
     """
-    global _users, _limit
     with _lock:
-        if _users == 0:
-            _limit = _controller().limit(limits=1, user_api="blas")
-        _users += 1
+        _limits.append(_limits[0] if _limits else _controller().limit(limits=1, user_api="blas"))
     try:
         yield
     finally:
         with _lock:
-            _users -= 1
-            if _users == 0:
-                _limit.restore_original_limits()
+            limit = _limits.pop()
+            if not _limits:
+                limit.restore_original_limits()
