@@ -80,10 +80,11 @@ def test_the_new_row_keeps_its_promises(copy: Path) -> None:
 import numpy as np
 from upscale_cli import METHODS, upscale
 from upscale_cli.methods import resolve
+from upscale_cli.methods.parameters import read_scale
 from upscale_cli.methods.samples import Samples
 row, dtype = METHODS["hamming"], np.dtype(np.uint16)
 source = np.random.default_rng(2).integers(0, 65536, (37, 29, 3), dtype)
-scale, shape = resolve(row, source.shape, scale="1.5x3", parameters={})
+scale, shape = resolve(row, source.shape, scale=read_scale("1.5x3"), parameters={})
 assert upscale(source, "1.5x3", "hamming").shape == shape == (111, 44, 3)
 assert (upscale(source, 1, "hamming") == source).all()
 assert (upscale(np.full((5, 4), 65535, dtype), 3, "hamming") == 65535).all()

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from upscale_cli.blas import one_blas_thread
 from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.methods import Shape, find_method, resolve
+from upscale_cli.methods.parameters import read_scale
 from upscale_cli.methods.samples import Samples
 from upscale_cli.methods.strips import share_out, strip_ranges
 from upscale_cli.methods.upsampler import Array, Upsampler
@@ -85,7 +86,8 @@ def upscale(
         parameters, size = parameters | {"size": size}, None
     read = chosen.read_parameters(parameters)
     stack = source if source.ndim == 4 else source.reshape(1, *source.shape[:2], -1)
-    exact, shape = resolve(chosen, _shape(stack), scale=scale, size=size, parameters=read)
+    factors = None if scale is None else read_scale(scale)
+    exact, shape = resolve(chosen, _shape(stack), scale=factors, size=size, parameters=read)
     samples = Samples(source.dtype, stack.shape[3], source.dtype, constants=chosen.keeps_constants)
     finish = samples.finisher(chosen.values == "weighed")
     result = np.empty((len(stack), *shape), source.dtype)

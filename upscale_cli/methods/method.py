@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from upscale_cli.errors import UpscaleError, UsageError
-from upscale_cli.methods.parameters import Parameter, Scale, read_parameters, read_scale, round_side
+from upscale_cli.methods.parameters import Parameter, Scale, read_parameters, round_side
 
 if TYPE_CHECKING:
     from upscale_cli.methods.samples import Samples
@@ -146,14 +146,14 @@ class Method(NamedTuple):
 
 
 def resolve(
-    method: Method, shape: Shape, *, scale: Any = None, size: Size | None = None, parameters: Parameters
+    method: Method, shape: Shape, *, scale: Scale | None = None, size: Size | None = None, parameters: Parameters
 ) -> tuple[Scale, Shape]:
     """Return the exact factors and the shape of the output for a source of `shape` (H, W, C).
 
     Parameters
     ----------
-    scale : number, text or pair of numbers, optional
-        See `read_scale`; 2 if neither it nor `size` is given.
+    scale : Scale, optional
+        As `read_scale` returns it; 2 if neither it nor `size` is given.
     size : (int, int), optional
         Height and width of the output, instead of a scale.
     parameters : mapping
@@ -165,7 +165,7 @@ def resolve(
         If scale and size are both given, the size is smaller than the source, or the method does not support it.
     """
     if size is None:
-        exact = read_scale(2 if scale is None else scale)
+        exact = scale or (Fraction(2), Fraction(2))
         method.check_scale(exact)
         return exact, method.output_shape(shape, exact, parameters)
     if scale is not None:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from fractions import Fraction
+from numbers import Rational
 from typing import Any, NamedTuple
 
 from upscale_cli.errors import UpscaleError, UsageError, did_you_mean
@@ -249,8 +250,8 @@ def read_scale(value: Any) -> Scale:
 
     Examples
     --------
-    >>> read_scale(1.1), read_scale("3x2")
-    ((Fraction(11, 10), Fraction(11, 10)), (Fraction(2, 1), Fraction(3, 1)))
+    >>> read_scale(1.1), read_scale("3x2"), read_scale(Fraction(4, 3))[0]
+    ((Fraction(11, 10), Fraction(11, 10)), (Fraction(2, 1), Fraction(3, 1)), Fraction(4, 3))
     """
     parts = list(reversed(value.lower().split("x"))) if isinstance(value, str) else value
     try:
@@ -262,7 +263,7 @@ def read_scale(value: Any) -> Scale:
         try:
             # As a float first: the exact value of "1e999999999" would take for ever.
             usable = 1 <= float(part) <= 2**53
-            factor = Fraction(part if isinstance(part, str) else repr(float(part))) if usable else Fraction(0)
+            factor = _exact(part) if usable else Fraction(0)
         except (ValueError, TypeError, OverflowError):
             factor = Fraction(0)
         if not factor:
@@ -271,6 +272,13 @@ def read_scale(value: Any) -> Scale:
     if not 1 <= len(factors) <= 2:
         raise UsageError(f'scale "{value}" is not a number of at least 1, or two as 3x2 (width x height).')
     return factors[0], factors[-1]
+
+
+def _exact(part: Any) -> Fraction:
+    """Return a factor as a fraction: a text as it is written, a float as Python prints it, a fraction as it is."""
+    if isinstance(part, Rational):
+        return Fraction(int(part.numerator), int(part.denominator))
+    return Fraction(part if isinstance(part, str) else repr(float(part)))
 
 
 def round_side(side: int, factor: Fraction) -> int:

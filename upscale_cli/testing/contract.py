@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from upscale_cli import api
 from upscale_cli.api import upscale
 from upscale_cli.methods import Method, find_method, placement, resolve, strips
-from upscale_cli.methods.parameters import REQUIRED
+from upscale_cli.methods.parameters import REQUIRED, read_scale
 from upscale_cli.methods.samples import Samples
 from upscale_cli.methods.upsampler import Array, Scratch, Upsampler
 from upscale_cli.testing.checks import assert_near, assert_rounded, image, poisoned, refusal, ties
@@ -64,7 +64,7 @@ class MethodContract:
         """Return the method's upsampler of a source (H, W, C)."""
         parameters = self.method.read_parameters(self.given_arrays(source, scale))
         height, width, channels = source.shape
-        exact, shape = resolve(self.method, (height, width, channels), scale=scale, parameters=parameters)
+        exact, shape = resolve(self.method, (height, width, channels), scale=read_scale(scale), parameters=parameters)
         samples = Samples(source.dtype, channels, source.dtype)
         return self.method.make(source, scale=exact, size=shape[:2], samples=samples, parameters=parameters)
 
@@ -116,7 +116,7 @@ class MethodContract:
         assert again == self.method
         source = image((5, 4, 3))
         parameters = again.read_parameters(self.given_arrays(source, 2))
-        exact, shape = resolve(again, (5, 4, 3), scale=2, parameters=parameters)
+        exact, shape = resolve(again, (5, 4, 3), scale=read_scale(2), parameters=parameters)
         samples = Samples(source.dtype, 3, source.dtype)
         made = again.make(source, scale=exact, size=shape[:2], samples=samples, parameters=parameters)
         assert made.rows(0, shape[0]).tobytes() == self.upsampler(source, 2).rows(0, shape[0]).tobytes()
