@@ -289,7 +289,7 @@ def test_a_read_only_disk_keeps_the_old_file(tmp_path: Path, record_property: Re
     ("line", "status", "said"),
     [
         ("{} - -o a.png <&-", 2, "standard input is closed"),
-        ("{} - -o a.png < /dev/null", 1, "-: is empty"),
+        ("{} - -o a.png < /dev/null", 1, "standard input: is empty"),
         ("{} in.png -o - >&-", 1, "upscale: standard output is closed"),
         ("{} in.png -o a.png --json >&-", 1, "standard output is closed"),
         ("{} /dev/zero -o a.png", 1, "is neither a file nor a folder"),

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
@@ -76,7 +77,11 @@ def run_job_elsewhere(job: Job) -> Outcome:
     from upscale_cli.blas import one_blas_thread
 
     with one_blas_thread():
-        return run_job(job)
+        outcome = run_job(job)
+    if outcome.failure is not None and outcome.failure.__cause__ is not None:
+        # A cause is lost on the way to another process, and a note is not.
+        outcome.failure.add_note("".join(traceback.format_exception(outcome.failure.__cause__)))
+    return outcome
 
 
 class Run:

@@ -52,7 +52,7 @@ class Session(NamedTuple):
 
     def fail(self, shown: str, failure: UpscaleError) -> list[str]:
         """Return the line about an image that failed."""
-        return [f"{shown}: {failure}{hint(failure, self.verbose)}"]
+        return [f"{_in_sentence(shown)}: {failure}{hint(failure, self.verbose)}"]
 
 
 def process(
@@ -151,6 +151,11 @@ def _run(session: Session, plan: Plan, running: Run, *, bar: Bar, report: Report
     return pixels
 
 
+def _in_sentence(shown: str) -> str:
+    """Return the name of a source as sentences about it begin."""
+    return "standard input" if shown == STREAM else shown
+
+
 def _print_json(values: dict[str, Any]) -> None:
     import json
 
@@ -191,7 +196,7 @@ def _lines(outcome: Outcome, session: Session) -> list[str]:
         return session.fail(shown, outcome.failure)
     assert outcome.result is not None
     notes = [] if session.quiet else outcome.result.notes
-    lines = [f"{shown}: {'; '.join(notes)}."] if notes else []
+    lines = [f"{_in_sentence(shown)}: {'; '.join(notes)}."] if notes else []
     if session.verbose:
         (w, h), (width, height) = outcome.result.before, outcome.result.after
         lines.append(f"{shown} {w}x{h} → {outcome.job.target.name} {width}x{height} in {outcome.seconds:.2f} s")

@@ -319,6 +319,8 @@ def hint(failure: UpscaleError, verbose: int) -> str:
 
 
 def show_cause(failure: UpscaleError, verbose: int) -> None:
-    """Print the traceback of an error's cause, if -vv asks for it."""
-    if failure.__cause__ is not None and verbose >= 2:
+    """Print the traceback of an error's cause, or the one that came from another process, if -vv asks for it."""
+    if verbose >= 2 and failure.__cause__ is not None:
         traceback.print_exception(failure.__cause__)
+    elif verbose >= 2:
+        sys.stderr.writelines(getattr(failure, "__notes__", ()))
