@@ -138,7 +138,7 @@ def test_wrong_usage_is_one_sentence_and_status_2(picture: Path, arguments: list
         (["-s", "1000000"], "the largest factor that fits is"),
         (["-s", "1000", "-o", "out.webp"], "WebP allows 16,383 per side; the largest factor that fits is 546.1"),
         (["--size", "10"], "smaller than the image"),
-        (["-m", "bed-of-nails", "-s", "1.5"], "needs a whole factor, not 1.5; try 2"),
+        (["-m", "bed-of-nails", "-s", "1.5"], "needs an integer factor, not 1.5; try 2"),
         (["-m", "max-unpooling"], "upscale-pool"),
         (["-m", "transposed-conv", "--kernel", "absent.npy"], 'kernel file "absent.npy" cannot be read'),
     ],

@@ -123,12 +123,12 @@ def test_what_is_not_an_image_is_refused(array: Array, words: str) -> None:
 
 def test_sizes() -> None:
     assert "is smaller than the image (4x4)" in refusal(size=(8, 3))
-    assert "both given" in refusal(size=(8, 8), scale=2)
-    assert "whole factor, not 1.5x2" in refusal(size=(8, 6), method="bed-of-nails")
+    assert "exclude each other" in refusal(size=(8, 8), scale=2)
+    assert "integer factor, not 1.5x2" in refusal(size=(8, 6), method="bed-of-nails")
     sentence = refusal(size=(9, 12), method="transposed-conv", kernel=np.ones((3, 3)), padding=0)
-    assert "whole factor" in sentence
+    assert "integer factor" in sentence
     sentence = refusal(size=(8, 8), method="transposed-conv", kernel=np.ones((3, 3)), padding=0)
-    assert "makes 9x9 of this, not 8x8" in sentence
+    assert "would make 9x9, not 8x8" in sentence
     assert upscale(np.ones((4, 6)), size=(8, 18), method="bed-of-nails").sum() == 24
 
 
@@ -146,13 +146,13 @@ def test_sizes() -> None:
         ({"kernel": 1.0}, "shape ()"),
         ({"kernel": np.ones((0, 2))}, "shape (0, 2)"),
         ({"kernel": np.ones((1, 1, 1, 1, 1))}, "shape (1, 1, 1, 1, 1)"),
-        ({"kernel": np.ones((3, 2, 2))}, "made for 3 channels and the image has 1"),
-        ({"kernel": np.ones((2, 1, 2, 2))}, "takes 2 channels and the image has 1"),
+        ({"kernel": np.ones((3, 2, 2))}, "is for 3 channels, but the image has 1"),
+        ({"kernel": np.ones((2, 1, 2, 2))}, "takes 2 channels, but the image has 1"),
         ({"kernel": np.ones((1, 1, 2, 2)), "groups": 2}, "cannot be split into 2 groups"),
-        ({"kernel": np.ones((2, 2)), "groups": 1}, "groups belongs to kernels of four dimensions"),
+        ({"kernel": np.ones((2, 2)), "groups": 1}, "groups applies only to kernels of four dimensions"),
         ({"kernel": np.ones((2, 2)), "padding": 5}, "leaves nothing"),
-        ({"kernel": np.ones((2, 2)), "padding": 0, "edge": "zero"}, "edge belongs to padding=same"),
-        ({"kernel": np.ones((2, 2)), "output_padding": 1}, "output_padding belongs to a padding in numbers"),
+        ({"kernel": np.ones((2, 2)), "padding": 0, "edge": "zero"}, "edge applies only to padding=same"),
+        ({"kernel": np.ones((2, 2)), "output_padding": 1}, "output_padding applies only to a padding in numbers"),
         ({"kernel": np.ones((2, 2)), "padding": 0, "output_padding": 2}, "output_padding must be smaller"),
     ],
 )
@@ -163,11 +163,11 @@ def test_what_is_not_a_kernel_is_refused(parameters: dict[str, Any], words: str)
 @pytest.mark.parametrize(
     ("indices", "words"),
     [
-        (np.zeros((4, 4)), "whole numbers"),
-        (np.zeros((4, 3), int), "shape (4, 3, 1) do not fit values of shape (4, 4, 1)"),
-        (np.full((4, 4), -1), "index -1 lies outside"),
-        (np.full((4, 4), 64), "index 64 lies outside"),
-        (np.full((4, 4), 2**64 - 1, "u8"), f"index {2**64 - 1} lies outside"),
+        (np.zeros((4, 4)), "integers"),
+        (np.zeros((4, 3), int), "shape (4, 3, 1) do not match values of shape (4, 4, 1)"),
+        (np.full((4, 4), -1), "index -1 is outside"),
+        (np.full((4, 4), 64), "index 64 is outside"),
+        (np.full((4, 4), 2**64 - 1, "u8"), f"index {2**64 - 1} is outside"),
     ],
 )
 def test_what_are_not_indices_is_refused(indices: Array, words: str) -> None:

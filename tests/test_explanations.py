@@ -157,7 +157,7 @@ def test_decisions_are_for_those_who_ask(tmp_path: Path) -> None:
             "o.png",
             "repeated 1 or 2 times, which shows",
         ),
-        ("pixel-art.png", ["-m", "nearest", "--size", "33"], "o.png", "1.031 is not a whole factor"),
+        ("pixel-art.png", ["-m", "nearest", "--size", "33"], "o.png", "1.031 is not an integer factor"),
         ("logo.png", [], "o.jpg", "JPEG: transparency goes onto white."),
         ("gradient-16.png", [], "o.jpg", "JPEG: 16 bits a channel become 8."),
         ("gradient-16.png", [], "o.webp", "WebP: 16 bits a channel become 8."),
@@ -188,7 +188,7 @@ def test_a_checkerboard_is_one_sentence_with_one_stop(tmp_path: Path) -> None:
     said = call(*line).stderr
     assert said.count("\n") == 1
     assert "the kernel's phases sum to 0.1111 … 0.4444: flat areas become a checkerboard" in said
-    assert said.endswith("; choose a kernel whose phases sum alike.\n")
+    assert said.endswith("; use a kernel whose phases have equal sums.\n")
 
 
 @pytest.mark.parametrize("arguments", [["-s", "3"], ["--size", "96"], ["-s", "1"]])

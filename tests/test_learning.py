@@ -74,9 +74,9 @@ def test_box_is_the_mean_and_gaussian_blurs_more_than_bicubic() -> None:
 
 
 def test_what_cannot_be_reduced_is_refused() -> None:
-    with pytest.raises(UpscaleError, match='nothing reduces by "bicubik"'):
+    with pytest.raises(UpscaleError, match='no reduction "bicubik"'):
         reduce(noise(4, 4), 2, "bicubik")
-    with pytest.raises(ValueError, match="no multiples of 3"):
+    with pytest.raises(ValueError, match="not multiples of 3"):
         reduce(noise(4, 6), 3)
 
 
@@ -262,7 +262,7 @@ def test_a_fit_beats_the_filters_on_what_it_was_fitted_to() -> None:
 @pytest.mark.parametrize(
     ("stride", "size", "words"),
     [
-        (1, None, "at least 2, not 1"),
+        (1, None, "at least 2, got 1"),
         (2, 5, "5 x 5 cannot be centred on cells of 2 x 2; its size is 2 or more, and even"),
         (3, 8, "8 x 8 cannot be centred on cells of 3 x 3; its size is 3 or more, and odd"),
         (4, 2, "2 x 2 cannot be centred"),

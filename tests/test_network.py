@@ -147,7 +147,7 @@ def test_pytorch_computes_the_same() -> None:
             arrays = {name: torch.from_numpy(values) for name, values in archive.items()}
         plane = np.random.default_rng(4).random((40, 50)).astype("f4")
         around = torch.from_numpy(np.pad(plane, found.margin, mode="symmetric"))[None, None]
-        layers = len(found.convolutions) - 1
+        layers = sum(layer.weights is not None for layer in found.layers) - 1
         values, first = around, around
         for n in range(layers):
             values = functional.conv2d(values, arrays[f"weight{n}"])
@@ -254,14 +254,14 @@ def test_shipped_scores_are_what_the_tool_measures(scale: int) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda n, a: n.update(layout=2), "layout 2, and this version reads layout 1"),
+        (lambda n, a: n.update(layout=2), "layout 2, but this version reads only layout 1"),
         (lambda n, a: n.pop("layout"), "layout None"),
         (lambda n, a: n.update(scale=5), "scale is 5; it must be 2, 3 or 4"),
         (lambda n, a: n.update(scale=2.0), "scale is 2.0"),
         (lambda n, a: n.update(scale=True), "scale is True"),
-        (lambda n, a: n.update(layers=[]), "no list of 1 to 100 layers"),
-        (lambda n, a: n.update(layers="abc"), "no list of 1 to 100 layers"),
-        (lambda n, a: n.update(layers=n["layers"] * 30), "no list of 1 to 100 layers"),
+        (lambda n, a: n.update(layers=[]), "layers must be a list of 1 to 100"),
+        (lambda n, a: n.update(layers="abc"), "layers must be a list of 1 to 100"),
+        (lambda n, a: n.update(layers=n["layers"] * 30), "layers must be a list of 1 to 100"),
         (lambda n, a: n["layers"].pop(), "layer 4 of the network does 'sum'"),
         (lambda n, a: n["layers"].insert(0, {"does": "exec"}), "layer 0 of the network does 'exec'"),
         (lambda n, a: n["layers"].insert(0, 7), "layer 0 of the network does None"),
@@ -270,9 +270,9 @@ def test_shipped_scores_are_what_the_tool_measures(scale: int) -> None:
         (lambda n, a: n["layers"][2].update({"with": -1}), "layer 2 of the network adds -1"),
         (lambda n, a: n["layers"][2].update({"with": "0"}), "layer 2 of the network adds '0'"),
         (lambda n, a: n["layers"].insert(0, {"does": "sum", "with": 0}), "layer 0 of the network adds 0"),
-        (lambda n, a: a.pop("b"), "layer 1 of the network names no array of the file ('b')"),
-        (lambda n, a: n["layers"][0].update(weight=["a"]), "names no array of the file (['a'])"),
-        (lambda n, a: n.pop("skip"), "layer skip of the network names no array"),
+        (lambda n, a: a.pop("b"), "layer 1 of the network names an array that the file does not have ('b')"),
+        (lambda n, a: n["layers"][0].update(weight=["a"]), "names an array that the file does not have (['a'])"),
+        (lambda n, a: n.pop("skip"), "layer skip of the network names an array that the file does not have"),
         (lambda n, a: a.update(a=a["a"][0]), "layer 0 takes numbers (k, 1, k, k)"),
         (lambda n, a: a.update(b=a["b"][:, :2]), "layer 1 takes numbers (k, 3, k, k)"),
         (lambda n, a: a.update(q=a["q"][:2]), "layer 1 takes numbers (3)"),
@@ -327,7 +327,7 @@ def test_what_is_no_mapping_of_arrays_is_refused() -> None:
 
 def test_a_size_and_a_network_are_one_too_many() -> None:
     about, arrays = tiny()
-    with pytest.raises(UpscaleError, match="leave one out"):
+    with pytest.raises(UpscaleError, match="omit one"):
         upscale(np.ones((4, 4)), 2, "learned", size="large", network=described(about, **arrays))
 
 

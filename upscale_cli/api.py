@@ -1,4 +1,4 @@
-"""The Python face: `upscale` on arrays."""
+"""The Python interface: `upscale` for arrays."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ from upscale_cli.methods.strips import share_out, strip_ranges
 from upscale_cli.methods.upsampler import Array, Upsampler
 
 WORTH_THREADS = 1 << 19
-"""Output values from which on a pool of threads gains more than it costs to start."""
+"""Fewest output values for which a pool of threads saves more time than it takes to start."""
 
 
 def upscale(
@@ -31,37 +31,37 @@ def upscale(
     threads: int | None = None,
     **parameters: Any,
 ) -> NDArray[Any]:
-    """The array, larger, by a method of `METHODS`.
+    """Return the array, enlarged by a method of `METHODS`.
 
-    Output `j` lies at `(j + ½)/scale − ½` of the input (pixel centres). Weighted methods work in float32, or float64
-    for types that hold more, and round half up and clamp once, at the end, for integers.
+    Output `j` lies at `(j + ½)/scale − ½` of the input (pixel centres). Methods that weigh samples compute in
+    float32, or in float64 for types with more digits. Integers are rounded half up and clamped once, at the end.
 
     Parameters
     ----------
     array : array (H, W), (H, W, C) or (N, H, W, C)
-        Any bool, integer or float dtype; it is not changed. Channels are independent, alpha is one like the others;
-        but `learned` takes three channels for red, green and blue.
+        Any bool, integer or float dtype; it is not modified. Channels are independent, alpha included, except that
+        `learned` treats three channels as red, green and blue.
     scale : number, text or pair of numbers, optional
-        At least 1; a pair is (vertical, horizontal). 2 where neither it nor `size` is given.
+        At least 1; a pair is (vertical, horizontal). The default is 2 if `size` is not given either.
     method : str
-        A name of `METHODS`.
+        A name of `METHODS`, or of a method or filter of another installed package.
     size : (int, int), optional
-        Height and width of the output, instead of a scale. For a method with a parameter of that name, what is no
-        pair of numbers is that parameter (`size="large"`).
+        Height and width of the output, instead of a scale. If the method has a parameter `size`, any value that is
+        not a pair of integers is that parameter (`size="large"`).
     threads : int, optional
-        At least 1; as many as there are processors where absent.
+        At least 1; by default one per processor.
     **parameters
-        Those of the method's row.
+        Parameters of the method.
 
     Returns
     -------
     array
-        Of the same number of dimensions and dtype.
+        With the number of dimensions and the dtype of the input.
 
     Raises
     ------
     UpscaleError
-        When the method cannot do this; `UsageError`, a kind of it, when no method could.
+        If the method cannot do this. `UsageError`, a subclass, if the request is invalid for every array.
 
     Examples
     --------
@@ -80,7 +80,7 @@ def upscale(
     source = np.asarray(array)
     check_array(source)
     if threads is not None and threads < 1:
-        raise UsageError(f"{threads} threads cannot work; give at least 1.")
+        raise UsageError(f"threads must be at least 1, got {threads}.")
     chosen = find_method(method)
     if size is not None and not _is_size(size) and any(p.name == "size" for p in chosen.parameters):
         parameters, size = parameters | {"size": size}, None
@@ -136,7 +136,7 @@ def _pool(helpers: int) -> Iterator[ThreadPoolExecutor | None]:
 
 
 def check_array(source: Array) -> None:
-    """Raise `UpscaleError` when an array is not one of images: its type, its rank, an empty side."""
+    """Raise `UpscaleError` if an array cannot be an image: its dtype, its number of dimensions, an empty side."""
     if source.dtype.kind not in "biuf" or source.dtype.itemsize > 8:
         raise UpscaleError(f"an array of {source.dtype} is not an image; use bool, integers or floats up to 64 bits.")
     if source.ndim not in (2, 3, 4):

@@ -1,7 +1,7 @@
-"""Learning kernels from photographs, and measuring how good a method is. Opens no file, prints nothing."""
+"""Fitting kernels to photographs, and measuring how good a method is. Opens no file, prints nothing."""
 
 REDUCTION_NAMES = ("bicubic", "box", "lanczos", "gaussian")
-"""How photographs are made small: the names of `reduction.REDUCTIONS`, which help must not wait for.
+"""How photographs are reduced: the names of `reduction.REDUCTIONS`, which imports NumPy, and `--help` must not.
 
-The first is what the literature of super-resolution reduces with.
+The first is the one that the super-resolution literature uses.
 """

@@ -1,10 +1,10 @@
-"""Fitting the kernel of a transposed convolution to pictures: ridge least squares.
+"""Fitting the kernel of a transposed convolution to photographs by ridge least squares.
 
-A transposed convolution of stride `s` makes each of the s × s pixels of a cell by a linear filter of its own from the
-neighbours of the cell's input: phase by phase, the kernel is the solution of a linear regression. Its normal
-equations are sums over all pixels, so pictures come one at a time, and memory does not grow with their number. A full
-kernel is solved in closed form; a separable one, which is as good for photographs and several times as fast, by
-turns: with one of its factors known, the other is a linear regression again.
+A transposed convolution of stride `s` computes each of the s × s pixels of a cell with a linear filter of its own
+from the neighbours of the cell's input, so for each phase the kernel solves a linear regression. The normal equations
+are sums over all pixels: photographs are added one at a time, and memory does not grow with their number. A full
+kernel is solved in closed form. A separable kernel, which is as good for photographs and several times as fast, is
+solved by turns: with one of its factors fixed, the other is a linear regression again.
 """
 
 from collections.abc import Sequence
@@ -22,40 +22,40 @@ from upscale_cli.learning.reduction import reduce
 from upscale_cli.methods.transposed import phase_taps
 
 ROWS_AT_ONCE = 1 << 16
-"""Pixels of a picture that are put into equations together, about."""
+"""Approximate number of pixels that are added to the equations together."""
 TURNS, STILL = 200, 1e-12
-"""A separable kernel is done after so many turns, or when its weights change by no more than this."""
+"""A separable kernel is done after this many turns, or when its weights change by no more than this."""
 Float = NDArray[np.float64]
 
 
 class KernelFit:
-    """The normal equations of a kernel, summed over pictures.
+    """The normal equations of a kernel, summed over photographs.
 
-    For the inputs `x_n` of a neighbourhood of (2r + 1)² around a pixel `c`, and the `s²` true pixels `y_p` of its
-    cell: `gram = Σ (x − c)(x − c)ᵀ` and `cross = Σ (x − c)(y − c)ᵀ`. Differences from the centre leave the centre's
-    own weight open, which then makes every phase sum to 1: constants are kept exactly, not nearly.
+    For the inputs `x_n` of a neighbourhood of (2r + 1)² around a pixel `c`, and the `s²` original pixels `y_p` of its
+    cell: `gram = Σ (x − c)(x − c)ᵀ` and `cross = Σ (x − c)(y − c)ᵀ`. Differences from the centre leave the weight of
+    the centre free, which is then chosen so that every phase sums to 1: constants are kept exactly.
 
     Parameters
     ----------
     stride : int
         The scale, at least 2.
     size : int, optional
-        Side of the kernel; `7 · stride` where absent: neighbourhoods of 7 × 7. At least the stride, and as odd or
-        even, so that it can be centred.
+        Side of the kernel; by default `7 · stride`, which means neighbourhoods of 7 × 7. It is at least the stride,
+        and odd if the stride is odd, so that it can be centred.
     reduction : str
-        How small images are made of large ones: a name of `REDUCTIONS`.
+        How photographs are reduced: a name of `REDUCTIONS`.
 
     Raises
     ------
     UsageError
-        When there is no such kernel.
+        If there is no such kernel.
     """
 
     def __init__(self, stride: int, size: int | None = None, reduction: str = "bicubic") -> None:
         self.stride, self.reduction = stride, reduction
         self.size = size = 7 * stride if size is None else size
         if stride < 2:
-            raise UsageError(f"a kernel enlarges by at least 2, not {stride}.")
+            raise UsageError(f"the scale of a kernel must be at least 2, got {stride}.")
         if size < stride or (size - stride) % 2:
             raise UsageError(
                 f"a kernel of {size} x {size} cannot be centred on cells of {stride} x {stride}; "
@@ -69,12 +69,12 @@ class KernelFit:
         self.pixels = 0
 
     def add(self, large: NDArray[Any]) -> None:
-        """Learn from one channel of a picture, (H, W), which is reduced here; what is no whole cell is left out.
+        """Add one channel of a photograph, (H, W), which is reduced here; incomplete cells are left out.
 
         Raises
         ------
         UpscaleError
-            When it is too small to show one neighbourhood.
+            If it is smaller than one neighbourhood.
         """
         s, r = self.stride, self.radius
         large = np.asarray(large[: large.shape[0] // s * s, : large.shape[1] // s * s], np.float64)
@@ -94,21 +94,21 @@ class KernelFit:
             self.pixels += len(centre)
 
     def solve(self, ridge: float = 1e-5, symmetric: bool = True, separable: bool = False) -> Float:
-        """The kernel `(size, size)` with the least squared error, `ridge` keeping weights small.
+        """Return the kernel `(size, size)` with the least squared error; `ridge` keeps weights small.
 
         Parameters
         ----------
         ridge : float
-            Added to the diagonal of the equations, as a share of its mean: 0 and more.
+            Added to the diagonal of the equations, as a fraction of its mean; at least 0.
         symmetric : bool
-            Learn from every picture's eight flips and quarter turns too, which the equations show without looking.
+            Use the eight flips and quarter turns of every photograph, which follow from the equations alone.
         separable : bool
-            The best of those kernels that are the outer product of two.
+            Return the best kernel among the outer products of two vectors.
 
         Raises
         ------
         UsageError
-            When there was nothing to learn from.
+            If no photograph with detail was added.
         """
         gram, cross = self._turned() if symmetric else (self._gram, self._cross)
         strength = np.trace(gram) / len(gram)
@@ -135,10 +135,10 @@ class KernelFit:
         return kernel
 
     def _factors(self, gram: Float, cross: Float, ridge: float) -> tuple[Float, Float]:
-        """The vertical and the horizontal factor of the best separable kernel: (size,) each.
+        """Return the vertical and the horizontal factor of the best separable kernel: (size,) each.
 
-        With weights `v_a[i]·h_b[j]` for phase (a, b) and neighbour (i, j), the squared error is a quadratic of `v`
-        where `h` is known. Each phase of either sums to 1, so those of their product do.
+        With weights `v_a[i]·h_b[j]` for phase (a, b) and neighbour (i, j), the squared error is quadratic in `v` if
+        `h` is fixed. Each phase of both sums to 1, so those of their product do too.
         """
         s, n = self.stride, 2 * self.radius + 1
         gram = gram.reshape(n, n, n, n)
@@ -157,14 +157,14 @@ class KernelFit:
         return factors[0], factors[1]
 
     def _factor(self, gram: Float, cross: Float, other: Float, ridge: float) -> Float:
-        """The first axis' factor (stride, n), by phases, where that of the second is known."""
+        """Return the factor of the first axis (stride, n), by phases, for a fixed factor of the second."""
         n = len(gram)
         equations = np.einsum("ijkl,bj,bl->ik", gram, other, other) + ridge * (other * other).sum() * np.eye(n)
         targets = np.einsum("ijab,bj->ai", cross, other)
         factor = np.zeros_like(other)
         for phase, taps in enumerate(self._taps):
             there = np.flatnonzero(taps >= 0)
-            # A sum of 1 by Lagrange's multiplier.
+            # A Lagrange multiplier makes the sum 1.
             bordered = np.ones((len(there) + 1, len(there) + 1))
             bordered[:-1, :-1] = equations[np.ix_(there, there)]
             bordered[-1, -1] = 0
@@ -173,7 +173,7 @@ class KernelFit:
         return factor
 
     def _turned(self) -> tuple[Float, Float]:
-        """The equations averaged over the eight symmetries of the square."""
+        """Return the equations averaged over the eight symmetries of the square."""
         s, side = self.stride, 2 * self.radius + 1
         gram, cross = np.zeros_like(self._gram), np.zeros_like(self._cross)
         for turns in range(4):
@@ -201,21 +201,21 @@ class PhotographFit:
 
     @property
     def pixels(self) -> int:
-        """Of photographs that were learned from."""
+        """The number of pixels that were learned from."""
         return self._fits[0].pixels * self._fits[0].stride ** 2
 
     def add(self, rgb: NDArray[np.uint8]) -> None:
-        """Learn from a photograph (H, W, 3); errors as for `KernelFit.add`."""
+        """Add a photograph (H, W, 3); errors as for `KernelFit.add`."""
         for fit, plane in zip(self._fits, self._planes(rgb), strict=True):
             fit.add(plane)
 
     def solve(self, ridge: float, symmetric: bool, separable: bool) -> Float:
-        """The kernel (kh, kw), or (3, kh, kw); parameters and errors as for `KernelFit.solve`."""
+        """Return the kernel (kh, kw), or (3, kh, kw); parameters and errors as for `KernelFit.solve`."""
         kernels = [fit.solve(ridge, symmetric, separable) for fit in self._fits]
         return np.stack(kernels) if len(kernels) > 1 else kernels[0]
 
     def compare(self, rgb: NDArray[np.uint8], kernel: Float, rivals: Sequence[str]) -> dict[str, float]:
-        """PSNR of a photograph that is made small and enlarged by the kernel, and by other methods, in decibels."""
+        """Return the PSNR in decibels of a photograph, reduced and enlarged by the kernel and by other methods."""
         scores: dict[str, list[float]] = {name: [] for name in ("kernel", *rivals)}
         for plane, own in zip(self._planes(rgb), kernel.reshape(-1, *kernel.shape[-2:]), strict=True):
             trial = Trial.of(plane, Fraction(self._fits[0].stride), self._fits[0].reduction)

@@ -14,7 +14,7 @@ from upscale_cli.methods.filters import FILTERS, Filter
 
 
 def box() -> Filter:
-    """The mean of the samples that a pixel covers: what a sensor of larger pixels would see.
+    """Return the mean of the samples that a pixel covers, as a sensor with larger pixels would.
 
     >>> box().weight(np.array([0.0, 0.25, 0.75])).tolist()
     [1.0, 1.0, 0.0]
@@ -23,7 +23,7 @@ def box() -> Filter:
 
 
 def gaussian(sigma: float = 0.5) -> Filter:
-    """A lens that is not quite sharp: `exp(−x²/2σ²)` for `|x| < 4σ`, with σ in pixels of the reduced image."""
+    """Return the filter of a slightly blurred lens, `exp(−x²/2σ²)` for `|x| < 4σ`; σ in pixels of the result."""
     return Filter(lambda x: np.where(np.abs(x) < 4 * sigma, np.exp(-(x * x) / (2 * sigma**2)), 0.0), 4 * sigma)
 
 
@@ -34,17 +34,17 @@ REDUCTIONS: dict[str, Callable[[], Filter]] = dict(
 
 
 def reduce(image: NDArray[Any], factor: Fraction | int, by: str = "bicubic") -> NDArray[np.float64]:
-    """The image, `factor` times smaller.
+    """Return the image, reduced by a factor.
 
     Output `j` lies at `u = (j + ½)·factor − ½`, and sample `i` weighs `f((i − u)/factor)`: the filter is stretched by
-    the factor, so that nothing aliases, and its weights sum to 1. Beyond the border the image is mirrored, the edge
-    sample doubled: the convention of MATLAB's `imresize`, on whose results published figures of super-resolution
-    rest. Nothing is rounded.
+    the factor, so that nothing aliases, and its weights sum to 1. Beyond the border the image is mirrored with its
+    edge samples doubled. This is the convention of MATLAB's `imresize`, which published super-resolution figures are
+    based on. Nothing is rounded.
 
     Parameters
     ----------
     image : array (H, W) or (H, W, C)
-        Real numbers; H and W are multiples of the factor's numerator.
+        Real numbers; H and W must be multiples of the factor's numerator.
     factor : Fraction or int
         At least 1.
     by : str
@@ -57,9 +57,9 @@ def reduce(image: NDArray[Any], factor: Fraction | int, by: str = "bicubic") -> 
     Raises
     ------
     UsageError
-        When there is no such filter.
+        If there is no such filter.
     ValueError
-        When a side is no multiple of the factor's numerator.
+        If a side is not a multiple of the factor's numerator.
 
     Examples
     --------
@@ -68,10 +68,10 @@ def reduce(image: NDArray[Any], factor: Fraction | int, by: str = "bicubic") -> 
     """
     if by not in REDUCTIONS:
         names = ", ".join(REDUCTIONS)
-        raise UsageError(f'nothing reduces by "{by}".{did_you_mean(by, REDUCTIONS)} There are {names}.')
+        raise UsageError(f'no reduction "{by}".{did_you_mean(by, REDUCTIONS)} There are {names}.')
     factor = Fraction(factor)
     if image.shape[0] % factor.numerator or image.shape[1] % factor.numerator:
-        raise ValueError(f"sides {image.shape[:2]} are no multiples of {factor.numerator}")
+        raise ValueError(f"sides {image.shape[:2]} are not multiples of {factor.numerator}")
     result = np.asarray(image, np.float64)
     for axis in (0, 1):
         result = np.moveaxis(_reduced(np.moveaxis(result, axis, 0), factor, REDUCTIONS[by]()), 0, axis)
@@ -79,7 +79,7 @@ def reduce(image: NDArray[Any], factor: Fraction | int, by: str = "bicubic") -> 
 
 
 def _reduced(lines: NDArray[np.float64], factor: Fraction, filter: Filter) -> NDArray[np.float64]:
-    """The first axis. Outputs `denominator` apart lie `numerator` samples apart and have the same weights."""
+    """Reduce the first axis. Outputs `denominator` apart are `numerator` samples apart and have the same weights."""
     radius = Fraction(filter.radius)
     step, period = factor.numerator, factor.denominator
     margin = ceil(radius * factor) + step

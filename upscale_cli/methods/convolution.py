@@ -1,8 +1,9 @@
 """Convolution as matrix multiplication, with few copies.
 
-Rows are kept as (rows, channels, columns), and a copy for each column of the kernel, each a column further, makes
-them (rows, kernel columns · channels, columns). Then the rows that a kernel needs are one run of memory, and all
-rows are one stacked product with the weights: for 3 × 3 that takes three copies, not nine.
+The usual way copies each neighbourhood into a column of a matrix: 9 copies of the image for 3 × 3 kernels. Here rows
+are (rows, channels, columns), and only shifts along a row are copied, 3 for 3 × 3: (rows, kw · channels, columns).
+In that array the kh rows that one output row needs follow one another in memory, so a strided view shows them as a
+matrix (kh · kw · channels, columns) without another copy. All output rows are one stacked product with the weights.
 """
 
 import numpy as np
@@ -13,13 +14,13 @@ _scratch = Scratch()
 
 
 def convolve(values: Array, weights: Array, size: tuple[int, int], *, out: Scratch, name: str) -> Array:
-    """Sums over neighbourhoods, as in PyTorch's `Conv2d` without padding.
+    """Return the sums over neighbourhoods, as PyTorch's `Conv2d` without padding and bias.
 
     Parameters
     ----------
     values : array (rows, c, columns)
     weights : array (d, kh · kw · c)
-        Columns in order of row, column and channel of a neighbourhood. Of the values' dtype.
+        Columns in the order of row, column and channel of a neighbourhood; of the values' dtype.
     size : (int, int)
         kh and kw.
     out, name

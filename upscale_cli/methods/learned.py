@@ -1,7 +1,7 @@
-"""Learned networks on pictures: luma through the network, colour through a learned kernel, opacity by cubics.
+"""Networks on images: luma through the network, colour through a fitted kernel, opacity by bicubic interpolation.
 
-Each network has one whole factor. Others are reached by several, one after the other (6 = 2 · 3), and those that are
-no product of the factors at hand by the next larger one and an antialiased reduction.
+Each network has one integer factor. Other factors are made by several networks, one after the other (6 = 2 · 3), and
+those that are not a product of the available factors by the next larger product and an antialiased reduction.
 """
 
 from collections import OrderedDict
@@ -26,11 +26,11 @@ from upscale_cli.methods.upsampler import Array, Block, SampleReader, Scratch, U
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in luma (ITU-R BT.601, 2.5.1)."""
 BAND, TILE = 64, 96
-"""Rows and columns of the source that are computed together, about: what they make stays in the cache."""
+"""Approximate rows and columns of the source that are computed together: their results stay in the cache."""
 COST = 8
-"""A value costs about so many times as much as one of a filter: strips are made smaller."""
+"""Approximate cost of one output value, relative to a filter; strips are smaller accordingly."""
 KEPT_BANDS = 8
-"""Bands of an intermediate image that are remembered: several strips of the next one look at each."""
+"""Bands of an intermediate image that are kept, because several strips of the next image read each of them."""
 
 _scratch = Scratch()
 
@@ -54,7 +54,7 @@ class Networks:
 class Learned(Upsampler):
     """One network on a source.
 
-    Three channels of colour are taken for red, green and blue; any other number are planes of their own.
+    Three colour channels are treated as red, green and blue; with any other number, each goes through the network.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ class Learned(Upsampler):
     network : Network
     reader : SampleReader
     alpha : bool
-        The last channel of what is read is opacity, and colours are premultiplied.
+        The last channel that is read is opacity, and colours are premultiplied.
     """
 
     cost = COST
@@ -98,7 +98,7 @@ class Learned(Upsampler):
         scale, margin = self._network.scale, self._network.margin
         top = band * self.band
         stop = min(top + self.band, self.shape[0])
-        # Sources that are rows of another upsampler use the same scratch memory: they come before it is filled.
+        # A source may be `Rows` of another `Learned`, which uses the same scratch memory: read it first.
         differences = None if self._differences is None else self._differences.rows(top, stop)
         opacity = None if self._opacity is None else self._opacity.rows(top, stop)
         planes = self._planes(band * self._cells, (stop - top) // scale)
@@ -111,7 +111,7 @@ class Learned(Upsampler):
                 if differences is None:
                     values[..., channel] = large
                 else:
-                    # Each channel by itself: loops over three values are slow.
+                    # One channel at a time: loops over three values are slow.
                     for colour in range(3):
                         np.add(large, differences[:, part, colour], out=values[..., colour])
             if opacity is not None:
@@ -119,10 +119,10 @@ class Learned(Upsampler):
             yield Block(top, part.start, 0, values)
 
     def _planes(self, top: int, rows: int) -> Array:
-        """Luma, or each channel, of source rows from `top`, mirrored beyond the border: (planes, rows, columns).
+        """Return luma, or each channel, of source rows from `top`, with mirrored margins: (planes, rows, columns).
 
-        Pictures go on beyond their borders much as their mirror images do; repeated edges are unlike any picture, and
-        cost 0.17 dB of a whole photograph (Kodak, factor 2).
+        A mirror image continues a photograph plausibly. Repeated edges do not: with them, whole photographs lose
+        0.17 dB (Kodak, factor 2).
         """
         margin = self._network.margin
         height, width = self.source.shape[:2]
@@ -135,7 +135,7 @@ class Learned(Upsampler):
         return mirrored
 
     def _read_differences(self, rows: Array) -> Array:
-        """Colours less luma."""
+        """Return colours minus luma."""
         colours = self.read(rows)[..., :3]
         return colours - _luma(colours)[..., None]
 
@@ -149,7 +149,7 @@ def cubic_axes(shape: tuple[int, ...], size: Size) -> tuple[Taps, Taps]:
 
 
 def cells(height: int) -> int:
-    """Rows of the source for a band: bands of about the same height keep threads equally busy.
+    """Return the rows of the source for a band; bands of similar height keep threads equally busy.
 
     >>> cells(64), cells(90), cells(100), cells(200)
     (64, 90, 50, 67)
@@ -158,7 +158,7 @@ def cells(height: int) -> int:
 
 
 def _mirrored(index: NDArray[np.int64], length: int) -> NDArray[np.int64]:
-    """Indices of an axis, beyond it those of its mirror image, edges doubled.
+    """Return indices into an axis for positions on it and beyond it, where it is mirrored with its edges doubled.
 
     >>> _mirrored(np.arange(-3, 6), 2).tolist()
     [1, 1, 0, 0, 1, 1, 0, 0, 1]
@@ -168,7 +168,7 @@ def _mirrored(index: NDArray[np.int64], length: int) -> NDArray[np.int64]:
 
 
 def _luma(colours: Array) -> Array:
-    # Not a matrix product: it may add in another order where memory is laid out otherwise.
+    # Not a matrix product, which may add in another order if the memory layout differs.
     red, green, blue = (colours[..., n] * colours.dtype.type(weight) for n, weight in enumerate(LUMA))
     red += green
     red += blue
@@ -177,9 +177,9 @@ def _luma(colours: Array) -> Array:
 
 
 class Rows:
-    """An upsampler's output where an array is expected, made when it is looked at: slices of rows, (n, W, C).
+    """An upsampler's output in the place of an array, computed when it is sliced by rows: (n, W, C).
 
-    Bands are remembered for a while, since the margins of strips overlap.
+    The last bands are kept, because the margins of strips overlap.
     """
 
     def __init__(self, upsampler: Upsampler) -> None:
@@ -211,21 +211,21 @@ class Rows:
         return made
 
 
-def factors(scale: float, at_hand: Sequence[int]) -> list[int]:
-    """Factors at hand, the largest first, whose product is the smallest that is not below a scale.
+def factors(scale: float, available: Sequence[int]) -> list[int]:
+    """Return available factors, largest first, with the smallest product that is at least the scale.
 
-    Of products alike, that of the fewest.
+    Of equal products, that of the fewest factors.
 
     >>> factors(6, [2, 3, 4]), factors(5, [2, 3, 4]), factors(2.5, [2]), factors(1, [2])
     ([3, 2], [3, 2], [2, 2], [])
     """
     if scale <= 1:
         return []
-    most = next(n for n in range(1, 64) if min(at_hand) ** n >= scale)
+    most = next(n for n in range(1, 64) if min(available) ** n >= scale)
     found: list[tuple[int, ...]] = [
         chosen
         for count in range(1, most + 1)
-        for chosen in combinations_with_replacement(sorted(at_hand, reverse=True), count)
+        for chosen in combinations_with_replacement(sorted(available, reverse=True), count)
         if prod(chosen) >= scale
     ]
     best = min(found, key=lambda chosen: (prod(chosen), len(chosen)))
@@ -248,7 +248,7 @@ def chained(source: Array, size: Size, networks: Networks, reader: SampleReader,
     upsampler: Upsampler | None = None
     for factor in factors(scale, networks.factors):
         upsampler = Learned(image, networks.network(factor), reader, alpha=alpha)
-        # What is not finite takes the long way, which looks at all of an image.
+        # If samples are not finite, the upsamplers that follow need the complete image.
         image = Rows(upsampler) if reader.finite else upsampler.rows(0, upsampler.shape[0])
         reader = replace(reader, read=_as_it_is)
     if upsampler is not None and upsampler.shape[:2] == tuple(size):
@@ -257,19 +257,19 @@ def chained(source: Array, size: Size, networks: Networks, reader: SampleReader,
 
 
 def chain_memory(shape: Shape, size: Size, networks: Networks) -> WorkingMemory:
-    """Return what `chained` needs at work, about, from a source (H, W, C) to a size, if all samples are finite."""
+    """Return an estimate of what `chained` needs from a source (H, W, C) to a size, if all samples are finite."""
     height, width, channels = shape
     scale = max(size[0] / height, size[1] / width)
     rows, shared, each = 1, 0, 0
     for factor in factors(scale, networks.factors):
         if rows > 1:
-            # An intermediate image: its bands that are remembered, one in the making, and the rows looked at.
+            # An intermediate image: the bands that are kept, the one being made, and the rows that are read.
             shared += channels * width * min(height, KEPT_BANDS * rows)
             each += channels * width * 2 * rows
         network = networks.network(factor)
         lines, margin = cells(height), network.margin
         rows = lines * factor
-        # The rows that are read, luma, and its mirror images, thrice; enlarged colours; a tile at work.
+        # The rows that are read, and luma with its margins three times; enlarged colours; a tile at work.
         each += (lines + 2 * margin) * (width + 2 * margin) * (3 * channels + 9)
         each += rows * width * factor * channels
         each += network.scratch(lines, min(width, TILE)) + rows * min(width, TILE) * factor * channels

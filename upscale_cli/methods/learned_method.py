@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def networks(parameters: Parameters) -> "Networks":
-    """Return the networks that the parameters choose: the one that was given, or those of the package of a size."""
+    """Return the networks that the parameters choose: the user's own, or the shipped ones of a size."""
     from upscale_cli.methods import shipped
     from upscale_cli.methods.learned import Networks
     from upscale_cli.methods.network import read_network
@@ -29,10 +29,10 @@ def networks(parameters: Parameters) -> "Networks":
 
 
 def output_shape(shape: Shape, scale: Scale, parameters: Parameters) -> Shape:
-    """Return the output's shape; raises `UpscaleError` for parameters that exclude each other, or no network."""
+    """Return the output's shape; raises `UpscaleError` for an invalid network, or both a network and a size."""
     networks(parameters)
     if parameters["network"] is not None and parameters["size"] is not None:
-        raise UsageError("learned: size and a network were both given; leave one out.")
+        raise UsageError("learned: size and network exclude each other; omit one.")
     return rounded_shape(shape, scale, parameters)
 
 
@@ -69,7 +69,7 @@ def explain_networks(shape: Shape, scale: Scale, parameters: Parameters) -> str:
 LEARNED = Method(
     name="learned",
     summary="a convolutional network, trained on photographs",
-    when="photographs that were reduced: the sharpest and nearest to the truth, and slower",
+    when="photographs that were reduced: the sharpest and closest to the original, but slower",
     source="Dong et al. 2016 (FSRCNN); Bhardwaj et al. 2022 (SESR)",
     make=make,
     output_shape=output_shape,
@@ -78,7 +78,7 @@ LEARNED = Method(
             name="size",
             kind=Choice("small", "large"),
             default=None,
-            summary="of the network: small, or large, which is better [small]",
+            summary="of the network: small, or large, which is better and slower [small]",
         ),
         Parameter(
             name="network",

@@ -142,7 +142,7 @@ class Method(NamedTuple):
         """Raise `UpscaleError` if the method does not support these factors."""
         if self.integer_scale and any(s.denominator != 1 for s in scale):
             shown = "x".join(f"{float(s):g}" for s in dict.fromkeys(reversed(scale)))
-            raise UpscaleError(f"{self.name} needs a whole factor, not {shown}; try {max(1, round(scale[0]))}.")
+            raise UpscaleError(f"{self.name} needs an integer factor, not {shown}; try {max(1, round(scale[0]))}.")
 
 
 def resolve(
@@ -169,10 +169,10 @@ def resolve(
         method.check_scale(exact)
         return exact, method.output_shape(shape, exact, parameters)
     if scale is not None:
-        raise UsageError("a scale and a size were both given; leave one out.")
+        raise UsageError("scale and size exclude each other; omit one.")
     if size[0] < shape[0] or size[1] < shape[1]:
         raise UpscaleError(
-            f"{size[1]}x{size[0]} is smaller than the image ({shape[1]}x{shape[0]}), and this tool only enlarges."
+            f"{size[1]}x{size[0]} is smaller than the image ({shape[1]}x{shape[0]}), but upscale only enlarges."
         )
     exact = Fraction(size[0], shape[0]), Fraction(size[1], shape[1])
     if method.resizable:
@@ -180,5 +180,7 @@ def resolve(
     method.check_scale(exact)
     made = method.output_shape(shape, exact, parameters)
     if made[:2] != tuple(size):
-        raise UpscaleError(f"{method.name} makes {made[1]}x{made[0]} of this, not {size[1]}x{size[0]}; use a scale.")
+        raise UpscaleError(
+            f"{method.name} would make {made[1]}x{made[0]}, not {size[1]}x{size[0]}; give a scale, not a size."
+        )
     return exact, made

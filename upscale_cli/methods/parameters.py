@@ -196,7 +196,7 @@ class Parameter(NamedTuple):
 
 
 def shown(value: Any) -> str:
-    """A value as it is typed: pairs as width x height, and as one number where both are alike.
+    """Return a value as users type it: pairs as width x height, or as one number if both are equal.
 
     >>> shown((2, 3)), shown((1, 1)), shown("same"), shown(0.5)
     ('3x2', '1', 'same', '0.5')
@@ -221,7 +221,7 @@ def read_parameters(method: str, declared: Sequence[Parameter], given: Mapping[s
     for p in declared:
         if given.get(p.name) is None:
             if p.default is REQUIRED:
-                # What lies beside one image may be missing beside another: no fault of the request.
+                # A file may lie beside one image and be missing beside another, which is no fault of the request.
                 raise (UpscaleError if p.beside else UsageError)(f"{method} needs {p.name}: {p.summary}")
             values[p.name] = p.default
             continue
@@ -236,7 +236,7 @@ Scale = tuple[Fraction, Fraction]
 
 
 def read_scale(value: Any) -> Scale:
-    """A factor of at least 1 for (vertical, horizontal), exact as it was written.
+    """Return a factor of at least 1 for (vertical, horizontal), exactly as it was written.
 
     Parameters
     ----------
@@ -246,7 +246,7 @@ def read_scale(value: Any) -> Scale:
     Raises
     ------
     UsageError
-        When it is not a finite number of at least 1.
+        If it is not a finite number of at least 1.
 
     Examples
     --------
@@ -261,7 +261,7 @@ def read_scale(value: Any) -> Scale:
     factors = []
     for part in parts:
         try:
-            # As a float first: the exact value of "1e999999999" would take for ever.
+            # As a float first: computing the exact value of "1e999999999" would never end.
             usable = 1 <= float(part) <= 2**53
             factor = _exact(part) if usable else Fraction(0)
         except (ValueError, TypeError, OverflowError):
@@ -282,7 +282,7 @@ def _exact(part: Any) -> Fraction:
 
 
 def round_side(side: int, factor: Fraction) -> int:
-    """`side · factor`, rounded half up.
+    """Return `side · factor`, rounded half up.
 
     >>> round_side(5, Fraction("1.5")), round_side(1, Fraction(1))
     (8, 1)

@@ -1,6 +1,6 @@
 """Samples that are moved, not weighed: nearest neighbour, bed of nails, max unpooling; and max pooling.
 
-Output values are the source's own, in its own dtype: any dtype goes through unchanged.
+Output values are the source's own values, in its dtype; any dtype is supported.
 """
 
 from collections.abc import Iterator
@@ -13,10 +13,10 @@ from upscale_cli.errors import UpscaleError
 from upscale_cli.methods.upsampler import Array, Block, Finish, Scratch, Upsampler
 
 BAND_VALUES = 1 << 22
-"""Values of a band, about: few enough to stay in cache, enough to make calls long."""
+"""Approximate values in a band: few enough to stay in the cache, enough to make calls long."""
 
 WORDS = {2: np.uint16, 4: np.uint32, 8: np.uint64}
-"""A number for each size of pixel, in bytes, that there is one for."""
+"""The integer type as large as a pixel, by the pixel's size in bytes."""
 
 _scratch = Scratch()
 
@@ -45,7 +45,7 @@ class Nearest(Upsampler):
         )
 
     def rows(self, start: int, stop: int, out: Array | None = None, finish: Finish | None = None) -> Array:
-        """As of any upsampler; where nothing has to be finished, rows are copied straight to their place."""
+        """Return rows as any upsampler does; without `finish`, they are copied straight to their place."""
         if finish is not None or not 0 <= start < stop <= self.shape[0]:
             return super().rows(start, stop, out, finish)
         if out is None:
@@ -63,10 +63,10 @@ class Nearest(Upsampler):
         yield Block(band * self.band, 0, 0, values)
 
     def _repeat_rows(self, index: NDArray[np.int64], out: Array) -> None:
-        """Output rows that stand for the source rows of `index`: each made wide once, then copied."""
+        """Write the source rows of `index`, each widened once and then copied."""
         needed = self.source[index[0] : index[-1] + 1]
         if self._down is not None and len(index) == self._down * len(needed):
-            # Whole cells: the first row of each is made where it belongs.
+            # Complete cells: the first row of each is widened in place.
             copies = out.reshape(len(needed), self._down, *out.shape[1:])
             self._widen(needed, copies[:, 0])
             for k in range(1, self._down):
@@ -77,15 +77,15 @@ class Nearest(Upsampler):
             np.take(wide, index - index[0], axis=0, out=out, mode="clip")
 
     def _widen(self, rows: Array, wide: Array) -> None:
-        """Source rows with each pixel repeated as often as it is nearest."""
+        """Write source rows, each pixel repeated for the outputs that it is nearest to."""
         if self._across is None:
             np.take(rows, self._columns, axis=1, out=wide, mode="clip")
             return
         pixel = rows.shape[2] * rows.itemsize
         if pixel in WORDS and rows.strides[2] == wide.strides[2] == rows.itemsize:
-            # A pixel moves as one number.
+            # A pixel is copied as one number.
             rows, wide = rows.view(WORDS[pixel]), wide.view(WORDS[pixel])
-        # Along a row, not along the few channels of a pixel: NumPy's innermost loop should be long.
+        # Along a row and not along the few channels of a pixel: NumPy's innermost loop should be long.
         cells = wide.reshape(*rows.shape[:2], self._across, -1)
         for k in range(self._across):
             for channel in range(rows.shape[2]):
@@ -93,7 +93,7 @@ class Nearest(Upsampler):
 
 
 class BedOfNails(Upsampler):
-    """Each input stands at one place of its cell of `scale` outputs; everything else is 0.
+    """Each input is put at one position in its cell of `scale` outputs; everything else is 0.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ class BedOfNails(Upsampler):
     scale : (int, int)
         Height and width of a cell.
     position : {"top-left", "center"}
-        Where in its cell the value stands; `center` is `(scale − 1) // 2`.
+        The position in the cell; `center` is `(scale − 1) // 2`.
     """
 
     def __init__(self, source: Array, scale: tuple[int, int], position: str) -> None:
@@ -123,9 +123,9 @@ class BedOfNails(Upsampler):
 
 
 class MaxUnpooling(Upsampler):
-    """Each input stands at its remembered place in the output; everything else is 0.
+    """Each input is put at its index in the output; everything else is 0.
 
-    Where several inputs share a place (overlapping windows), the last in row order wins.
+    If several inputs have the same index (overlapping windows), the last in row order wins.
 
     Parameters
     ----------
@@ -160,14 +160,14 @@ class MaxUnpooling(Upsampler):
 
 
 class Pooled(NamedTuple):
-    """What max pooling keeps, and what max unpooling needs to put it back.
+    """The result of max pooling, and what max unpooling needs to put it back.
 
     Attributes
     ----------
     values : array (H', W', C)
         The largest sample of each window, in the source's dtype.
     indices : int64 (H', W', C)
-        Its flat place `y·W + x` in the source plane of its channel.
+        Its flat index `y·W + x` in the source plane of its channel.
     size : (int, int)
         Height and width of the source.
     """
@@ -205,25 +205,25 @@ def max_pool(
     dilation: Pair = (1, 1),
     ceil: bool = False,
 ) -> Pooled:
-    """The largest sample of each window, and its place: the arithmetic of PyTorch's `MaxPool2d`.
+    """Return the largest sample of each window, and its index: the arithmetic of PyTorch's `MaxPool2d`.
 
     Outputs on an axis: `(n + 2·padding − dilation·(window − 1) − 1) / stride + 1`, rounded down, or up with `ceil`
-    (leaving out a last window that would begin beyond the source and its left padding). Of equal samples the first
-    in row order wins; a NaN wins over everything.
+    (without a last window that would begin beyond the source and its left padding). Of equal samples the first in
+    row order wins; a NaN wins over everything.
 
     Parameters
     ----------
     source : array (H, W, C)
         Any real dtype.
     window, stride, padding, dilation : (int, int)
-        For (vertical, horizontal). `stride` is `window` where absent; `padding` at most half of `window`.
+        For (vertical, horizontal). `stride` defaults to `window`; `padding` is at most half of `window`.
     ceil : bool
-        Keep the last, partial windows.
+        Include the last, partial windows.
 
     Raises
     ------
     UpscaleError
-        When the padding exceeds half a window, or no window fits.
+        If the padding exceeds half a window, or no window fits.
 
     Examples
     --------
@@ -247,26 +247,28 @@ def max_pool(
             best = np.where(wins, sample, best)
             indices = np.where(wins, (rows * width + columns)[:, :, None], indices)
     if (indices < 0).any():
-        raise UpscaleError("a window lies wholly outside the image; reduce padding or dilation, or leave ceil out.")
+        raise UpscaleError("a window lies wholly outside the image; reduce padding or dilation, or omit ceil.")
     return Pooled(best, indices, (height, width))
 
 
 def check_indices(indices: NDArray[Any], shape: tuple[int, int, int], size: tuple[int, int]) -> NDArray[np.int64]:
-    """Indices (H, W, C) as int64, when they fit pooled values of `shape` and an output of `size`.
+    """Return indices (H, W, C) as int64, if they match pooled values of `shape` and an output of `size`.
 
     Raises
     ------
     UpscaleError
-        When they are not whole numbers, not of the values' shape, negative, or beyond the output plane.
+        If they are not integers, not of the values' shape, negative, or beyond the output plane.
     """
     if indices.dtype.kind not in "iu":
-        raise UpscaleError(f"indices are {indices.dtype}; max unpooling needs whole numbers.")
+        raise UpscaleError(f"indices are {indices.dtype}; max unpooling needs integers.")
     if indices.shape != shape:
         raise UpscaleError(
-            f"indices of shape {indices.shape} do not fit values of shape {shape}: one index a value is needed."
+            f"indices of shape {indices.shape} do not match values of shape {shape}: each value needs one index."
         )
     lowest, highest = int(indices.min()), int(indices.max())
     if lowest < 0 or highest >= size[0] * size[1]:
         bad = lowest if lowest < 0 else highest
-        raise UpscaleError(f"index {bad} lies outside the output plane of {size[1]}x{size[0]}; give its --size.")
+        raise UpscaleError(
+            f"index {bad} is outside the output of {size[1]}x{size[0]}; give the size before pooling as --size."
+        )
     return indices.astype(np.int64)

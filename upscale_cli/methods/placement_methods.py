@@ -27,7 +27,7 @@ def warn_of_uneven_copies(shape: Shape, scale: Scale, parameters: Parameters) ->
         if exact.denominator != 1:
             low = int(exact)
             return (
-                f"{float(exact):.4g} is not a whole factor: pixels are repeated {low} or {low + 1} times, "
+                f"{float(exact):.4g} is not an integer factor: pixels are repeated {low} or {low + 1} times, "
                 "which shows in pixel art"
             )
     return None
@@ -80,7 +80,7 @@ BED_OF_NAILS = Method(
             name="position",
             kind=Choice("top-left", "center"),
             default="top-left",
-            summary="where in its cell the value stands",
+            summary="position of the value in its cell",
         ),
     ),
     values="placed",
@@ -92,15 +92,15 @@ BED_OF_NAILS = Method(
 MAX_UNPOOLING = Method(
     name="max-unpooling",
     summary="puts maxima back where max pooling found them",
-    when="what upscale-pool made: decoders that need the remembered places",
+    when="results of upscale-pool; decoders that keep the indices of maxima",
     source="Zeiler & Fergus 2014; Noh, Hong & Han 2015",
     make=make_unpooling,
     parameters=(
         Parameter(
             name="indices",
-            kind=ArrayValue("an array of places, one a value"),
+            kind=ArrayValue("an array of indices, one per value"),
             default=REQUIRED,
-            summary="the places that max pooling remembered; upscale-pool writes them beside the pooled image.",
+            summary="the indices from max pooling; upscale-pool writes them next to the pooled image.",
             beside=".indices.npz",
         ),
     ),

@@ -1,8 +1,16 @@
 """Separable resampling: a filter becomes taps, taps become banded matrices, matrices become rows.
 
-One axis of a separable filter, or of the separable kernel of a transposed convolution, is a banded matrix. Cut into
-tiles of outputs, each tile is a small dense matrix times a slab of samples, and all tiles of a block are one stacked
-matrix product: the zeros that it multiplies cost less than any gather, and one call is long enough to scale over
+A 2-D filter is separable if its weights are `w(y)·w(x)`. Then
+
+    out[y, x] = Σᵢ Σⱼ w(i − y)·w(j − x)·source[i, j] = Σᵢ w(i − y)·( Σⱼ w(j − x)·source[i, j] ),
+
+so one pass along rows and one along columns do the work: 2n products a value instead of n². Each pass is a matrix
+product, `V · source · Hᵀ`. Row `j` of such a matrix holds the weights of output `j`. Only those of a few neighbouring
+inputs are not 0, and these move on with `j`: the matrix is banded, nonzero in a narrow band along its diagonal.
+
+Cut into tiles of T outputs, a banded matrix becomes small dense ones: T outputs need the inputs from the first tap of
+the first output to the last tap of the last, about `T/scale + n` of them. All tiles of a block are one stacked
+product. It multiplies some zeros, which costs less than gathering the taps, and the call is long enough to scale over
 threads. Filters and edges are settled while the matrices are filled; the arithmetic knows neither.
 """
 
@@ -17,31 +25,31 @@ from upscale_cli.methods.filters import Filter
 from upscale_cli.methods.upsampler import Array, Block, SampleReader, Scratch, Upsampler, band_rows, strided
 
 TILE = 16
-"""Outputs of a tile, at least. Wider tiles multiply more zeros, narrower ones make BLAS calls too short."""
+"""Minimum of outputs in a tile. Wider tiles multiply more zeros, narrower ones make BLAS calls too short."""
 LONGEST_PERIOD = 64
-"""A filter at scale p/q in lowest terms repeats its weights every p outputs; tiles are whole periods up to this."""
+"""Longest period for which tiles are whole periods. At scale p/q in lowest terms, weights repeat every p outputs."""
 SHORTEST_BAND, LONGEST_BAND = 64, 256
-"""Rows of a band, about, of images that are not very wide."""
+"""Approximate rows of a band, for images that are not very wide."""
 BANDS = 8
-"""Bands of an image at least, where that leaves them long enough."""
+"""Minimum of bands in an image, unless they would be shorter than that."""
 BLOCK = 2880
-"""Values in a row of a block, about: calls are long, for threads wait for each other between them."""
+"""Approximate values in a row of a block: long calls, because threads wait for each other between calls."""
 CHANNELS = 4
-"""Channels that are resampled together; more of them go in groups."""
+"""Maximum of channels that are resampled together; more are resampled in groups."""
 
 _scratch = Scratch()
 
 
 class Taps(NamedTuple):
-    """Which inputs of one axis make which output, and how much of each.
+    """The inputs that each output of one axis is made of, and their weights.
 
     Attributes
     ----------
     first : int64 (n_out,)
-        Index of the first tap of each output; taps outside the input have weight 0.
+        Index of the first input of each output; taps outside the input have weight 0.
     weights : float64 (n_out, n_taps)
     period, step : int
-        Output `j + period` looks `step` inputs further than output `j`.
+        Output `j + period` begins `step` inputs after output `j`.
     """
 
     first: NDArray[np.int64]
@@ -55,12 +63,11 @@ Axes = tuple[Taps, Taps]
 
 
 def taps(n_in: int, n_out: int, filter: Filter) -> Taps:
-    """The taps of one axis: output `j` lies at `u = (j + ½)·n_in/n_out − ½`, tap `i` weighs `filter(i − u)`.
+    """Return the taps of one axis: output `j` is at `u = (j + ½)·n_in/n_out − ½`, and tap `i` weighs `filter(i − u)`.
 
-    Taps outside the input are dropped and the rest made to sum to 1 again, so that a constant stays constant up to
-    the border (Pillow's rule). Positions are fractions over `2·n_out`, kept as whole numbers: no drift, and no tie
-    that is decided by float noise. Where the output is the smaller one, the filter is stretched by `n_in/n_out`, so
-    that nothing aliases.
+    Taps outside the input are dropped and the others scaled to sum to 1, so that a constant stays constant up to the
+    border (Pillow's rule). Positions are fractions over `2·n_out`, stored as integers: no drift, and no tie that
+    float noise decides. If the output is smaller, the filter is stretched by `n_in/n_out`, so that nothing aliases.
 
     >>> taps(2, 4, filter=Filter(lambda x: np.maximum(0, 1 - np.abs(x)), 1.0)).weights.tolist()
     [[0.0, 1.0], [0.75, 0.25], [0.25, 0.75], [1.0, 0.0]]
@@ -72,18 +79,18 @@ def taps(n_in: int, n_out: int, filter: Filter) -> Taps:
     reach = ceil(filter.radius * wide / n_out)
     first = position // (2 * n_out) - reach + 1
     index = first[:period, None] + np.arange(2 * reach)
-    # The weights are the same in every period, but at the borders.
+    # Weights are the same in every period, except at the borders.
     weights = filter.weight((2 * n_out * index - position[:period, None]) / (2 * wide))
-    whole = np.tile(weights / weights.sum(axis=1, keepdims=True), (divisor, 1))
+    scaled = np.tile(weights / weights.sum(axis=1, keepdims=True), (divisor, 1))
     border = np.flatnonzero((first < 0) | (first > n_in - 2 * reach))
     index = first[border, None] + np.arange(2 * reach)
     weights = np.where((index >= 0) & (index < n_in), weights[border % period], 0.0)
-    whole[border] = weights / weights.sum(axis=1, keepdims=True)
-    return Taps(first, whole, period, n_in // divisor)
+    scaled[border] = weights / weights.sum(axis=1, keepdims=True)
+    return Taps(first, scaled, period, n_in // divisor)
 
 
 def filter_axes(shape: tuple[int, ...], size: tuple[int, int], filter: Filter) -> Axes:
-    """The axes of a filter, from a source of `shape` to an output of `size`, height first."""
+    """Return the taps of a filter on both axes, from a source of `shape` to an output of `size`, height first."""
     return taps(shape[0], size[0], filter), taps(shape[1], size[1], filter)
 
 
@@ -93,14 +100,14 @@ class Banded(NamedTuple):
     Attributes
     ----------
     starts : int64 (tiles,)
-        Index of the first input of each tile's window; windows may reach beyond the input, with weight 0.
+        Index of the first input of each tile's window; windows may extend beyond the input, with weight 0.
     matrices : float64 (n, T, K)
-        Those that differ. Tile `t` gives outputs `t·T … t·T + T − 1` from inputs `starts[t] … starts[t] + K − 1` by
-        `matrices[kinds[t]]`. Outputs beyond the last are 0.
+        The distinct matrices. Tile `t` makes outputs `t·T … t·T + T − 1` from inputs `starts[t] … starts[t] + K − 1`
+        with `matrices[kinds[t]]`. Outputs beyond the last are 0.
     kinds : int64 (tiles,)
-        Index of each tile's matrix: one for all between the borders where windows are evenly spaced, else its own.
+        Index of each tile's matrix. If windows are evenly spaced, all tiles between the borders share one.
     step : int or None
-        The distance between two windows where it is always the same.
+        The distance between neighbouring windows if it is always the same.
     """
 
     starts: NDArray[np.int64]
@@ -110,7 +117,7 @@ class Banded(NamedTuple):
 
 
 def banded(taps: Taps) -> Banded:
-    """Taps laid out as tiles: whole periods where they are short, so that windows are evenly spaced."""
+    """Return taps laid out as tiles: whole periods if they are short, so that windows are evenly spaced."""
     n_out, n_taps = taps.weights.shape
     even = taps.period <= LONGEST_PERIOD
     tile = taps.period * ceil(TILE / taps.period) if even else TILE
@@ -123,7 +130,7 @@ def banded(taps: Taps) -> Banded:
     weights.reshape(-1, n_taps)[:n_out] = taps.weights
     members = kinds = np.arange(tiles)
     if even:
-        # All are like the one in the middle, or like no other.
+        # Each tile has the same weights as the one in the middle, or its own.
         special = (weights != weights[tiles // 2]).any(axis=(1, 2))
         members = np.append(tiles // 2, np.flatnonzero(special))
         kinds = np.where(special, np.cumsum(special), 0)
@@ -133,9 +140,9 @@ def banded(taps: Taps) -> Banded:
 
 
 def _stacked(matrices: Array, kinds: NDArray[np.int64]) -> Array:
-    """The matrices (tiles, …) of consecutive tiles, copied only where they are neither all one nor each its own."""
+    """Return the matrices (tiles, …) of consecutive tiles, as a view if they are all the same or all different."""
     first, last = kinds[0], kinds[-1]
-    if (kinds == first).all():  # what is read again and again stays in the nearest cache
+    if (kinds == first).all():  # one matrix that is read repeatedly stays in the nearest cache
         return np.broadcast_to(matrices[first], (len(kinds), *matrices.shape[1:]))
     if (np.diff(kinds) == 1).all():
         return matrices[first : last + 1]
@@ -143,7 +150,7 @@ def _stacked(matrices: Array, kinds: NDArray[np.int64]) -> Array:
 
 
 class Resampler(Upsampler):
-    """What is weighed on each axis by itself, on a source: a filter, or a separable kernel.
+    """A filter or a separable kernel on a source, one axis at a time.
 
     Parameters
     ----------
@@ -160,7 +167,7 @@ class Resampler(Upsampler):
         self.shape = (height, width, channels)
         self._vertical, self._horizontal = vertical, horizontal = banded(axes[0]), banded(axes[1])
 
-        # A tile of rows for every band, the last one too: the same shapes give the same bits.
+        # Every band has the same number of tiles, the last one too: the same shapes give the same bits.
         tile = vertical.matrices.shape[1]
         rows = band_rows(width, channels, min(LONGEST_BAND, max(SHORTEST_BAND, height // BANDS)))
         self._band_tiles = min(max(1, rows // tile), len(vertical.starts))
@@ -176,8 +183,8 @@ class Resampler(Upsampler):
         rows_of = vertical.matrices.astype(dtype)
         self._rows = [_stacked(rows_of, kinds) for kinds in bands]
 
-        # Interleaved channels are resampled as they lie, by matrices of diagonal blocks: three times the products
-        # of planes, on the smaller image, and no copies to planes and back.
+        # Interleaved channels are resampled as they are, by block-diagonal matrices: three times the products that
+        # planes would need, but on the smaller image, and without copies to planes and back.
         self._group = group = min(channels, CHANNELS)
         columns_of = {
             count: _interleaved(horizontal.matrices, count, dtype) for count in {group, channels % group or group}
@@ -202,12 +209,12 @@ class Resampler(Upsampler):
             left += values.shape[1]
 
     def _read(self, top: int) -> tuple[Array, int]:
-        """The slab of source rows from `top`, zeros beyond the image, and the columns on its left."""
+        """Return the slab of source rows from `top`, zero outside the image, and its number of columns left of it."""
         height, width = self.source.shape[:2]
         starts, reach = self._horizontal.starts, self._horizontal.matrices.shape[2]
         left, right = max(0, -int(starts.min())), max(0, int(starts.max()) + reach - width)
         slab = _scratch.get("slab", (self._slab, left + width + right, self.shape[2]), self.dtype)
-        # A slab may lie beside the source, where kernels end in padding.
+        # A slab may lie outside the source entirely, in the padding of a transposed convolution.
         above = max(0, -top)
         below = min(max(0, top + self._slab - height), self._slab - above)
         slab[:, :left] = slab[:, left + width :] = 0
@@ -218,7 +225,7 @@ class Resampler(Upsampler):
         return slab, left
 
     def _across(self, samples: Array, starts: NDArray[np.int64], matrices: Array) -> Array:
-        """One block of the slab, resampled horizontally: (slab rows, outputs · channels)."""
+        """Return one block of the slab, resampled horizontally: (slab rows, outputs · channels)."""
         rows, _, count = samples.shape
         reach, tile = (n // count for n in matrices.shape[1:])
         pixel = count * samples.itemsize
@@ -238,7 +245,7 @@ class Resampler(Upsampler):
         return wide.reshape(rows, -1)
 
     def _down(self, wide: Array, matrices: Array, starts: NDArray[np.int64]) -> Array:
-        """The same block, resampled vertically: (band rows, outputs · channels)."""
+        """Return the same block, resampled vertically: (band rows, outputs · channels)."""
         shape = (len(starts), matrices.shape[2], wide.shape[1])
         if self._vertical.step is not None:
             windows = strided(wide, shape, (self._vertical.step * wide.strides[0], *wide.strides))
@@ -251,19 +258,18 @@ class Resampler(Upsampler):
 
 
 def _interleaved(matrices: NDArray[np.float64], count: int, dtype: np.dtype[Any]) -> Array:
-    """Matrices (n, T, K) as they act from the right on interleaved channels: (n, K · count, T · count)."""
+    """Return matrices (n, T, K) for a product from the right with interleaved channels: (n, K · count, T · count)."""
     number, outputs, inputs = matrices.shape
-    whole = np.zeros((number, inputs, count, outputs, count), dtype)
+    blocks = np.zeros((number, inputs, count, outputs, count), dtype)
     for channel in range(count):
-        whole[:, :, channel, :, channel] = matrices.transpose(0, 2, 1)
-    return whole.reshape(number, inputs * count, outputs * count)
+        blocks[:, :, channel, :, channel] = matrices.transpose(0, 2, 1)
+    return blocks.reshape(number, inputs * count, outputs * count)
 
 
 class DirectResampler(Upsampler):
-    """The same as a direct sum over taps: slower, and exact where a sample is not finite.
+    """The same as a direct sum over taps: slower, and exact if a sample is not finite.
 
-    A tile multiplies samples beyond its taps by 0, which keeps a NaN or an infinity no matter how far it is.
-    Parameters as for `Resampler`.
+    A tile multiplies samples outside its taps by 0, and `0·NaN` and `0·∞` are NaN. Parameters as for `Resampler`.
     """
 
     def __init__(self, source: Array, axes: Axes, reader: SampleReader) -> None:
@@ -289,7 +295,7 @@ class DirectResampler(Upsampler):
 
 
 def _add_weighed(total: Array, weights: NDArray[np.float64], samples: Array) -> None:
-    """Add samples times weights, leaving out those of weight 0: zero times infinity is not a number."""
+    """Add samples times weights, leaving out those of weight 0, because `0·∞` is NaN."""
     with np.errstate(invalid="ignore", over="ignore"):
         total += np.where(weights != 0, samples * weights.astype(total.dtype), 0)
 

@@ -1,4 +1,4 @@
-"""What stored samples mean to a method that weighs them: depth, alpha, linear light; and rounding, once."""
+"""What stored samples mean to a method that weighs them (depth, alpha, linear light), and the one rounding."""
 
 from collections.abc import Callable
 from functools import cache
@@ -13,12 +13,12 @@ Curve = Callable[[NDArray[Any]], NDArray[Any]]
 
 
 class Transfer(NamedTuple):
-    """How code values stand for light.
+    """How code values represent light.
 
     Attributes
     ----------
     decode, encode : callable
-        Floats of 0 … 1, code to light and light to code.
+        Code to light and light to code, floats of 0 … 1.
     """
 
     decode: Curve
@@ -33,15 +33,15 @@ SRGB = Transfer(
 
 
 def white(dtype: np.dtype[Any]) -> float:
-    """The code value of full intensity: 255, 65535, …; 1 for bool and floats."""
+    """Return the code value of full intensity: 255, 65535, …; 1 for bool and floats."""
     return 1.0 if dtype.kind in "bf" else float(np.iinfo(dtype).max)
 
 
 class Samples(NamedTuple):
-    """The meaning of stored samples: `read` makes the floats that are weighed, `finish` makes samples of those.
+    """The meaning of stored samples: `read` turns them into floats to weigh, `finish` turns floats into samples.
 
-    Colour is weighed premultiplied by alpha, so that transparent pixels bleed no colour, and divided at the end.
-    An alpha channel that is opaque everywhere is left out and set again: the pixels are the same as without one.
+    Colours are premultiplied by alpha while they are weighed, so that transparent pixels do not bleed colour. An
+    alpha channel that is opaque everywhere is left out and set again: the pixels are the same as without one.
 
     Attributes
     ----------
@@ -50,17 +50,17 @@ class Samples(NamedTuple):
     channels_in : int
         Of the source.
     target : numpy.dtype
-        Of the output. From another type, full intensity becomes full intensity.
+        Of the output. If it differs from `stored`, full intensity becomes full intensity.
     alpha : bool
         The last channel is opacity.
     opaque : bool
-        It is full everywhere.
+        Alpha is full everywhere.
     flatten : bool
-        Put the image onto white; the output has no alpha.
+        Put the image onto a white background; the output has no alpha.
     transfer : Transfer, optional
-        Weigh light, not code values.
+        Weigh light instead of code values.
     constants : bool
-        The method that weighs them keeps constants.
+        The method keeps constants, so its weights sum to 1.
     """
 
     stored: np.dtype[Any]
@@ -74,25 +74,30 @@ class Samples(NamedTuple):
 
     @property
     def working(self) -> np.dtype[Any]:
-        """The float type that is weighed."""
+        """The float type that samples are weighed in."""
         return working_dtype(self.stored)
 
     @property
     def channels(self) -> int:
-        """Channels that are weighed."""
+        """The number of channels that are weighed."""
         return self.channels_in - (self.alpha and (self.opaque or self.flatten))
 
     @property
-    def _half_added(self) -> bool:
-        """Whether `read` adds the ½ that rounding needs: weights of sum 1 leave it alone, and sources are small."""
+    def _reads_with_half(self) -> bool:
+        """Whether `read` adds 0.5 already, so that `finish` only has to truncate to round half up.
+
+        The result is the same, as the weights sum to 1: `Σ w·(x + ½) = Σ w·x + ½`. It is cheaper, because the source
+        is smaller than the output: at scale 4 there are 16 times fewer values to add it to. Any conversion between
+        the two, such as a transfer function, would change the 0.5.
+        """
         unchanged = self.target == self.stored and self.transfer is None and (not self.alpha or self.opaque)
         return self.constants and unchanged and self.stored.kind == "u" and self.stored.itemsize <= 2
 
     def finite(self, samples: Array) -> bool:
-        """Whether sums of samples are finite, as those of integers always are: none is near the largest float."""
+        """Return whether weighed sums of samples are finite: no float sample is near the largest float, or NaN."""
         if samples.dtype.kind != "f":
             return True
-        # The weights of a filter, signs aside, add up to less than 3 on an axis. No comparison with NaN is true.
+        # The absolute weights of a filter sum to less than 3 on an axis. Comparisons with NaN are false.
         largest = float(np.finfo(self.working).max) / 16
         with np.errstate(invalid="ignore"):
             return float(samples.min()) >= -largest and float(samples.max()) <= largest
@@ -102,11 +107,11 @@ class Samples(NamedTuple):
         return SampleReader(read=self.read, channels=self.channels, dtype=self.working, finite=self.finite(source))
 
     def read(self, samples: Array) -> Array:
-        """Stored samples (n, w, channels_in) to working floats (n, w, channels) of the source's range."""
+        """Return stored samples (n, w, channels_in) as working floats (n, w, channels) of the source's range."""
         colours = self.channels_in - self.alpha
         if self.transfer is None and (not self.alpha or self.opaque):
             part = samples[..., : self.channels]
-            return np.add(part, 0.5, dtype=self.working) if self._half_added else part.astype(self.working)
+            return np.add(part, 0.5, dtype=self.working) if self._reads_with_half else part.astype(self.working)
         full = white(self.stored)
         values = samples.astype(self.working)
         if self.transfer is not None:
@@ -121,7 +126,7 @@ class Samples(NamedTuple):
         return values[..., : self.channels]
 
     def finish(self, values: Array, out: Array) -> None:
-        """Working floats (n, w, channels), which are overwritten, to samples of the target in `out`.
+        """Write working floats (n, w, channels) as samples of the target into `out`; the floats are overwritten.
 
         Integers are rounded half up and clamped; floats are neither.
         """
@@ -129,7 +134,7 @@ class Samples(NamedTuple):
         full = self.working.type(white(self.stored))
         if premultiplied:
             opacity = values[..., -1:]
-            # What rounds to no opacity at all has no colour; dividing would only bring up noise.
+            # A pixel whose opacity rounds to 0 has no colour; dividing would only amplify noise.
             least = 0 if self.target.kind == "f" else full / (2 * white(self.target))
             with np.errstate(invalid="ignore"):
                 values[..., :-1] *= np.where(opacity > least, full / np.where(opacity > least, opacity, 1), 0)
@@ -144,19 +149,19 @@ class Samples(NamedTuple):
                 np.copyto(place, values, casting="same_kind")
         else:
             low, high = _limits(self.target, values.dtype)
-            if not self._half_added:
+            if not self._reads_with_half:
                 values += 0.5
             if low < 0:
                 np.floor(values, out=values)
-            # Cutting off is what makes a number of a float; a bool would be True for whatever is not 0. One call, not
-            # two: threads wait for each other between calls.
+            # The cast truncates floats to integers; a cast to bool would turn all but 0 into True. One call and not
+            # two, because threads wait for each other between calls.
             place = place.view(np.uint8) if self.target.kind == "b" else place
             np.clip(values, low, high, out=place, dtype=values.dtype, casting="unsafe")
         if self.alpha and self.opaque and not self.flatten:
             out[..., -1] = white(self.target)
 
     def finisher(self, weighed: bool) -> Finish | None:
-        """What makes samples of the target from what a method weighed, or only moved; None for a plain copy."""
+        """Return how values that a method weighed, or only moved, become samples; None for a plain copy."""
         if weighed:
             return self.finish
         if self.target == self.stored and not self.flatten:
@@ -164,7 +169,7 @@ class Samples(NamedTuple):
         return lambda values, out: self.finish(self.read(values), out)
 
     def _decode(self, samples: Array) -> Array:
-        """Code values to light, on the same scale."""
+        """Return code values as light, on the same scale."""
         assert self.transfer is not None
         full = white(self.stored)
         if self.stored.kind == "f":
@@ -183,7 +188,7 @@ class Samples(NamedTuple):
 
 @cache
 def _limits(dtype: np.dtype[Any], working: np.dtype[Any]) -> tuple[float, float]:
-    """Between which working floats lie that can be cut off to an integer of a type, ½ having been added."""
+    """Return the lowest and highest working float that truncates to an integer of a type, 0.5 having been added."""
     if dtype.kind == "b":
         return 0.0, 1.5
     info = np.iinfo(dtype)

@@ -1,6 +1,6 @@
-"""What the package was taught: kernels and networks in `kernels/`, one for each of some whole factors.
+"""The kernels and networks that the package ships in `kernels/`, one for each of some integer factors.
 
-The only file of the core that reads files, and it reads those of the package alone.
+This is the only module of `methods` that reads files, and it reads only those of the package.
 """
 
 from collections.abc import Iterator
@@ -22,17 +22,17 @@ FACTORS = (2, 3, 4)
 
 @cache
 def kernel(stride: tuple[int, int]) -> NDArray[np.float64]:
-    """The kernel (7 · stride, 7 · stride) that was fitted to photographs, for a (vertical, horizontal) stride.
+    """Return the kernel (7 · stride, 7 · stride) that was fitted to photographs, for a (vertical, horizontal) stride.
 
     Raises
     ------
     UpscaleError
-        When there is none, or its file is missing or damaged.
+        If there is none, or its file is missing or damaged.
     """
     if stride[0] != stride[1] or stride[0] not in FACTORS:
         shown = "x".join(str(s) for s in dict.fromkeys(stride[::-1]))
         raise UpscaleError(
-            f"transposed-conv brings kernels for scales {', '.join(map(str, FACTORS))}, not {shown}; "
+            f"transposed-conv has kernels for scales {', '.join(map(str, FACTORS))}, not {shown}; "
             "give one with --kernel, or fit one with upscale-fit."
         )
     with _whole(f"kernel-{stride[0]}x.npy") as stream:
@@ -42,12 +42,12 @@ def kernel(stride: tuple[int, int]) -> NDArray[np.float64]:
 
 @cache
 def network(size: str, scale: int) -> Network:
-    """The network of a size, small or large, and one of `FACTORS`.
+    """Return the network of a size, small or large, for one of `FACTORS`.
 
     Raises
     ------
     UpscaleError
-        When its file is missing or damaged.
+        If its file is missing or damaged.
     """
     with _whole(f"{size}-{scale}x.npz") as stream, np.load(stream) as arrays:
         return read_network(arrays)

@@ -1,4 +1,4 @@
-"""Strips: an upsampler's rows, computed by several threads, handed on in order or put where they belong."""
+"""Strips of an upsampler's rows, computed by several threads, and passed on in order or written to their place."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -10,13 +10,13 @@ from upscale_cli.methods.upsampler import Upsampler
 STRIPS_AHEAD = 4
 """Strips that are begun before they are asked for."""
 STRIP_VALUES = 1 << 20
-"""Values of a strip, about, where one band is not more: enough to be worth a task."""
+"""Approximate number of values in a strip, unless one band has more: enough to be worth a task."""
 
 T = TypeVar("T")
 
 
 def strip_ranges(upsampler: Upsampler) -> Iterator[tuple[int, int]]:
-    """Rows `start … stop − 1` of each strip, whole bands; they depend on the upsampler alone."""
+    """Yield the rows `start … stop − 1` of each strip: whole bands, which depend on the upsampler alone."""
     height, width, channels = upsampler.shape
     rows = upsampler.band * max(1, STRIP_VALUES // (upsampler.band * width * channels * upsampler.cost))
     start = 0
@@ -32,12 +32,12 @@ def in_order(
     executor: Executor | None,
     ahead: int = STRIPS_AHEAD,
 ) -> Iterator[T]:
-    """`work(start, stop)` for each range, in order, at most `ahead` of them begun before they are asked for.
+    """Yield `work(start, stop)` for each range, in order; at most `ahead` of them run before they are asked for.
 
     Parameters
     ----------
     executor : concurrent.futures.Executor or None
-        Who works; the caller itself where there is none.
+        Whose threads work; None for the caller's own.
     """
     if executor is None:
         for start, stop in ranges:
@@ -59,9 +59,9 @@ def in_order(
 def share_out(
     work: Callable[[int, int], object], ranges: Iterable[tuple[int, int]], executor: Executor | None, helpers: int
 ) -> None:
-    """`work(start, stop)` for each range, in any order, by the caller and as many helpers of the executor.
+    """Call `work(start, stop)` for each range, in any order, in the caller's thread and `helpers` of the executor.
 
-    Whoever is done takes the next, and after an error nobody does.
+    Each thread that is done takes the next range; after an error none is taken.
     """
     left = deque(ranges)
 

@@ -1,9 +1,14 @@
 """Transposed convolution: every input stamps the kernel, times its value, onto the output, `stride` apart.
 
 In full coordinates, before anything is cropped, input `i` and kernel tap `t` meet at output `o = i·stride + t`
-(Dumoulin & Visin 2016, chapter 4). So the outputs of cell `q = o // stride` depend on inputs `q − n + 1 … q`, where
-`n = ceil(kernel / stride)`: all phases of a cell are the channels of one ordinary convolution. A kernel that is the
-outer product of two is one on each axis, as a filter is.
+(Dumoulin & Visin 2016, chapter 4). Write the output as cell and phase, `o = q·stride + a` with `0 <= a < stride`, and
+the tap as `t = m·stride + a`: then `i = q − m`, so
+
+    out[q·stride + a] = Σₘ kernel[m·stride + a]·in[q − m],  m = 0 … n − 1,  n = ceil(kernel / stride).
+
+For each phase `a` this is an ordinary convolution of the inputs with every `stride`-th tap. The phases have the same
+inputs, so they are the output channels of one ordinary convolution. A separable kernel, the outer product of two, is
+resampled one axis at a time, as a filter is.
 """
 
 from collections.abc import Iterator
@@ -19,9 +24,9 @@ from upscale_cli.methods.resampling import Resampler, Taps
 from upscale_cli.methods.upsampler import Array, Block, SampleReader, Scratch, Upsampler, band_rows
 
 BAND = 128
-"""Rows of a band at most, about."""
+"""Approximate maximum of rows in a band."""
 BLOCK = 192
-"""Cells of a block in a row: what belongs to it stays in a core's cache."""
+"""Cells in a row of a block: its inputs and outputs stay in a core's cache."""
 
 _scratch = Scratch()
 Pair = tuple[int, int]
@@ -29,21 +34,21 @@ Kernel = NDArray[np.float64]
 
 
 def check_kernel(kernel: NDArray[Any], channels: int, groups: int | None) -> Kernel:
-    """The kernel as (groups, C_in / groups, C_out / groups, kh, kw), when it is one for images of `channels`.
+    """Return the kernel as (groups, C_in / groups, C_out / groups, kh, kw), if it fits images of `channels`.
 
     Parameters
     ----------
     kernel : array (kh, kw), (C, kh, kw) or (C_in, C_out / groups, kh, kw)
-        One for every channel, one a channel, or PyTorch's `ConvTranspose2d.weight`. Finite real numbers.
+        One for all channels, one per channel, or PyTorch's `ConvTranspose2d.weight`. Finite real numbers.
     channels : int
         Of the source.
     groups : int or None
-        For the last form; 1 where absent.
+        For the last form; None means 1.
 
     Raises
     ------
     UpscaleError
-        When it is not numeric, not finite in float32, empty, of another rank, or made for other channels.
+        If it is not numeric, not finite in float32, empty, of another rank, or for another number of channels.
     """
     if kernel.dtype.kind not in "fiub":
         raise UpscaleError(f"the kernel holds {kernel.dtype} values; it must hold real numbers.")
@@ -53,29 +58,29 @@ def check_kernel(kernel: NDArray[Any], channels: int, groups: int | None) -> Ker
             "(channels in, channels out / groups, kh, kw), each at least 1."
         )
     kernel = kernel.astype(np.float64)
-    # They may become float32, and comparisons with NaN are false.
+    # Weights may become float32, and comparisons with NaN are false.
     if not (np.abs(kernel) <= np.finfo(np.float32).max).all():
         raise UpscaleError("the kernel holds values that are not finite; every weight must be a number up to 3.4e38.")
     if kernel.ndim < 4:
         if groups is not None:
-            raise UpscaleError("groups belongs to kernels of four dimensions; leave it out for this one.")
+            raise UpscaleError("groups applies only to kernels of four dimensions; omit it for this one.")
         if kernel.ndim == 2:
             kernel = np.broadcast_to(kernel, (channels, *kernel.shape))
         if len(kernel) != channels:
-            raise UpscaleError(f"the kernel is made for {len(kernel)} channels and the image has {channels}.")
+            raise UpscaleError(f"the kernel is for {len(kernel)} channels, but the image has {channels}.")
         return kernel[:, None, None]
     groups = groups or 1
     if len(kernel) != channels:
-        raise UpscaleError(f"the kernel takes {len(kernel)} channels and the image has {channels}.")
+        raise UpscaleError(f"the kernel takes {len(kernel)} channels, but the image has {channels}.")
     if channels % groups:
         raise UpscaleError(f"{channels} channels cannot be split into {groups} groups; use a divisor of {channels}.")
     return kernel.reshape(groups, channels // groups, *kernel.shape[1:])
 
 
 def phase_sums(kernel: Kernel, stride: Pair) -> NDArray[np.float64]:
-    """What a constant 1 becomes at each place of a cell, by output channel: (stride y, stride x, C_out).
+    """Return what a constant 1 becomes in each phase of a cell, by output channel: (stride y, stride x, C_out).
 
-    Sums that differ from place to place show as a checkerboard (Odena, Dumoulin & Olah 2016).
+    Sums that differ between phases show as a checkerboard (Odena, Dumoulin & Olah 2016).
 
     >>> phase_sums(np.ones((1, 1, 1, 3, 3)), (2, 2))[:, :, 0].tolist()
     [[4.0, 2.0], [2.0, 1.0]]
@@ -89,7 +94,7 @@ def phase_sums(kernel: Kernel, stride: Pair) -> NDArray[np.float64]:
 
 
 def phase_taps(stride: int, size: int) -> NDArray[np.int64]:
-    """Which tap of a centred kernel meets each phase of a cell and neighbour: (stride, n), −1 where none does.
+    """Return the tap of a centred kernel for each phase of a cell and each neighbour: (stride, n), −1 for none.
 
     Neighbour `d − n // 2` of a cell's input, `d = 0 … n − 1`, meets phase `a` at tap
     `a + (size − stride) / 2 − (d − n // 2)·stride`; `size − stride` is even.
@@ -104,7 +109,7 @@ def phase_taps(stride: int, size: int) -> NDArray[np.int64]:
 
 
 def dilate(kernel: Kernel, dilation: Pair) -> Kernel:
-    """The kernel with `dilation − 1` zeros between its taps, on its last two axes.
+    """Return the kernel with `dilation − 1` zeros between its taps, on its last two axes.
 
     >>> dilate(np.array([[1.0, 2.0]]), (1, 3)).tolist()
     [[1.0, 0.0, 0.0, 2.0]]
@@ -116,9 +121,9 @@ def dilate(kernel: Kernel, dilation: Pair) -> Kernel:
 
 
 def separated(kernel: Kernel, dtype: np.dtype[Any]) -> tuple[Kernel, Kernel] | None:
-    """The vertical and the horizontal factor of a kernel that is their outer product, alike for all channels.
+    """Return the vertical and the horizontal factor of a kernel that is their outer product for all channels.
 
-    None where there are none in `dtype`: where a weight differs from the product by more than four roundings.
+    None if it is not: if a weight differs from the product by more than four roundings of `dtype`.
 
     >>> separated(np.array([[[[[1.0, 3.0], [2.0, 6.0]]]]]), np.dtype(np.float32))
     (array([ 6., 12.]), array([0.16666667, 0.5       ]))
@@ -128,7 +133,7 @@ def separated(kernel: Kernel, dtype: np.dtype[Any]) -> tuple[Kernel, Kernel] | N
         return None
     row, column = np.unravel_index(np.abs(plane).argmax(), plane.shape)
     horizontal = plane[row] / (plane[row, column] or 1)
-    # What is summed first stays in the range of the samples. A power of 2 rounds nothing.
+    # Horizontal sums, which come first, stay in the range of the samples. A power of 2 causes no rounding.
     power = 2.0 ** np.ceil(np.log2(np.abs(horizontal).sum() or 1))
     vertical, horizontal = plane[:, column] * power, horizontal / power
     limits = np.finfo(dtype)
@@ -138,10 +143,10 @@ def separated(kernel: Kernel, dtype: np.dtype[Any]) -> tuple[Kernel, Kernel] | N
 
 
 def stamps(n_in: int, n_out: int, kernel: Kernel, *, stride: int, crop: int, edge: str) -> Taps:
-    """One axis of a separable kernel as taps: output `j` is the full coordinate `o = j + crop`.
+    """Return one axis of a separable kernel as taps: output `j` is the full coordinate `o = j + crop`.
 
-    Its inputs are `o // stride − n + 1 … o // stride`. Weights of inputs outside fall to the nearest one inside where
-    the edge is repeated, and to nothing where it is zero.
+    Its inputs are `o // stride − n + 1 … o // stride`. The weight of an input outside the source is added to that of
+    the nearest one inside if the edge is repeated, and dropped if it is zero.
 
     >>> stamps(2, 4, np.array([1.0, 2.0, 2.0, 1.0]), stride=2, crop=1, edge="repeat").weights.tolist()
     [[0.0, 3.0], [2.0, 1.0], [1.0, 2.0], [3.0, 0.0]]
@@ -157,7 +162,7 @@ def stamps(n_in: int, n_out: int, kernel: Kernel, *, stride: int, crop: int, edg
     weights = weights - outside
     if edge == "repeat":
         nearest = np.clip(inputs, 0, n_in - 1) - first[:, None]
-        # Windows that meet no input at all have no weights either.
+        # Windows without any input have no weights either.
         np.add.at(weights, (np.arange(n_out)[:, None], np.clip(nearest, 0, reach - 1)), outside)
     return Taps(first, weights, stride, 1)
 
@@ -176,7 +181,7 @@ class Stamping:
     crop : (int, int)
         Full coordinate of the output's first row and column; may be negative.
     edge : {"repeat", "zero"}
-        What lies outside the source.
+        What the source continues with beyond its border.
     """
 
     kernel: Kernel
@@ -226,14 +231,14 @@ class Transposed(Upsampler):
                     (cells, sy, sx, -1, columns)
                 )
                 channels = slice(group * self._outputs, (group + 1) * self._outputs)
-                # One place of a cell at a time: NumPy would walk along these places, which are few.
-                for place in range(sx):
-                    values[:, :, :, place, channels] = made[:, :, place].transpose(0, 1, 3, 2)
+                # One phase at a time, or NumPy's innermost loop would be over the phases, which are few.
+                for phase in range(sx):
+                    values[:, :, :, phase, channels] = made[:, :, phase].transpose(0, 1, 3, 2)
             left = (self._first[1] + start) * sx - self._crop[1]
             yield Block(top * sy - self._crop[0], left, 0, values.reshape(self.band, -1, self.shape[2]))
 
     def _read(self, top: int, rows: int) -> Array:
-        """Source rows from `top`, and all the columns that cells reach, what lies outside too: (rows, c, columns)."""
+        """Return source rows from `top` with all columns that cells reach, padding included: (rows, c, columns)."""
         height, width = self.source.shape[:2]
         lines = np.arange(top, top + rows)
         left = self._first[1] - self._reach[1] + 1
@@ -255,7 +260,7 @@ class Transposed(Upsampler):
 
 
 class DirectTransposed(Upsampler):
-    """The same as a sum over taps: slower, and exact where a sample is not finite (a product multiplies it by 0).
+    """The same as a sum over taps: slower, and exact if a sample is not finite (`0·∞` is NaN in a matrix product).
 
     Parameters as for `Transposed`.
     """
@@ -273,17 +278,17 @@ class DirectTransposed(Upsampler):
         for i in range(kh):
             rows, lines = self._meeting(top + y0, len(values), i, 0)
             for j in range(kw):
-                columns, places = self._meeting(x0, self.shape[1], j, 1)
+                columns, across = self._meeting(x0, self.shape[1], j, 1)
                 for g, weights in enumerate(self._kernel[..., i, j]):
                     inputs, outputs = weights.shape
                     part = self._samples[rows[:, None], columns, g * inputs : (g + 1) * inputs, None]
                     with np.errstate(invalid="ignore", over="ignore"):
                         stamped = np.where(weights != 0, part * weights, 0).sum(axis=2)
-                        values[lines, places, g * outputs : (g + 1) * outputs] += stamped
+                        values[lines, across, g * outputs : (g + 1) * outputs] += stamped
         yield Block(top, 0, 0, values)
 
     def _meeting(self, first: int, count: int, tap: int, axis: int) -> tuple[NDArray[np.int64], slice]:
-        """Where inputs meet `count` full coordinates from `first` under a tap: the inputs, and the places."""
+        """Return the inputs that meet `count` full coordinates from `first` under a tap, and at which of these."""
         stride, n = self._stride[axis], self._samples.shape[axis]
         start = (tap - first) % stride
         inputs = (np.arange(first + start, first + count, stride) - tap) // stride
@@ -316,7 +321,7 @@ def transposed(source: Array, stamping: Stamping, reader: SampleReader) -> Upsam
 
 
 def _phase_weights(kernel: Kernel, stride: Pair, reach: Pair) -> NDArray[np.float64]:
-    """The kernel as the convolution that makes the phases of a cell from the inputs that reach it.
+    """Return the kernel as the convolution that makes the phases of a cell from the inputs that reach it.
 
     Returns
     -------
@@ -325,7 +330,7 @@ def _phase_weights(kernel: Kernel, stride: Pair, reach: Pair) -> NDArray[np.floa
     groups, inputs, outputs, kh, kw = kernel.shape
     padded = np.zeros((groups, inputs, outputs, reach[0] * stride[0], reach[1] * stride[1]))
     padded[..., :kh, :kw] = kernel
-    # Tap t = m·stride + phase, and an input stands m cells before the cell that it reaches: turn m around.
+    # Tap t = m·stride + phase belongs to the input m cells before the output's cell, so m is reversed.
     taps = padded.reshape((groups, inputs, outputs, reach[0], stride[0], reach[1], stride[1]))[..., ::-1, :, ::-1, :]
     weights = taps.transpose((0, 4, 6, 2, 3, 5, 1))
     return weights.reshape(groups, stride[0] * stride[1] * outputs, reach[0] * reach[1] * inputs)

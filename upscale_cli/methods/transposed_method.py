@@ -39,17 +39,17 @@ def output_shape(shape: Shape, scale: Scale, parameters: Parameters) -> Shape:
     channels = kernel.shape[0] * kernel.shape[2]
     if parameters["padding"] == "same":
         if parameters["output_padding"] is not None:
-            raise UsageError("transposed-conv: output_padding belongs to a padding in numbers; leave it out.")
+            raise UsageError("transposed-conv: output_padding applies only to a padding in numbers; omit it.")
         return shape[0] * stride[0], shape[1] * stride[1], channels
     if parameters["edge"] is not None:
-        raise UsageError("transposed-conv: edge belongs to padding=same; leave it out.")
+        raise UsageError("transposed-conv: edge applies only to padding=same; omit it.")
     extra = parameters["output_padding"] or (0, 0)
     if any(o >= max(s, d) for o, s, d in zip(extra, stride, parameters["dilation"], strict=True)):
         raise UsageError("transposed-conv: output_padding must be smaller than the scale or the dilation.")
     sides = shape[:2], stride, kernel.shape[-2:], parameters["dilation"], parameters["padding"], extra
     height, width = ((n - 1) * s + (k - 1) * d + 1 - 2 * p + o for n, s, k, d, p, o in zip(*sides, strict=True))
     if height < 1 or width < 1:
-        raise UpscaleError(f"padding leaves nothing of the output ({width}x{height}); make it smaller.")
+        raise UpscaleError(f"padding leaves nothing of the output ({width}x{height}); use a smaller one.")
     return height, width, channels
 
 
@@ -60,7 +60,7 @@ def make(source: "Array", /, *, scale: Scale, size: Size, samples: "Samples", pa
     kernel = dilated_kernel((*source.shape[:2], samples.channels), scale, parameters)
     stride, crop, edge = cell_size(scale), parameters["padding"], "zero"
     if crop == "same":
-        # The kernel's centre stands on the cell's centre, or as near to it as there is a place. int() rounds to 0.
+        # The kernel's centre is put on the cell's centre, or as near to it as possible. int() rounds to 0.
         crop = tuple(int((k - s) / 2) for k, s in zip(kernel.shape[-2:], stride, strict=True))
         edge = parameters["edge"] or "repeat"
     stamping = Stamping(kernel=kernel, stride=stride, size=size, crop=crop, edge=edge)
@@ -80,7 +80,7 @@ def warn_of_checkerboard(shape: Shape, scale: Scale, parameters: Parameters) -> 
     worst = int(np.argmax(high - low))
     return (
         f"the kernel's phases sum to {low[worst]:.4g} … {high[worst]:.4g}: flat areas become a checkerboard; "
-        "choose a kernel whose phases sum alike"
+        "use a kernel whose phases have equal sums"
     )
 
 
@@ -121,7 +121,7 @@ TRANSPOSED_CONV = Method(
             default=None,
             summary="groups of channels, for kernels of four dimensions",
         ),
-        Parameter(name="dilation", kind=Pair(1), default=(1, 1), summary="distance of the kernel's taps"),
+        Parameter(name="dilation", kind=Pair(1), default=(1, 1), summary="spacing between kernel elements"),
         Parameter(
             name="padding",
             kind=Pair(0, "same"),

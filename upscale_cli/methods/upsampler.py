@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 FEWEST_ROWS = 32
-"""Rows of a band of weighed values, about, at least where the image has as many."""
+"""Approximate minimum of rows in a band of weighed values, if the image has as many."""
 BAND_VALUES = 1 << 22
-"""Values of a band at most, where that leaves it long enough: memory does not grow with the width of an image."""
+"""Maximum of values in a band that is longer than that, so that memory does not grow with the image's width."""
 
 Array = NDArray[Any]
 Read = Callable[[Array], Array]
@@ -43,32 +43,32 @@ class SampleReader:
 
 
 class Block(NamedTuple):
-    """Some output values and where they belong; parts may lie outside the image and are cut off."""
+    """Some output values and their position; parts outside the image are cut off."""
 
     top: int
     left: int
     channel: int
     values: Array
-    """(n, w, c), of the upsampler's dtype. Scratch memory: gone when the next block is asked for."""
+    """(n, w, c), of the upsampler's dtype. Scratch memory, which the next block overwrites."""
 
 
 class Upsampler(ABC):
     """A method made for one source and one scale.
 
-    Rows are computed in bands on a fixed grid: a band is always computed whole and in the same way, whoever asks
-    for which part of it, so results are the same bit for bit at any strip height and on any number of threads.
-    (BLAS may add up a differently shaped product in another order, and one last bit is enough to turn a rounding.)
+    Rows are computed in bands on a fixed grid. A band is always computed whole and in the same way, whichever part of
+    it is requested, so results are the same bit for bit at any strip height and on any number of threads. (BLAS may
+    add the terms of a product of another shape in another order, and one last bit is enough to change a rounding.)
 
     Attributes
     ----------
     shape : (int, int, int)
         Height, width and channels of the output.
     dtype : numpy.dtype
-        Of the output values: the source's own where samples are moved, a float type where they are weighed.
+        Of the output values: the source's own if samples are moved, a float type if they are weighed.
     band : int
-        Rows of a band; the band of row 0 begins `offset` rows above it. Strips of whole bands waste no work.
+        Rows of a band. The band of row 0 begins `offset` rows above it. Strips of whole bands waste no work.
     cost : int
-        How many times as much as one of a filter a value costs, about. Strips of costly values are smaller.
+        Approximate cost of one output value, relative to a filter. Strips of costly values are smaller.
     """
 
     shape: tuple[int, int, int]
@@ -79,20 +79,20 @@ class Upsampler(ABC):
 
     @abstractmethod
     def blocks(self, band: int) -> Iterator[Block]:
-        """The blocks of one band, whose rows begin at `band · self.band − self.offset`."""
+        """Yield the blocks of one band, whose rows begin at `band · self.band − self.offset`."""
 
     def rows(self, start: int, stop: int, out: Array | None = None, finish: Finish | None = None) -> Array:
-        """Output rows `start … stop − 1`.
+        """Return output rows `start … stop − 1`.
 
         Parameters
         ----------
         start, stop : int
             `0 <= start < stop <= shape[0]`.
         out : array (stop − start, W', C'), optional
-            Where to write; a new array of `self.dtype` where absent.
+            Where to write; by default a new array of `self.dtype`.
         finish : callable(values, out), optional
-            Writes values `(n, w, c)` into a part of `out`; may use `values` as scratch. A plain copy where absent.
-            Blocks that hold all channels are given all channels of `out`, which may have more or fewer.
+            Writes values `(n, w, c)` into a part of `out`, and may overwrite `values`; by default a plain copy.
+            For blocks of all channels it receives all channels of `out`, which may have more or fewer.
 
         Returns
         -------
@@ -120,13 +120,13 @@ def _copy(values: Array, out: Array) -> None:
 
 
 class Scratch(threading.local):
-    """Buffers that a thread uses again and again: a fresh large array pays for each of its pages."""
+    """Buffers that each thread reuses: the system clears every page of a new large array first."""
 
     def __init__(self) -> None:
         self._buffers: dict[str, Array] = {}
 
     def get(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
-        """An uninitialised C-contiguous array; valid until this thread asks for `name` again."""
+        """Return an uninitialised C-contiguous array, valid until this thread asks for `name` again."""
         count = prod(shape)
         buffer = self._buffers.get(name)
         if buffer is None or buffer.dtype != dtype or buffer.size < count:
@@ -135,9 +135,9 @@ class Scratch(threading.local):
 
 
 def strided(values: Array, shape: tuple[int, ...], strides: tuple[int, ...], offset: int = 0) -> Array:
-    """A view of C-contiguous values with other strides, both in bytes; parts may overlap.
+    """Return a view of C-contiguous values with other strides and an offset, in bytes; its elements may overlap.
 
-    As NumPy's `as_strided`, which takes longer than the product of a small block.
+    The same as NumPy's `as_strided`, which takes longer than the matrix product of a small block.
 
     >>> strided(np.arange(4), (3, 2), (8, 8)).tolist()
     [[0, 1], [1, 2], [2, 3]]
@@ -147,7 +147,7 @@ def strided(values: Array, shape: tuple[int, ...], strides: tuple[int, ...], off
 
 
 def band_rows(width: int, channels: int, longest: int) -> int:
-    """Rows of a band of weighed values, about.
+    """Return the approximate number of rows in a band of weighed values.
 
     >>> band_rows(1000, 3, 128), band_rows(32768, 3, 128), band_rows(10**6, 4, 128)
     (128, 42, 32)
@@ -156,7 +156,7 @@ def band_rows(width: int, channels: int, longest: int) -> int:
 
 
 def working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """The float type that samples of `dtype` are weighed in: float32, or float64 where that holds more.
+    """Return the float type that samples of `dtype` are weighed in: float64 if float32 would lose digits of them.
 
     >>> working_dtype(np.dtype("uint16")), working_dtype(np.dtype("int32"))
     (dtype('float32'), dtype('float64'))

@@ -337,6 +337,6 @@ class MethodContract:
         for scale, shown in ((1.5, "1.5"), ((2, 2.5), "2.5x2"), ("3.5", "3.5")):
             if self.method.integer_scale:
                 sentence = refusal(scale=scale, method=name, **self.given_arrays(np.ones((4, 4)), 2))
-                assert f"{name} needs a whole factor, not {shown};" in sentence
+                assert f"{name} needs an integer factor, not {shown};" in sentence
             else:
                 assert upscale(np.ones((4, 4)), scale, name, **self.given_arrays(np.ones((4, 4)), 2)).size > 16

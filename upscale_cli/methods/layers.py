@@ -1,0 +1,245 @@
+"""The layers of networks, one row of `LAYERS` each: how a layer is read from a file, and how it computes.
+
+Values lie as (rows, channels, columns), in scratch memory. A layer reads around each pixel, so its result lacks the
+outer rows and columns of its input.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from reprlib import repr as shown
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from upscale_cli.errors import UpscaleError
+from upscale_cli.methods.convolution import convolve
+from upscale_cli.methods.transposed import phase_taps
+from upscale_cli.methods.upsampler import Array, Scratch
+
+MOST_CHANNELS, LARGEST_SIDE = 512, 31
+MOST_WEIGHTS = 1 << 22
+"""Maximum for all layers together; an array that layers share counts for each. The large network has 0.33 million."""
+
+_scratch = Scratch()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Described:
+    """A layer as a file describes it.
+
+    Attributes
+    ----------
+    arrays : mapping of str to array
+        All arrays of the file.
+    layer : mapping
+        The layer's own description.
+    number : int or str
+        Its number, from 0, or its name.
+    channels : sequence of int
+        The channels of the input and of every layer before this one.
+    scale : int
+        The scale of the network.
+    """
+
+    arrays: Mapping[str, Any]
+    layer: Mapping[str, Any]
+    number: int | str
+    channels: Sequence[int]
+    scale: int
+
+    def weights(self, key: str, shape: tuple[int | None, ...]) -> NDArray[np.float64]:
+        """Return the array that the layer names under a key, as float64; sides of any length are None in `shape`."""
+        name = self.layer.get(key)
+        if not isinstance(name, str) or name not in self.arrays:
+            raise UpscaleError(
+                f"layer {self.number} of the network names an array that the file does not have ({shown(name)})."
+            )
+        array = np.asarray(self.arrays[name])
+        fits = array.ndim == len(shape) and all(w in (None, n) for n, w in zip(array.shape, shape, strict=True))
+        if not fits or array.dtype.kind not in "fiu":
+            wanted = ", ".join("k" if n is None else str(n) for n in shape)
+            raise UpscaleError(
+                f'array "{name}" of the network is {array.dtype} {array.shape}; '
+                f"layer {self.number} takes numbers ({wanted})."
+            )
+        if 0 in array.shape or array.shape[0] > MOST_CHANNELS or array.size > MOST_WEIGHTS:
+            raise UpscaleError(f'array "{name}" of the network has shape {array.shape}, which is empty or too large.')
+        weights = array.astype(np.float64)
+        if not (np.abs(weights) <= np.finfo(np.float32).max).all():
+            raise UpscaleError(f'array "{name}" of the network has values that are not finite.')
+        return weights
+
+
+class Layer(ABC):
+    """One step of a network.
+
+    Attributes
+    ----------
+    last : bool
+        Only the last layer of a network is of this kind, and it is always of such a kind.
+    earlier : int or None
+        The index of an earlier layer whose result it needs.
+    reach : int
+        How many pixels around a pixel it reads, on each side.
+    weights : array, optional
+        Its weights, if it has any: (channels out, values read).
+    """
+
+    last: ClassVar[bool] = False
+    earlier: int | None = None
+    reach: int = 0
+    weights: Array | None = None
+
+    @classmethod
+    @abstractmethod
+    def read(cls, described: Described) -> Self:
+        """Return the layer that a file describes; raise `UpscaleError` if it is invalid."""
+
+    @abstractmethod
+    def channels(self, before: int) -> int:
+        """Return the channels of its result, for a number of channels of its input."""
+
+    @abstractmethod
+    def run(self, values: Array, earlier: Array | None, name: str) -> Array:
+        """Return its result, in the scratch memory called `name`, which may hold the values."""
+
+    def cast(self, dtype: np.dtype[Any]) -> "Layer":
+        """Return the layer with weights of another type."""
+        return self
+
+    def copies(self, before: int) -> int:
+        """Return how many values per pixel it needs while it computes, besides its input and its result."""
+        return 0
+
+
+class Convolution(Layer):
+    """Sums over a neighbourhood, as PyTorch's `Conv2d`, then PReLU: `max(x, 0) + slope·min(x, 0)` (He et al. 2015).
+
+    Attributes
+    ----------
+    weights : array (d, k · k · c)
+        Columns in the order of row, column and channel.
+    side : int
+        k.
+    slopes : array (d, 1), optional
+        None for no PReLU.
+    """
+
+    weights: Array
+
+    def __init__(self, weights: Array, side: int, slopes: Array | None = None) -> None:
+        self.weights, self.side, self.slopes = weights, side, slopes
+        self.reach = side // 2
+
+    @classmethod
+    def read(cls, described: Described) -> Self:
+        weights = described.weights("weight", (None, described.channels[-1], None, None))
+        count, _, side, across = weights.shape
+        if side != across or side % 2 == 0 or side > LARGEST_SIDE:
+            raise UpscaleError(
+                f"layer {described.number} of the network has kernels of {side} x {across}; "
+                f"they must be square and odd, at most {LARGEST_SIDE}."
+            )
+        slopes = described.weights("slopes", (count,))
+        return cls(weights.transpose(0, 2, 3, 1).reshape(count, -1), side, slopes[:, None])
+
+    def channels(self, before: int) -> int:
+        return len(self.weights)
+
+    def run(self, values: Array, earlier: Array | None, name: str) -> Array:
+        result = convolve(values, self.weights, (self.side, self.side), out=_scratch, name=name)
+        if self.slopes is not None:
+            _activate(result, self.slopes)
+        return result
+
+    def cast(self, dtype: np.dtype[Any]) -> Self:
+        slopes = None if self.slopes is None else self.slopes.astype(dtype)
+        return type(self)(self.weights.astype(dtype), self.side, slopes)
+
+    def copies(self, before: int) -> int:
+        return self.side * before
+
+
+class Sum(Layer):
+    """Adds the result of an earlier layer that has as many channels.
+
+    Attributes
+    ----------
+    earlier : int
+        The index of that layer.
+    """
+
+    def __init__(self, earlier: int) -> None:
+        self.earlier = earlier
+
+    @classmethod
+    def read(cls, described: Described) -> Self:
+        earlier, number, channels = described.layer.get("with"), described.number, described.channels
+        if type(earlier) is not int or not 0 <= earlier < len(channels) - 1 or channels[earlier + 1] != channels[-1]:
+            raise UpscaleError(
+                f"layer {number} of the network adds {shown(earlier)}, "
+                "which is no earlier layer with as many channels."
+            )
+        return cls(earlier)
+
+    def channels(self, before: int) -> int:
+        return before
+
+    def run(self, values: Array, earlier: Array | None, name: str) -> Array:
+        assert earlier is not None
+        earlier = cropped(earlier, (len(earlier) - len(values)) // 2)
+        result: Array = np.add(values, earlier, out=_scratch.get(name, values.shape, values.dtype))
+        return result
+
+
+class Phases(Convolution):
+    """A transposed convolution, as the convolution that makes all phases of a pixel; its file says one kernel (c, k, k).
+
+    With stride `s`, output `o = i·s + t` takes input `i` times tap `t`. So the s² outputs of one cell are s² sums over
+    the same neighbourhood of inputs: the channels of an ordinary convolution.
+    """
+
+    last = True
+
+    @classmethod
+    def read(cls, described: Described) -> Self:
+        kernel = described.weights("weight", (described.channels[-1], 1, None, None))
+        return cls.of(kernel[:, 0], described.scale, described.number)
+
+    @classmethod
+    def of(cls, kernel: NDArray[np.float64], scale: int, layer: int | str) -> Self:
+        """Return the phases of a kernel (c, k, k); the layer is named in the error."""
+        channels, side, across = kernel.shape
+        if side != across or side < scale or (side - scale) % 2 or side > LARGEST_SIDE * scale:
+            raise UpscaleError(
+                f"layer {layer} of the network has a kernel of {side} x {across}, which cannot be centred on cells "
+                f"of {scale} x {scale}."
+            )
+        taps = phase_taps(scale, side)
+        inside = taps >= 0
+        phases = np.zeros((scale, scale, *(taps.shape[1],) * 2, channels))
+        for a, b in np.ndindex(scale, scale):
+            rows, columns = np.flatnonzero(inside[a]), np.flatnonzero(inside[b])
+            weights = kernel[:, taps[a, rows][:, None], taps[b, columns]]
+            phases[a, b, rows[:, None], columns] = weights.transpose(1, 2, 0)
+        return cls(phases.reshape(scale * scale, -1), taps.shape[1])
+
+
+LAYERS: dict[str, type[Layer]] = {"convolution": Convolution, "sum": Sum, "transposed-convolution": Phases}
+"""Every kind of layer, by the word that files use."""
+
+
+def cropped(values: Array, border: int) -> Array:
+    """Return values (rows, channels, columns) without the outer rows and columns."""
+    return values[border : len(values) - border, :, border : values.shape[2] - border]
+
+
+def _activate(values: Array, slopes: Array) -> None:
+    """Apply PReLU in place: values (rows, d, columns), slopes (d, 1)."""
+    sloped = np.multiply(values, slopes, out=_scratch.get("sloped", values.shape, values.dtype))
+    if (slopes <= 1).all():
+        np.maximum(values, sloped, out=values)
+    else:
+        np.copyto(values, sloped, where=values < 0)
