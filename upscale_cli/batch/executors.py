@@ -53,7 +53,7 @@ def _follow_parent() -> None:
     def wait() -> None:
         if parent is not None:
             parent.join()
-            os._exit(1)
+            os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=wait, daemon=True).start()
 

@@ -195,10 +195,10 @@ class Sum(Layer):
 
 
 class Phases(Convolution):
-    """A transposed convolution, as the convolution that makes all phases of a pixel; its file says one kernel (c, k, k).
+    """A transposed convolution, as the convolution that makes all phases of a pixel. A file holds its kernel (c, k, k).
 
-    With stride `s`, output `o = i·s + t` takes input `i` times tap `t`. So the s² outputs of one cell are s² sums over
-    the same neighbourhood of inputs: the channels of an ordinary convolution.
+    With stride `s`, output `o = i·s + t` takes input `i` times tap `t`. So the s² outputs of one cell are s² sums
+    over the same neighbourhood of inputs: the channels of an ordinary convolution.
     """
 
     last = True
@@ -229,6 +229,13 @@ class Phases(Convolution):
 
 LAYERS: dict[str, type[Layer]] = {"convolution": Convolution, "sum": Sum, "transposed-convolution": Phases}
 """Every kind of layer, by the word that files use."""
+
+
+def check_total(layers: Sequence[Layer]) -> None:
+    """Raise `UpscaleError` if the layers before the last have too many weights together."""
+    weights = sum(layer.weights.size for layer in layers if layer.weights is not None and not layer.last)
+    if weights > MOST_WEIGHTS:
+        raise UpscaleError(f"the layers of the network have more than {MOST_WEIGHTS:,} weights together.")
 
 
 def cropped(values: Array, border: int) -> Array:

@@ -35,7 +35,7 @@ from typing import Any
 import numpy as np
 
 from upscale_cli.errors import UpscaleError
-from upscale_cli.methods.layers import LAYERS, MOST_WEIGHTS, Convolution, Described, Layer, Phases, cropped
+from upscale_cli.methods.layers import LAYERS, Convolution, Described, Layer, Phases, check_total, cropped
 from upscale_cli.methods.upsampler import Array, Scratch
 
 LAYOUT = 1
@@ -146,7 +146,7 @@ def read_network(arrays: Mapping[str, Any]) -> Network:
     if not isinstance(described, list) or not 1 <= len(described) <= MOST_LAYERS:
         raise UpscaleError(f"the network's layers must be a list of 1 to {MOST_LAYERS}.")
     layers: list[Layer] = []
-    channels, left = [1], MOST_WEIGHTS
+    channels = [1]
     for number, layer in enumerate(described):
         does = layer.get("does") if isinstance(layer, dict) else None
         kind = LAYERS.get(does) if isinstance(does, str) else None
@@ -157,10 +157,8 @@ def read_network(arrays: Mapping[str, Any]) -> Network:
                 f"layer {number} of the network does {shown(does)}; layers must do {inner}, and the last one {outer}."
             )
         made = kind.read(Described(arrays=arrays, layer=layer, number=number, channels=channels, scale=scale))
-        left -= 0 if made.weights is None or kind.last else made.weights.size
-        if left < 0:
-            raise UpscaleError(f"the layers of the network have more than {MOST_WEIGHTS:,} weights together.")
         layers.append(made)
+        check_total(layers)
         channels.append(made.channels(channels[-1]))
     own = Described(arrays=arrays, layer={"skip": about.get("skip")}, number="skip", channels=[1], scale=scale)
     skip = Phases.of(own.weights("skip", (None, None))[None], scale, "skip")
