@@ -195,7 +195,7 @@ class Sum(Layer):
 
 
 class Phases(Convolution):
-    """A transposed convolution, as the convolution that makes all phases of a pixel. A file holds its kernel (c, k, k).
+    """A transposed convolution, as the convolution that makes all phases. A file holds its kernel (c, k, k).
 
     With stride `s`, output `o = i·s + t` takes input `i` times tap `t`. So the s² outputs of one cell are s² sums
     over the same neighbourhood of inputs: the channels of an ordinary convolution.
