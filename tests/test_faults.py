@@ -252,7 +252,7 @@ def test_a_user_without_rights_gets_a_line_for_each_and_the_rest(command: str, c
     assert [line for line in lines if line.startswith("in/")] == [
         "in/closed: cannot be read: Permission denied.",
         "in/dangling.png: cannot be read: No such file or directory.",
-        "in/fifo.png: is neither a file nor a folder; pipe its content into -.",
+        "in/fifo.png: is not a file; save its content to one, or pipe an image into -.",
         "in/loop.png: cannot be read: Too many levels of symbolic links.",
         "in/secret.png: cannot be read: Permission denied.",
     ]
@@ -292,8 +292,8 @@ def test_a_read_only_disk_keeps_the_old_file(tmp_path: Path, record_property: Re
         ("{} - -o a.png < /dev/null", 1, "standard input: is empty"),
         ("{} in.png -o - >&-", 1, "upscale: standard output is closed"),
         ("{} in.png -o a.png --json >&-", 1, "standard output is closed"),
-        ("{} /dev/zero -o a.png", 1, "is neither a file nor a folder"),
-        ("{} <(cat in.png) -o a.png", 1, "is neither a file nor a folder"),
+        ("{} /dev/zero -o a.png", 1, "is not a file; save its content to one"),
+        ("{} <(cat in.png) -o a.png", 1, "is not a file; save its content to one"),
     ],
 )
 def test_closed_and_odd_streams(line: str, status: int, said: str, tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ class FileSource(Source):
         try:
             if not (self.path.is_file() or self.path.is_dir()) and self.path.exists():
                 # Opening a FIFO would wait for ever, and a device has no end.
-                raise UpscaleError("is neither a file nor a folder; pipe its content into -.")
+                raise UpscaleError("is not a file; save its content to one, or pipe an image into -.")
             return self.path.open("rb")
         except OSError as error:
             raise UpscaleError(f"cannot be read: {error.strerror}.") from None
