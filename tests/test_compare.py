@@ -466,7 +466,7 @@ def test_where_the_result_goes(tmp_path: Path) -> None:
         (["-m", "lanzcos"], 2, 'Did you mean "lanczos"?'),
         (["-m", "lanczos:b=1"], 2, 'no parameter "b"'),
         (["-s", 0.5], 2, "not a number of at least 1"),
-        (["-m", "transposed-conv", "-s", 1.5], 1, "in.png: transposed-conv needs a whole factor, not 1.5"),
+        (["-m", "transposed-conv", "-s", 1.5], 1, "in.png: transposed-conv needs an integer factor, not 1.5"),
         (["-m", "max-unpooling"], 1, "in.png: max-unpooling needs indices"),
         (["--reduce", 3, "-s", 2], 2, "--reduce 3 implies --scale 3; omit --scale"),
         (["--reduce", 2, "--reference", "in.png"], 2, "--reduce and --reference both define the reference"),
