@@ -23,4 +23,5 @@ def test_the_oldest_are_the_bounds_of_the_project() -> None:
 
 
 def test_what_checks_everything_tests_with_them() -> None:
-    assert "--constraint tests/oldest.txt" in (ROOT / ".ci" / "run").read_text("utf-8")
+    assert "--constraint tests/oldest.txt" in (ROOT / ".ci" / "test-oldest").read_text("utf-8")
+    assert "\n    .ci/test-oldest\n" in (ROOT / ".ci" / "run").read_text("utf-8")
