@@ -498,6 +498,16 @@ def test_a_name_that_two_packages_provide_is_refused(monkeypatch: pytest.MonkeyP
     assert len(rows.load_plugins()) == 1
 
 
+def test_plug_ins_are_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = Registry("tests.rows", [OURS])
+    points(monkeypatch, ("theirs", f"{__name__}:THEIRS"), ("ours", f"{__name__}:OURS"))
+    problems = rows.load_plugins()
+    assert len(problems) == 1
+    monkeypatch.setattr(metadata, "entry_points", lambda group: pytest.fail("looked for again"))
+    assert rows.load_plugins() == problems
+    assert list(rows) == ["ours", "theirs"]
+
+
 def test_a_name_that_nobody_provides_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     rows: Registry[Any] = Registry("tests.rows", [OURS])
     points(monkeypatch)

@@ -68,6 +68,7 @@ class Registry(dict[str, T]):
         self.group = group
         self._kind, self._adapters = kind, adapters or {}
         self._loaded: set[EntryPoint] = set()
+        self._problems: list[str] | None = None
         self._lock = RLock()
 
     def __missing__(self, name: str) -> T:
@@ -92,9 +93,15 @@ class Registry(dict[str, T]):
             return self.get(name)
 
     def load_plugins(self) -> list[str]:
-        """Load every plug-in of the group, and return why others could not be loaded, one sentence each."""
-        problems = []
+        """Load every plug-in of the group, and return why others could not be loaded, one sentence each.
+
+        Only the first call looks for them: packages are not installed while a process runs, and the table of formats
+        asks for every file with an unknown extension.
+        """
         with self._lock:
+            if self._problems is not None:
+                return self._problems
+            problems = self._problems = []
             for _, points in groupby(self._points(), key=lambda point: point.name):
                 try:
                     self._add(list(points))
