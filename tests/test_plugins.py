@@ -190,6 +190,7 @@ def installed(outer: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """That distribution on this process's path, and `METHODS` as it was before in the end."""
     before = dict(METHODS)
     monkeypatch.syspath_prepend(str(outer))
+    monkeypatch.setattr(METHODS, "_problems", None)
     yield
     METHODS.clear()
     METHODS.update(before)
