@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from numbers import Integral
 from typing import Any
 
@@ -91,8 +91,10 @@ def upscale(
     samples = Samples(source.dtype, stack.shape[3], source.dtype, constants=chosen.keeps_constants)
     finish = samples.finisher(chosen.values == "weighed")
     result = np.empty((len(stack), *shape), source.dtype)
-    helpers = (threads or os.cpu_count() or 1) - 1 if result.size >= WORTH_THREADS else 0
-    with _pool(helpers) as pool:
+    large = result.size >= WORTH_THREADS
+    helpers = (threads or os.cpu_count() or 1) - 1 if large else 0
+    # For a single thread as well: BLAS with several adds in another order, and the number of threads changes no bit.
+    with one_blas_thread() if large else nullcontext(), _pool(helpers) as pool:
         for number, (image, out) in enumerate(zip(stack, result, strict=True)):
             own = read | _indices_of(read, number, stacked=source.ndim == 4)
             upsampler = chosen.make(image, scale=exact, size=shape[:2], samples=samples, parameters=own)
@@ -123,15 +125,12 @@ def _indices_of(parameters: Mapping[str, Any], number: int, *, stacked: bool) ->
 
 @contextmanager
 def _pool(helpers: int) -> Iterator[ThreadPoolExecutor | None]:
-    """Provide threads for the strips of an array, with BLAS held to one thread meanwhile; None for no helpers."""
-    if not helpers:
-        yield None
-        return
-    with one_blas_thread():
-        pool = ThreadPoolExecutor(helpers)
-        try:
-            yield pool
-        finally:
+    """Provide helping threads for the strips of an array; None for no helpers."""
+    pool = ThreadPoolExecutor(helpers) if helpers else None
+    try:
+        yield pool
+    finally:
+        if pool is not None:
             pool.shutdown(cancel_futures=True)
 
 
