@@ -246,7 +246,7 @@ def test_other_formats_are_refused_by_name(name: str, monkeypatch: pytest.Monkey
 
     Image.init()
     monkeypatch.setitem(Image.OPEN, name, (started, Image.OPEN[name][1]))
-    with pytest.raises(UpscaleError, match=f"^is a {name} file, which is not supported"):
+    with pytest.raises(UpscaleError, match=f"^has the format {name}, which is not supported"):
         enlarged(OTHERS[name], "png")
 
 

@@ -207,6 +207,9 @@ def test_few_blocks_are_left_to_others() -> None:
         ("README.md", "test command"),
         ("README.md", "tried by hand: needs pipx"),
         ("compare.md", "tried by hand: needs a browser, and draws this page's picture again"),
+        ("plug-ins.md", "tried by hand: it goes on in the next two blocks, which install a package"),
+        ("plug-ins.md", "tried by hand: see above"),
+        ("plug-ins.md", "tried by hand: see above"),
     ]
 
 
