@@ -315,8 +315,9 @@ def fit(kind: "Kind", format: Format) -> "tuple[Kind, str]":
     """
     mode, depth = kind
     if depth in ("int32", "float32") and kind not in format.stores:
-        able = [each.title for each in FORMATS.values() if kind in each.stores or each.arrays]
-        raise UpscaleError(f"{format.title} cannot store {depth} pixels; only {' and '.join(able)} can.")
+        *able, last = (each.title for each in FORMATS.values() if kind in each.stores or each.arrays)
+        only = f"{', '.join(able)} and {last}" if able else last
+        raise UpscaleError(f"{format.title} cannot store {depth} pixels; only {only} can.")
     for losses, modes in _nearest(mode, format):
         for loss, depths in _depths(depth):
             for wanted in modes:
