@@ -61,12 +61,12 @@ def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
                 )
             yield frame
 
-    ndim = how.ndim or array_ndim(how.count, first.shape[2])
+    ndim = how.ndim or array_ndim(how.frame_count, first.shape[2])
     if how.channels_first and ndim != 2:
         stack = np.stack([frame.frame().samples for frame in pages()])
         write_array(stream, from_stack(stack, ndim, True))
         return
-    shape = (how.count, *first.shape)
+    shape = (how.frame_count, *first.shape)
     if ndim < 4:
         flat = shape[3] == 1 and ndim == 2
         stream.write(header(shape[1:3] if flat else shape[1:], first.dtype))

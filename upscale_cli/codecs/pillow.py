@@ -216,7 +216,7 @@ def save(stream: BinaryIO, frames: list[Frame], how: Writing, pillow: str, **opt
     if "exif" in present:
         given["exif"] = b"Exif\0\0" + present["exif"]
     images = [to_pillow(frame.samples, str(frame.mode), frame.palette) for frame in frames]
-    if how.count > 1:
+    if how.frame_count > 1:
         durations = [round(frame.duration or 0) for frame in frames]
         given |= {"save_all": True, "append_images": images[1:], "duration": durations, "loop": plays(how)}
     given = {key: value for key, value in (given | options).items() if value is not None}

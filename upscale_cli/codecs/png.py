@@ -80,7 +80,7 @@ def open(stream: BinaryIO, format: Format, channels_first: bool) -> PngPicture:
 
 def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
     """Write a PNG file; see `Codec`."""
-    if how.count > 1:
+    if how.frame_count > 1:
         _write_animation(stream, [frame.frame() for frame in frames], how)
         return
     image = next(frames)

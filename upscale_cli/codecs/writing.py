@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +17,8 @@ from upscale_cli.methods.upsampler import Array, Finish, Upsampler
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Enlarged:
-    """A frame that is enlarged while it is written.
+class Enlarged(NamedTuple):
+    """A frame that is enlarged while it is written: a record that is built by keyword.
 
     Attributes
     ----------
@@ -79,17 +77,15 @@ class Enlarged:
             yield result
 
 
-@dataclass(frozen=True, kw_only=True)
-class Writing:
-    """How an image is written.
+class Writing(NamedTuple):
+    """How an image is written: a record that is built by keyword.
 
     Attributes
     ----------
     format : Format
     metadata : Metadata
         What the target stores; every codec takes what its format can store.
-    count : int
-        Frames.
+    frame_count : int
     quality : int
         1 … 100, for lossy formats.
     ndim : int
@@ -102,7 +98,7 @@ class Writing:
 
     format: Format
     metadata: Metadata
-    count: int = 1
+    frame_count: int = 1
     quality: int = 95
     ndim: int = 0
     channels_first: bool = False

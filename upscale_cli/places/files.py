@@ -5,7 +5,6 @@ import os
 import unicodedata
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
@@ -15,15 +14,11 @@ from upscale_cli.machine.replacing import PREFIX, replacing_together, sweep
 from upscale_cli.places.place import Source, Target, UnreadableError
 
 
-@dataclass(frozen=True)
 class FileTarget(Target):
     """A file that a result replaces when it is complete."""
 
-    path: Path
-
-    @property
-    def name(self) -> str:  # type: ignore[override]
-        return str(self.path)
+    def __init__(self, path: Path) -> None:
+        self.path, self.name = path, str(path)
 
     def exists(self) -> bool:
         return os.path.isfile(self.path)  # Path.is_file raises an error for a name that is too long
@@ -56,31 +51,19 @@ def _committed(targets: Sequence[FileTarget], overwrite: bool) -> Iterator[list[
         yield streams
 
 
-@dataclass(frozen=True)
 class FileSource(Source):
     """A file.
 
-    Attributes
+    Parameters
     ----------
     path : Path
-    root : Path or None
+    root : Path, optional
         The folder that was given, in which the file was found; None if the file was given itself.
     """
 
-    path: Path
-    root: Path | None = None
-
-    @property
-    def shown(self) -> str:  # type: ignore[override]
-        return str(self.path)
-
-    @property
-    def name(self) -> PurePath:  # type: ignore[override]
-        return PurePath(self.path.name)
-
-    @property
-    def place(self) -> PurePath | None:  # type: ignore[override]
-        return None if self.root is None else self.path.relative_to(self.root)
+    def __init__(self, path: Path, root: Path | None = None) -> None:
+        self.path, self.shown, self.name = path, str(path), PurePath(path.name)
+        self._root, self.place = root, None if root is None else path.relative_to(root)
 
     def open(self) -> BinaryIO:
         try:
@@ -92,10 +75,10 @@ class FileSource(Source):
             raise UpscaleError(f"cannot be read: {error.strerror}.") from None
 
     def default_target(self, label: str, extension: str) -> FileTarget:
-        if self.root is None or self.place is None:
+        if self._root is None or self.place is None:
             return FileTarget(self.path.with_name(f"{self.path.stem}_{label}{extension}"))
         # The images of a folder go into a folder beside it.
-        root = Path(os.path.abspath(self.root))
+        root = Path(os.path.abspath(self._root))
         return FileTarget(root.with_name(f"{root.name}_{label}") / self.place.with_name(self.place.stem + extension))
 
     def beside(self, ending: str) -> "FileSource | None":

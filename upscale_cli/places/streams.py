@@ -1,11 +1,8 @@
 """Standard input and standard output."""
 
 import io
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from pathlib import PurePath
 from typing import BinaryIO
 
@@ -14,19 +11,24 @@ from upscale_cli.places.place import Source, Target
 
 STREAM = "-"
 """What users type for standard input, or standard output."""
-STDIN = PurePath("stdin")
-"""The file name that names the result of standard input."""
 SPOOL = 64 << 20
 """The bytes of a result that stay in memory before they go to a temporary file."""
 
 
-@dataclass(frozen=True)
 class StreamTarget(Target):
-    """Standard output, which gets a result when it is complete; None if nothing is written."""
+    """Standard output, which gets a result when it is complete.
 
-    stream: BinaryIO | None
-    name: str = "standard output"
-    portable: bool = False
+    Parameters
+    ----------
+    stream : binary stream or None
+        None if nothing is written.
+    """
+
+    name = "standard output"
+    portable = False
+
+    def __init__(self, stream: BinaryIO | None) -> None:
+        self._stream = stream
 
     @property
     def shown(self) -> str:
@@ -43,34 +45,37 @@ class StreamTarget(Target):
 
     @contextmanager
     def _spooled(self) -> Iterator[list[BinaryIO]]:
-        assert self.stream is not None
+        import shutil
+        import tempfile
+
+        assert self._stream is not None
         with tempfile.SpooledTemporaryFile(SPOOL) as spool:
             yield [spool]  # type: ignore[list-item]
             spool.seek(0)
-            shutil.copyfileobj(spool, self.stream)
-            self.stream.flush()
+            shutil.copyfileobj(spool, self._stream)
+            self._stream.flush()
 
 
-@dataclass(frozen=True)
 class ContentSource(Source):
     """The content of an image: what was read from standard input.
 
-    Attributes
+    Parameters
     ----------
     content : bytes
-    target : Target or None
+    target : Target, optional
         Where its result goes if no output is given.
     """
 
-    content: bytes
-    shown: str = STREAM
-    name: PurePath = STDIN
-    target: Target | None = None
+    shown = STREAM
+    name = PurePath("stdin")
+
+    def __init__(self, content: bytes, target: Target | None = None) -> None:
+        self._content, self._target = content, target
 
     def open(self) -> BinaryIO:
-        return io.BytesIO(self.content)
+        return io.BytesIO(self._content)
 
     def default_target(self, label: str, extension: str) -> Target:
-        if self.target is None:
+        if self._target is None:
             raise UpscaleError("has no place for its result; use --output.")
-        return self.target
+        return self._target

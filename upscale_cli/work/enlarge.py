@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import Picture, open_picture
@@ -54,7 +53,14 @@ def enlarge(
         parameters, remembered = request.read_parameters(source, picture.values)
         format = request.format_for(picture)
         check_frames(picture, format)
-        work = _Enlargement(request, picture, format, parameters, remembered=remembered, result=Result())
+        work = _Enlargement(
+            request=request,
+            picture=picture,
+            format=format,
+            parameters=parameters,
+            remembered=remembered,
+            result=Result(),
+        )
         frames = (
             work.enlarged(index, frame, executor=executor, progress=progress)
             for index, frame in enumerate(picture.frames())
@@ -64,7 +70,7 @@ def enlarge(
         how = Writing(
             format=format,
             metadata=metadata,
-            count=picture.count,
+            frame_count=picture.count,
             quality=request.quality,
             ndim=picture.ndim,
             channels_first=request.channels_first,
@@ -75,8 +81,7 @@ def enlarge(
     return work.result
 
 
-@dataclass
-class _Enlargement:
+class _Enlargement(NamedTuple):
     """What the frames of one image have in common."""
 
     request: "Request"
@@ -103,7 +108,7 @@ class _Enlargement:
         scale, after = resolve(method, before, scale=asked, size=size, parameters=parameters)
         # Frames may differ in size.
         task = request.task(picture, self.format, parameters, after[2])
-        replace(task, height=height, width=width).check_size(after[:2])
+        task._replace(height=height, width=width).check_size(after[:2])
         if (warning := method.warn(before, scale, parameters)) is not None:
             result.note(warning)
         if not result.decisions:

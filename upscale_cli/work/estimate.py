@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from upscale_cli.codecs.formats import FORMATS, Format
 from upscale_cli.codecs.picture import Picture
@@ -23,9 +23,8 @@ FIXED = 16 << 20
 """Bytes that any image takes: libraries at work, matrices, buffers."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """A source by its header, and what becomes of it.
+class Task(NamedTuple):
+    """A source by its header, and what becomes of it: a record that is built by keyword.
 
     Attributes
     ----------

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from reprlib import repr as shortened
 from threading import Lock
 from typing import Any, BinaryIO
@@ -23,20 +22,13 @@ MAX_NAMES = 5
 """The most names that an error lists."""
 
 
-@dataclass
 class ParameterFile:
-    """The array, or the archive, of a parameter, in its file. It is read once in each process that uses it.
+    """The array, or the archive, of a parameter, in its file. It is read once in each process that uses it."""
 
-    Attributes
-    ----------
-    parameter : Parameter
-    source : Source
-    """
-
-    parameter: Parameter
-    source: Source
-    _loaded: tuple[Any, Size | None] | None = field(default=None, repr=False, compare=False)
-    _lock: Any = field(default_factory=Lock, repr=False, compare=False)
+    def __init__(self, parameter: Parameter, source: Source) -> None:
+        self.parameter, self.source = parameter, source
+        self._loaded: tuple[Any, Size | None] | None = None
+        self._lock = Lock()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return ParameterFile, (self.parameter, self.source)
@@ -112,12 +104,11 @@ def load_arrays(source: Source, most: int = MAX_VALUES, outline: bool = False) -
             raise UpscaleError(f"cannot be read: {error.strerror}.") from None
 
 
-@dataclass
 class _Reader:
     """Reads arrays until they have more values than are left."""
 
-    left: int
-    outline: bool
+    def __init__(self, left: int, outline: bool) -> None:
+        self.left, self.outline = left, outline
 
     def read(self, stream: BinaryIO, length: int) -> Array:
         start = stream.tell()

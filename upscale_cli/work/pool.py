@@ -125,13 +125,13 @@ class Pooling:
             for frame in picture.frames():
                 values, enlarged = self._pooled(frame, picture, format, result=result)
                 pooled.append(values)
-                frames.append(replace(enlarged, executor=executor, progress=progress))
+                frames.append(enlarged._replace(executor=executor, progress=progress))
             result.before, result.frames = (picture.width, picture.height), picture.count
             metadata = kept_metadata(picture, frames[0], format, strip=False, result=result)
             how = Writing(
                 format=format,
                 metadata=metadata,
-                count=picture.count,
+                frame_count=picture.count,
                 quality=100,
                 ndim=picture.ndim,
                 channels_first=self.channels_first,

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import Picture
@@ -17,9 +16,8 @@ from upscale_cli.work.result import Result
 from upscale_cli.work.sizes import check_remembered, wanted_size
 
 
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What is done to each image. It can be sent to another process.
+class Request(NamedTuple):
+    """What is done to each image: a record that is built by keyword. It can be sent to another process.
 
     Attributes
     ----------
@@ -41,7 +39,7 @@ class Request:
     """
 
     method: Method
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = {}
     scale: Scale | None = None
     size: str | None = None
     format: Format | None = None
@@ -60,7 +58,7 @@ class Request:
 
     def with_format(self, format: Format) -> "Request":
         """Return the same request with another format."""
-        return replace(self, format=format)
+        return self._replace(format=format)
 
     def format_for(self, picture: Picture) -> Format:
         """Return the format of a result: the one that was named, else the one of the source."""
