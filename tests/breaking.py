@@ -81,11 +81,15 @@ def status_here(command: Sequence[str], cwd: Path) -> int:
         return CliRunner().invoke(own, command[len(POOL) :]).exit_code
 
 
+def unmeasured() -> dict[str, str]:
+    """Return the environment for a command that must not write coverage data, nor lose time to measuring it."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+
+
 def traced(command: Sequence[object], cwd: Path, *options: str) -> subprocess.CompletedProcess[bytes]:
     """Run a command under strace, which logs its changing system calls in `strace.log` or makes them fail."""
-    return ended(
-        ["strace", "-f", "-qq", "-o", cwd / "strace.log", "-e", f"trace={CHANGING}", *options, *command], cwd
-    )
+    line = ["strace", "-f", "-qq", "-o", cwd / "strace.log", "-e", f"trace={CHANGING}", *options, *command]
+    return ended(line, cwd, env=unmeasured())
 
 
 def changing_calls(cwd: Path) -> list[tuple[str, int]]:

@@ -30,6 +30,7 @@ from breaking import (
     on_a_small_disk,
     picture,
     traced,
+    unmeasured,
 )
 from click.testing import CliRunner
 from PIL import Image
@@ -222,7 +223,7 @@ NOBODY = """if True:
 
 def as_nobody(command: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[bytes]:
     """Run a command as a user without rights."""
-    return ended([sys.executable, "-c", NOBODY, command, *arguments], cwd)
+    return ended([sys.executable, "-c", NOBODY, command, *arguments], cwd, env=unmeasured())
 
 
 @pytest.fixture

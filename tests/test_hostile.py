@@ -9,7 +9,7 @@ from typing import NamedTuple
 import make_hostile
 import numpy as np
 import pytest
-from breaking import Record, needs_proc, picture
+from breaking import Record, needs_proc, picture, unmeasured
 from click.testing import CliRunner
 
 from upscale_cli.commands.upscale import cli
@@ -81,6 +81,7 @@ def endings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ending]:
     done = subprocess.run(
         [sys.executable, "-c", WATCHED, json.dumps(warm)],
         cwd=folder,
+        env=unmeasured(),
         input=lines,
         capture_output=True,
         text=True,
