@@ -171,7 +171,7 @@ def test_keys(shell: str, keys: str, line: str, tmp_path: Path, environment: dic
         ),
         (
             "upscale -m transposed-conv -p dil",
-            ["dilation=\tspacing between kernel elements (a whole number of at least 1, or two as 3x2)"],
+            ["dilation=\tspacing between kernel elements (an integer of at least 1, or two as 3x2)"],
         ),
         ("upscale --kernel mi", ["mine.npy"]),
     ],

@@ -74,7 +74,7 @@ def test_box_is_the_mean_and_gaussian_blurs_more_than_bicubic() -> None:
 
 
 def test_what_cannot_be_reduced_is_refused() -> None:
-    with pytest.raises(UpscaleError, match='no reduction "bicubik"'):
+    with pytest.raises(UpscaleError, match='unknown reduction "bicubik"'):
         reduce(noise(4, 4), 2, "bicubik")
     with pytest.raises(ValueError, match="not multiples of 3"):
         reduce(noise(4, 6), 3)

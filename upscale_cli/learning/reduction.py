@@ -68,7 +68,7 @@ def reduce(image: NDArray[Any], factor: Fraction | int, by: str = "bicubic") -> 
     """
     if by not in REDUCTIONS:
         names = ", ".join(REDUCTIONS)
-        raise UsageError(f'no reduction "{by}".{did_you_mean(by, REDUCTIONS)} There are {names}.')
+        raise UsageError(f'unknown reduction "{by}".{did_you_mean(by, REDUCTIONS)} Reductions: {names}.')
     factor = Fraction(factor)
     if image.shape[0] % factor.numerator or image.shape[1] % factor.numerator:
         raise ValueError(f"sides {image.shape[:2]} are not multiples of {factor.numerator}")

@@ -53,5 +53,5 @@ def find_method(name: str) -> Method:
     method = METHODS.find(name)
     if method is None:
         METHODS.load_plugins()
-        raise UsageError(f'no method "{name}".{did_you_mean(name, METHODS)} There are {", ".join(METHODS)}.')
+        raise UsageError(f'unknown method "{name}".{did_you_mean(name, METHODS)} Methods: {", ".join(METHODS)}.')
     return method

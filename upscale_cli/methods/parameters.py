@@ -69,10 +69,10 @@ class Number(Kind):
 
 
 class Integer(Kind):
-    """A whole number, at least `low` and at most `high`."""
+    """An integer, at least `low` and at most `high`."""
 
     def __init__(self, low: int, high: int | None = None) -> None:
-        self.low, self.high, self.domain = low, high, f"a whole number of at least {low}"
+        self.low, self.high, self.domain = low, high, f"an integer of at least {low}"
         if high is not None:
             self.domain = f"{low} to {high}"
             self.words = tuple(str(number) for number in range(low, high + 1))
@@ -86,7 +86,7 @@ class Integer(Kind):
 
 
 class Pair(Kind):
-    """Two whole numbers of at least `low` for (vertical, horizontal), or one for both, or one of some words.
+    """Two integers of at least `low` for (vertical, horizontal), or one for both, or one of some words.
 
     On the command line two numbers are written as sizes are, width x height.
 

@@ -35,7 +35,7 @@ def kernel(stride: tuple[int, int]) -> NDArray[np.float64]:
             f"transposed-conv has kernels for scales {', '.join(map(str, FACTORS))}, not {shown}; "
             "give one with --kernel, or fit one with upscale-fit."
         )
-    with _whole(f"kernel-{stride[0]}x.npy") as stream:
+    with _own_file(f"kernel-{stride[0]}x.npy") as stream:
         loaded: NDArray[np.float64] = np.load(stream)
     return loaded
 
@@ -49,12 +49,12 @@ def network(size: str, scale: int) -> Network:
     UpscaleError
         If its file is missing or damaged.
     """
-    with _whole(f"{size}-{scale}x.npz") as stream, np.load(stream) as arrays:
+    with _own_file(f"{size}-{scale}x.npz") as stream, np.load(stream) as arrays:
         return read_network(arrays)
 
 
 @contextmanager
-def _whole(name: str) -> Iterator[BinaryIO]:
+def _own_file(name: str) -> Iterator[BinaryIO]:
     """Open a file of the package for reading; NumPy leaves a damaged archive open that it opened itself."""
     try:
         with (FOLDER / name).open("rb") as stream:
