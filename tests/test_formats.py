@@ -7,7 +7,8 @@ import pytest
 from pictures import encoded, noise, source_of
 from PIL import Image
 
-from upscale_cli.codecs.formats import FORMATS, HEAD, Format, find_format, fit, format_of, format_of_content
+from upscale_cli.codecs.fitting import fit
+from upscale_cli.codecs.formats import FORMATS, HEAD, Format, find_format, format_of, format_of_content
 from upscale_cli.codecs.picture import open_picture
 from upscale_cli.codecs.pillow import PillowPicture
 from upscale_cli.errors import UpscaleError, UsageError

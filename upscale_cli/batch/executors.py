@@ -79,6 +79,7 @@ def find_executor(name: str) -> ExecutorKind:
     """
     found = EXECUTORS.find(name)
     if found is None:
+        EXECUTORS.load_plugins()
         names = ", ".join(EXECUTORS)
         raise UsageError(f'unknown executor "{name}".{did_you_mean(name, EXECUTORS)} Executors: {names}.')
     return found

@@ -1,6 +1,7 @@
 """JPEG 2000, by Pillow, which decodes several channels of more than 8 bits as 8: those files are refused."""
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import BinaryIO
 
 from PIL import Image
@@ -18,6 +19,10 @@ class Jpeg2000Picture(PillowPicture):
 
     def bits(self, image: Image.Image) -> int:
         """Return the depth of the deepest component, from the SIZ marker segment (ISO/IEC 15444-1, A.5.1)."""
+        return self._bits
+
+    @cached_property
+    def _bits(self) -> int:
         self.stream.seek(0)
         segment = self.stream.read().partition(b"\xff\x4f\xff\x51")[2]
         count = int.from_bytes(segment[36:38], "big")

@@ -4,7 +4,8 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
-from upscale_cli.codecs.formats import Format, fit
+from upscale_cli.codecs.fitting import fit
+from upscale_cli.codecs.formats import Format
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.colour import cmyk_to_rgb, transfer_of
 from upscale_cli.image.metadata import Metadata
