@@ -53,6 +53,7 @@ def one_input(data: bytes) -> None:
 def one_image(choice: int, content: bytes) -> None:
     """Enlarge a file of this content: the method, the format to write and the layout of arrays are chosen."""
     from upscale_cli.codecs.formats import FORMATS as ROWS
+    from upscale_cli.codecs.picture import Reading
     from upscale_cli.methods import find_method
     from upscale_cli.work.request import Request
 
@@ -60,7 +61,7 @@ def one_image(choice: int, content: bytes) -> None:
         method=find_method(METHODS[choice % len(METHODS)]),
         scale=(Fraction(2), Fraction(2)),
         format=ROWS[FORMATS[choice // len(METHODS) % len(FORMATS)]],
-        channels_first=choice >= 200,
+        reading=Reading(channels_first=choice >= 200),
         max_pixels=4 * MOST,
     )
     carry_out(request, content)
@@ -94,7 +95,7 @@ def carry_out(request: "Request", content: bytes) -> None:
 
     source = ContentSource(content)
     try:
-        with open_picture(source.open(), request.channels_first) as picture:
+        with open_picture(source.open(), request.reading) as picture:
             if picture.height * picture.width * picture.count > MOST:
                 return
             request.check(picture, source)

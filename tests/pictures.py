@@ -13,7 +13,7 @@ from PIL import Image, ImageCms, ImageSequence
 from support import Array
 
 from upscale_cli.codecs.formats import FORMATS
-from upscale_cli.codecs.picture import open_picture
+from upscale_cli.codecs.picture import USUAL, Reading, open_picture
 from upscale_cli.codecs.png_stream import Chunk, PngStream
 from upscale_cli.codecs.tiff import write_tiff
 from upscale_cli.image.pixels import Frame
@@ -133,9 +133,9 @@ def source_of(source: bytes | Path) -> Source:
     return ContentSource(source) if isinstance(source, bytes) else FileSource(source)
 
 
-def frames_read(source: bytes | Path, channels_first: bool = False) -> list[Frame]:
+def frames_read(source: bytes | Path, reading: Reading = USUAL) -> list[Frame]:
     """The frames that the package reads from a file."""
-    with open_picture(source_of(source).open(), channels_first) as picture:
+    with open_picture(source_of(source).open(), reading) as picture:
         return list(picture.frames())
 
 

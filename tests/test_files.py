@@ -37,7 +37,7 @@ from PIL import Image, PngImagePlugin
 from upscale_cli.codecs import picture as picture_module
 from upscale_cli.codecs.gif import gif_canvas
 from upscale_cli.codecs.npy import MAGIC
-from upscale_cli.codecs.picture import MAX_SOURCE_PIXELS, Picture, open_picture
+from upscale_cli.codecs.picture import MAX_SOURCE_PIXELS, Picture, Reading, open_picture
 from upscale_cli.errors import UpscaleError
 from upscale_cli.machine.replacing import PREFIX, replacing
 from upscale_cli.methods import METHODS
@@ -88,7 +88,7 @@ def test_arrays_keep_type_and_layout(dtype: str, shape: tuple[int, ...], order: 
 @pytest.mark.parametrize("shape", [(3, 4), (5, 3, 4), (2, 5, 3, 4)])
 def test_channels_first(shape: tuple[int, ...]) -> None:
     array = np.random.default_rng(0).normal(size=shape)
-    read = np.load(io.BytesIO(enlarged(saved(array), scale=2, channels_first=True)[0]))
+    read = np.load(io.BytesIO(enlarged(saved(array), scale=2, reading=Reading(channels_first=True))[0]))
     np.testing.assert_array_equal(read, array.repeat(2, axis=-1).repeat(2, axis=-2))
 
 

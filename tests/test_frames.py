@@ -7,6 +7,7 @@ import pytest
 from pictures import animated, encoded, enlarged, frames_of, noise, opened, repeated, seen
 from PIL import Image
 
+from upscale_cli.codecs.picture import Reading
 from upscale_cli.errors import UpscaleError
 
 
@@ -158,7 +159,7 @@ def test_pages_of_16_bits_are_not_reduced_in_an_animation() -> None:
 def test_frames_become_one_array_and_their_times_are_said_to_be_lost() -> None:
     source = ANIMATIONS["APNG"]
     for first in (False, True):
-        data, result = enlarged(source, "npy", 2, channels_first=first)
+        data, result = enlarged(source, "npy", 2, reading=Reading(channels_first=first))
         stack = np.load(io.BytesIO(data))
         stack = np.moveaxis(stack, 1, 3) if first else stack
         np.testing.assert_array_equal(stack, np.stack([repeated(np.asarray(f), 2) for f in small("RGB")]))

@@ -106,8 +106,8 @@ HEADER = struct.Struct("<4sHH")
 
 
 class GreyPicture(Picture):
-    def __init__(self, stream, format):
-        super().__init__(stream, format)
+    def __init__(self, stream, format, reading):
+        super().__init__(stream, format, reading)
         _, self.width, self.height = HEADER.unpack(stream.read(HEADER.size))
         self.channels = self.itemsize = self.decoded = self.count = 1
 
@@ -117,8 +117,8 @@ class GreyPicture(Picture):
         yield Frame(samples.reshape(self.height, self.width, 1), "L")
 
 
-def open(stream, format, channels_first):
-    return GreyPicture(stream, format)
+def open(stream, format, reading):
+    return GreyPicture(stream, format, reading)
 
 
 def write(stream, frames, how):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 
 from upscale_cli.codecs.formats import Format, format_of
-from upscale_cli.codecs.picture import Picture, open_picture
+from upscale_cli.codecs.picture import Picture, Reading, open_picture
 from upscale_cli.errors import UpscaleError, UsageError, as_upscale_error
 from upscale_cli.places import place_of
 from upscale_cli.places.place import Source, Target, UnreadableError
@@ -27,8 +27,8 @@ class Work(Protocol):
         """The format that was named for the result."""
 
     @property
-    def channels_first(self) -> bool:
-        """Arrays are (C, H, W)."""
+    def reading(self) -> Reading:
+        """How sources are read."""
 
     @property
     def overwrite(self) -> bool:
@@ -147,7 +147,7 @@ def make_plan(
     folder = output if into_folder and isinstance(output, str) else None
     for source in find_sources(inputs, folder, plan.failures, standard_input):
         try:
-            with open_picture(source.open(), work.channels_first) as picture:
+            with open_picture(source.open(), work.reading) as picture:
                 expected = work.check(picture, source)
                 format = work.format_for(picture)
             target = _target(source, output, format, into_folder=into_folder, label=work.label(expected))

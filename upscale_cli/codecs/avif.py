@@ -8,6 +8,7 @@ from typing import BinaryIO
 from PIL import Image
 
 from upscale_cli.codecs.formats import Format
+from upscale_cli.codecs.picture import Reading
 from upscale_cli.codecs.pillow import PillowPicture, save
 from upscale_cli.codecs.writing import Enlarged, Writing, alike
 
@@ -31,9 +32,9 @@ class AvifPicture(PillowPicture):
         return max((8 if not flag & 64 else 12 if flag & 32 else 10 for flag in flags), default=8)
 
 
-def open(stream: BinaryIO, format: Format, channels_first: bool) -> AvifPicture:
+def open(stream: BinaryIO, format: Format, reading: Reading) -> AvifPicture:
     """Open an AVIF file; see `Codec`."""
-    return AvifPicture(stream, format)
+    return AvifPicture(stream, format, reading)
 
 
 def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:

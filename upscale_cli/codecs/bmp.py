@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from upscale_cli.codecs.formats import Format
+from upscale_cli.codecs.picture import Reading
 from upscale_cli.codecs.pillow import PillowPicture, save
 from upscale_cli.codecs.writing import Enlarged, Writing
 
@@ -14,9 +15,9 @@ class BmpPicture(PillowPicture):
     names = ("BMP", "DIB")
 
 
-def open(stream: BinaryIO, format: Format, channels_first: bool) -> BmpPicture:
+def open(stream: BinaryIO, format: Format, reading: Reading) -> BmpPicture:
     """Open a BMP file; see `Codec`."""
-    return BmpPicture(stream, format)
+    return BmpPicture(stream, format, reading)
 
 
 def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:

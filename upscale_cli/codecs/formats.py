@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
 
-    from upscale_cli.codecs.picture import Picture
+    from upscale_cli.codecs.picture import Picture, Reading
     from upscale_cli.codecs.writing import Enlarged, Writing
     from upscale_cli.image.pixels import Kind
 
@@ -28,7 +28,7 @@ HEAD = 18
 class Codec(Protocol):
     """The module of a format: it opens files, and writes them. `docs/design.md` has an example."""
 
-    def open(self, stream: "BinaryIO", format: "Format", channels_first: bool) -> "Picture":
+    def open(self, stream: "BinaryIO", format: "Format", reading: "Reading") -> "Picture":
         """Return the image of a seekable stream, its header read and its pixels not yet decoded.
 
         Raises whatever a decoder raises; an `UpscaleError` is shown as it is.

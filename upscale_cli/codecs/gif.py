@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from upscale_cli.codecs.formats import FORMATS, Format
-from upscale_cli.codecs.picture import check_source
+from upscale_cli.codecs.picture import Reading, check_source
 from upscale_cli.codecs.pillow import PillowPicture
 from upscale_cli.codecs.writing import Enlarged, Writing, same_size
 from upscale_cli.errors import UpscaleError
@@ -29,11 +29,11 @@ class GifPicture(PillowPicture):
 
     names = ("GIF",)
 
-    def __init__(self, stream: BinaryIO, format: Format) -> None:
+    def __init__(self, stream: BinaryIO, format: Format, reading: Reading) -> None:
         canvas = gif_canvas(stream)
-        check_source(*canvas, 1)
-        super().__init__(stream, format)
-        check_source(*canvas, self.count)
+        check_source(*canvas, 1, reading)
+        super().__init__(stream, format, reading)
+        check_source(*canvas, self.count, reading)
         self.decoded *= canvas[0] * canvas[1] / (self.height * self.width)
 
     def check_complete(self) -> None:
@@ -41,15 +41,15 @@ class GifPicture(PillowPicture):
             raise UpscaleError("is truncated: its end is missing; get the complete file.")
 
 
-def open(stream: BinaryIO, format: Format, channels_first: bool) -> GifPicture:
+def open(stream: BinaryIO, format: Format, reading: Reading) -> GifPicture:
     """Open a GIF file; see `Codec`."""
-    return GifPicture(stream, format)
+    return GifPicture(stream, format, reading)
 
 
 def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
     """Write a GIF file; see `Codec`."""
     whole = (frame.frame() for frame in frames)
-    write_gif(stream, whole, loop=how.metadata.loop, comment=how.metadata.comment)
+    write_gif(stream, whole, loop=how.metadata.plays, comment=how.metadata.comment)
 
 
 def gif_canvas(stream: BinaryIO) -> tuple[int, int]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from upscale_cli.codecs.formats import Format
+from upscale_cli.codecs.picture import Reading
 from upscale_cli.codecs.pillow import PillowPicture, save
 from upscale_cli.codecs.writing import Enlarged, Writing
 
@@ -14,9 +15,9 @@ class JpegPicture(PillowPicture):
     names = ("JPEG",)
 
 
-def open(stream: BinaryIO, format: Format, channels_first: bool) -> JpegPicture:
+def open(stream: BinaryIO, format: Format, reading: Reading) -> JpegPicture:
     """Open a JPEG file; see `Codec`."""
-    return JpegPicture(stream, format)
+    return JpegPicture(stream, format, reading)
 
 
 def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:

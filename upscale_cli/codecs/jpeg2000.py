@@ -7,6 +7,7 @@ from typing import BinaryIO
 from PIL import Image
 
 from upscale_cli.codecs.formats import Format
+from upscale_cli.codecs.picture import Reading
 from upscale_cli.codecs.pillow import PillowPicture, save
 from upscale_cli.codecs.writing import Enlarged, Writing
 from upscale_cli.errors import UpscaleError
@@ -39,9 +40,9 @@ class Jpeg2000Picture(PillowPicture):
             raise UpscaleError("is truncated: its end is missing; get the complete file.")
 
 
-def open(stream: BinaryIO, format: Format, channels_first: bool) -> Jpeg2000Picture:
+def open(stream: BinaryIO, format: Format, reading: Reading) -> Jpeg2000Picture:
     """Open a JPEG 2000 file; see `Codec`."""
-    return Jpeg2000Picture(stream, format)
+    return Jpeg2000Picture(stream, format, reading)
 
 
 def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from upscale_cli.codecs.formats import Format
-from upscale_cli.codecs.picture import Picture
+from upscale_cli.codecs.picture import Picture, Reading
 from upscale_cli.codecs.writing import Enlarged, Writing
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.pixels import Frame
@@ -27,13 +27,13 @@ MOST_DIMENSIONS, LARGEST = 32, 2**63 - 1
 class ArrayPicture(Picture):
     """An array of one image (H, W) or (H, W, C), or of several (N, H, W, C); channels first if it is said so."""
 
-    def __init__(self, stream: BinaryIO, format: Format, channels_first: bool) -> None:
-        super().__init__(stream, format)
+    def __init__(self, stream: BinaryIO, format: Format, reading: Reading) -> None:
+        super().__init__(stream, format, reading)
         self._length = stream.seek(0, os.SEEK_END)
         stream.seek(0)
         shape, fortran, dtype = read_header(stream, self._length)
-        self.count, self.height, self.width, self.channels = stack_shape(shape, channels_first)
-        self.ndim, self.channels_first, self.itemsize = len(shape), channels_first, dtype.itemsize
+        self.count, self.height, self.width, self.channels = stack_shape(shape, reading.channels_first)
+        self.ndim, self.channels_first, self.itemsize = len(shape), reading.channels_first, dtype.itemsize
         # An array in another order is copied.
         self.decoded = self.count * self.channels * dtype.itemsize * (1 + (fortran or not dtype.isnative))
 
@@ -43,9 +43,9 @@ class ArrayPicture(Picture):
             yield Frame(samples, None)
 
 
-def open(stream: BinaryIO, format: Format, channels_first: bool) -> ArrayPicture:
+def open(stream: BinaryIO, format: Format, reading: Reading) -> ArrayPicture:
     """Open a `.npy` file; see `Codec`."""
-    return ArrayPicture(stream, format, channels_first)
+    return ArrayPicture(stream, format, reading)
 
 
 def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:

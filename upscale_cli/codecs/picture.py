@@ -4,16 +4,46 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, NoReturn, Self
+from typing import BinaryIO, NamedTuple, NoReturn, Self
 
 from upscale_cli.codecs.formats import FORMATS, HEAD, Format, format_of_content
 from upscale_cli.errors import UpscaleError
-from upscale_cli.image.metadata import Metadata
 from upscale_cli.image.pixels import Frame
 from upscale_cli.machine.memory import UNKNOWN, available_memory
 
 MAX_SOURCE_PIXELS = 178_956_970
 """The most pixels of a source, all its frames together: Pillow's own limit, a gigabyte of RGB and alpha."""
+
+
+class Reading(NamedTuple):
+    """How images are read: a record that is built by keyword.
+
+    Attributes
+    ----------
+    channels_first : bool
+        Arrays are (C, H, W) or (N, C, H, W).
+    max_pixels : int
+        The most pixels of a source.
+    """
+
+    channels_first: bool = False
+    max_pixels: int = MAX_SOURCE_PIXELS
+
+
+USUAL = Reading()
+"""Channels last, and the usual limit."""
+
+
+class Encoding(NamedTuple):
+    """How a file was compressed, which results can follow: a record that is built by keyword.
+
+    Attributes
+    ----------
+    lossless : bool
+        Its pixels are what was compressed.
+    """
+
+    lossless: bool = True
 
 
 class Picture(ABC):
@@ -25,6 +55,7 @@ class Picture(ABC):
         Seekable.
     format : Format
         The format of its content, whatever its name says.
+    reading : Reading
 
     Attributes
     ----------
@@ -36,16 +67,15 @@ class Picture(ABC):
         Approximate memory for decoding, in bytes per pixel.
     count : int
         Frames or pages.
-    metadata : Metadata
-        Complete once the first frame has been read.
     ndim : int
         Dimensions of an array; 0 for an image.
     channels_first : bool
         An array is (C, H, W) or (N, C, H, W).
     ink : bool
         Its colours are CMYK.
-    dropped : str
-        What the file holds that is not kept, in words.
+    notes : list of str
+        What the file holds that is not kept, in words. Complete once all frames have been read.
+    encoding : Encoding
     """
 
     height: int
@@ -55,10 +85,11 @@ class Picture(ABC):
     decoded: float
     count: int
 
-    def __init__(self, stream: BinaryIO, format: Format) -> None:
-        self.stream, self.format = stream, format
-        self.metadata, self.ndim, self.channels_first = Metadata(), 0, False
-        self.ink, self.dropped = False, ""
+    def __init__(self, stream: BinaryIO, format: Format, reading: Reading) -> None:
+        self.stream, self.format, self.reading = stream, format, reading
+        self.ndim, self.channels_first, self.ink = 0, False, False
+        self.notes: list[str] = []
+        self.encoding = Encoding(lossless=not format.lossy)
 
     @abstractmethod
     def decode(self) -> Iterator[Frame]:
@@ -73,7 +104,7 @@ class Picture(ABC):
         """Yield every frame, upright; raise `UpscaleError` at the first that cannot be decoded completely."""
         frames = self.decode()
         while True:
-            with decoding():
+            with decoding(self.reading):
                 frame = next(frames, None)
             if frame is None:
                 return
@@ -90,15 +121,14 @@ class Picture(ABC):
         self.close()
 
 
-def open_picture(stream: BinaryIO, channels_first: bool = False) -> Picture:
+def open_picture(stream: BinaryIO, reading: Reading = USUAL) -> Picture:
     """Return the image that a stream holds. The stream is closed if there is none, else with the image.
 
     Parameters
     ----------
     stream : binary file
         Seekable.
-    channels_first : bool
-        Arrays are (C, H, W) or (N, C, H, W).
+    reading : Reading
 
     Raises
     ------
@@ -107,9 +137,9 @@ def open_picture(stream: BinaryIO, channels_first: bool = False) -> Picture:
     """
     try:
         format = _format_of(stream)
-        with decoding():
-            picture = format.load_codec().open(stream, format, channels_first)
-        check_source(picture.height, picture.width, picture.count)
+        with decoding(reading):
+            picture = format.load_codec().open(stream, format, reading)
+        check_source(picture.height, picture.width, picture.count, reading)
     except BaseException:
         stream.close()
         raise
@@ -139,7 +169,7 @@ def _format_of(stream: BinaryIO) -> Format:
 
 
 @contextmanager
-def decoding() -> Iterator[None]:
+def decoding(reading: Reading) -> Iterator[None]:
     """Turn whatever a decoder raises into an `UpscaleError`: OSError, SyntaxError, struct.error and many others."""
     try:
         yield
@@ -149,22 +179,22 @@ def decoding() -> Iterator[None]:
         raise UpscaleError("does not fit into memory.") from None
     except Exception as error:
         if type(error).__name__ == "DecompressionBombError":  # Pillow's, which need not be imported here
-            refuse_pixels(int("".join(filter(str.isdigit, str(error).partition("pixels")[0]))))
+            refuse_pixels(int("".join(filter(str.isdigit, str(error).partition("pixels")[0]))), reading)
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UpscaleError(f"cannot be decoded: {reason}.") from error
 
 
-def check_source(height: int, width: int, count: int) -> None:
+def check_source(height: int, width: int, count: int, reading: Reading) -> None:
     """Raise `UpscaleError` if a source of `count` frames has no pixels, or more than the limit."""
     if height < 1 or width < 1:
         raise UpscaleError(f"is {width}x{height}: it has no pixels.")
-    if (pixels := height * width * count) > MAX_SOURCE_PIXELS:
-        refuse_pixels(pixels)
+    if (pixels := height * width * count) > reading.max_pixels:
+        refuse_pixels(pixels, reading)
 
 
-def refuse_pixels(pixels: int) -> NoReturn:
+def refuse_pixels(pixels: int, reading: Reading) -> NoReturn:
     """Raise `UpscaleError` for a source of too many pixels."""
-    raise UpscaleError(f"has {pixels:,} pixels, more than the limit of {MAX_SOURCE_PIXELS:,}; cut it into parts.")
+    raise UpscaleError(f"has {pixels:,} pixels, more than the limit of {reading.max_pixels:,}; cut it into parts.")
 
 
 def check_frame(picture: Picture, number: int, height: int, width: int) -> None:
@@ -173,5 +203,5 @@ def check_frame(picture: Picture, number: int, height: int, width: int) -> None:
     # The estimate for the whole image knows only the header.
     larger = pixels > picture.height * picture.width
     needed, available = int(pixels * picture.decoded), available_memory() if larger else UNKNOWN
-    if pixels * picture.count > MAX_SOURCE_PIXELS or needed > available:
+    if pixels * picture.count > picture.reading.max_pixels or needed > available:
         raise UpscaleError(f"frame {number} is {width}x{height}, which is too large; remove it.")

@@ -13,10 +13,11 @@ from PIL import Image, UnidentifiedImageError
 
 from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.misreads import Layout, way_of
-from upscale_cli.codecs.picture import MAX_SOURCE_PIXELS, Picture, check_frame, check_source
+from upscale_cli.codecs.picture import MAX_SOURCE_PIXELS, Picture, Reading, check_frame, check_source
 from upscale_cli.codecs.pillow_metadata import read_metadata, read_orientation
 from upscale_cli.codecs.writing import Writing
 from upscale_cli.errors import UpscaleError
+from upscale_cli.image.metadata import Metadata
 from upscale_cli.image.pixels import Frame, Mode, oriented, palette_of
 from upscale_cli.methods.upsampler import Array
 
@@ -34,7 +35,7 @@ class PillowPicture(Picture):
 
     Parameters
     ----------
-    stream, format
+    stream, format, reading
         As for `Picture`.
 
     Attributes
@@ -45,8 +46,9 @@ class PillowPicture(Picture):
 
     names: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, stream: BinaryIO, format: Format) -> None:
-        super().__init__(stream, format)
+    def __init__(self, stream: BinaryIO, format: Format, reading: Reading) -> None:
+        super().__init__(stream, format, reading)
+        self._metadata = Metadata()
         stream.seek(0)
         try:
             self.image = image = self.open_image()
@@ -55,12 +57,13 @@ class PillowPicture(Picture):
                 f"is a damaged {format.title} file: its header cannot be read; get another copy."
             ) from None
         self.width, self.height = image.size
-        check_source(self.height, self.width, 1)
+        check_source(self.height, self.width, 1, reading)
         self.check_complete()
         self.count = int(getattr(image, "n_frames", 1))
         way = way_of(self.layout(image))
         if not format.frames and self.count > 1:
-            self.dropped, self.count = f"only the first of its {self.count} pictures is enlarged", 1
+            self.notes.append(f"only the first of its {self.count} pictures is enlarged")
+            self.count = 1
         if self.orientation_before_decoding() >= 5:
             self.width, self.height = self.height, self.width
         self.ink = image.mode == "CMYK"
@@ -100,6 +103,12 @@ class PillowPicture(Picture):
     def prepare(self, image: Image.Image) -> None:
         """Correct what Pillow's decoder is told, before it decodes a frame that is converted."""
 
+    def metadata(self, image: Image.Image, index: int) -> Metadata:
+        """Return the metadata of a frame: those of the first, which are those of the file."""
+        if index == 0:
+            self._metadata = read_metadata(image)
+        return self._metadata
+
     def decode(self) -> Iterator[Frame]:
         image = self.image
         for index in range(self.count):
@@ -118,10 +127,11 @@ class PillowPicture(Picture):
                 frame = from_pillow(image)
             # Pillow turns TIFF pages while it decodes them, and then says that they are upright.
             orientation = read_orientation(image)
-            if index == 0:
-                self.metadata = read_metadata(image)
-            duration = image.info.get("duration") if self.count > 1 else None
-            yield frame._replace(samples=oriented(frame.samples, orientation), duration=duration)
+            yield frame._replace(
+                samples=oriented(frame.samples, orientation),
+                duration=image.info.get("duration") if self.count > 1 else None,
+                metadata=self.metadata(image, index)._replace(orientation=orientation),
+            )
 
     def close(self) -> None:
         self.image.close()
@@ -231,4 +241,4 @@ def save(stream: BinaryIO, frames: list[Frame], how: Writing, pillow: str, **opt
 
 def plays(how: Writing) -> int:
     """Return how often an animation is shown, in Pillow's terms: 0 is for ever."""
-    return 1 if how.metadata.loop is None else how.metadata.loop
+    return 1 if how.metadata.plays is None else how.metadata.plays

@@ -27,7 +27,7 @@ def read_metadata(image: Image.Image) -> Metadata:
         text=text,
         comment=comment.encode() if isinstance(comment, str) else comment,
         colour=_colour_chunks(info) if image.format == "PNG" else (),
-        loop=info.get("loop") if getattr(image, "n_frames", 1) > 1 else None,
+        plays=info.get("loop") if getattr(image, "n_frames", 1) > 1 else None,
         still=bool(info.get("default_image")),
     )
 

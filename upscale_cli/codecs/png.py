@@ -12,6 +12,7 @@ from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 from upscale_cli.codecs.bytewise import read_both_bytes, read_raw
 from upscale_cli.codecs.formats import Format
+from upscale_cli.codecs.picture import Reading
 from upscale_cli.codecs.pillow import PillowPicture, plays, save
 from upscale_cli.codecs.pillow_metadata import read_orientation
 from upscale_cli.codecs.png_stream import Chunk, PngStream
@@ -73,9 +74,9 @@ def _raw_mode(image: Image.Image) -> str:
     return str(tiles[0].args) if tiles else ""
 
 
-def open(stream: BinaryIO, format: Format, channels_first: bool) -> PngPicture:
+def open(stream: BinaryIO, format: Format, reading: Reading) -> PngPicture:
     """Open a PNG file; see `Codec`."""
-    return PngPicture(stream, format)
+    return PngPicture(stream, format, reading)
 
 
 def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:

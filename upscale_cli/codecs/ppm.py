@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from upscale_cli.codecs.formats import Format
+from upscale_cli.codecs.picture import Reading
 from upscale_cli.codecs.pillow import PillowPicture, save
 from upscale_cli.codecs.writing import Enlarged, Writing
 from upscale_cli.errors import UpscaleError
@@ -31,9 +32,9 @@ class PpmPicture(PillowPicture):
         return Frame(_read_colours(self.stream, cast(ImageFile.ImageFile, image)), "RGB")
 
 
-def open(stream: BinaryIO, format: Format, channels_first: bool) -> PpmPicture:
+def open(stream: BinaryIO, format: Format, reading: Reading) -> PpmPicture:
     """Open a PPM file; see `Codec`."""
-    return PpmPicture(stream, format)
+    return PpmPicture(stream, format, reading)
 
 
 def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:

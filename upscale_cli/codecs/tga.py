@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from upscale_cli.codecs.formats import Format
+from upscale_cli.codecs.picture import Reading
 from upscale_cli.codecs.pillow import PillowPicture, save
 from upscale_cli.codecs.writing import Enlarged, Writing
 
@@ -14,9 +15,9 @@ class TgaPicture(PillowPicture):
     names = ("TGA",)
 
 
-def open(stream: BinaryIO, format: Format, channels_first: bool) -> TgaPicture:
+def open(stream: BinaryIO, format: Format, reading: Reading) -> TgaPicture:
     """Open a TGA file; see `Codec`."""
-    return TgaPicture(stream, format)
+    return TgaPicture(stream, format, reading)
 
 
 def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:

@@ -20,6 +20,7 @@ from upscale_cli.codecs import tiff_tags as tag
 from upscale_cli.codecs.bytewise import read_both_bytes
 from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.misreads import Layout
+from upscale_cli.codecs.picture import Reading
 from upscale_cli.codecs.pillow import PillowPicture
 from upscale_cli.codecs.png_stream import compressed
 from upscale_cli.codecs.writing import Enlarged, Writing
@@ -75,9 +76,9 @@ class TiffPicture(PillowPicture):
         return Frame(samples, mode)
 
 
-def open(stream: BinaryIO, format: Format, channels_first: bool) -> TiffPicture:
+def open(stream: BinaryIO, format: Format, reading: Reading) -> TiffPicture:
     """Open a TIFF file; see `Codec`."""
-    return TiffPicture(stream, format)
+    return TiffPicture(stream, format, reading)
 
 
 def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:

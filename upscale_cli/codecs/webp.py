@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from upscale_cli.codecs.formats import Format
+from upscale_cli.codecs.picture import Reading
 from upscale_cli.codecs.pillow import PillowPicture, save
 from upscale_cli.codecs.writing import Enlarged, Writing, alike
 
@@ -14,9 +15,9 @@ class WebpPicture(PillowPicture):
     names = ("WEBP",)
 
 
-def open(stream: BinaryIO, format: Format, channels_first: bool) -> WebpPicture:
+def open(stream: BinaryIO, format: Format, reading: Reading) -> WebpPicture:
     """Open a WebP file; see `Codec`."""
-    return WebpPicture(stream, format)
+    return WebpPicture(stream, format, reading)
 
 
 def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upscale_cli.codecs.formats import Format
+from upscale_cli.codecs.picture import Encoding
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.metadata import Metadata
 from upscale_cli.image.pixels import Frame, Mode, expand_palette, quantise, to_mode, widen
@@ -29,6 +30,8 @@ class Enlarged(NamedTuple):
     dtype : numpy.dtype
     mode, palette, duration
         As those of a `Frame`.
+    metadata : Metadata
+        Of this page, as the target stores them.
     quantised : bool
         Its colours are reduced to a palette.
     executor : Executor or None
@@ -44,6 +47,7 @@ class Enlarged(NamedTuple):
     mode: Mode | None
     palette: NDArray[np.uint8] | None = None
     duration: float | None = None
+    metadata: Metadata = Metadata()
     quantised: bool = False
     executor: Executor | None = None
     progress: Callable[[int], None] = lambda pixels: None
@@ -67,7 +71,7 @@ class Enlarged(NamedTuple):
 
         for _ in self._counted(in_order(make, strip_ranges(self.upsampler), self.executor)):
             pass
-        frame = Frame(samples, self.mode, self.palette, self.duration)
+        frame = Frame(samples, self.mode, self.palette, self.duration, metadata=self.metadata)
         return quantise(frame) if self.quantised else frame
 
     def _counted(self, made: Iterator[T]) -> Iterator[T]:
@@ -84,7 +88,9 @@ class Writing(NamedTuple):
     ----------
     format : Format
     metadata : Metadata
-        What the target stores; every codec takes what its format can store.
+        Of the first frame, as the target stores them; every codec takes what its format can store.
+    encoding : Encoding
+        How the source was compressed.
     frame_count : int
     quality : int
         1 … 100, for lossy formats.
@@ -98,6 +104,7 @@ class Writing(NamedTuple):
 
     format: Format
     metadata: Metadata
+    encoding: Encoding = Encoding()
     frame_count: int = 1
     quality: int = 95
     ndim: int = 0

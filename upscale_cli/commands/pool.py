@@ -67,6 +67,7 @@ def pool(
 ) -> int:
     """Plan, run, report; return the exit status."""
     from upscale_cli.codecs.formats import find_format
+    from upscale_cli.codecs.picture import Reading
     from upscale_cli.commands.process import Session, process
     from upscale_cli.work.pool import Pooling
 
@@ -76,7 +77,7 @@ def pool(
         padding=padding,
         dilation=dilation,
         ceil=ceil,
-        channels_first=channels_first,
+        reading=Reading(channels_first=channels_first),
         overwrite=overwrite,
         format=find_format(format) if format else None,
         resume=skip_existing,

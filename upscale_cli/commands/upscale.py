@@ -143,6 +143,7 @@ def upscale(
 ) -> int:
     """Plan, run, report; return the exit status."""
     from upscale_cli.codecs.formats import find_format
+    from upscale_cli.codecs.picture import Reading
     from upscale_cli.commands.process import Session, process
     from upscale_cli.work.request import Request
     from upscale_cli.work.sizes import wanted_size
@@ -161,7 +162,7 @@ def upscale(
         quality=quality,
         linear=linear,
         strip=strip,
-        channels_first=channels_first,
+        reading=Reading(channels_first=channels_first),
         overwrite=overwrite,
         max_pixels=max_pixels,
         small=compression == "small",

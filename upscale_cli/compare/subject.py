@@ -101,11 +101,11 @@ def _reduced_subject(frame: Frame, metadata: Metadata, factor: int) -> Subject:
 
 def _first_frame(picture: Picture) -> tuple[Frame, Metadata]:
     """Return the first frame as PNG can store it, and the metadata that its pixels need to be displayed."""
-    ready = arrange(next(picture.frames()), COPYING, PNG, metadata=picture.metadata, linear=False)
-    metadata = picture.metadata.stripped()
+    ready = arrange(next(picture.frames()), COPYING, PNG)
+    metadata = ready.frame.metadata.stripped()
     if metadata.icc is not None and not fits(metadata.icc, ready.mode):
         metadata = metadata._replace(icc=None)
-    return ready.frame, metadata._replace(loop=None, still=False)
+    return ready.frame, metadata._replace(plays=None, still=False)
 
 
 def _reduced(frame: Frame, factor: int) -> Frame:

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 from PIL import ExifTags, Image
 
+from upscale_cli.methods.method import Size
+
 
 class Metadata(NamedTuple):
     r"""Everything about an image that is not pixels.
@@ -20,12 +22,14 @@ class Metadata(NamedTuple):
         Keywords and texts of a PNG.
     comment : bytes or None
         The comment of a JPEG or GIF.
-    loop : int or None
-        How often an animation is repeated; 0 for ever, None for once.
+    plays : int or None
+        How often an animation is shown; 0 for ever, None if the file does not say it or is no animation.
     colour : tuple of (bytes, bytes)
         The chunks of a PNG that define its colours: sRGB, gAMA, cHRM.
     still : bool
         The first picture is not part of the animation: viewers that cannot show the animation show it instead.
+    orientation : int
+        The EXIF orientation of the source, 1 … 8. Its pixels are upright already.
     """
 
     icc: bytes | None = None
@@ -34,18 +38,21 @@ class Metadata(NamedTuple):
     dpi: tuple[float, float] | None = None
     text: Mapping[str, str] = {}
     comment: bytes | None = None
-    loop: int | None = None
+    plays: int | None = None
     colour: tuple[tuple[bytes, bytes], ...] = ()
     still: bool = False
+    orientation: int = 1
 
     def stripped(self) -> "Metadata":
         """Return only what is needed to show the pixels: their colours, and the timing of an animation."""
-        return Metadata(icc=self.icc, colour=self.colour, loop=self.loop, still=self.still)
+        return Metadata(icc=self.icc, colour=self.colour, plays=self.plays, still=self.still)
 
     def present(self) -> dict[str, Any]:
         """Return what there is of the metadata that formats can store, by name."""
-        names = ("icc", "exif", "xmp", "dpi", "text", "comment", "loop")
+        names = ("icc", "exif", "xmp", "dpi", "text", "comment")
         present = {name: value for name in names if (value := getattr(self, name))}
+        if self.plays is not None:
+            present["loop"] = self.plays
         # Viewers assume a gamma of 0.45455: losing that one changes nothing.
         gamma = dict(self.colour).get(b"gAMA")
         if gamma is not None and self.icc is None and not 0.45 < int.from_bytes(gamma) / 1e5 < 0.46:
@@ -67,8 +74,15 @@ NAMES = {
 """What people call the metadata that formats can store."""
 
 
-def resized(metadata: Metadata, width: int, height: int) -> Metadata:
-    """Return the metadata of the enlarged image: it is upright, and EXIF names its new size if it named the old."""
+def resized(metadata: Metadata, before: Size, after: Size) -> Metadata:
+    """Return the metadata of the enlarged image: it is upright, and its sizes are the new ones.
+
+    Parameters
+    ----------
+    before, after : (int, int)
+        Height and width of the upright source, and of the result.
+    """
+    height, width = after
     if metadata.xmp is not None:
         metadata = metadata._replace(xmp=_upright(metadata.xmp))
     if metadata.exif is None:

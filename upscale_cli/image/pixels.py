@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from upscale_cli.errors import UpscaleError
+from upscale_cli.image.metadata import Metadata
 from upscale_cli.methods.upsampler import Array
 
 Mode = Literal["L", "LA", "RGB", "RGBA", "CMYK", "P"]
@@ -29,12 +30,15 @@ class Frame(NamedTuple):
         RGBA of each index of mode P.
     duration : float or None
         Milliseconds for which an animation shows it.
+    metadata : Metadata
+        Of this page, or of the whole file.
     """
 
     samples: Array
     mode: Mode | None
     palette: NDArray[np.uint8] | None = None
     duration: float | None = None
+    metadata: Metadata = Metadata()
 
     @property
     def kind(self) -> Kind:

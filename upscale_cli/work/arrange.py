@@ -8,7 +8,6 @@ from upscale_cli.codecs.fitting import fit
 from upscale_cli.codecs.formats import Format
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.colour import cmyk_to_rgb, transfer_of
-from upscale_cli.image.metadata import Metadata
 from upscale_cli.image.pixels import CHANNELS, Frame, Kind, Mode, expand_palette, index_colours, to_mode, widen
 from upscale_cli.methods import Method
 from upscale_cli.methods.samples import SRGB, Samples, white
@@ -45,7 +44,7 @@ DEPTHS = {"bool": "1 bit", "uint8": "8 bits", "uint16": "16 bits", "int32": "32 
 LAYOUTS = {"P": "palette", "L": "grey", "LA": "grey and alpha", "RGBA": "RGB and alpha"}
 
 
-def arrange(frame: Frame, method: Method, format: Format, *, metadata: Metadata, linear: bool) -> Arrangement:
+def arrange(frame: Frame, method: Method, format: Format, *, linear: bool = False) -> Arrangement:
     """Make a frame ready for a method and a format.
 
     A palette and single bits are kept if the method only copies values. Everything else is converted to true colours,
@@ -74,7 +73,7 @@ def arrange(frame: Frame, method: Method, format: Format, *, metadata: Metadata,
     if frame.mode == "CMYK" and (wanted in ("RGB", "P") or linear):
         if wanted == "CMYK":
             raise UpscaleError("is CMYK, which has no linear light; omit --linear, or convert it to RGB first.")
-        frame, reduced = _without_ink(frame, metadata)
+        frame, reduced = _without_ink(frame)
         depth, notes = (depth, notes) if not reduced else ("uint8", [*notes, f"{format.title}: {reduced}"])
     quantised = wanted == "P"
     if quantised:
@@ -83,7 +82,7 @@ def arrange(frame: Frame, method: Method, format: Format, *, metadata: Metadata,
     frame = to_mode(frame, {"L": "LA", "RGB": "RGBA"}[wanted] if flatten else wanted)
     transfer = None
     if linear and method.values == "weighed":
-        transfer = transfer_of(metadata)
+        transfer = transfer_of(frame.metadata)
         if transfer is None:
             transfer = SRGB
             notes.append("its colour profile has no simple curve, so --linear uses the curve of sRGB")
@@ -103,14 +102,14 @@ def arrange(frame: Frame, method: Method, format: Format, *, metadata: Metadata,
     return Arrangement(frame, samples, cast(Mode, wanted), quantised=quantised, notes=tuple(notes), colour=colour)
 
 
-def _without_ink(frame: Frame, metadata: Metadata) -> tuple[Frame, str]:
+def _without_ink(frame: Frame) -> tuple[Frame, str]:
     """Return a CMYK frame as RGB of 8 bits, and what is lost, in words."""
     lost = ""
     if frame.samples.dtype == np.uint16:
         # Profiles are applied to 8 bits.
         frame = frame._replace(samples=((frame.samples + np.uint32(128)) // 257).astype(np.uint8))
         lost = "16 bits a channel become 8"
-    return frame._replace(samples=cmyk_to_rgb(frame.samples, metadata.icc), mode="RGB"), lost
+    return frame._replace(samples=cmyk_to_rgb(frame.samples, frame.metadata.icc), mode="RGB"), lost
 
 
 def _colour_explained(kinds: list[Kind], method: Method, samples: Samples, indexed: bool) -> str:

@@ -9,8 +9,6 @@ from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import Picture, open_picture
 from upscale_cli.codecs.writing import Enlarged, Writing
 from upscale_cli.errors import UpscaleError
-from upscale_cli.image.colour import fits
-from upscale_cli.image.metadata import NAMES, Metadata, resized
 from upscale_cli.image.pixels import Frame
 from upscale_cli.image.stacks import to_stack
 from upscale_cli.methods import Method, Scale, Size, resolve
@@ -18,6 +16,7 @@ from upscale_cli.methods.parameters import shown
 from upscale_cli.places.place import Source, Target
 from upscale_cli.work.arrange import Arrangement, arrange
 from upscale_cli.work.estimate import check_frames
+from upscale_cli.work.kept import kept_metadata
 from upscale_cli.work.result import Result
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def enlarge(
     UpscaleError
         If it cannot be done; the sentence does not name the source.
     """
-    with open_picture(source.open(), request.channels_first) as picture:
+    with open_picture(source.open(), request.reading) as picture:
         parameters, remembered = request.read_parameters(source, picture.values)
         format = request.format_for(picture)
         check_frames(picture, format)
@@ -66,18 +65,20 @@ def enlarge(
             for index, frame in enumerate(picture.frames())
         )
         first = next(frames)
-        metadata = kept_metadata(picture, first, format, strip=request.strip, result=work.result)
         how = Writing(
             format=format,
-            metadata=metadata,
+            metadata=first.metadata,
+            encoding=picture.encoding,
             frame_count=picture.count,
             quality=request.quality,
             ndim=picture.ndim,
-            channels_first=request.channels_first,
+            channels_first=request.reading.channels_first,
             small=request.small,
         )
         with target.commit(request.overwrite) as (stream,):
             format.load_codec().write(stream, chain((first,), frames), how)
+        for note in picture.notes:
+            work.result.note(note)
     return work.result
 
 
@@ -97,10 +98,10 @@ class _Enlargement(NamedTuple):
         """Return a frame with its upsampler, if the limits allow it."""
         request, picture, result = self.request, self.picture, self.result
         method = request.method
-        ready = arrange(frame, method, self.format, metadata=picture.metadata, linear=request.linear)
+        ready = arrange(frame, method, self.format, linear=request.linear)
         for note in ready.notes:
             result.note(note)
-        parameters = _parameters_of_frame(self.parameters, index, request.channels_first and picture.ndim > 0)
+        parameters = _parameters_of_frame(self.parameters, index, request.reading.channels_first and picture.ndim > 0)
         height, width, channels = ready.frame.samples.shape
         size = request.output_size(self.remembered, height, width)
         before = height, width, ready.samples.channels
@@ -124,6 +125,9 @@ class _Enlargement(NamedTuple):
             samples, channels = samples._replace(alpha=False, opaque=False), after[2]
         elif samples.flatten:
             channels = samples.channels
+        metadata = kept_metadata(
+            frame, mode, picture, format=self.format, after=after[:2], strip=request.strip, result=result
+        )
         upsampler = method.make(
             ready.frame.samples, scale=scale, size=after[:2], samples=samples, parameters=parameters
         )
@@ -134,7 +138,8 @@ class _Enlargement(NamedTuple):
             dtype=samples.target,
             mode=mode,
             palette=ready.frame.palette,
-            duration=ready.frame.duration,
+            duration=frame.duration,
+            metadata=metadata,
             quantised=ready.quantised,
             executor=executor,
             progress=progress,
@@ -190,24 +195,3 @@ def _size_explained(request: "Request", remembered: Size | None, scale: Scale) -
     if remembered is not None:
         return f"{factors} times, as the indices file says"
     return f"{factors} times, {'as requested' if request.scale is not None else 'the default'}"
-
-
-def kept_metadata(picture: Picture, first: Enlarged, format: Format, *, strip: bool, result: Result) -> Metadata:
-    """Return the metadata that the target stores, and report what it cannot store."""
-    metadata = picture.metadata.stripped() if strip else picture.metadata
-    present = metadata.present()
-    lost = set(present) - format.keeps
-    lost |= {name for name in ("exif", "xmp", "comment") if len(present.get(name, b"")) > format.entry}
-    lost |= {"durations"} - format.keeps if first.duration is not None else set()
-    if metadata.icc is not None and not fits(metadata.icc, first.mode):
-        lost |= {"icc"} if not picture.ink else set()
-        metadata = metadata._replace(icc=None)
-    if lost:
-        result.note(f"{format.title} cannot store its {' and '.join(NAMES[name] for name in sorted(lost))}")
-    without: dict[str, Any] = dict.fromkeys(lost & {"exif", "xmp", "comment"})
-    metadata = metadata._replace(**without)
-    if kept := sorted(metadata.present().keys() & format.keeps):
-        result.decisions["kept"] = ", ".join(NAMES[name] for name in kept)
-    if picture.dropped:
-        result.note(picture.dropped)
-    return resized(metadata, first.shape[1], first.shape[0])

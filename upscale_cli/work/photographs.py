@@ -34,5 +34,5 @@ def read_photograph(source: Source) -> Photograph:
             scaled = np.clip(samples, 0, white(samples.dtype)) * (255 / white(samples.dtype))
             frame = frame._replace(samples=np.floor(scaled + 0.5).astype(np.uint8))
         if frame.mode == "CMYK":
-            return cmyk_to_rgb(frame.samples, picture.metadata.icc)
+            return cmyk_to_rgb(frame.samples, frame.metadata.icc)
         return to_mode(frame, "RGBA").samples[..., :3]

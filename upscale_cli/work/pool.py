@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from upscale_cli.codecs.formats import FORMATS, Format
-from upscale_cli.codecs.picture import Picture, open_picture
+from upscale_cli.codecs.picture import USUAL, Picture, Reading, open_picture
 from upscale_cli.codecs.writing import Enlarged, Writing
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.pixels import Frame
@@ -18,8 +18,8 @@ from upscale_cli.methods.placement import Nearest, Pair, Pooled, max_pool, poole
 from upscale_cli.methods.upsampler import Array
 from upscale_cli.places.place import Source, Target
 from upscale_cli.work.arrange import arrange
-from upscale_cli.work.enlarge import kept_metadata
 from upscale_cli.work.estimate import Task, check_frames
+from upscale_cli.work.kept import kept_metadata
 from upscale_cli.work.result import Result
 
 
@@ -36,7 +36,7 @@ class Pooling:
     ----------
     window, stride, padding, dilation : (int, int)
         For (vertical, horizontal), as `max_pool` takes them.
-    ceil, channels_first, overwrite : bool
+    ceil, overwrite : bool
     resume : bool
         Of an image and its indices, what exists already stays.
     format : Format or None
@@ -48,7 +48,7 @@ class Pooling:
     padding: Pair = (0, 0)
     dilation: Pair = (1, 1)
     ceil: bool = False
-    channels_first: bool = False
+    reading: Reading = USUAL
     overwrite: bool = False
     format: Format | None = None
     resume: bool = False
@@ -92,7 +92,7 @@ class Pooling:
             channels=picture.channels,
             # The values and the indices of each frame, and while one is pooled as much twice again.
             extra=values * (picture.itemsize + 8) * (picture.count + 3),
-            transposed=self.channels_first and format.arrays,
+            transposed=self.reading.channels_first and format.arrays,
         )
         task.check_memory(sides)
         before, after = (picture.width, picture.height), (sides[1], sides[0])
@@ -118,7 +118,7 @@ class Pooling:
         """
         indices = self.targets(target)[0]
         result = Result()
-        with open_picture(source.open(), self.channels_first) as picture:
+        with open_picture(source.open(), self.reading) as picture:
             format = self.format_for(picture)
             pooled: list[Pooled] = []
             frames = []
@@ -127,14 +127,13 @@ class Pooling:
                 pooled.append(values)
                 frames.append(enlarged._replace(executor=executor, progress=progress))
             result.before, result.frames = (picture.width, picture.height), picture.count
-            metadata = kept_metadata(picture, frames[0], format, strip=False, result=result)
             how = Writing(
                 format=format,
-                metadata=metadata,
+                metadata=frames[0].metadata,
                 frame_count=picture.count,
                 quality=100,
                 ndim=picture.ndim,
-                channels_first=self.channels_first,
+                channels_first=self.reading.channels_first,
             )
             missing = [each for each in (indices, target) if not (self.resume and each.exists())]
             stacked = self._stacked(pooled, picture)
@@ -151,7 +150,7 @@ class Pooling:
     def _pooled(self, frame: Frame, picture: Picture, format: Format, *, result: Result) -> tuple[Pooled, Enlarged]:
         """Return a pooled frame, and how it is written."""
         # Pooling only chooses samples, so they are kept like those that a method places.
-        ready = arrange(frame, _unpooling()[0], format, metadata=picture.metadata, linear=False)
+        ready = arrange(frame, _unpooling()[0], format)
         for note in ready.notes:
             result.note(note)
         result.decisions["colour"] = ready.colour
@@ -165,6 +164,7 @@ class Pooling:
             dtype=ready.samples.target,
             mode=ready.mode,
             duration=frame.duration,
+            metadata=kept_metadata(frame, ready.mode, picture, format=format, after=(height, width), result=result),
             quantised=ready.quantised,
         )
         return pooled, enlarged
@@ -175,4 +175,4 @@ class Pooling:
             raise UpscaleError("has pages of different sizes; pool them one by one.")
         stack = np.stack([each.indices for each in pooled])
         ndim = picture.ndim or array_ndim(picture.count, stack.shape[3])
-        return np.ascontiguousarray(from_stack(stack, ndim, self.channels_first and picture.ndim > 0))
+        return np.ascontiguousarray(from_stack(stack, ndim, self.reading.channels_first and picture.ndim > 0))

@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from upscale_cli.codecs.formats import Format
-from upscale_cli.codecs.picture import Picture
+from upscale_cli.codecs.picture import USUAL, Picture, Reading
 from upscale_cli.methods import Method, Parameter, Scale, Size, resolve
 from upscale_cli.places.place import Source, Target
 from upscale_cli.work.enlarge import enlarge
@@ -31,7 +31,9 @@ class Request(NamedTuple):
         The format that was named for the result.
     quality : int
         1 … 100, for lossy formats.
-    linear, strip, channels_first, overwrite : bool
+    linear, strip, overwrite : bool
+    reading : Reading
+        How sources are read.
     max_pixels : int
         The most pixels of a result, all its frames together.
     small : bool
@@ -46,7 +48,7 @@ class Request(NamedTuple):
     quality: int = 95
     linear: bool = False
     strip: bool = False
-    channels_first: bool = False
+    reading: Reading = USUAL
     overwrite: bool = False
     max_pixels: int = MAX_PIXELS
     small: bool = False
@@ -116,7 +118,7 @@ class Request(NamedTuple):
             channels=channels,
             # Arrays are read, and brought into the order that the method needs.
             extra=sum(2 * value.nbytes for value in parameters.values() if hasattr(value, "nbytes")),
-            transposed=self.channels_first and format.arrays,
+            transposed=self.reading.channels_first and format.arrays,
             max_pixels=self.max_pixels,
             integer_scale=self.method.integer_scale,
             working_memory=self.method.working_memory(shape, parameters),

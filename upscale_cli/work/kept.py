@@ -1,0 +1,56 @@
+"""What of a source's metadata its result keeps, and what the user is told about the rest."""
+
+from typing import Any
+
+from upscale_cli.codecs.formats import Format
+from upscale_cli.codecs.picture import Picture
+from upscale_cli.image.colour import fits
+from upscale_cli.image.metadata import NAMES, Metadata, resized
+from upscale_cli.image.pixels import Frame
+from upscale_cli.methods import Size
+from upscale_cli.work.result import Result
+
+
+def kept_metadata(
+    frame: Frame,
+    mode: str | None,
+    picture: Picture,
+    *,
+    format: Format,
+    after: Size,
+    strip: bool = False,
+    result: Result,
+) -> Metadata:
+    """Return the metadata that the target stores for a frame, and report what it cannot store.
+
+    Parameters
+    ----------
+    frame : Frame
+        As it was read.
+    mode : Mode or None
+        The mode of the output.
+    picture : Picture
+        The file of the frame.
+    format : Format
+        The target's.
+    after : (int, int)
+        Height and width of the result.
+    strip : bool
+        Keep only what is needed to show the pixels.
+    """
+    metadata = frame.metadata.stripped() if strip else frame.metadata
+    present = metadata.present()
+    lost = set(present) - format.keeps
+    lost |= {name for name in ("exif", "xmp", "comment") if len(present.get(name, b"")) > format.entry}
+    lost |= {"durations"} - format.keeps if frame.duration is not None else set()
+    if metadata.icc is not None and not fits(metadata.icc, mode):
+        lost |= {"icc"} if not picture.ink else set()
+        metadata = metadata._replace(icc=None)
+    if lost:
+        result.note(f"{format.title} cannot store its {' and '.join(NAMES[name] for name in sorted(lost))}")
+    without: dict[str, Any] = dict.fromkeys(lost & {"exif", "xmp", "comment"})
+    metadata = metadata._replace(**without)
+    if kept := sorted(metadata.present().keys() & format.keeps):
+        result.decisions.setdefault("kept", ", ".join(NAMES[name] for name in kept))
+    height, width, _ = frame.samples.shape
+    return resized(metadata, (height, width), after)
