@@ -11,6 +11,7 @@ from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import Reading
 from upscale_cli.codecs.pillow import PillowPicture, save
 from upscale_cli.codecs.writing import Enlarged, Writing, alike
+from upscale_cli.image.exif import without_orientation
 
 
 class AvifPicture(PillowPicture):
@@ -38,6 +39,9 @@ def open(stream: BinaryIO, format: Format, reading: Reading) -> AvifPicture:
 
 
 def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
-    """Write an AVIF file, its colour at full resolution; see `Codec`."""
+    """Write an AVIF file; see `Codec`."""
     whole = alike([frame.frame() for frame in frames], how.format)
-    save(stream, whole, how, "AVIF", quality=how.quality, subsampling="4:4:4")
+    subsampling, exif = how.encoding.subsampling or "4:4:4", how.metadata.exif
+    # The pixels are upright. Pillow would write EXIF anew to take its orientation out.
+    exif = without_orientation(exif) if exif else None
+    save(stream, whole, how, "AVIF", quality=how.quality, subsampling=subsampling, exif=exif)

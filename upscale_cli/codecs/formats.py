@@ -64,7 +64,7 @@ class Format(NamedTuple):
     lossy : bool
         It changes pixels a little, depending on `--quality`.
     entry : int
-        The most bytes of an EXIF, XMP or comment entry.
+        The most bytes of EXIF, of a comment, and of the main packet of XMP.
     strips : {"none", "one", "all"}
         The images that are written strip by strip, without a whole frame in memory: none; a single one; every frame.
     encoder : float
@@ -124,7 +124,7 @@ def _any_tga(head: bytes) -> bool:
     return any(head[12:14]) and any(head[14:16]) and head[16] in (1, 8, 16, 24, 32)
 
 
-_ALL = frozenset({"icc", "exif", "xmp", "dpi", "text", "comment", "gamma", "loop", "durations"})
+_PHOTO = frozenset({"icc", "exif", "makernote", "xmp"})
 
 _ROWS = (
     Format(
@@ -137,7 +137,7 @@ _ROWS = (
         clear="any",
         frames=True,
         strips="one",
-        keeps=_ALL,
+        keeps=_PHOTO | {"dpi", "aspect", "text", "comment", "gamma", "loop", "durations"},
     ),
     Format(
         name="jpeg",
@@ -149,7 +149,7 @@ _ROWS = (
         longest=65_500,
         lossy=True,
         entry=65_500,
-        keeps=frozenset({"icc", "exif", "xmp", "dpi", "comment"}),
+        keeps=_PHOTO | {"extended_xmp", "dpi", "aspect", "photoshop", "comment"},
     ),
     Format(
         name="webp",
@@ -163,7 +163,7 @@ _ROWS = (
         lossy=True,
         encoder=10,
         decoder=4,
-        keeps=frozenset({"icc", "exif", "xmp", "loop", "durations"}),
+        keeps=_PHOTO | {"loop", "durations"},
     ),
     Format(
         name="tiff",
@@ -174,7 +174,7 @@ _ROWS = (
         stores=_kinds(bool="L", uint8="L LA RGB RGBA CMYK P", uint16="L LA RGB RGBA CMYK", int32="L", float32="L"),
         frames=True,
         retained=0,
-        keeps=frozenset({"icc", "exif", "xmp", "dpi"}),
+        keeps=frozenset({"icc", "exif", "xmp", "dpi", "photoshop"}),
     ),
     Format(
         name="gif",
@@ -211,7 +211,7 @@ _ROWS = (
         lossy=True,
         encoder=15,
         decoder=2,
-        keeps=frozenset({"icc", "exif", "xmp", "durations"}),
+        keeps=_PHOTO | {"durations"},
     ),
     Format(
         name="ppm",

@@ -1,25 +1,209 @@
-"""JPEG, by Pillow. A file of several pictures (MPO) is read as its first."""
+"""JPEG, by Pillow: its first picture. What Pillow leaves out of the metadata is read and written here.
 
+Formats: JFIF 1.02; Adobe, "XMP Specification Part 3", 2020, section 1.1.3; "Ultra HDR Image Format v1.1", 2024.
+"""
+
+import io
+import struct
 from collections.abc import Iterator
-from typing import BinaryIO
+from contextlib import suppress
+from itertools import accumulate
+from typing import Any, BinaryIO, cast
+
+from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from upscale_cli.codecs.formats import Format
-from upscale_cli.codecs.picture import Reading
+from upscale_cli.codecs.jpeg_segments import EOI, GAIN_MAP, JPEG_LS, START_OF_FRAME, behind, segments, written
+from upscale_cli.codecs.picture import Encoding, Reading
 from upscale_cli.codecs.pillow import PillowPicture, save
 from upscale_cli.codecs.writing import Enlarged, Writing
+from upscale_cli.errors import UpscaleError
+from upscale_cli.image.metadata import Metadata
+from upscale_cli.image.pixels import Frame
+from upscale_cli.image.xmp import announced, announcing, identifier, unannounced
+
+XMP, EXTENSION = b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
+PHOTOSHOP = b"Photoshop 3.0\0"
+PART = 65_400
+"""Bytes of a long entry that go into one segment."""
+
+READ = {
+    "APP0": (b"",),
+    "APP1": (b"Exif\0\0", XMP, EXTENSION),
+    "APP2": (b"ICC_PROFILE\0", b"MPF\0", b"FPXR\0", b"urn:iso:std:iso:ts:21496:-1"),
+    "APP12": (b"Ducky",),
+    "APP13": (PHOTOSHOP,),
+    "APP14": (b"Adobe",),
+    "COM": (b"",),
+}
+"""Beginnings of segments that are read, or that describe how the old pixels were stored."""
+NAMED = (("APP11", b"JP", "C2PA data (content credentials)"), ("APP1", b"FLIR\0", "thermal data (FLIR)"))
+"""Beginnings of segments that are not kept, and what people call them."""
 
 
 class JpegPicture(PillowPicture):
-    """A JPEG file. Pillow's opener of JPEG is the one that finds MPO."""
+    """A JPEG file. Pillow's opener would make several pictures of one with a preview or a gain map."""
 
     names = ("JPEG",)
+
+    def open_image(self) -> Image.Image:
+        self._check_kind()
+        with suppress(Exception):  # Image.open says what is wrong with it
+            self.stream.seek(0)
+            return JpegImageFile(self.stream)
+        self.stream.seek(0)
+        return super().open_image()
+
+    def _check_kind(self) -> None:
+        """Raise `UpscaleError` for JPEGs of other kinds than Pillow decodes."""
+        kinds = START_OF_FRAME | {JPEG_LS}
+        frame = next((found for found in segments(self.stream) if found.marker in kinds), None)
+        if frame is None or len(frame.content) < 6:
+            return
+        kind = "JPEG-LS" if frame.marker == JPEG_LS else "lossless JPEG" if frame.marker % 4 == 3 else ""
+        kind = kind or ("hierarchical JPEG" if frame.marker % 8 in (5, 6) else "")
+        if kind:
+            raise UpscaleError(f"is a {kind}, which is not supported; convert it to PNG or TIFF first.")
+        if frame.content[0] != 8:
+            raise UpscaleError(
+                f"has {frame.content[0]} bits per channel, which Pillow's JPEG decoder cannot read; "
+                "convert it to a 16-bit PNG or TIFF first."
+            )
+
+    def decode(self) -> Iterator[Frame]:
+        end = next((found.end for found in segments(self.stream) if found.marker == EOI), None)
+        if end is None:
+            raise UpscaleError(
+                "lacks its end, and perhaps a part of the picture; get the complete file, "
+                'or keep what is there with "jpegtran -copy all".'
+            )
+        self.notes += self._left_out(end)
+        yield from super().decode()
+
+    @property
+    def _segments(self) -> list[tuple[str, bytes]]:
+        return cast(JpegImageFile, self.image).applist
+
+    def _left_out(self, end: int) -> Iterator[str]:
+        """Yield what is left out: pictures and videos behind the end, and segments that nobody else can write."""
+        found = behind(self.stream, end)
+        announces = any(GAIN_MAP.search(content) for name, content in self._segments if name in ("APP1", "APP2"))
+        gain_maps = found.gain_maps or (announces and found.pictures > 0)
+        others = found.gain_maps + found.pictures - gain_maps
+        if gain_maps:
+            yield "its HDR gain map is left out"
+        if found.video:
+            yield "its video (motion photo) is left out"
+        if others:
+            yield f"only the first of its {others + 1} pictures is enlarged"
+        if found.size:
+            yield f"{found.size:,} bytes behind its picture are left out"
+        for what in sorted({_unread(*segment) for segment in self._segments} - {""}):
+            yield f"its {what} is left out"
+
+    def metadata(self, image: Image.Image, index: int) -> Metadata:
+        metadata, parts = super().metadata(image, index), self._segments
+        resources = b"".join(content[len(PHOTOSHOP) :] for _, content in parts if content.startswith(PHOTOSHOP))
+        comments = [content for name, content in parts if name == "COM"]
+        x, y = image.info.get("jfif_density", (0, 0))
+        aspect = (x, y) if image.info.get("jfif_unit") == 0 and x != y and x and y else None
+        metadata = metadata._replace(
+            photoshop=resources or None,
+            comment=b"\n".join(comments) or None,
+            aspect=aspect,
+            dpi=None if aspect else metadata.dpi,
+        )
+        return self._with_extension(metadata)
+
+    def _with_extension(self, metadata: Metadata) -> Metadata:
+        """Return metadata with the extended XMP: parts with its identifier, its length and their offsets."""
+        wanted = announced(metadata.xmp) if metadata.xmp else None
+        found = [content[len(EXTENSION) :] for _, content in self._segments if content.startswith(EXTENSION)]
+        if wanted is None and not found:
+            return metadata
+        own = sorted((part[32:40], part[40:]) for part in found if part[:32] == (wanted or "").encode())
+        whole = b"".join(data for _, data in own)
+        lengths = {int.from_bytes(place[:4]) for place, _ in own}
+        ends = list(accumulate(len(data) for _, data in own))
+        if lengths == {len(whole)} and [int.from_bytes(place[4:]) for place, _ in own] == [0, *ends[:-1]]:
+            return metadata._replace(extended_xmp=whole)
+        self.notes.append("its extended XMP is incomplete and left out")
+        return metadata._replace(xmp=unannounced(metadata.xmp)) if metadata.xmp else metadata
+
+
+def _unread(name: str, content: bytes) -> str:
+    """Return what people call a segment that is not kept; empty for those of `READ`."""
+    if content.startswith(READ.get(name, ())):
+        return ""
+    return next((what for app, start, what in NAMED if (app, content[: len(start)]) == (name, start)), f"{name} data")
+
+
+def _encoding(image: JpegImageFile, lying: bool) -> Encoding:
+    """Return how a JPEG was compressed, as far as Pillow can do it again.
+
+    Parameters
+    ----------
+    lying : bool
+        The picture is turned by a quarter, and with it the resolution of its colour.
+    """
+    layers = image.layer
+    tables = tuple(tuple(image.quantization.get(table, ())) for _, _, _, table in layers)
+    # Pillow writes CMYK, but no YCCK, whose tables are those of brightness and colour.
+    if not all(tables) or (len(layers) == 4 and image.info.get("adobe_transform")):
+        tables = ()
+    subsampling = None
+    if len(layers) == 3:
+        across, down = (min(layers[0][side] // max(layer[side], 1) for layer in layers[1:]) for side in (1, 2))
+        across, down = (down, across) if lying else (across, down)
+        subsampling = "4:4:4" if across < 2 else "4:2:2" if down < 2 else "4:2:0"
+    return Encoding(lossless=False, tables=tables, subsampling=subsampling)
 
 
 def open(stream: BinaryIO, format: Format, reading: Reading) -> JpegPicture:
     """Open a JPEG file; see `Codec`."""
-    return JpegPicture(stream, format, reading)
+    picture = JpegPicture(stream, format, reading)
+    lying = picture.orientation_before_decoding() >= 5
+    picture.encoding = _encoding(cast(JpegImageFile, picture.image), lying)
+    return picture
 
 
 def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
-    """Write a JPEG file, its colour at full resolution; see `Codec`."""
-    save(stream, [frame.frame() for frame in frames], how, "JPEG", quality=how.quality, subsampling=0)
+    """Write a JPEG file; see `Codec`."""
+    frame, metadata, encoding = next(frames).frame(), how.metadata, how.encoding
+    options: dict[str, Any] = {"quality": how.quality, "subsampling": "4:4:4"}
+    if frame.mode == "RGB" and encoding.subsampling:
+        options["subsampling"] = encoding.subsampling
+    if len(encoding.tables) == frame.samples.shape[2]:
+        # Pillow scales tables by a quality, if there is one. The last serves all channels that follow.
+        tables = list(encoding.tables)
+        while tables[-2:-1] == tables[-1:]:
+            tables.pop()
+        options |= {"quality": None, "qtables": tables}
+    if metadata.aspect is None:
+        save(stream, [frame], how, "JPEG", **options, xmp=None, extra=b"".join(_extra(metadata)))
+        return
+    encoded = io.BytesIO()
+    save(encoded, [frame], how, "JPEG", **options, xmp=None, extra=b"".join(_extra(metadata)), dpi=metadata.aspect)
+    data = encoded.getbuffer()
+    data[13] = 0  # the unit of the density, in the JFIF segment at the beginning: pixels per inch become an aspect
+    stream.write(data)
+
+
+def _extra(metadata: Metadata) -> Iterator[bytes]:
+    """Yield the segments that Pillow does not write: XMP with its extension, and Photoshop's resources."""
+    if metadata.xmp and metadata.extended_xmp:
+        extension = metadata.extended_xmp
+        yield written(1, XMP + announcing(metadata.xmp, extension))
+        name = EXTENSION + identifier(extension).encode()
+        for start, part in _parts(extension):
+            yield written(1, name + struct.pack(">II", len(extension), start) + part)
+    elif metadata.xmp:
+        yield written(1, XMP + metadata.xmp)
+    for _, part in _parts(metadata.photoshop or b""):
+        yield written(13, PHOTOSHOP + part)
+
+
+def _parts(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the parts of a long entry, and where each begins."""
+    return ((start, data[start : start + PART]) for start in range(0, len(data), PART))

@@ -41,9 +41,15 @@ class Encoding(NamedTuple):
     ----------
     lossless : bool
         Its pixels are what was compressed.
+    tables : tuple of tuple of int
+        The quantisation tables of a JPEG, one for each of its channels as `subsampling` stores them.
+    subsampling : {"4:4:4", "4:2:2", "4:2:0"} or None
+        The resolution of the colour of an upright JPEG; the nearest that is not less.
     """
 
     lossless: bool = True
+    tables: tuple[tuple[int, ...], ...] = ()
+    subsampling: str | None = None
 
 
 class Picture(ABC):

@@ -1,6 +1,7 @@
 """The metadata of a Pillow image."""
 
 import struct
+from contextlib import suppress
 from typing import Any
 
 from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin
@@ -65,12 +66,24 @@ def _read_dpi(image: Image.Image) -> tuple[float, float] | None:
 
 
 def _read_exif(image: Image.Image) -> bytes | None:
+    """Return the EXIF of a file as it stands there; of a TIFF, a block of the tags that describe its picture."""
+    if image.format == "TIFF":
+        return _exif_of_tags(image)
+    found = image.info.get("exif") or b""
+    for name in ("Raw profile type exif", "Raw profile type APP1"):
+        # ImageMagick's way to store EXIF in a PNG: a line of its kind, one of its length, and digits.
+        if not found and isinstance(text := image.info.get(name), str):
+            with suppress(ValueError):
+                found = bytes.fromhex("".join(text.split("\n")[3:]))
+    return found.removeprefix(b"Exif\0\0") or None
+
+
+def _exif_of_tags(image: Image.Image) -> bytes | None:
     try:
         exif = image.getexif()
-        if image.format == "TIFF":
-            for tag in list(exif):
-                if tag not in DESCRIPTIVE:
-                    del exif[tag]
+        for tag in list(exif):
+            if tag not in DESCRIPTIVE:
+                del exif[tag]
         data = exif.tobytes() if len(exif) else b""
     except Exception:  # as above
         return None

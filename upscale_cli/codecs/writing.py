@@ -17,6 +17,9 @@ from upscale_cli.methods.upsampler import Array, Finish, Upsampler
 
 T = TypeVar("T")
 
+USUAL_QUALITY = 95
+"""The quality of lossy formats where none is asked for."""
+
 
 class Enlarged(NamedTuple):
     """A frame that is enlarged while it is written: a record that is built by keyword.
@@ -90,7 +93,7 @@ class Writing(NamedTuple):
     metadata : Metadata
         Of the first frame, as the target stores them; every codec takes what its format can store.
     encoding : Encoding
-        How the source was compressed.
+        How the source was compressed, as far as the result follows it.
     frame_count : int
     quality : int
         1 … 100, for lossy formats.
@@ -106,7 +109,7 @@ class Writing(NamedTuple):
     metadata: Metadata
     encoding: Encoding = Encoding()
     frame_count: int = 1
-    quality: int = 95
+    quality: int = USUAL_QUALITY
     ndim: int = 0
     channels_first: bool = False
     small: bool = False

@@ -108,6 +108,19 @@ class Count(ParamType):
         return int(digits) * (unit or 1)
 
 
+class Quality(ParamType):
+    """An integer from 1 to 100, or keep; read as None."""
+
+    name = "n"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
+        if isinstance(value, int) or value == "keep":
+            return None if value == "keep" else value
+        if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= 100:
+            raise click.UsageError(f'"{value}" is not an integer from 1 to 100, or keep.', ctx)
+        return int(value)
+
+
 class KeyValue(ParamType):
     """KEY=VALUE for a parameter of a method."""
 

@@ -14,6 +14,7 @@ from upscale_cli.commands.options import (
     Factor,
     KeyValue,
     MethodName,
+    Quality,
     batch_options,
     file_options,
     version_option,
@@ -88,10 +89,16 @@ def _print_entry(name: str, text: str, column: int) -> None:
 @click.option("--linear", is_flag=True, help="Blend linear light instead of code values.")
 @click.option(
     "--quality",
-    type=click.IntRange(1, 100),
-    default=95,
+    type=Quality(),
+    default="keep",
     metavar="N",
-    help="Quality of JPEG, WebP and AVIF [95].",
+    help="Quality of JPEG, WebP and AVIF, 1-100 [that of a JPEG for a JPEG, else 95].",
+)
+@click.option(
+    "--subsampling",
+    type=click.Choice(["4:4:4", "4:2:2", "4:2:0"]),
+    metavar="NAME",
+    help="Colour resolution of JPEG and AVIF: 4:4:4, 4:2:2, 4:2:0 [that of a JPEG for a JPEG, else 4:4:4].",
 )
 @click.option(
     "--compression",
@@ -101,6 +108,7 @@ def _print_entry(name: str, text: str, column: int) -> None:
     help="PNG compression: fast, or small (slower) [fast].",
 )
 @click.option("--strip", is_flag=True, help="Drop all metadata except the colour profile.")
+@click.option("--preserve-times", is_flag=True, help="Give results the times of their sources.")
 @click.option("--max-pixels", type=Count(), default=10**9, metavar="N", help="Refuse larger results [1G].")
 @batch_options
 @click.option(
@@ -124,9 +132,11 @@ def upscale(
     method: str,
     given: Iterable[tuple[str, str]],
     linear: bool,
-    quality: int,
+    quality: int | None,
+    subsampling: str | None,
     compression: str,
     strip: bool,
+    preserve_times: bool,
     max_pixels: int,
     output: str | None,
     format: str | None,
@@ -145,9 +155,13 @@ def upscale(
     from upscale_cli.codecs.formats import find_format
     from upscale_cli.codecs.picture import Reading
     from upscale_cli.commands.process import Session, process
+    from upscale_cli.places.streams import STREAM
     from upscale_cli.work.request import Request
     from upscale_cli.work.sizes import wanted_size
 
+    inputs = list(inputs)
+    if preserve_times and STREAM in (output, *inputs):
+        raise UsageError("--preserve-times needs files, because standard input and output have no times.")
     if scale is not None and size is not None:
         raise UsageError("--scale and --size exclude each other; leave one out.")
     if size is not None:
@@ -160,8 +174,10 @@ def upscale(
         size=size,
         format=find_format(format) if format else None,
         quality=quality,
+        subsampling=subsampling,
         linear=linear,
         strip=strip,
+        preserve_times=preserve_times,
         reading=Reading(channels_first=channels_first),
         overwrite=overwrite,
         max_pixels=max_pixels,

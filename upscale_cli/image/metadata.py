@@ -1,11 +1,10 @@
 """Everything about an image that is not pixels, and what of it changes when the image is enlarged."""
 
-import re
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any, NamedTuple
 
-from PIL import ExifTags, Image
-
+from upscale_cli.image import exif, photoshop, xmp
 from upscale_cli.methods.method import Size
 
 
@@ -15,9 +14,15 @@ class Metadata(NamedTuple):
     Attributes
     ----------
     icc, exif, xmp : bytes or None
-        As they stand in a file; EXIF without its `Exif\0\0` prefix.
+        As they stand in a file; EXIF without its `Exif\0\0` prefix, XMP as its main packet.
+    extended_xmp : bytes or None
+        The packet of a JPEG with what its main packet had no room for.
     dpi : (float, float) or None
         Horizontal and vertical pixels per inch.
+    aspect : (int, int) or None
+        Horizontal and vertical pixels per unknown unit, if they differ.
+    photoshop : bytes or None
+        Photoshop's image resources, one of which is IPTC; see `image.photoshop`.
     text : dict
         Keywords and texts of a PNG.
     comment : bytes or None
@@ -42,15 +47,21 @@ class Metadata(NamedTuple):
     colour: tuple[tuple[bytes, bytes], ...] = ()
     still: bool = False
     orientation: int = 1
+    extended_xmp: bytes | None = None
+    aspect: tuple[int, int] | None = None
+    photoshop: bytes | None = None
 
     def stripped(self) -> "Metadata":
-        """Return only what is needed to show the pixels: their colours, and the timing of an animation."""
-        return Metadata(icc=self.icc, colour=self.colour, plays=self.plays, still=self.still)
+        """Return only what is needed to show the pixels: their colours, shape and timing."""
+        shown = ("icc", "colour", "aspect", "plays", "still", "orientation")
+        return Metadata(**{name: getattr(self, name) for name in shown})
 
     def present(self) -> dict[str, Any]:
         """Return what there is of the metadata that formats can store, by name."""
-        names = ("icc", "exif", "xmp", "dpi", "text", "comment")
+        names = ("icc", "exif", "xmp", "extended_xmp", "dpi", "aspect", "photoshop", "text", "comment")
         present = {name: value for name in names if (value := getattr(self, name))}
+        if self.exif and exif.has_maker_note(self.exif):
+            present["makernote"] = self.exif
         if self.plays is not None:
             present["loop"] = self.plays
         # Viewers assume a gamma of 0.45455: losing that one changes nothing.
@@ -63,8 +74,12 @@ class Metadata(NamedTuple):
 NAMES = {
     "icc": "colour profile",
     "exif": "EXIF",
+    "makernote": "MakerNote",
     "xmp": "XMP",
+    "extended_xmp": "extended XMP",
+    "photoshop": "IPTC and Photoshop data",
     "dpi": "resolution (DPI)",
+    "aspect": "pixel aspect ratio",
     "text": "text entries",
     "comment": "comment",
     "gamma": "gamma",
@@ -77,33 +92,36 @@ NAMES = {
 def resized(metadata: Metadata, before: Size, after: Size) -> Metadata:
     """Return the metadata of the enlarged image: it is upright, and its sizes are the new ones.
 
+    Damaged EXIF is left out.
+
     Parameters
     ----------
     before, after : (int, int)
         Height and width of the upright source, and of the result.
     """
-    height, width = after
+    change = xmp.Change(before, after, metadata.orientation)
+    turned, lying = metadata.orientation > 1, metadata.orientation >= 5
     if metadata.xmp is not None:
-        metadata = metadata._replace(xmp=_upright(metadata.xmp))
-    if metadata.exif is None:
-        return metadata
-    exif = Image.Exif()
-    try:
-        exif.load(metadata.exif)
-        if ExifTags.Base.Orientation in exif:
-            exif[ExifTags.Base.Orientation] = 1
-        if ExifTags.IFD.Exif in exif:
-            details = exif.get_ifd(ExifTags.IFD.Exif)
-            for tag, side in ((ExifTags.Base.ExifImageWidth, width), (ExifTags.Base.ExifImageHeight, height)):
-                if tag in details:
-                    details[tag] = side
-        data = exif.tobytes()
-    except Exception:  # Pillow raises anything when it decodes damaged EXIF
-        return metadata._replace(exif=None)
-    return metadata._replace(exif=data.removeprefix(b"Exif\0\0"))
+        metadata = metadata._replace(xmp=xmp.resized(metadata.xmp, change))
+    if metadata.extended_xmp is not None:
+        metadata = metadata._replace(extended_xmp=xmp.resized(metadata.extended_xmp, change))
+    if metadata.exif is not None:
+        metadata = metadata._replace(exif=exif.resized(metadata.exif, after, turned))
+    if metadata.photoshop is not None and turned:
+        metadata = metadata._replace(photoshop=photoshop.without_thumbnails(metadata.photoshop) or None)
+    if metadata.aspect is not None:
+        x, y = metadata.aspect[::-1] if lying else metadata.aspect
+        across, down = change.factors
+        metadata = metadata._replace(aspect=_aspect(Fraction(x, y) * across / down))
+    if metadata.dpi is not None and lying:
+        metadata = metadata._replace(dpi=metadata.dpi[::-1])
+    return metadata
 
 
-def _upright(xmp: bytes) -> bytes:
-    """Reset XMP's own copy of the orientation, which some viewers prefer to EXIF's."""
-    xmp = re.sub(rb'(tiff:Orientation\s*=\s*["\'])[2-8](["\'])', rb"\g<1>1\2", xmp)
-    return re.sub(rb"(<tiff:Orientation>\s*)[2-8](\s*</tiff:Orientation>)", rb"\g<1>1\2", xmp)
+def _aspect(ratio: Fraction) -> tuple[int, int] | None:
+    """Return the numbers of an aspect, which files store in 16 bits; None for square pixels."""
+    if ratio > 1:
+        y, x = (1 / ratio).limit_denominator(65535).as_integer_ratio()
+    else:
+        x, y = ratio.limit_denominator(65535).as_integer_ratio()
+    return (max(x, 1), max(y, 1)) if x != y else None

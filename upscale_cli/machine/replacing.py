@@ -55,12 +55,15 @@ def replacing(target: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def replacing_together(targets: Sequence[Path], *, overwrite: bool) -> Iterator[list[BinaryIO]]:
+def replacing_together(
+    targets: Sequence[Path], *, overwrite: bool, times: tuple[int, int] | None = None
+) -> Iterator[list[BinaryIO]]:
     """Yield binary streams; if the block ends well, their contents become the files `targets`, else they vanish.
 
     Each content is in a temporary file in its target's folder until all of them are complete and on the disk. Then
     they take their names in the order of the list. A target that is a link is followed, and the mode of an old target
-    is kept. A target that is not a regular file (`/dev/null`, a FIFO) is written directly.
+    is kept. A target that is not a regular file (`/dev/null`, a FIFO) is written directly. `times`, if there are any,
+    are when a file was read and changed, in nanoseconds.
 
     Raises
     ------
@@ -82,7 +85,7 @@ def replacing_together(targets: Sequence[Path], *, overwrite: bool) -> Iterator[
         for temporary in temporaries:
             temporary.complete()
         for temporary in temporaries:
-            temporary.place()
+            temporary.place(times)
 
 
 class _Temporary:
@@ -118,10 +121,12 @@ class _Temporary:
         os.fsync(self.stream.fileno())
         self.stream.close()
 
-    def place(self) -> None:
-        """Give the file its target's name."""
+    def place(self, times: tuple[int, int] | None) -> None:
+        """Give the file its times, and its target's name."""
         if self._mode is not None and stat.S_IMODE(self._path.stat().st_mode) != self._mode:
             os.chmod(self._path, self._mode)
+        if times is not None:
+            os.utime(self._path, ns=times)
         if self._overwrite:
             os.replace(self._path, self._target)
         else:

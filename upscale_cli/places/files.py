@@ -4,27 +4,30 @@ import errno
 import os
 import unicodedata
 from collections.abc import Hashable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
 from upscale_cli.codecs.formats import format_of
 from upscale_cli.errors import UpscaleError
 from upscale_cli.machine.replacing import PREFIX, replacing_together, sweep
-from upscale_cli.places.place import Source, Target, UnreadableError
+from upscale_cli.places.place import Source, Target, Times, UnreadableError
 
 
 class FileTarget(Target):
     """A file that a result replaces when it is complete."""
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.name = path, str(path)
+    def __init__(self, path: Path, times: Times | None = None) -> None:
+        self.path, self.name, self.times = path, str(path), times
 
     def exists(self) -> bool:
         return os.path.isfile(self.path)  # Path.is_file raises an error for a name that is too long
 
     def commit(self, overwrite: bool, *others: Target) -> AbstractContextManager[list[BinaryIO]]:
         return _committed([target for target in (*others, self) if isinstance(target, FileTarget)], overwrite)
+
+    def dated(self, times: Times | None) -> "FileTarget":
+        return FileTarget(self.path, times)
 
     def beside(self, ending: str) -> "FileTarget":
         return FileTarget(self.path.with_name(self.path.stem + ending))
@@ -47,7 +50,9 @@ def _committed(targets: Sequence[FileTarget], overwrite: bool) -> Iterator[list[
             target.path.parent.mkdir(parents=True, exist_ok=True)
         except FileExistsError:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
-    with replacing_together([target.path for target in targets], overwrite=overwrite) as streams:
+    with replacing_together(
+        [target.path for target in targets], overwrite=overwrite, times=targets[-1].times
+    ) as streams:
         yield streams
 
 
@@ -80,6 +85,12 @@ class FileSource(Source):
         # The images of a folder go into a folder beside it.
         root = Path(os.path.abspath(self._root))
         return FileTarget(root.with_name(f"{root.name}_{label}") / self.place.with_name(self.place.stem + extension))
+
+    def times(self) -> Times | None:
+        with suppress(OSError):  # opening it says what is wrong
+            status = self.path.stat()
+            return status.st_atime_ns, status.st_mtime_ns
+        return None
 
     def beside(self, ending: str) -> "FileSource | None":
         beside = self.path.with_name(self.path.stem + ending)

@@ -11,6 +11,9 @@ from typing import BinaryIO, Protocol
 
 from upscale_cli.errors import UpscaleError
 
+Times = tuple[int, int]
+"""When something was last read and changed, in nanoseconds since 1970."""
+
 
 class Target(ABC):
     """Where a result goes to. It can be sent to another process if `portable` is true.
@@ -42,6 +45,10 @@ class Target(ABC):
         When the block ends well, their contents become the targets: the others first, this one last. Otherwise
         nothing changes.
         """
+
+    def dated(self, times: Times | None) -> "Target":
+        """Return the target that gets these times, if its kind has any."""
+        return self
 
     def beside(self, ending: str) -> "Target":
         """Return the target with the same name and another ending in place of its extension.
@@ -96,6 +103,10 @@ class Source(ABC):
     @abstractmethod
     def default_target(self, label: str, extension: str) -> Target:
         """Return where its result goes if no output was given; `label` says what the result is, such as 4x."""
+
+    def times(self) -> Times | None:
+        """Return when it was last read and changed; None if that is not known."""
+        return None
 
     def beside(self, ending: str) -> "Source | None":
         """Return the source with the same name and another ending in place of its extension, if there is one."""

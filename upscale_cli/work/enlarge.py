@@ -6,8 +6,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from upscale_cli.codecs.formats import Format
-from upscale_cli.codecs.picture import Picture, open_picture
-from upscale_cli.codecs.writing import Enlarged, Writing
+from upscale_cli.codecs.picture import Encoding, Picture, open_picture
+from upscale_cli.codecs.writing import USUAL_QUALITY, Enlarged, Writing
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.pixels import Frame
 from upscale_cli.image.stacks import to_stack
@@ -16,7 +16,7 @@ from upscale_cli.methods.parameters import shown
 from upscale_cli.places.place import Source, Target
 from upscale_cli.work.arrange import Arrangement, arrange
 from upscale_cli.work.estimate import check_frames
-from upscale_cli.work.kept import kept_metadata
+from upscale_cli.work.kept import kept_metadata, note_first_loss
 from upscale_cli.work.result import Result
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def enlarge(
     UpscaleError
         If it cannot be done; the sentence does not name the source.
     """
+    times = source.times() if request.preserve_times else None
     with open_picture(source.open(), request.reading) as picture:
         parameters, remembered = request.read_parameters(source, picture.values)
         format = request.format_for(picture)
@@ -68,18 +69,30 @@ def enlarge(
         how = Writing(
             format=format,
             metadata=first.metadata,
-            encoding=picture.encoding,
+            encoding=_followed(request, picture, format),
             frame_count=picture.count,
-            quality=request.quality,
+            quality=request.quality or USUAL_QUALITY,
             ndim=picture.ndim,
             channels_first=request.reading.channels_first,
             small=request.small,
         )
-        with target.commit(request.overwrite) as (stream,):
+        with target.dated(times).commit(request.overwrite) as (stream,):
             format.load_codec().write(stream, chain((first,), frames), how)
         for note in picture.notes:
             work.result.note(note)
+        if request.quality is None:
+            note_first_loss(picture, format, work.result)
     return work.result
+
+
+def _followed(request: "Request", picture: Picture, format: Format) -> Encoding:
+    """Return how the source was compressed, as far as the result follows it, which has the same format."""
+    encoding = picture.encoding
+    if format is not picture.format:
+        encoding = encoding._replace(tables=(), subsampling=None)
+    if request.quality is not None:
+        encoding = encoding._replace(tables=())
+    return encoding._replace(subsampling=request.subsampling or encoding.subsampling)
 
 
 class _Enlargement(NamedTuple):

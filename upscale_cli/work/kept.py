@@ -1,12 +1,16 @@
 """What of a source's metadata its result keeps, and what the user is told about the rest."""
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, cast
 
 from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import Picture
+from upscale_cli.codecs.writing import USUAL_QUALITY
 from upscale_cli.image.colour import fits
+from upscale_cli.image.exif import has_thumbnail, without_maker_note
 from upscale_cli.image.metadata import NAMES, Metadata, resized
 from upscale_cli.image.pixels import Frame
+from upscale_cli.image.xmp import merged, split, unannounced, well_formed
 from upscale_cli.methods import Size
 from upscale_cli.work.result import Result
 
@@ -38,19 +42,57 @@ def kept_metadata(
     strip : bool
         Keep only what is needed to show the pixels.
     """
-    metadata = frame.metadata.stripped() if strip else frame.metadata
-    present = metadata.present()
-    lost = set(present) - format.keeps
-    lost |= {name for name in ("exif", "xmp", "comment") if len(present.get(name, b"")) > format.entry}
+    height, width, _ = frame.samples.shape
+    read = frame.metadata.stripped() if strip else frame.metadata
+    metadata = resized(read, (height, width), after)
+    for note in _left_out(read, metadata):
+        result.note(note)
+    metadata, lost = _stored(metadata, format)
     lost |= {"durations"} - format.keeps if frame.duration is not None else set()
     if metadata.icc is not None and not fits(metadata.icc, mode):
         lost |= {"icc"} if not picture.ink else set()
         metadata = metadata._replace(icc=None)
     if lost:
         result.note(f"{format.title} cannot store its {' and '.join(NAMES[name] for name in sorted(lost))}")
-    without: dict[str, Any] = dict.fromkeys(lost & {"exif", "xmp", "comment"})
-    metadata = metadata._replace(**without)
     if kept := sorted(metadata.present().keys() & format.keeps):
         result.decisions.setdefault("kept", ", ".join(NAMES[name] for name in kept))
-    height, width, _ = frame.samples.shape
-    return resized(metadata, (height, width), after)
+    return metadata
+
+
+def _left_out(read: Metadata, made: Metadata) -> Iterator[str]:
+    """Yield what the upright, larger image has not because it is damaged, or described the one that lay."""
+    if read.exif is not None and made.exif is None:
+        yield "its EXIF is damaged and left out"
+    if read.xmp is not None and not well_formed(read.xmp):
+        yield "its XMP is no XML and stays as it is"
+    if made.exif is not None and has_thumbnail(cast(bytes, read.exif)) and not has_thumbnail(made.exif):
+        yield "its EXIF thumbnail, which was not turned with it, is left out"
+
+
+def _stored(metadata: Metadata, format: Format) -> tuple[Metadata, set[str]]:
+    """Return metadata in the parts that a format stores, and the names of what it cannot store."""
+    if metadata.xmp and metadata.extended_xmp and "extended_xmp" not in format.keeps:
+        whole = merged(metadata.xmp, metadata.extended_xmp)
+        metadata = metadata._replace(xmp=whole, extended_xmp=None) if whole else metadata
+    if metadata.xmp and len(metadata.xmp) > format.entry and "extended_xmp" in format.keeps:
+        main, extension = split(metadata.xmp, format.entry) or (metadata.xmp, None)
+        metadata = metadata._replace(xmp=main, extended_xmp=extension)
+    present = metadata.present()
+    lost = set(present) - format.keeps
+    lost |= {name for name in ("exif", "xmp", "comment") if len(present.get(name, b"")) > format.entry}
+    if "exif" in lost:
+        lost -= {"makernote"}
+    elif "makernote" in lost:
+        metadata = metadata._replace(exif=without_maker_note(present["exif"]))
+    if "xmp" in lost:
+        lost -= {"extended_xmp"}
+    elif "extended_xmp" in lost:
+        metadata = metadata._replace(xmp=unannounced(present["xmp"]))
+    without: dict[str, Any] = dict.fromkeys(lost & {"exif", "xmp", "extended_xmp", "comment"})
+    return metadata._replace(**without), lost
+
+
+def note_first_loss(picture: Picture, format: Format, result: Result) -> None:
+    """Report that a lossless source becomes lossy, of which nothing was asked."""
+    if format.lossy and picture.encoding.lossless:
+        result.note(f"{format.title} is lossy; quality {USUAL_QUALITY}")

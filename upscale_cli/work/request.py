@@ -29,8 +29,12 @@ class Request(NamedTuple):
         As the user typed it: 3840, 3840x2160, 3840x, x2160.
     format : Format or None
         The format that was named for the result.
-    quality : int
-        1 … 100, for lossy formats.
+    quality : int or None
+        1 … 100, for lossy formats; None for the one of a source that is a JPEG too, else 95.
+    subsampling : {"4:4:4", "4:2:2", "4:2:0"} or None
+        The resolution of colour in JPEG and AVIF; None for the one of a source that is a JPEG too, else 4:4:4.
+    preserve_times : bool
+        Results get the times of their sources.
     linear, strip, overwrite : bool
     reading : Reading
         How sources are read.
@@ -45,7 +49,9 @@ class Request(NamedTuple):
     scale: Scale | None = None
     size: str | None = None
     format: Format | None = None
-    quality: int = 95
+    quality: int | None = None
+    subsampling: str | None = None
+    preserve_times: bool = False
     linear: bool = False
     strip: bool = False
     reading: Reading = USUAL

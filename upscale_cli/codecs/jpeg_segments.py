@@ -1,0 +1,110 @@
+"""The segments of a JPEG (ITU-T T.81, annex B), and what stands behind its end: gain maps, previews, videos."""
+
+import os
+import re
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+SOI, EOI, SOS, APP0, COMMENT, JPEG_LS = 0xD8, 0xD9, 0xDA, 0xE0, 0xFE, 0xF7
+START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+WITHOUT_LENGTH = frozenset((0x01, SOI, *range(0xD0, 0xD8)))
+BLOCK = 1 << 16
+MOST_PICTURES = 64
+"""The most pictures that are looked for behind the first."""
+
+_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+_BEHIND = re.compile(rb"\xff\xd8\xff|\0\0\0[\x08-\xff]ftyp")
+GAIN_MAP = re.compile(rb"urn:iso:std:iso:ts:21496:-1|hdr-gain-map/1\.0/|HDRGainMap")
+"""What a picture that is a gain map says of itself, and the picture before it that it has one."""
+
+
+class Segment(NamedTuple):
+    """One segment: its marker, its content without its length, and where it ends in the file."""
+
+    marker: int
+    content: bytes
+    end: int
+
+
+class Behind(NamedTuple):
+    """What stands behind the end of a picture.
+
+    Attributes
+    ----------
+    gain_maps, pictures : int
+        Pictures that say that they are gain maps, and others.
+    video : bool
+    size : int
+        Bytes that are none of these.
+    """
+
+    gain_maps: int = 0
+    pictures: int = 0
+    video: bool = False
+    size: int = 0
+
+
+def segments(stream: BinaryIO, start: int = 0) -> Iterator[Segment]:
+    """Yield the segments of a picture that begins at an offset; the last has the marker `EOI` if it is there."""
+    at, scanning = start + 2, False
+    while (found := _find(stream, _MARKER, at)) is not None:
+        marker, at = found[0][1], found[1] + 2
+        if marker == EOI:
+            yield Segment(EOI, b"", at)
+            return
+        if marker in WITHOUT_LENGTH:
+            continue
+        stream.seek(at)
+        (length,) = struct.unpack(">H", stream.read(2).rjust(2, b"\0"))
+        content, following = stream.read(max(length - 2, 0)), stream.read(1)
+        if length < 2 or len(content) < length - 2:
+            continue
+        # A damaged scan may hold what looks like a segment, but no marker will follow it.
+        if scanning and marker != SOS and following != b"\xff":
+            continue
+        at, scanning = at + length, scanning or marker == SOS
+        yield Segment(marker, content, at)
+
+
+def behind(stream: BinaryIO, end: int) -> Behind:
+    """Return what stands behind the end of a picture. Padding is nothing."""
+    found, length = Behind(), stream.seek(0, os.SEEK_END)
+    while (next_one := _find(stream, _BEHIND, end)) is not None and found.pictures + found.gain_maps < MOST_PICTURES:
+        match, start = next_one
+        found = found._replace(size=found.size + _unpadded(stream, end, start))
+        if match.endswith(b"ftyp"):
+            return found._replace(video=True)
+        gain_map, end = False, length
+        for segment in segments(stream, start):
+            gain_map |= segment.marker in (0xE1, 0xE2) and GAIN_MAP.search(segment.content) is not None
+            end = segment.end if segment.marker == EOI else end
+        found = found._replace(gain_maps=found.gain_maps + gain_map, pictures=found.pictures + (not gain_map))
+    return found._replace(size=found.size + _unpadded(stream, end, length))
+
+
+def _unpadded(stream: BinaryIO, start: int, stop: int) -> int:
+    """Return the number of bytes between two offsets, 0 if all are padding."""
+    found = _find(stream, re.compile(rb"[^\0\xff\s]"), start)
+    return stop - start if found is not None and found[1] < stop else 0
+
+
+def _find(stream: BinaryIO, pattern: re.Pattern[bytes], at: int) -> tuple[bytes, int] | None:
+    """Return the first match of a pattern of at most 8 bytes at or behind an offset, and where it stands."""
+    while True:
+        stream.seek(at)
+        block = stream.read(BLOCK)
+        if (found := pattern.search(block)) is not None:
+            return found[0], at + found.start()
+        if len(block) < BLOCK:
+            return None
+        at += BLOCK - 7
+
+
+def written(app: int, content: bytes) -> bytes:
+    """Return an application segment.
+
+    >>> written(13, b"odd").hex(" ")
+    'ff ed 00 05 6f 64 64'
+    """
+    return struct.pack(">BBH", 0xFF, APP0 + app, 2 + len(content)) + content

@@ -1,0 +1,48 @@
+"""Photoshop's image resources, which hold IPTC: blocks of a signature, a number, a name and data.
+
+Format: Adobe, "Photoshop File Formats Specification", November 2019, section "Image Resource Blocks".
+"""
+
+import struct
+from collections.abc import Iterator
+
+IPTC = 0x0404
+THUMBNAILS = (0x0409, 0x040C)
+
+
+def _blocks(resources: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+    """Yield the number, the data and all bytes of each block; stop where the bytes are no block."""
+    at = 0
+    while at + 12 <= len(resources) and resources[at : at + 4] in (b"8BIM", b"MeSa", b"PHUT", b"AgHg", b"DCSR"):
+        number, name = struct.unpack_from(">HB", resources, at + 4)
+        data = at + 6 + (1 + name + 1) // 2 * 2 + 4  # a name and its length take an even number of bytes
+        if data > len(resources):
+            return
+        (size,) = struct.unpack_from(">I", resources, data - 4)
+        end = data + size + size % 2
+        if data + size > len(resources):
+            return
+        yield number, resources[data : data + size], resources[at:end]
+        at = end
+
+
+def iptc_of(resources: bytes) -> bytes | None:
+    """Return the IPTC record of image resources."""
+    return next((data for number, data, _ in _blocks(resources) if number == IPTC), None)
+
+
+def with_iptc(iptc: bytes) -> bytes:
+    """Return image resources that hold only an IPTC record.
+
+    >>> iptc_of(with_iptc(b"odd")), len(with_iptc(b"odd"))
+    (b'odd', 16)
+    """
+    return struct.pack(">4sHHI", b"8BIM", IPTC, 0, len(iptc)) + iptc + b"\0" * (len(iptc) % 2)
+
+
+def without_thumbnails(resources: bytes) -> bytes:
+    """Return image resources without their thumbnails; unchanged if they have none."""
+    thumbnails = [block for number, _, block in _blocks(resources) if number in THUMBNAILS]
+    for block in thumbnails:
+        resources = resources.replace(block, b"", 1)
+    return resources
