@@ -19,6 +19,7 @@ from upscale_cli.codecs.picture import Encoding, Reading
 from upscale_cli.codecs.pillow import PillowPicture, save
 from upscale_cli.codecs.writing import Enlarged, Writing
 from upscale_cli.errors import UpscaleError
+from upscale_cli.image.exif import X_RESOLUTION, tags_of
 from upscale_cli.image.metadata import Metadata
 from upscale_cli.image.pixels import Frame
 from upscale_cli.image.xmp import announced, announcing, identifier, unannounced
@@ -106,13 +107,15 @@ class JpegPicture(PillowPicture):
         metadata, parts = super().metadata(image, index), self._segments
         resources = b"".join(content[len(PHOTOSHOP) :] for _, content in parts if content.startswith(PHOTOSHOP))
         comments = [content for name, content in parts if name == "COM"]
-        x, y = image.info.get("jfif_density", (0, 0))
-        aspect = (x, y) if image.info.get("jfif_unit") == 0 and x != y and x and y else None
+        unit, (x, y) = image.info.get("jfif_unit"), image.info.get("jfif_density", (0, 0))
+        aspect = (x, y) if unit == 0 and x != y and x and y else None
+        # Where EXIF has no resolution, Pillow makes it 72.
+        known = unit in (1, 2) or X_RESOLUTION in tags_of(metadata.exif or b"")
         metadata = metadata._replace(
             photoshop=resources or None,
             comment=b"\n".join(comments) or None,
             aspect=aspect,
-            dpi=None if aspect else metadata.dpi,
+            dpi=metadata.dpi if known and not aspect else None,
         )
         return self._with_extension(metadata)
 

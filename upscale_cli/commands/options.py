@@ -117,7 +117,7 @@ class Quality(ParamType):
         if isinstance(value, int) or value == "keep":
             return None if value == "keep" else value
         if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= 100:
-            raise click.UsageError(f'"{value}" is not an integer from 1 to 100, or keep.', ctx)
+            raise click.UsageError(f'--quality "{value}" is not an integer from 1 to 100, or keep.', ctx)
         return int(value)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from upscale_cli.methods.method import Size
 
 WIDTH, HEIGHT, ORIENTATION, EXIF = 0x100, 0x101, 0x112, 0x8769
-PIXEL_X, PIXEL_Y, MAKER_NOTE = 0xA002, 0xA003, 0x927C
+PIXEL_X, PIXEL_Y, MAKER_NOTE, X_RESOLUTION = 0xA002, 0xA003, 0x927C, 0x11A
 SHORT, LONG = 3, 4
 
 
@@ -55,7 +55,8 @@ class _Block:
         for tag, entry in self.entries(directory):
             if tag in values:
                 short = self._read("H", entry + 2) == SHORT and values[tag] < 65536
-                self.write("HIHxx" if short else "HII", entry + 2, SHORT if short else LONG, 1, values[tag])
+                self.write("HI", entry + 2, SHORT if short else LONG, 1)
+                self.write("Hxx" if short else "I", entry + 8, values[tag])
 
     def drop(self, directory: int | None, dropped: int) -> None:
         """Take an entry out of a directory. Those behind it move up, and their values stay where they are."""
@@ -102,13 +103,13 @@ def has_thumbnail(exif: bytes) -> bool:
         return False
 
 
-def has_maker_note(exif: bytes) -> bool:
-    """Return whether there is a MakerNote."""
+def tags_of(exif: bytes) -> set[int]:
+    """Return the tags of a block, of its two directories about the picture; none if it cannot be walked."""
     try:
         block = _Block(exif)
-        return any(tag == MAKER_NOTE for tag, _ in block.entries(block.details))
+        return {tag for directory in (block.main, block.details) for tag, _ in block.entries(directory)}
     except (ValueError, struct.error):
-        return False
+        return set()
 
 
 def without_maker_note(exif: bytes) -> bytes:

@@ -60,7 +60,7 @@ class Metadata(NamedTuple):
         """Return what there is of the metadata that formats can store, by name."""
         names = ("icc", "exif", "xmp", "extended_xmp", "dpi", "aspect", "photoshop", "text", "comment")
         present = {name: value for name in names if (value := getattr(self, name))}
-        if self.exif and exif.has_maker_note(self.exif):
+        if self.exif and exif.MAKER_NOTE in exif.tags_of(self.exif):
             present["makernote"] = self.exif
         if self.plays is not None:
             present["loop"] = self.plays
@@ -120,8 +120,9 @@ def resized(metadata: Metadata, before: Size, after: Size) -> Metadata:
 
 def _aspect(ratio: Fraction) -> tuple[int, int] | None:
     """Return the numbers of an aspect, which files store in 16 bits; None for square pixels."""
+    ratio = min(max(ratio, Fraction(1, 65535)), Fraction(65535))
     if ratio > 1:
         y, x = (1 / ratio).limit_denominator(65535).as_integer_ratio()
     else:
         x, y = ratio.limit_denominator(65535).as_integer_ratio()
-    return (max(x, 1), max(y, 1)) if x != y else None
+    return (x, y) if x != y else None

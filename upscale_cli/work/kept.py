@@ -54,6 +54,8 @@ def kept_metadata(
         metadata = metadata._replace(icc=None)
     if lost:
         result.note(f"{format.title} cannot store its {' and '.join(NAMES[name] for name in sorted(lost))}")
+    if metadata.xmp is not None and "xmp" in format.keeps and not well_formed(metadata.xmp):
+        result.note("its XMP is no XML and stays as it is")
     if kept := sorted(metadata.present().keys() & format.keeps):
         result.decisions.setdefault("kept", ", ".join(NAMES[name] for name in kept))
     return metadata
@@ -63,8 +65,6 @@ def _left_out(read: Metadata, made: Metadata) -> Iterator[str]:
     """Yield what the upright, larger image has not because it is damaged, or described the one that lay."""
     if read.exif is not None and made.exif is None:
         yield "its EXIF is damaged and left out"
-    if read.xmp is not None and not well_formed(read.xmp):
-        yield "its XMP is no XML and stays as it is"
     if made.exif is not None and has_thumbnail(cast(bytes, read.exif)) and not has_thumbnail(made.exif):
         yield "its EXIF thumbnail, which was not turned with it, is left out"
 
