@@ -120,6 +120,10 @@ def test_sizes(picture: Path, arguments: list[str], size: tuple[int, int]) -> No
         (["-o", "out.xyz"], "--format"),
         (["--overwrite", "--skip-existing"], "leave one out"),
         (["--max-pixels", "lots"], '"lots" is not an integer'),
+        (["--quality", "best"], "1 to 100, or keep"),
+        (["--subsampling", "4:1:1"], "subsampling"),
+        (["-o", "-", "--preserve-times"], "--preserve-times needs files"),
+        (["-", "--preserve-times"], "--preserve-times needs files"),
         (["-o", "-", "--json"], "cannot share standard output"),
         (["--quality", "101"], "quality"),
         (["--compression", "tiny"], "compression"),
@@ -445,3 +449,19 @@ def test_pool_of_a_photograph_loses_nothing_to_jpeg(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg")
     assert CliRunner().invoke(pool_cli, [str(tmp_path / "a.jpg")]).exit_code == 0
     assert (tmp_path / "a_pooled.png").is_file()
+
+
+@pytest.mark.parametrize("executor", ["threads", "processes"])
+def test_results_get_the_times_of_their_sources(tmp_path: Path, executor: str) -> None:
+    times = {"a": (10**18 + 123_456_789, 10**18), "b": (10**18, 10**18 + 1_234_567)}
+    (tmp_path / "in").mkdir()
+    for name, when in times.items():
+        Image.new("RGB", (4, 4)).save(tmp_path / "in" / f"{name}.png")
+        os.utime(tmp_path / "in" / f"{name}.png", ns=when)
+    out = tmp_path / "out"
+    call(tmp_path / "in", "-o", out, "--preserve-times", "--executor", executor, "-j", "2")
+    for name, when in times.items():
+        made = (out / f"{name}.png").stat()
+        assert (made.st_atime_ns, made.st_mtime_ns) == when
+    call(tmp_path / "in", "-o", out, "--overwrite")
+    assert (out / "a.png").stat().st_mtime_ns > times["a"][1]

@@ -384,7 +384,7 @@ def test_exiftool_finds_no_fault(tmp_path: Path) -> None:
                 "-s3",
                 "-Make",
                 "-CanonFirmwareVersion",
-                "-GPano:FullPanoWidthPixels",
+                "-XMP-GPano:FullPanoWidthPixels",
                 path,
             ],
             capture_output=True,

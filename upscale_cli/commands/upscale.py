@@ -92,13 +92,13 @@ def _print_entry(name: str, text: str, column: int) -> None:
     type=Quality(),
     default="keep",
     metavar="N",
-    help="Quality of JPEG, WebP and AVIF, 1-100 [that of a JPEG for a JPEG, else 95].",
+    help="Quality of lossy formats [a JPEG's own, else 95].",
 )
 @click.option(
     "--subsampling",
     type=click.Choice(["4:4:4", "4:2:2", "4:2:0"]),
     metavar="NAME",
-    help="Colour resolution of JPEG and AVIF: 4:4:4, 4:2:2, 4:2:0 [that of a JPEG for a JPEG, else 4:4:4].",
+    help="4:4:4, 4:2:2 or 4:2:0 [a JPEG's own, else 4:4:4].",
 )
 @click.option(
     "--compression",
