@@ -453,15 +453,14 @@ def test_pool_of_a_photograph_loses_nothing_to_jpeg(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("executor", ["threads", "processes"])
 def test_results_get_the_times_of_their_sources(tmp_path: Path, executor: str) -> None:
-    times = {"a": (10**18 + 123_456_789, 10**18), "b": (10**18, 10**18 + 1_234_567)}
+    times = {"a": 10**18, "b": 10**18 + 123_456_789}
     (tmp_path / "in").mkdir()
     for name, when in times.items():
         Image.new("RGB", (4, 4)).save(tmp_path / "in" / f"{name}.png")
-        os.utime(tmp_path / "in" / f"{name}.png", ns=when)
+        os.utime(tmp_path / "in" / f"{name}.png", ns=(when, when))
     out = tmp_path / "out"
     call(tmp_path / "in", "-o", out, "--preserve-times", "--executor", executor, "-j", "2")
     for name, when in times.items():
-        made = (out / f"{name}.png").stat()
-        assert (made.st_atime_ns, made.st_mtime_ns) == when
+        assert (out / f"{name}.png").stat().st_mtime_ns == when
     call(tmp_path / "in", "-o", out, "--overwrite")
-    assert (out / "a.png").stat().st_mtime_ns > times["a"][1]
+    assert (out / "a.png").stat().st_mtime_ns > times["a"]

@@ -311,11 +311,11 @@ def test_xmp_no_longer_announces_what_is_left_out() -> None:
     assert values(made) == {"about": "", "format": "image/jpeg", "title": "a mill"}
 
 
-def test_xmp_that_is_no_xml_stays_and_it_is_said() -> None:
+def test_xmp_that_cannot_be_read_stays_and_it_is_said() -> None:
     source = encoded(noise("RGB"), "JPEG", xmp=b'<a tiff:Orientation="6"')
     data, result = enlarged(source, scale=2)
     assert opened(data).info["xmp"] == b'<a tiff:Orientation="6"'
-    assert result.notes == ["its XMP is no XML and stays as it is"]
+    assert result.notes == ["its XMP cannot be read and stays as it is"]
 
 
 def test_long_xmp_is_split_and_put_together_again() -> None:

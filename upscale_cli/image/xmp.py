@@ -8,7 +8,7 @@ Sphere XMP Metadata", "Motion Photo format 1.0" and "Ultra HDR Image Format v1.1
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from functools import partial
 from math import floor
@@ -18,10 +18,13 @@ from xml.parsers import expat
 from upscale_cli.methods.method import Size
 
 NAME = rb"[\w.-]+"
-TAG = rb"(?:\s(?:[^>\"']|\"[^\"]*\"|'[^']*')*?)?"
+TAG = rb"(?:\s(?:[^<>\"']|\"[^\"<]*\"|'[^'<]*')*?)?"
 """The attributes within a tag, if there are any."""
+DECLARED = rb"\sxmlns:(" + NAME + rb")\s*=\s*[\"']([^\"'<]*)[\"']"
 VIDEO = NAME + rb":(?:MotionPhoto|MicroVideo)[\w.-]*"
 """The properties of a motion photo, of Google and of makers of phones."""
+EXTENDED = b"xmpNote:HasExtendedXMP"
+Edit = Callable[[bytes], bytes]
 NAMESPACES = {
     b"tiff": (b"http://ns.adobe.com/tiff/1.0/",),
     b"exif": (b"http://ns.adobe.com/exif/1.0/",),
@@ -75,145 +78,166 @@ class Change(NamedTuple):
 
 
 def resized(xmp: bytes, change: Change) -> bytes:
-    """Return the packet of an enlarged picture that is upright and alone in its file; unchanged if it is no XML."""
-    if not well_formed(xmp):
+    """Return the packet of an enlarged picture that is upright and alone in its file; one that is unreadable stays."""
+    if not readable(xmp):
         return xmp
-    height, width = change.after
+    named, (height, width), (across, down) = _names(xmp), change.after, change.factors
     sizes = {b"tiff:ImageWidth": width, b"exif:PixelXDimension": width, b"tiff:Orientation": 1}
     sizes |= {b"tiff:ImageLength": height, b"exif:PixelYDimension": height}
-    xmp = _with_numbers(xmp, xmp, sizes)
-    for sides, factor in zip((b"Width|Left", b"Height|Top"), change.factors, strict=True):
+    changes: dict[bytes, Edit] = {name: partial(_constant, number) for name, number in sizes.items()}
+    for side, place, factor in ((b"Width", b"Left", across), (b"Height", b"Top", down)):
+        for whole in (b"FullPano%bPixels", b"CroppedAreaImage%bPixels", b"LargestValidInteriorRect%b"):
+            changes[b"GPano:" + whole % side] = partial(_scaled, factor, Fraction(1, 2))
         # Rounded down, the place of a part leaves it within the whole.
-        whole, place = sides.split(b"|")
-        for names, half in (
-            (b"(?:FullPano|CroppedAreaImage)" + whole + b"Pixels|LargestValidInteriorRect" + whole, Fraction(1, 2)),
-            (b"CroppedArea" + place + b"Pixels|LargestValidInteriorRect" + place, Fraction(0)),
-        ):
-            xmp = _edited(xmp, _name(xmp, b"GPano:(?:%b)" % names), partial(_scaled, factor=factor, half=half))
-    xmp = _regions(xmp, change)
-    for left_out in (_name(xmp, b"hdrgm:" + NAME), _name(xmp, b"Container:Directory"), VIDEO):
-        xmp = _without(xmp, left_out)
-    return xmp
+        for part in (b"CroppedArea%bPixels", b"LargestValidInteriorRect%b"):
+            changes[b"GPano:" + part % place] = partial(_scaled, factor, Fraction(0))
+    xmp = _edited(named, xmp, changes)
+    if b"AppliedToDimensions" in xmp or b"Rectangle" in xmp:
+        xmp = _regions(named, xmp, change)
+    return _without(xmp, named(b"hdrgm:" + NAME), named(b"Container:Directory"), VIDEO)
 
 
-def well_formed(xmp: bytes) -> bool:
-    """Return whether a packet is XML. Nothing is looked for in others: they may be made to keep a search busy."""
+def readable(xmp: bytes) -> bool:
+    """Return whether a packet is XML of elements and text.
+
+    Nothing is looked for in others: in them, and in what XML leaves unread, a search could be kept busy.
+    """
+    parser = expat.ParserCreate()
+    parser.StartDoctypeDeclHandler = parser.StartCdataSectionHandler = _refuse
+    parser.CommentHandler = parser.ProcessingInstructionHandler = _refuse_tags
     try:
-        expat.ParserCreate().Parse(xmp.strip(b"\0 \n\r\t"), True)
-    except expat.ExpatError:
+        parser.Parse(xmp.strip(b"\0 \n\r\t"), True)
+    except (expat.ExpatError, ValueError):
         return False
     return True
 
 
-def _name(xmp: bytes, qualified: bytes) -> bytes:
-    """Return a pattern of a qualified name, with all prefixes that the packet gives to its namespace."""
-    prefix, _, name = qualified.partition(b":")
-    uris = b"|".join(map(re.escape, NAMESPACES[prefix]))
-    declared = re.findall(rb"\sxmlns:(" + NAME + rb")\s*=\s*[\"'](?:" + uris + rb")[\"']", xmp)
-    return b"(?:" + b"|".join(map(re.escape, {prefix, *declared})) + b"):(?:" + name + b")"
+def _refuse(*_: object) -> None:
+    raise ValueError("unreadable")
 
 
-def _edited(xmp: bytes, name: bytes, change: Callable[[bytes], bytes]) -> bytes:
-    """Change the values of a property, attributes and elements alike."""
-    forms = (
-        rb"(?P<before>\s" + name + rb"\s*=\s*(?P<quote>[\"']))(?P<value>.*?)(?P<after>(?P=quote))",
-        rb"(?P<before><(?P<name>" + name + rb")" + TAG + rb">)(?P<value>[^<]*)(?P<after></(?P=name)\s*>)",
-    )
-    for form in forms:
-        xmp = re.sub(form, lambda m: m["before"] + change(m["value"]) + m["after"], xmp, flags=re.DOTALL)
-    return xmp
+def _refuse_tags(*texts: str) -> None:
+    if "<" in "".join(texts):
+        _refuse()
+
+
+def _names(xmp: bytes) -> Callable[[bytes], bytes]:
+    """Return what makes a pattern of a qualified name, with all prefixes that a packet gives to its namespace."""
+    declared = re.findall(DECLARED, xmp)
+
+    def named(qualified: bytes) -> bytes:
+        prefix, _, name = qualified.partition(b":")
+        prefixes = {prefix, *(each for each, uri in declared if uri in NAMESPACES[prefix])}
+        return b"(?:" + b"|".join(map(re.escape, prefixes)) + b"):(?:" + name + b")"
+
+    return named
+
+
+def _edited(named: Callable[[bytes], bytes], xmp: bytes, changes: Mapping[bytes, Edit]) -> bytes:
+    """Change the values of properties, attributes and elements alike."""
+    name = rb"(?P<name>" + b"|".join(map(named, changes)) + b")"
+    by_name = {qualified.partition(b":")[2]: change for qualified, change in changes.items()}
+
+    def changed(found: re.Match[bytes]) -> bytes:
+        return found["before"] + by_name[found["name"].partition(b":")[2]](found["value"]) + found["after"]
+
+    attribute = rb"(?P<before>\s" + name + rb"\s*=\s*(?P<quote>[\"']))(?P<value>[^<]*?)(?P<after>(?P=quote))"
+    element = rb"(?P<before><" + name + TAG + rb">)(?P<value>[^<]*)(?P<after></(?P=name)\s*>)"
+    return re.sub(element, changed, re.sub(attribute, changed, xmp))
 
 
 def _element(name: bytes) -> bytes:
     """Return a pattern of an element with all that is in it."""
-    return rb"<(" + name + rb")" + TAG + rb"(?:/>|>.*?</\1\s*>)"
+    return rb"(?s:<(" + name + rb")" + TAG + rb"(?:/>|>.*?</\1\s*>))"
 
 
-def _without(xmp: bytes, name: bytes) -> bytes:
-    """Remove a property, attributes and elements alike."""
-    xmp = re.sub(rb"\s" + name + rb"\s*=\s*(?:\"[^\"]*\"|'[^']*')", b"", xmp)
-    return re.sub(_element(name), b"", xmp, flags=re.DOTALL)
+def _without(xmp: bytes, *names: bytes) -> bytes:
+    """Remove properties, attributes and elements alike."""
+    name = b"(?:" + b"|".join(names) + b")"
+    xmp = re.sub(rb"\s" + name + rb"\s*=\s*(?:\"[^\"<]*\"|'[^'<]*')", b"", xmp)
+    return re.sub(_element(name), b"", xmp)
 
 
-def _values(xmp: bytes, name: bytes) -> list[bytes]:
+def _values(named: Callable[[bytes], bytes], xmp: bytes, name: bytes) -> list[bytes]:
     """Return the values of a property."""
     found: list[bytes] = []
-    _edited(xmp, name, lambda value: found.append(value) or value)  # type: ignore[func-returns-value]
+    _edited(named, xmp, {name: lambda value: found.append(value) or value})  # type: ignore[func-returns-value]
     return found
 
 
-def _scaled(value: bytes, factor: Fraction, half: Fraction) -> bytes:
+def _constant(number: Fraction | int, _: bytes) -> bytes:
+    return b"%.12g" % number
+
+
+def _scaled(factor: Fraction, half: Fraction, value: bytes) -> bytes:
     """Return a number of pixels times a factor, rounded down after a half is added; what is no number stays."""
-    try:
-        return b"%d" % floor(Fraction(value.strip().decode()) * factor + half)
-    except (ValueError, ZeroDivisionError):
-        return value
+    number = _number(value)
+    return value if number is None else b"%d" % floor(number * factor + half)
 
 
-def _regions(xmp: bytes, change: Change) -> bytes:
+def _number(value: bytes) -> Fraction | None:
+    """Return a decimal number of a length that makes sense."""
+    found = re.fullmatch(rb"\s*([-+]?(?:\d{1,15}(?:\.\d{0,20})?|\.\d{1,20}))\s*", value)
+    return Fraction(found[1].decode()) if found else None
+
+
+def _numbers(values: Iterable[bytes]) -> tuple[Fraction, ...]:
+    """Return those of some values that are numbers."""
+    return tuple(number for number in map(_number, values) if number is not None)
+
+
+def _regions(named: Callable[[bytes], bytes], xmp: bytes, change: Change) -> bytes:
     """Turn regions with the picture, and enlarge those in pixels: faces, and areas of focus."""
-    applied = re.search(_element(_name(xmp, b"mwg-rs:AppliedToDimensions")), xmp, re.DOTALL)
+
+    def sides_of(piece: bytes, *names: bytes) -> tuple[Fraction, ...]:
+        return _numbers(value for name in names for value in _values(named, piece, name)[:1])
+
+    applied = re.search(_element(named(b"mwg-rs:AppliedToDimensions")), xmp)
     height, width = map(Fraction, change.before[::-1] if change.orientation >= 5 else change.before)
-    if applied is not None:
-        width, height = _numbers(xmp, applied[0], b"stDim:w", b"stDim:h") or (width, height)
+    if applied is not None and len(sides := sides_of(applied[0], b"stDim:w", b"stDim:h")) == 2:
+        width, height = sides
     turned = change.lies(width, height)
     swapped = turned and change.orientation >= 5
     across, down = change.factors
 
     def area(found: re.Match[bytes]) -> bytes:
         names = (b"stArea:x", b"stArea:y", b"stArea:w", b"stArea:h")
-        numbers = _numbers(xmp, found[0], *names)
-        if numbers is None:
+        numbers = sides_of(found[0], *names)
+        if len(numbers) < 4:
             return found[0]
-        pixels = _values(found[0], _name(xmp, b"stArea:unit")) == [b"pixel"]
+        pixels = _values(named, found[0], b"stArea:unit") == [b"pixel"]
         x, y, w, h = numbers
         if turned:
             x, y = change.turned(x, y, width if pixels else 1, height if pixels else 1)
         w, h = (h, w) if swapped else (w, h)
         made = (x * across, y * down, w * across, h * down) if pixels else (x, y, w, h)
-        return _with_numbers(xmp, found[0], dict(zip(names, made, strict=True)))
+        return _edited(named, found[0], {name: partial(_constant, n) for name, n in zip(names, made, strict=True)})
 
     def dimensions(found: re.Match[bytes]) -> bytes:
         w, h = (height, width) if swapped else (width, height)
-        return _with_numbers(xmp, found[0], {b"stDim:w": w * across, b"stDim:h": h * down})
+        edits: dict[bytes, Edit] = {
+            b"stDim:w": partial(_constant, w * across),
+            b"stDim:h": partial(_constant, h * down),
+        }
+        return _edited(named, found[0], edits)
 
     def face(value: bytes) -> bytes:
-        try:
-            x, y, w, h = map(Fraction, value.decode().split(","))
-        except (ValueError, ZeroDivisionError):
+        numbers = _numbers(value.split(b","))
+        if len(numbers) != 4 or not turned:
             return value
+        x, y, w, h = numbers
         x, y = change.turned(x + w / 2, y + h / 2, 1, 1)
         w, h = (h, w) if swapped else (w, h)
         return b", ".join(b"%.12g" % number for number in (x - w / 2, y - h / 2, w, h))
 
-    made = re.sub(_element(_name(xmp, b"mwg-rs:Area")), area, xmp, flags=re.DOTALL)
-    made = re.sub(_element(_name(xmp, b"mwg-rs:AppliedToDimensions")), dimensions, made, flags=re.DOTALL)
-    return _edited(made, _name(xmp, b"MPReg:Rectangle"), face) if turned else made
-
-
-def _numbers(xmp: bytes, piece: bytes, *names: bytes) -> tuple[Fraction, ...] | None:
-    """Return numbers of an element within a packet; None if one is missing."""
-    try:
-        return tuple(Fraction(_values(piece, _name(xmp, name))[0].strip().decode()) for name in names)
-    except (IndexError, ValueError, ZeroDivisionError):
-        return None
-
-
-def _with_numbers(xmp: bytes, piece: bytes, numbers: Mapping[bytes, Fraction | int]) -> bytes:
-    """Return an element of a packet with other numbers."""
-    for name, number in numbers.items():
-        made = b"%.12g" % number
-        piece = _edited(piece, _name(xmp, name), partial(_constant, made))
-    return piece
-
-
-def _constant(made: bytes, _: bytes) -> bytes:
-    return made
+    xmp = re.sub(_element(named(b"mwg-rs:Area")), area, xmp)
+    xmp = re.sub(_element(named(b"mwg-rs:AppliedToDimensions")), dimensions, xmp)
+    return _edited(named, xmp, {b"MPReg:Rectangle": face})
 
 
 def announced(xmp: bytes) -> str | None:
     """Return the identifier of the extension that a main packet announces."""
-    found = _values(xmp, _name(xmp, b"xmpNote:HasExtendedXMP"))
+    found = _values(_names(xmp), xmp, EXTENDED)
     return found[0].decode("latin-1") if found else None
 
 
@@ -224,29 +248,31 @@ def identifier(extension: bytes) -> str:
 
 def announcing(xmp: bytes, extension: bytes) -> bytes:
     """Return a main packet with the identifier of its extension, which has changed."""
-    return _edited(xmp, _name(xmp, b"xmpNote:HasExtendedXMP"), lambda _: identifier(extension).encode())
+    return _edited(_names(xmp), xmp, {EXTENDED: lambda _: identifier(extension).encode()})
 
 
 def unannounced(xmp: bytes) -> bytes:
     """Return a main packet that announces no extension."""
-    return _without(xmp, _name(xmp, b"xmpNote:HasExtendedXMP"))
+    return _without(xmp, _names(xmp)(EXTENDED))
 
 
-_RDF = rb"<(" + NAME + rb":)RDF" + TAG + rb">(?P<body>.*)</\1RDF\s*>"
-_DECLARED = rb"\sxmlns:(" + NAME + rb")\s*=\s*[\"']([^\"']*)[\"']"
+def _rdf(xmp: bytes) -> re.Match[bytes] | None:
+    """Return the element of all descriptions: its prefix, and its body."""
+    pattern = rb"<(" + NAME + rb":)RDF" + TAG + rb">(?P<body>.*)</\1RDF\s*>"
+    return re.search(pattern, xmp, re.DOTALL) if readable(xmp) else None
 
 
 def merged(xmp: bytes, extension: bytes) -> bytes | None:
     """Return a main packet with the properties of its extension; None if they cannot be put together."""
-    main, more = (re.search(_RDF, packet, re.DOTALL) for packet in (xmp, extension))
+    main, more = map(_rdf, (xmp, extension))
     if main is None or more is None:
         return None
     head, inner = xmp[: main.start("body") - 1], extension[: more.start("body")]
-    declared = dict(re.findall(_DECLARED, head))
-    for prefix, uri in re.findall(_DECLARED, inner):
+    declared = dict(re.findall(DECLARED, head))
+    for prefix, uri in re.findall(DECLARED, inner):
         if declared.setdefault(prefix, uri) != uri:
             return None
-        if prefix not in dict(re.findall(_DECLARED, head)):
+        if prefix not in dict(re.findall(DECLARED, head)):
             head += b' xmlns:%b="%b"' % (prefix, uri)
     body = xmp[main.start("body") - 1 : main.end("body")]
     return unannounced(head + body + more["body"] + xmp[main.end("body") :])
@@ -257,7 +283,7 @@ def split(xmp: bytes, limit: int) -> tuple[bytes, bytes] | None:
 
     None if there is no way to do so.
     """
-    rdf = re.search(_RDF, xmp, re.DOTALL)
+    rdf = _rdf(xmp)
     if rdf is None:
         return None
     head, tail = xmp[: rdf.start("body")], re.sub(rb"\s{64,}", b"\n", xmp[rdf.end("body") :])

@@ -10,7 +10,7 @@ from upscale_cli.image.colour import fits
 from upscale_cli.image.exif import has_thumbnail, without_maker_note
 from upscale_cli.image.metadata import NAMES, Metadata, resized
 from upscale_cli.image.pixels import Frame
-from upscale_cli.image.xmp import merged, split, unannounced, well_formed
+from upscale_cli.image.xmp import merged, readable, split, unannounced
 from upscale_cli.methods import Size
 from upscale_cli.work.result import Result
 
@@ -54,8 +54,8 @@ def kept_metadata(
         metadata = metadata._replace(icc=None)
     if lost:
         result.note(f"{format.title} cannot store its {' and '.join(NAMES[name] for name in sorted(lost))}")
-    if metadata.xmp is not None and "xmp" in format.keeps and not well_formed(metadata.xmp):
-        result.note("its XMP is no XML and stays as it is")
+    if metadata.xmp is not None and "xmp" in format.keeps and not readable(metadata.xmp):
+        result.note("its XMP cannot be read and stays as it is")
     if kept := sorted(metadata.present().keys() & format.keeps):
         result.decisions.setdefault("kept", ", ".join(NAMES[name] for name in kept))
     return metadata

@@ -126,6 +126,8 @@ class Pooling:
                 values, enlarged = self._pooled(frame, picture, format, result=result)
                 pooled.append(values)
                 frames.append(enlarged._replace(executor=executor, progress=progress))
+            for note in picture.notes:
+                result.note(note)
             result.before, result.frames = (picture.width, picture.height), picture.count
             how = Writing(
                 format=format,
