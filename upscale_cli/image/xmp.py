@@ -78,7 +78,7 @@ class Change(NamedTuple):
 
 
 def resized(xmp: bytes, change: Change) -> bytes:
-    """Return the packet of an enlarged picture that is upright and alone in its file; one that is unreadable stays."""
+    """Return the packet of an enlarged picture, upright and alone in its file; an unreadable one stays."""
     if not readable(xmp):
         return xmp
     named, (height, width), (across, down) = _names(xmp), change.after, change.factors
