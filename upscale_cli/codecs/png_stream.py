@@ -204,7 +204,7 @@ def decompressed(data: bytes, most: int) -> bytes:
     """
     try:
         made: bytes = deflate.decompressobj().decompress(data, most)
-    except zlib.error:
+    except (zlib.error, deflate.error):  # type: ignore[misc]
         raise UpscaleError("has pixels that cannot be decompressed: it is damaged; get another copy.") from None
     return made
 
