@@ -5,6 +5,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from upscale_cli.image import exif, photoshop, xmp
+from upscale_cli.image.georeference import Georeference
 from upscale_cli.methods.method import Size
 
 
@@ -19,8 +20,6 @@ class Metadata(NamedTuple):
         The packet of a JPEG with what its main packet had no room for.
     dpi : (float, float) or None
         Horizontal and vertical pixels per inch.
-    aspect : (int, int) or None
-        Horizontal and vertical pixels per unknown unit, if they differ.
     photoshop : bytes or None
         Photoshop's image resources, one of which is IPTC; see `image.photoshop`.
     text : dict
@@ -35,6 +34,14 @@ class Metadata(NamedTuple):
         The first picture is not part of the animation: viewers that cannot show the animation show it instead.
     orientation : int
         The EXIF orientation of the source, 1 … 8. Its pixels are upright already.
+    aspect : (int, int) or None
+        Pixels per length across and down, where the length is not known: the pixels are not square.
+    titles : mapping
+        The names of a TIFF page and of its document, by their tags.
+    geo : Georeference or None
+        Where on the earth it lies.
+    no_data : float or None
+        The value of cells without data.
     """
 
     icc: bytes | None = None
@@ -50,6 +57,9 @@ class Metadata(NamedTuple):
     extended_xmp: bytes | None = None
     aspect: tuple[int, int] | None = None
     photoshop: bytes | None = None
+    titles: Mapping[int, bytes] = {}
+    geo: Georeference | None = None
+    no_data: float | None = None
 
     def stripped(self) -> "Metadata":
         """Return only what is needed to show the pixels: their colours, shape and timing."""
@@ -58,8 +68,7 @@ class Metadata(NamedTuple):
 
     def present(self) -> dict[str, Any]:
         """Return what there is of the metadata that formats can store, by name."""
-        names = ("icc", "exif", "xmp", "extended_xmp", "dpi", "aspect", "photoshop", "text", "comment")
-        present = {name: value for name in names if (value := getattr(self, name))}
+        present = {name: value for name in NAMES if (value := getattr(self, name, None))}
         if self.exif and exif.MAKER_NOTE in exif.tags_of(self.exif):
             present["makernote"] = self.exif
         if self.plays is not None:
@@ -85,6 +94,8 @@ NAMES = {
     "gamma": "gamma",
     "loop": "loop count",
     "durations": "frame durations",
+    "titles": "page names",
+    "geo": "georeference",
 }
 """What people call the metadata that formats can store."""
 
@@ -101,6 +112,8 @@ def resized(metadata: Metadata, before: Size, after: Size) -> Metadata:
     """
     change = xmp.Change(before, after, metadata.orientation)
     turned, lying = metadata.orientation > 1, metadata.orientation >= 5
+    if metadata.geo is not None:
+        metadata = metadata._replace(geo=metadata.geo.resized(before, after))
     if metadata.xmp is not None:
         metadata = metadata._replace(xmp=xmp.resized(metadata.xmp, change))
     if metadata.extended_xmp is not None:
