@@ -95,4 +95,4 @@ def _stored(metadata: Metadata, format: Format) -> tuple[Metadata, set[str]]:
 def note_first_loss(picture: Picture, format: Format, result: Result) -> None:
     """Report that a lossless source becomes lossy, of which nothing was asked."""
     if format.lossy and picture.encoding.lossless:
-        result.note(f"{format.title} is lossy; quality {USUAL_QUALITY}")
+        result.note(f"{format.title} is lossy (quality {USUAL_QUALITY})")
