@@ -13,8 +13,9 @@ from pictures import encoded, enlarged, noise, opened
 from PIL import ExifTags, Image, PngImagePlugin
 
 from upscale_cli.image import exif as exif_blocks
+from upscale_cli.image.change import Change
 from upscale_cli.image.metadata import Metadata, resized
-from upscale_cli.image.xmp import Change, merged, split
+from upscale_cli.image.xmp import merged, split
 from upscale_cli.image.xmp import resized as resized_xmp
 
 NOTE_AT = 600
@@ -103,12 +104,37 @@ def test_exif_of_avif_loses_its_orientation_and_nothing_moves() -> None:
 
 
 def test_a_size_beyond_16_bits_becomes_long() -> None:
-    after = exif_blocks.resized(camera(">"), (5, 70_000), turned=False)
+    after = exif_blocks.resized(camera(">"), Change((5, 7), (5, 70_000)))
     assert after is not None
     read = Image.Exif()
     read.load(after)
     assert read[0x100] == read.get_ifd(ExifTags.IFD.Exif)[0xA002] == 70_000
     assert after[NOTE_AT:] == camera(">")[NOTE_AT:]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_subject_moves_with_the_picture(orientation: int) -> None:
+    """A pixel of the stored picture is marked, turned by Pillow, and found at the middle of the subject's area."""
+    stored = Image.new("L", (9, 5))
+    stored.putpixel((1, 3), 255)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    exif.get_ifd(ExifTags.IFD.Exif)[0x9214] = (1, 3, 2, 4)
+    image = opened(enlarged(encoded(stored, "PNG", exif=exif), "png", 10)[0])
+    left, top, right, bottom = image.getbbox()  # type: ignore[misc]
+    x, y, *sides = image.getexif().get_ifd(ExifTags.IFD.Exif)[0x9214]
+    assert (min(abs(x - left), abs(x - right)), min(abs(y - top), abs(y - bottom))) == (0, 0)
+    assert sides == ([40, 20] if orientation >= 5 else [20, 40])
+
+
+def test_a_subject_beyond_16_bits_is_dropped() -> None:
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif).update({0x9214: (8, 4), 0xA214: (1, 1), 0xA300: b"\3"})
+    made = exif_blocks.resized(exif.tobytes(), Change((9, 9), (9, 90_000)))
+    assert made is not None
+    read = Image.Exif()
+    read.load(made)
+    assert read.get_ifd(ExifTags.IFD.Exif) == {0xA214: (10_000, 1), 0xA300: b"\3"}
 
 
 def test_a_picture_that_is_turned_loses_its_thumbnail_and_it_is_said() -> None:
@@ -140,7 +166,7 @@ def test_tiff_cannot_store_a_maker_note_and_says_so() -> None:
     ],
 )
 def test_a_block_that_cannot_be_walked_is_none(broken: bytes) -> None:
-    assert exif_blocks.resized(broken, (5, 7), turned=True) is None
+    assert exif_blocks.resized(broken, Change((5, 7), (10, 14), 6)) is None
     assert not exif_blocks.tags_of(broken)
     assert not exif_blocks.has_thumbnail(broken)
 

@@ -5,6 +5,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from upscale_cli.image import exif, photoshop, xmp
+from upscale_cli.image.change import Change
 from upscale_cli.image.georeference import Georeference
 from upscale_cli.methods.method import Size
 
@@ -110,8 +111,7 @@ def resized(metadata: Metadata, before: Size, after: Size) -> Metadata:
     before, after : (int, int)
         Height and width of the upright source, and of the result.
     """
-    change = xmp.Change(before, after, metadata.orientation)
-    turned, lying = metadata.orientation > 1, metadata.orientation >= 5
+    change = Change(before, after, metadata.orientation)
     if metadata.geo is not None:
         metadata = metadata._replace(geo=metadata.geo.resized(before, after))
     if metadata.xmp is not None:
@@ -119,14 +119,14 @@ def resized(metadata: Metadata, before: Size, after: Size) -> Metadata:
     if metadata.extended_xmp is not None:
         metadata = metadata._replace(extended_xmp=xmp.resized(metadata.extended_xmp, change))
     if metadata.exif is not None:
-        metadata = metadata._replace(exif=exif.resized(metadata.exif, after, turned))
-    if metadata.photoshop is not None and turned:
+        metadata = metadata._replace(exif=exif.resized(metadata.exif, change))
+    if metadata.photoshop is not None and change.turned:
         metadata = metadata._replace(photoshop=photoshop.without_thumbnails(metadata.photoshop) or None)
     if metadata.aspect is not None:
-        x, y = metadata.aspect[::-1] if lying else metadata.aspect
+        x, y = metadata.aspect[::-1] if change.swapped else metadata.aspect
         across, down = change.factors
         metadata = metadata._replace(aspect=_aspect(Fraction(x, y) * across / down))
-    if metadata.dpi is not None and lying:
+    if metadata.dpi is not None and change.swapped:
         metadata = metadata._replace(dpi=metadata.dpi[::-1])
     return metadata
 

@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from functools import partial
 from math import floor
-from typing import NamedTuple
 from xml.parsers import expat
 
-from upscale_cli.methods.method import Size
+from upscale_cli.image.change import Change
 
 NAME = rb"[\w.-]+"
 TAG = rb"(?:\s(?:[^<>\"']|\"[^\"<]*\"|'[^'<]*')*?)?"
@@ -38,43 +37,6 @@ NAMESPACES = {
     b"Container": (b"http://ns.google.com/photos/1.0/container/", b"http://ns.google.com/photos/dd/1.0/container/"),
 }
 """Usual prefixes, which also stand where a packet does not declare them, and what they stand for."""
-
-
-class Change(NamedTuple):
-    """How a picture was turned upright, and enlarged.
-
-    Attributes
-    ----------
-    before, after : (int, int)
-        Height and width of the upright source, and of the result.
-    orientation : int
-        The EXIF orientation of the source.
-    """
-
-    before: Size
-    after: Size
-    orientation: int = 1
-
-    @property
-    def factors(self) -> tuple[Fraction, Fraction]:
-        """Horizontal and vertical."""
-        return Fraction(self.after[1], self.before[1]), Fraction(self.after[0], self.before[0])
-
-    def lies(self, width: Fraction, height: Fraction) -> bool:
-        """Return whether sides are those of the picture as it is stored, and not of the upright one."""
-        upright_height, upright_width = self.before
-        if self.orientation < 5:
-            return self.orientation > 1
-        stored = abs(width * upright_width - height * upright_height)
-        return stored < abs(width * upright_height - height * upright_width)
-
-    def turned(
-        self, x: Fraction, y: Fraction, width: Fraction | int, height: Fraction | int
-    ) -> tuple[Fraction, Fraction]:
-        """Return where a point of the stored picture lies in the upright one; width and height are the stored."""
-        x = width - x if self.orientation in (2, 3, 7, 8) else x
-        y = height - y if self.orientation in (3, 4, 6, 7) else y
-        return (y, x) if self.orientation >= 5 else (x, y)
 
 
 def resized(xmp: bytes, change: Change) -> bytes:
@@ -193,11 +155,11 @@ def _regions(named: Callable[[bytes], bytes], xmp: bytes, change: Change) -> byt
         return _numbers(value for name in names for value in _values(named, piece, name)[:1])
 
     applied = re.search(_element(named(b"mwg-rs:AppliedToDimensions")), xmp)
-    height, width = map(Fraction, change.before[::-1] if change.orientation >= 5 else change.before)
+    height, width = map(Fraction, change.stored)
     if applied is not None and len(sides := sides_of(applied[0], b"stDim:w", b"stDim:h")) == 2:
         width, height = sides
     turned = change.lies(width, height)
-    swapped = turned and change.orientation >= 5
+    swapped = turned and change.swapped
     across, down = change.factors
 
     def area(found: re.Match[bytes]) -> bytes:
@@ -208,7 +170,7 @@ def _regions(named: Callable[[bytes], bytes], xmp: bytes, change: Change) -> byt
         pixels = _values(named, found[0], b"stArea:unit") == [b"pixel"]
         x, y, w, h = numbers
         if turned:
-            x, y = change.turned(x, y, width if pixels else 1, height if pixels else 1)
+            x, y = change.point(x, y, width if pixels else 1, height if pixels else 1)
         w, h = (h, w) if swapped else (w, h)
         made = (x * across, y * down, w * across, h * down) if pixels else (x, y, w, h)
         return _edited(named, found[0], {name: partial(_constant, n) for name, n in zip(names, made, strict=True)})
@@ -226,7 +188,7 @@ def _regions(named: Callable[[bytes], bytes], xmp: bytes, change: Change) -> byt
         if len(numbers) != 4 or not turned:
             return value
         x, y, w, h = numbers
-        x, y = change.turned(x + w / 2, y + h / 2, 1, 1)
+        x, y = change.point(x + w / 2, y + h / 2, 1, 1)
         w, h = (h, w) if swapped else (w, h)
         return b", ".join(b"%.12g" % number for number in (x - w / 2, y - h / 2, w, h))
 
