@@ -100,7 +100,8 @@ def _move_subject(block: _Block, change: Change) -> None:
     """Move the main subject, a point, circle or rectangle in pixels as stored; drop it where 16 bits are too few."""
     stored_height, stored_width = change.stored
     across, down = change.factors
-    for tag, entry in list(block.entries(block.details)):
+    too_far = []
+    for tag, entry in block.entries(block.details):
         count = block.read("I", entry + 4)
         if (
             tag not in (SUBJECT_AREA, SUBJECT_LOCATION)
@@ -117,7 +118,9 @@ def _move_subject(block: _Block, change: Change) -> None:
         if max(moved) < 65536:
             block.write(f"{count}H", at, *moved)
         else:
-            block.drop(block.details, tag)
+            too_far.append(tag)
+    for tag in too_far:
+        block.drop(block.details, tag)
 
 
 def has_thumbnail(exif: bytes) -> bool:
