@@ -129,16 +129,16 @@ def test_long_resources_go_into_several_segments() -> None:
 EXTENSION, XMP = b"http://ns.adobe.com/xmp/extension/\0", b"http://ns.adobe.com/xap/1.0/\0"
 
 
-def with_extension(extension: bytes, part: int = 60_000, missing: int = -1) -> bytes:
+def with_extension(extension: bytes, part: int = 60_000, missing: int = -1, main: str = "") -> bytes:
     name = hashlib.md5(extension, usedforsecurity=False).hexdigest().upper().encode()
-    main = packet(
-        f'dc:format="a" xmlns:xmpNote="http://ns.adobe.com/xmp/note/" xmpNote:HasExtendedXMP="{name.decode()}"'
+    packed = packet(
+        f'dc:format="a" xmlns:xmpNote="http://ns.adobe.com/xmp/note/" xmpNote:HasExtendedXMP="{name.decode()}"', main
     )
     parts = [
         (1, EXTENSION + name + struct.pack(">II", len(extension), at) + extension[at : at + part])
         for at in range(0, len(extension), part)
     ]
-    return jpeg((1, XMP + main), *(each for index, each in enumerate(parts[::-1]) if index != missing))
+    return jpeg((1, XMP + packed), *(each for index, each in enumerate(parts[::-1]) if index != missing))
 
 
 def extension_of(data: bytes) -> bytes:
@@ -175,6 +175,17 @@ def test_an_extension_that_is_no_rdf_stays_in_a_jpeg() -> None:
     data, result = enlarged(with_extension(extension), "png")
     assert result.notes == ["PNG cannot store its extended XMP"]
     assert "HasExtendedXMP" not in values(opened(data).info["xmp"])
+
+
+def test_a_main_packet_that_outgrows_its_segment_is_split_anew() -> None:
+    sides = "<tiff:ImageWidth>9</tiff:ImageWidth>" * 300
+    room = 65_400 - len(with_extension(packet(), main=sides)) + len(with_extension(packet()))
+    room -= len(apps(with_extension(packet()), XMP)[0])
+    source = with_extension(packet("dc:source='b'"), main=f"<dc:title>{'t' * room}</dc:title>{sides}")
+    data, result = enlarged(source, scale=2)
+    assert result.notes == []
+    found = values(apps(data, XMP)[0][len(XMP) :]) | values(extension_of(data))
+    assert (found["format"], found["source"], found["title"], found["ImageWidth"]) == ("a", "b", "t" * room, "32")
 
 
 def test_an_extension_that_lacks_a_part_is_left_out_and_said() -> None:
@@ -259,7 +270,7 @@ def test_progressive_files_end_where_they_end() -> None:
 
 @pytest.mark.parametrize("cut", [2, 5])
 def test_a_jpeg_without_its_end_is_refused_with_a_way_round(cut: int) -> None:
-    with pytest.raises(UpscaleError, match=r"lacks its end.*jpegtran -copy all"):
+    with pytest.raises(UpscaleError, match=r"end marker is missing.*jpegtran -copy all"):
         enlarged(jpeg()[:-cut])
 
 

@@ -76,8 +76,8 @@ class JpegPicture(PillowPicture):
         end = next((found.end for found in segments(self.stream) if found.marker == EOI), None)
         if end is None:
             raise UpscaleError(
-                "lacks its end, and perhaps a part of the picture; get the complete file, "
-                'or keep what is there with "jpegtran -copy all".'
+                "is truncated: its end marker is missing, and perhaps rows of pixels; get the complete file, "
+                'or repair it with "jpegtran -copy all in.jpg > out.jpg".'
             )
         self.notes += self._left_out(end)
         yield from super().decode()

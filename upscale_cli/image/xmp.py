@@ -60,18 +60,18 @@ def resized(xmp: bytes, change: Change) -> bytes:
 
 
 def readable(xmp: bytes) -> bool:
-    """Return whether a packet is XML of elements and text.
+    """Return whether a packet is XML of elements and text, in UTF-8.
 
     Nothing is looked for in others: in them, and in what XML leaves unread, a search could be kept busy.
     """
-    parser = expat.ParserCreate()
+    packet, parser = xmp.strip(b"\0 \n\r\t"), expat.ParserCreate()
     parser.StartDoctypeDeclHandler = parser.StartCdataSectionHandler = _refuse
     parser.CommentHandler = parser.ProcessingInstructionHandler = _refuse_tags
     try:
-        parser.Parse(xmp.strip(b"\0 \n\r\t"), True)
+        parser.Parse(packet, True)
     except (expat.ExpatError, ValueError):
         return False
-    return True
+    return b"\0" not in packet
 
 
 def _refuse(*_: object) -> None:

@@ -71,10 +71,11 @@ def _left_out(read: Metadata, made: Metadata) -> Iterator[str]:
 
 def _stored(metadata: Metadata, format: Format) -> tuple[Metadata, set[str]]:
     """Return metadata in the parts that a format stores, and the names of what it cannot store."""
-    if metadata.xmp and metadata.extended_xmp and "extended_xmp" not in format.keeps:
+    extends = "extended_xmp" in format.keeps
+    if metadata.xmp and metadata.extended_xmp and not (extends and len(metadata.xmp) <= format.entry):
         whole = merged(metadata.xmp, metadata.extended_xmp)
         metadata = metadata._replace(xmp=whole, extended_xmp=None) if whole else metadata
-    if metadata.xmp and len(metadata.xmp) > format.entry and "extended_xmp" in format.keeps:
+    if extends and metadata.xmp and not metadata.extended_xmp and len(metadata.xmp) > format.entry:
         main, extension = split(metadata.xmp, format.entry) or (metadata.xmp, None)
         metadata = metadata._replace(xmp=main, extended_xmp=extension)
     present = metadata.present()
