@@ -30,7 +30,7 @@ PART = 65_400
 """Bytes of a long entry that go into one segment."""
 
 READ = {
-    "APP0": (b"",),
+    "APP0": (b"JFIF\0", b"JFXX\0"),
     "APP1": (b"Exif\0\0", XMP, EXTENSION),
     "APP2": (b"ICC_PROFILE\0", b"MPF\0", b"FPXR\0", b"urn:iso:std:iso:ts:21496:-1"),
     "APP12": (b"Ducky",),

@@ -6,13 +6,11 @@ Metadata Working Group, "Guidelines for Handling Image Metadata 2.0" (2010; regi
 Sphere XMP Metadata", "Motion Photo format 1.0" and "Ultra HDR Image Format v1.1".
 """
 
-import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from functools import partial
 from math import floor
-from xml.parsers import expat
 
 from upscale_cli.image.change import Change
 
@@ -64,6 +62,8 @@ def readable(xmp: bytes) -> bool:
 
     Nothing is looked for in others: in them, and in what XML leaves unread, a search could be kept busy.
     """
+    from xml.parsers import expat
+
     packet, parser = xmp.strip(b"\0 \n\r\t"), expat.ParserCreate()
     parser.StartDoctypeDeclHandler = parser.StartCdataSectionHandler = _refuse
     parser.CommentHandler = parser.ProcessingInstructionHandler = _refuse_tags
@@ -205,6 +205,8 @@ def announced(xmp: bytes) -> str | None:
 
 def identifier(extension: bytes) -> str:
     """Return the identifier of an extension: its MD5 sum."""
+    import hashlib
+
     return hashlib.md5(extension, usedforsecurity=False).hexdigest().upper()
 
 
