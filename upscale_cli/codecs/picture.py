@@ -30,6 +30,9 @@ class Reading(NamedTuple):
     max_pixels: int = MAX_SOURCE_PIXELS
 
 
+APPLE_DOUBLE = b"\0\5\x16\7"
+"""How a file begins that macOS puts beside another on disks that are not its own (RFC 1740, appendix B)."""
+
 USUAL = Reading()
 """Channels last, and the usual limit."""
 
@@ -157,6 +160,11 @@ def _format_of(stream: BinaryIO) -> Format:
         raise UpscaleError(f"cannot be read: {error.strerror}.") from None
     if not length:
         raise UpscaleError("is empty.")
+    if head.startswith(APPLE_DOUBLE):
+        raise UpscaleError(
+            "is an AppleDouble file, in which macOS keeps a file's attributes and no pixels; "
+            'give the file without "._" before its name.'
+        )
     found = format_of_content(head)
     if found is None:
         from upscale_cli.codecs.pillow import name_of_foreign

@@ -25,7 +25,7 @@ from upscale_cli.commands.terminal import (
 )
 from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.machine.memory import in_bytes
-from upscale_cli.places.place import Target
+from upscale_cli.places.place import Target, counted
 from upscale_cli.places.streams import STREAM, ContentSource, StreamTarget
 from upscale_cli.work.request import Request
 
@@ -75,7 +75,8 @@ def process(
     start, inputs = time.perf_counter(), list(inputs)
     kind = find_executor(executor)
     plan = _planned(session, inputs, work, output=output, skip_existing=skip_existing)
-    report = Report(session.done, failed=len(plan.failures), skipped=len(plan.settled))
+    left_alone = counted(plan.left_alone)
+    report = Report(session.done, failed=len(plan.failures), skipped=len(plan.settled), left_alone=left_alone)
     for shown, failure in plan.failures:
         say(*session.fail(shown, failure))
         show_cause(failure, session.verbose)
@@ -83,6 +84,8 @@ def process(
             _print_json({"source": shown, "error": str(failure)})
     if session.dry_run:
         _show(plan, session.as_json)
+        if left_alone and not session.quiet:
+            say(f"{left_alone}.")
         return report.exit_status
 
     bar = Bar(sum(job.pixels for job in plan.jobs), len(plan.jobs), not session.quiet)
@@ -103,7 +106,7 @@ def process(
     report.left = len(plan.jobs) + len(plan.failures) - report.done - report.failed
     if report.left:
         say(f"{session.name}: stopped, because the disk is full; free some space, and run it again for the others.")
-    if not session.quiet and report.done + report.failed + report.skipped > 1:
+    if not session.quiet and (report.done + report.failed + report.skipped > 1 or left_alone):
         say(report.sentence(time.perf_counter() - start, pixels))
     return report.exit_status
 

@@ -59,6 +59,11 @@ class Pooling:
         return ()
 
     @property
+    def reads_beside(self) -> tuple[str, ...]:
+        """The endings of files that are read if they lie beside an image."""
+        return ()
+
+    @property
     def _geometry(self) -> dict[str, Any]:
         return {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, "ceil": self.ceil}
 

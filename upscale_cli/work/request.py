@@ -58,6 +58,11 @@ class Request(NamedTuple):
         """What is read for every image, besides the image."""
         return tuple(value.source for value in self.parameters.values() if isinstance(value, ParameterFile))
 
+    @property
+    def reads_beside(self) -> tuple[str, ...]:
+        """The endings of files that are read if they lie beside an image."""
+        return tuple(parameter.beside for parameter in self.method.parameters if parameter.beside)
+
     def with_format(self, format: Format) -> "Request":
         """Return the same request with another format."""
         return self._replace(format=format)
