@@ -166,7 +166,8 @@ class Files:
             why = f"has no image of a known format{': ' if others else ''}{others}."
             yield UnreadableError(name, UpscaleError(why))
             return
-        yield from (*left_alone, *problems)
+        yield from left_alone
+        yield from problems
 
     def target(self, name: str, parts: Sequence[str] = ()) -> FileTarget:
         return FileTarget(Path(name, *parts))

@@ -35,7 +35,7 @@ class Request(NamedTuple):
     reading : Reading
         How sources are read.
     max_pixels : int
-        The most pixels of a result, all its frames together.
+        The most pixels of a frame of a result; see `estimate.MAX_FULL_FRAMES`.
     small : bool
         Compress PNG harder, which takes longer.
     """
