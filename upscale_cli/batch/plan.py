@@ -51,8 +51,8 @@ class Work(Protocol):
     def format_for(self, picture: Picture) -> Format:
         """Return the format of the result of a source."""
 
-    def label(self, expected: Result) -> str:
-        """Return what a result's name says about it."""
+    def label(self, expected: Result, several: bool) -> str:
+        """Return what the name of a result says about it, or of a folder of several results about all of them."""
 
     def check(self, picture: Picture, source: Source) -> Result:
         """Return what the header tells about the result; raise `UpscaleError` if there can be none."""
@@ -157,7 +157,8 @@ def make_plan(
             with open_picture(source.open(), work.reading) as picture:
                 expected = work.check(picture, source)
                 format = work.format_for(picture)
-            target = _target(source, output, format, into_folder=into_folder, label=work.label(expected))
+            label = work.label(expected, several=source.place is not None)
+            target = _target(source, output, format, into_folder=into_folder, label=label)
         except UsageError:
             raise
         except Exception as error:

@@ -79,7 +79,7 @@ class Pooling:
         """Return the format of a result: the one that was named, else the one of the source if it is lossless."""
         return self.format or (FORMATS["png"] if picture.format.lossy else picture.format)
 
-    def label(self, expected: Result) -> str:
+    def label(self, expected: Result, several: bool) -> str:
         """Return what a result's name says about it."""
         return "pooled"
 
