@@ -149,7 +149,7 @@ def counted(left_alone: Iterable[LeftAlone]) -> str:
     >>> counted([LeftAlone("a.txt", ".txt"), LeftAlone("a.heic", ".heic"), LeftAlone("b.heic", ".heic")])
     '2 .heic, 1 .txt left alone'
     """
-    counts = Counter(each.kind for each in left_alone).most_common()
+    counts = sorted(Counter(each.kind for each in left_alone).items(), key=lambda each: (-each[1], each[0]))
     parts = [f"{count:,} {kind}{'s' if kind == LINKED and count > 1 else ''}" for kind, count in counts[:MOST_KINDS]]
     others = sum(count for _, count in counts[MOST_KINDS:])
     return f"{', '.join(parts)}{f' and {others:,} others' if others else ''} left alone" if counts else ""
