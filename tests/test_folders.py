@@ -105,7 +105,7 @@ def test_the_closing_sentence_says_what_was_left_alone(tmp_path: Path) -> None:
     for number, kind in enumerate(("heic", "HEIC", "txt", "mov", "psd", "svg", "xmp", "pdf")):
         (tmp_path / f"{number}.{kind}").write_bytes(b"")
     dot(tmp_path / "x.png")
-    said = "2 .heic, 1 .txt, 1 .mov, 1 .psd, 1 .svg and 2 others left alone.\n"
+    said = "2 .heic, 1 .mov, 1 .pdf, 1 .psd, 1 .svg and 2 others left alone.\n"
     assert call(tmp_path, "-o", tmp_path / "out", "-n").stderr.endswith(said)
     result = call(tmp_path, "-o", tmp_path / "out", "--json")
     assert result.stderr.startswith("1 image enlarged, in ")
