@@ -78,7 +78,7 @@ def pool(
         padding=padding,
         dilation=dilation,
         ceil=ceil,
-        reading=Reading(channels_first, max_source_pixels, raised_by=MAX_SOURCE_PIXELS),
+        reading=Reading(channels_first=channels_first, max_pixels=max_source_pixels, raised_by=MAX_SOURCE_PIXELS),
         overwrite=overwrite,
         format=find_format(format) if format else None,
         resume=skip_existing,

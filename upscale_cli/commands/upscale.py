@@ -164,7 +164,7 @@ def upscale(
         quality=quality,
         linear=linear,
         strip=strip,
-        reading=Reading(channels_first, max_source_pixels, raised_by=MAX_SOURCE_PIXELS),
+        reading=Reading(channels_first=channels_first, max_pixels=max_source_pixels, raised_by=MAX_SOURCE_PIXELS),
         overwrite=overwrite,
         max_pixels=max_pixels,
         small=compression == "small",

@@ -15,7 +15,7 @@ class Result:
     before, after : (int, int)
         Width and height of the source and of its result.
     scale : Scale
-        The exact factors between them.
+        The exact factors of an enlargement.
     frames : int
     notes : list of str
         What a user should know.
