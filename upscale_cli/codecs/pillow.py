@@ -47,9 +47,7 @@ class PillowPicture(Picture):
         super().__init__(stream, format, reading)
         self._metadata = Metadata()
         stream.seek(0)
-        # `check_source` comes before any decoding. Pillow's own limit stands behind it, for what a decoder makes
-        # larger on its way: an error above twice this number, and a warning above it.
-        Image.MAX_IMAGE_PIXELS = -(-reading.max_pixels // 2)
+        limit_pillow(reading)
         try:
             self.image = image = self.open_image()
         except UnidentifiedImageError:
@@ -136,6 +134,15 @@ class PillowPicture(Picture):
     def close(self) -> None:
         self.image.close()
         super().close()
+
+
+def limit_pillow(reading: Reading) -> None:
+    """Let Pillow's own limit follow ours.
+
+    `check_source` comes before any decoding. Pillow's limit stands behind it, for what a decoder makes larger on its
+    way: an error above twice this number, and a warning above it.
+    """
+    Image.MAX_IMAGE_PIXELS = -(-reading.max_pixels // 2)
 
 
 def name_of_foreign(head: bytes) -> str | None:

@@ -15,7 +15,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from upscale_cli.codecs import tiff_tags as tag
 from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import Encoding, Picture, Reading, check_frame, check_source
-from upscale_cli.codecs.pillow import from_pillow
+from upscale_cli.codecs.pillow import from_pillow, limit_pillow
 from upscale_cli.codecs.tiff_directories import Page, read_pages
 from upscale_cli.codecs.tiff_metadata import read_metadata
 from upscale_cli.codecs.tiff_samples import (
@@ -90,6 +90,7 @@ class TiffPicture(Picture):
 
     def __init__(self, stream: BinaryIO, format: Format, reading: Reading) -> None:
         super().__init__(stream, format, reading)
+        limit_pillow(reading)
         pages = read_pages(stream)
         if not pages or not any(page.entries for page in pages):
             raise UpscaleError("is truncated: a part of its directory is missing; get the complete file.")
