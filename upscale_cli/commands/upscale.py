@@ -87,6 +87,13 @@ def _print_entry(name: str, text: str, column: int) -> None:
 @file_options
 @click.option("--linear", is_flag=True, help="Blend linear light instead of code values.")
 @click.option(
+    "--alpha",
+    type=click.Choice(["weighed", "separate"]),
+    default="weighed",
+    metavar="NAME",
+    help="Transparency: weighed, or separate for alpha that is data [weighed].",
+)
+@click.option(
     "--quality",
     type=click.IntRange(1, 100),
     default=95,
@@ -124,6 +131,7 @@ def upscale(
     method: str,
     given: Iterable[tuple[str, str]],
     linear: bool,
+    alpha: Any,
     quality: int,
     compression: str,
     strip: bool,
@@ -161,6 +169,7 @@ def upscale(
         format=find_format(format) if format else None,
         quality=quality,
         linear=linear,
+        alpha=alpha,
         strip=strip,
         reading=Reading(channels_first=channels_first),
         overwrite=overwrite,

@@ -44,11 +44,20 @@ DEPTHS = {"bool": "1 bit", "uint8": "8 bits", "uint16": "16 bits", "int32": "32 
 LAYOUTS = {"P": "palette", "L": "grey", "LA": "grey and alpha", "RGBA": "RGB and alpha"}
 
 
-def arrange(frame: Frame, method: Method, format: Format, *, linear: bool = False) -> Arrangement:
+def arrange(
+    frame: Frame, method: Method, format: Format, *, linear: bool = False, apart: bool = False
+) -> Arrangement:
     """Make a frame ready for a method and a format.
 
     A palette and single bits are kept if the method only copies values. Everything else is converted to true colours,
     at its own depth, and fitted to what the format can store.
+
+    Parameters
+    ----------
+    linear : bool
+        Light is weighed instead of code values.
+    apart : bool
+        Colours and opacity are enlarged apart.
 
     Raises
     ------
@@ -87,19 +96,36 @@ def arrange(frame: Frame, method: Method, format: Format, *, linear: bool = Fals
             transfer = SRGB
             notes.append("its colour profile has no simple curve, so --linear uses the curve of sRGB")
     alpha = frame.samples[..., -1] if method.keeps_constants and frame.alpha else None
+    opaque = method.values == "weighed" and alpha is not None and bool((alpha == white(alpha.dtype)).all())
+    if apart and frame.alpha and (flatten or quantised):
+        raise UpscaleError(
+            f"has alpha that {format.title} cannot store as data; omit --alpha separate, or use --format png."
+        )
+    if method.values == "weighed" and not (apart or flatten or opaque) and _hides_colours(before):
+        notes.append("colour under full transparency is given up; --alpha separate keeps it")
     samples = Samples(
         stored=frame.samples.dtype,
         channels_in=frame.samples.shape[2],
         target=np.dtype(depth),
         alpha=frame.alpha,
-        opaque=method.values == "weighed" and alpha is not None and bool((alpha == white(alpha.dtype)).all()),
+        opaque=opaque,
         flatten=flatten,
+        straight=method.straight,
+        apart=apart,
         transfer=transfer,
         constants=method.keeps_constants,
     )
     kinds = [before.kind, ("P" if quantised else wanted, depth)]
     colour = _colour_explained(kinds, method, samples, indexed=before.palette is not None)
     return Arrangement(frame, samples, cast(Mode, wanted), quantised=quantised, notes=tuple(notes), colour=colour)
+
+
+def _hides_colours(frame: Frame) -> bool:
+    """Return whether transparent pixels have colours: in a palette several, for one is only what is not shown."""
+    if frame.palette is not None:
+        hidden = frame.palette[np.unique(frame.samples)]
+        return len(np.unique(hidden[hidden[:, 3] == 0], axis=0)) > 1
+    return frame.alpha and bool((frame.samples[..., :-1].any(axis=2) & (frame.samples[..., -1] == 0)).any())
 
 
 def _without_ink(frame: Frame) -> tuple[Frame, str]:
@@ -126,7 +152,7 @@ def _colour_explained(kinds: list[Kind], method: Method, samples: Samples, index
         if samples.opaque:
             parts.append("alpha is full everywhere and set again")
         elif samples.alpha and not samples.flatten:
-            parts.append("colour is weighed by its opacity")
+            parts.append("colour and opacity apart" if samples.apart else "colour is weighed by its opacity")
     return "; ".join(parts)
 
 

@@ -98,7 +98,7 @@ class _Enlargement(NamedTuple):
         """Return a frame with its upsampler, if the limits allow it."""
         request, picture, result = self.request, self.picture, self.result
         method = request.method
-        ready = arrange(frame, method, self.format, linear=request.linear)
+        ready = arrange(frame, method, self.format, linear=request.linear, apart=request.alpha == "separate")
         for note in ready.notes:
             result.note(note)
         parameters = _parameters_of_frame(self.parameters, index, request.reading.channels_first and picture.ndim > 0)

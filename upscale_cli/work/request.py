@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import USUAL, Picture, Reading
@@ -32,6 +32,8 @@ class Request(NamedTuple):
     quality : int
         1 … 100, for lossy formats.
     linear, strip, overwrite : bool
+    alpha : {"weighed", "separate"}
+        Colours are weighed by their opacity, or both are enlarged apart.
     reading : Reading
         How sources are read.
     max_pixels : int
@@ -47,6 +49,7 @@ class Request(NamedTuple):
     format: Format | None = None
     quality: int = 95
     linear: bool = False
+    alpha: Literal["weighed", "separate"] = "weighed"
     strip: bool = False
     reading: Reading = USUAL
     overwrite: bool = False
