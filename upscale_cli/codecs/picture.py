@@ -41,9 +41,12 @@ class Encoding(NamedTuple):
     ----------
     lossless : bool
         Its pixels are what was compressed.
+    exact : bool
+        It is not a photograph, so a format that can do both is written without loss: lossless WebP, a palette.
     """
 
     lossless: bool = True
+    exact: bool = False
 
 
 class Picture(ABC):

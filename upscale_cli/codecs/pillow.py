@@ -59,7 +59,7 @@ class PillowPicture(Picture):
         self.width, self.height = image.size
         check_source(self.height, self.width, 1, reading)
         self.check_complete()
-        self.count = int(getattr(image, "n_frames", 1))
+        self.count = self.frame_count()
         way = way_of(self.layout(image))
         if not format.frames and self.count > 1:
             self.notes.append(f"only the first of its {self.count} pictures is enlarged")
@@ -77,6 +77,10 @@ class PillowPicture(Picture):
     def open_image(self) -> Image.Image:
         """Return the image of the stream, which stands at its beginning."""
         return Image.open(self.stream, formats=self.names)
+
+    def frame_count(self) -> int:
+        """Return the number of frames or pages."""
+        return int(getattr(self.image, "n_frames", 1))
 
     def check_complete(self) -> None:
         """Raise `UpscaleError` if the file lacks its end and Pillow would decode what there is."""
@@ -106,7 +110,7 @@ class PillowPicture(Picture):
     def metadata(self, image: Image.Image, index: int) -> Metadata:
         """Return the metadata of a frame: those of the first, which are those of the file."""
         if index == 0:
-            self._metadata = read_metadata(image)
+            self._metadata = read_metadata(image, animated=self.count > 1)
         return self._metadata
 
     def decode(self) -> Iterator[Frame]:
