@@ -38,6 +38,24 @@ class Codec(Protocol):
         """Write at least one frame to a stream that can only be written forwards."""
 
 
+class Timing(NamedTuple):
+    """What of an animation's times a format can store: a record that is built by keyword.
+
+    Attributes
+    ----------
+    step : int
+        Every duration is a multiple of so many milliseconds; 0 for any duration.
+    longest : int
+        The longest duration in milliseconds.
+    plays : int
+        How often an animation can be shown at most; 0 if all of them are shown for ever.
+    """
+
+    step: int = 0
+    longest: int = 2**31 - 1
+    plays: int = 2**31 - 1
+
+
 class Format(NamedTuple):
     """One file format. Rows are built by keyword.
 
@@ -61,6 +79,8 @@ class Format(NamedTuple):
         The colours of a palette that can be transparent: none; one, fully; any, by any degree.
     frames : bool
         It can store several images.
+    timing : Timing
+        What of their times it can store.
     lossy : bool
         It changes pixels a little, depending on `--quality`.
     entry : int
@@ -87,6 +107,7 @@ class Format(NamedTuple):
     longest: int = 2**31 - 1
     clear: Literal["none", "one", "any"] = "none"
     frames: bool = False
+    timing: Timing = Timing()
     lossy: bool = False
     entry: int = 2**31 - 1
     strips: Literal["none", "one", "all"] = "none"
@@ -136,6 +157,7 @@ _ROWS = (
         stores=_kinds(bool="L", uint8="L LA RGB RGBA P", uint16="L LA RGB RGBA"),
         clear="any",
         frames=True,
+        timing=Timing(longest=65_535_000),
         strips="one",
         keeps=_ALL,
     ),
@@ -160,6 +182,7 @@ _ROWS = (
         stores=_kinds(uint8="RGB RGBA"),
         longest=16_383,
         frames=True,
+        timing=Timing(step=1, longest=2**24 - 1, plays=65_535),
         lossy=True,
         encoder=10,
         decoder=4,
@@ -186,6 +209,8 @@ _ROWS = (
         longest=65_535,
         clear="one",
         frames=True,
+        # It stores repeats in 16 bits.
+        timing=Timing(step=10, longest=655_350, plays=65_536),
         encoder=14,
         retained=1,
         keeps=frozenset({"comment", "loop", "durations"}),
@@ -208,6 +233,7 @@ _ROWS = (
         stores=_kinds(uint8="L RGB RGBA"),
         longest=32_768,
         frames=True,
+        timing=Timing(step=1, plays=0),
         lossy=True,
         encoder=15,
         decoder=2,

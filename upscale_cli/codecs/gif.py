@@ -119,7 +119,7 @@ def write_gif(
             top, left, bottom, right = _changed(pages[index - 1], page)
         else:
             top, left, bottom, right = 0, 0, height, width
-        delay = min(round((page.duration or 0) / 10), 65535)
+        delay = round((page.duration or 0) / 10)
         stream.write(struct.pack("<2sBBHBB", b"!\xf9", 4, disposal << 2 | (clear >= 0), delay, max(clear, 0), 0))
         own = b"" if colours == table else colours
         flags = 0x80 | bits - 1 if own else 0

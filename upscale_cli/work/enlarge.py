@@ -16,7 +16,7 @@ from upscale_cli.methods.parameters import shown
 from upscale_cli.places.place import Source, Target
 from upscale_cli.work.arrange import Arrangement, arrange
 from upscale_cli.work.estimate import check_frames
-from upscale_cli.work.kept import kept_metadata
+from upscale_cli.work.kept import kept_duration, kept_metadata
 from upscale_cli.work.result import Result
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class _Enlargement(NamedTuple):
             dtype=samples.target,
             mode=mode,
             palette=ready.frame.palette,
-            duration=frame.duration,
+            duration=kept_duration(frame.duration, self.format, result),
             metadata=metadata,
             quantised=ready.quantised,
             executor=executor,
