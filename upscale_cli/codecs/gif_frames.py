@@ -98,7 +98,15 @@ def read_outline(stream: BinaryIO) -> Outline:
     for block in blocks:
         if block.width > width or block.height > height:
             width, height = max(width, block.left + block.width), max(height, block.top + block.height)
-    return Outline(max(1, width), max(1, height), palette, background, blocks, plays, kind == b";")
+    return Outline(
+        width=max(1, width),
+        height=max(1, height),
+        palette=palette,
+        background=background,
+        blocks=blocks,
+        plays=plays,
+        complete=kind == b";",
+    )
 
 
 def _read_block(stream: BinaryIO, control: bytes) -> Block:

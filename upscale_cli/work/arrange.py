@@ -1,6 +1,6 @@
 """How a frame goes through a method into a format: what is kept, what is converted, and what is reported."""
 
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -8,7 +8,17 @@ from upscale_cli.codecs.fitting import fit
 from upscale_cli.codecs.formats import Format
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.colour import cmyk_to_rgb, transfer_of
-from upscale_cli.image.pixels import CHANNELS, Frame, Kind, Mode, expand_palette, index_colours, to_mode, widen
+from upscale_cli.image.pixels import (
+    CHANNELS,
+    Frame,
+    Kind,
+    Mode,
+    divided_by_alpha,
+    expand_palette,
+    index_colours,
+    to_mode,
+    widen,
+)
 from upscale_cli.methods import Method
 from upscale_cli.methods.samples import SRGB, Samples, white
 
@@ -40,7 +50,7 @@ class Arrangement(NamedTuple):
     colour: str = ""
 
 
-DEPTHS = {"bool": "1 bit", "uint8": "8 bits", "uint16": "16 bits", "int32": "32 bits", "float32": "32-bit float"}
+DEPTHS = {"bool": "1 bit", "uint8": "8 bits", "uint16": "16 bits"}
 LAYOUTS = {"P": "palette", "L": "grey", "LA": "grey and alpha", "RGBA": "RGB and alpha"}
 
 
@@ -67,7 +77,10 @@ def arrange(
     if frame.mode is None:
         if format.arrays:
             return _plain_array(frame, linear and method.values == "weighed")
-        frame = _as_image(frame)
+        frame = _as_image(frame, format)
+    notes: list[str] = []
+    if frame.extra:
+        frame, notes = _with_bands(frame, method, format)
     before = frame
     if method.values == "copied" and (indexed := _in_palette(frame, format)) is not None:
         samples = _plain_samples(indexed)
@@ -75,7 +88,8 @@ def arrange(
     frame = expand_palette(frame)
     if frame.samples.dtype == bool and method.values == "weighed":
         frame = widen(frame)
-    wanted, depth, notes = str(frame.mode), frame.samples.dtype.name, []
+        notes.append("1 bit a pixel becomes 8, because values are blended")
+    wanted, depth = str(frame.mode), frame.samples.dtype.name
     if not format.arrays:
         (wanted, depth), lost = fit(frame.kind, format)
         notes += [f"{format.title}: {lost}"] if lost else []
@@ -95,37 +109,51 @@ def arrange(
         if transfer is None:
             transfer = SRGB
             notes.append("its colour profile has no simple curve, so --linear uses the curve of sRGB")
-    alpha = frame.samples[..., -1] if method.keeps_constants and frame.alpha else None
-    opaque = method.values == "weighed" and alpha is not None and bool((alpha == white(alpha.dtype)).all())
+    frame, no_data = _without_missing(frame, method, np.dtype(depth))
+    opaque = _is_opaque(frame, method)
     if apart and frame.alpha and (flatten or quantised):
         raise UpscaleError(
             f"has alpha that {format.title} cannot store as data; omit --alpha separate, or use --format png."
         )
-    if method.values == "weighed" and not (apart or flatten or opaque) and _hides_colours(before):
-        notes.append("colour under full transparency is given up; --alpha separate keeps it")
+    notes += _given_up(before, method, kept=apart or flatten)
     samples = Samples(
         stored=frame.samples.dtype,
         channels_in=frame.samples.shape[2],
         target=np.dtype(depth),
-        alpha=frame.alpha,
+        alpha=frame.alpha or no_data is not None,
         opaque=opaque,
         flatten=flatten,
         straight=method.straight,
-        apart=apart,
+        apart=apart and frame.alpha,
         transfer=transfer,
         constants=method.keeps_constants,
+        no_data=no_data,
     )
     kinds = [before.kind, ("P" if quantised else wanted, depth)]
     colour = _colour_explained(kinds, method, samples, indexed=before.palette is not None)
     return Arrangement(frame, samples, cast(Mode, wanted), quantised=quantised, notes=tuple(notes), colour=colour)
 
 
-def _hides_colours(frame: Frame) -> bool:
-    """Return whether transparent pixels have colours: in a palette several, for one is only what is not shown."""
+def _is_opaque(frame: Frame, method: Method) -> bool:
+    """Return whether alpha is full everywhere, and stays so."""
+    if not frame.alpha or method.values != "weighed" or not method.keeps_constants:
+        return False
+    return bool((frame.samples[..., -1] == white(frame.samples.dtype)).all())
+
+
+def _given_up(frame: Frame, method: Method, *, kept: bool) -> list[str]:
+    """Return what is said about colours of transparent pixels that a method gives up.
+
+    One colour in a palette is not counted: it stands for what is not shown.
+    """
+    if kept or method.values != "weighed":
+        return []
     if frame.palette is not None:
-        hidden = frame.palette[np.unique(frame.samples)]
-        return len(np.unique(hidden[hidden[:, 3] == 0], axis=0)) > 1
-    return frame.alpha and bool((frame.samples[..., :-1].any(axis=2) & (frame.samples[..., -1] == 0)).any())
+        used = frame.palette[np.unique(frame.samples)]
+        given_up = len(np.unique(used[used[:, 3] == 0], axis=0)) > 1
+    else:
+        given_up = frame.alpha and (frame.samples[..., :-1].any(axis=2) & (frame.samples[..., -1] == 0)).any()
+    return ["colour under full transparency is given up; --alpha separate keeps it"] if given_up else []
 
 
 def _without_ink(frame: Frame) -> tuple[Frame, str]:
@@ -190,7 +218,54 @@ def _plain_samples(frame: Frame, linear: bool = False) -> Samples:
     return Samples(stored=dtype, channels_in=frame.samples.shape[2], target=dtype, transfer=SRGB if linear else None)
 
 
-def _as_image(frame: Frame) -> Frame:
+def _with_bands(frame: Frame, method: Method, format: Format) -> tuple[Frame, list[str]]:
+    """Return a frame of further channels as a format can store it, and what the user should know.
+
+    Opacity among several of them is no opacity of all channels, so each is enlarged on its own.
+    """
+    opacity = [index for index, kind in enumerate(frame.extra) if kind]
+    if format.arrays or format.bands:
+        apart = opacity and method.values == "weighed"
+        return frame, [f"its {frame.samples.shape[2]} channels are enlarged apart from its opacity"] * bool(apart)
+    colours = CHANNELS[str(frame.mode)]
+    lost = len(frame.extra) - (len(opacity) == 1 and frame.mode != "CMYK")
+    samples, mode = frame.samples[..., :colours], frame.mode
+    if lost < len(frame.extra):
+        samples = np.concatenate([samples, frame.samples[..., colours + opacity[0], None]], axis=2)
+        mode = "LA" if mode == "L" else "RGBA"
+        if frame.extra[opacity[0]] == 1:
+            samples = divided_by_alpha(samples)
+    what = "a further channel" if lost == 1 else f"{lost} further channels"
+    return frame._replace(samples=samples, mode=mode, extra=()), [f"{format.title} cannot store {what} of it"]
+
+
+def _without_missing(frame: Frame, method: Method, target: np.dtype[Any]) -> tuple[Frame, float | None]:
+    """Return a frame whose cells without data are 0 and not opaque, and their value in the output; None if all are.
+
+    Raises
+    ------
+    UpscaleError
+        If some channels of a cell have data and others have none.
+    """
+    no_data = frame.metadata.no_data
+    if no_data is None or frame.palette is not None or frame.alpha or method.values != "weighed":
+        return frame, None
+    equal = np.isnan(frame.samples) if np.isnan(no_data) else frame.samples == no_data
+    missing = equal.all(axis=2)
+    if not equal.any():
+        return frame, None
+    if (equal.any(axis=2) != missing).any():
+        raise UpscaleError(
+            f"has cells without data ({no_data:g}) in some channels only, which cannot be blended; "
+            "use --method nearest, or one file per channel."
+        )
+    stored = frame.samples.dtype
+    opacity = np.where(missing, 0, white(stored)).astype(stored)
+    samples = np.concatenate([np.where(equal, stored.type(0), frame.samples), opacity[..., None]], axis=2)
+    return frame._replace(samples=samples), no_data if target == stored else no_data * white(target) / white(stored)
+
+
+def _as_image(frame: Frame, format: Format) -> Frame:
     """Return an array as an image, by the number of its channels.
 
     Raises
@@ -198,11 +273,13 @@ def _as_image(frame: Frame) -> Frame:
     UpscaleError
         If there is no such image.
     """
-    modes = {count: mode for mode, count in CHANNELS.items() if mode in ("L", "LA", "RGB", "RGBA")}
+    modes: dict[int, Mode] = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
     count, dtype = frame.samples.shape[2], frame.samples.dtype
+    if format.bands and dtype.kind in "uif":
+        return frame._replace(mode=modes.get(count, "L"), extra=() if count in modes else (0,) * (count - 1))
     if count not in modes or dtype.name not in ("bool", "uint8", "uint16", "int32", "float32"):
         raise UpscaleError(
             f"is an array of {count} channels of {dtype}, which no image format can store; use --format npy, "
             "or 1 to 4 channels of uint8 or uint16."
         )
-    return frame._replace(mode=modes[count])  # type: ignore[arg-type]
+    return frame._replace(mode=modes[count])
