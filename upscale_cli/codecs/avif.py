@@ -6,13 +6,16 @@ from functools import cached_property
 from math import ceil
 from typing import BinaryIO
 
+import numpy as np
 from PIL import Image
 
 from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import Reading
 from upscale_cli.codecs.pillow import PillowPicture, save
 from upscale_cli.codecs.writing import Enlarged, Writing, alike
+from upscale_cli.errors import UpscaleError
 from upscale_cli.image.metadata import Metadata
+from upscale_cli.image.pixels import Frame
 
 
 class AvifPicture(PillowPicture):
@@ -66,5 +69,29 @@ def open(stream: BinaryIO, format: Format, reading: Reading) -> AvifPicture:
 
 def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
     """Write an AVIF file, its colour at full resolution; see `Codec`."""
+    if how.lossless:
+        stream.write(_without_loss(next(frames).frame()))
+        return
     whole = alike([frame.frame() for frame in frames], how.format)
     save(stream, whole, how, "AVIF", quality=how.quality, subsampling="4:4:4")
+
+
+def _without_loss(frame: Frame) -> bytes:
+    """Return a frame as an AVIF file without loss, whose colours are stored as red, green and blue.
+
+    Pillow stores them as luma and two differences, which are rounded.
+
+    Raises
+    ------
+    UpscaleError
+        If imagecodecs, an extra, is not installed.
+    """
+    try:
+        from imagecodecs import avif_encode
+    except ImportError:
+        raise UpscaleError(
+            "lossless AVIF needs imagecodecs: pip install 'upscale-cli[avif]', or use --format webp or png."
+        ) from None
+    grey = frame.mode == "L"
+    samples = frame.samples[:, :, 0] if grey else frame.samples
+    return bytes(avif_encode(np.ascontiguousarray(samples), level=100, pixelformat="400" if grey else "444"))

@@ -4,11 +4,11 @@ The table is an allow-list: no parser starts that nobody asked for (EPS would ru
 format's codec is imported when a file of that format is opened or written.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, cast
 
 from upscale_cli.errors import UsageError, did_you_mean
 from upscale_cli.plugins import Registry
@@ -85,6 +85,9 @@ class Format(NamedTuple):
         What of their times it can store.
     lossy : bool
         It changes pixels a little, depending on `--quality`.
+    without_loss : mapping or None
+        If it is lossy, its fields that change when it is written without loss; None if that is not possible. If none
+        change, copied values and sources that are no photographs are written so unasked.
     entry : int
         The most bytes of an EXIF, XMP or comment entry.
     strips : {"none", "one", "all"}
@@ -112,12 +115,17 @@ class Format(NamedTuple):
     frames: bool = False
     timing: Timing = Timing()
     lossy: bool = False
+    without_loss: Mapping[str, Any] | None = None
     entry: int = 2**31 - 1
     strips: Literal["none", "one", "all"] = "none"
     encoder: float = 3.5
     retained: float = 2.5
     decoder: float = 0
     keeps: frozenset[str] = frozenset()
+
+    def lossless(self) -> "Format":
+        """Return this format as it is written without loss."""
+        return self._replace(lossy=False, **self.without_loss or {})
 
     def load_codec(self) -> Codec:
         """Import the module that opens and writes this format."""
@@ -193,6 +201,7 @@ _ROWS = (
         frames=True,
         timing=Timing(step=1, longest=2**24 - 1, plays=65_535),
         lossy=True,
+        without_loss={},
         encoder=10,
         decoder=4,
         keeps=frozenset({"icc", "exif", "xmp", "loop", "durations"}),
@@ -245,6 +254,8 @@ _ROWS = (
         frames=True,
         timing=Timing(step=1, plays=0),
         lossy=True,
+        # imagecodecs writes it, which stores pixels alone.
+        without_loss={"frames": False, "keeps": frozenset()},
         encoder=15,
         decoder=2,
         keeps=frozenset({"icc", "exif", "xmp", "durations"}),

@@ -34,7 +34,7 @@ class GifPicture(PillowPicture):
         check_source(outline.height, outline.width, max(1, len(outline.blocks)), reading)
         super().__init__(stream, format, reading)
         self.height, self.width = outline.height, outline.width
-        self.encoding = Encoding(exact=True)
+        self.encoding = Encoding(lossless=True, exact=True)
         self._drawn = self.count > 1 or outline.blocks[0][:4] != (0, 0, self.width, self.height)
         if self._drawn:
             # The canvas, what a frame hides of it, and the frame.

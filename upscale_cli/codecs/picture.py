@@ -42,7 +42,7 @@ class Encoding(NamedTuple):
     lossless : bool
         Its pixels are what was compressed.
     exact : bool
-        It is not a photograph, so a format that can do both is written without loss: lossless WebP, a palette.
+        It is not a photograph, by its compression or palette; formats that can do both are written without loss.
     """
 
     lossless: bool = True

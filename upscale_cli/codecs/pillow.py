@@ -67,6 +67,7 @@ class PillowPicture(Picture):
         if self.orientation_before_decoding() >= 5:
             self.width, self.height = self.height, self.width
         self.ink = image.mode == "CMYK"
+        self.encoding = self.encoding._replace(exact=image.mode == "P")
         self.channels = 3 if image.mode == "P" else len(image.getbands())
         deep = way is not None and way.way == "read"
         wide = deep or image.mode.startswith("I;16")

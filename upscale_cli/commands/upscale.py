@@ -96,10 +96,10 @@ def _print_entry(name: str, text: str, column: int) -> None:
 @click.option(
     "--quality",
     type=click.IntRange(1, 100),
-    default=95,
     metavar="N",
     help="Quality of JPEG, WebP and AVIF [95].",
 )
+@click.option("--lossless", is_flag=True, help="Write WebP and AVIF without loss.")
 @click.option(
     "--compression",
     type=click.Choice(["fast", "small"]),
@@ -132,7 +132,8 @@ def upscale(
     given: Iterable[tuple[str, str]],
     linear: bool,
     alpha: Any,
-    quality: int,
+    quality: int | None,
+    lossless: bool,
     compression: str,
     strip: bool,
     max_pixels: int,
@@ -158,6 +159,8 @@ def upscale(
 
     if scale is not None and size is not None:
         raise UsageError("--scale and --size exclude each other; leave one out.")
+    if lossless and quality is not None:
+        raise UsageError("--lossless and --quality exclude each other; leave one out.")
     if size is not None:
         # A size that is invalid for every image is reported before any is opened.
         wanted_size(size, 1, 1)
@@ -168,6 +171,7 @@ def upscale(
         size=size,
         format=find_format(format) if format else None,
         quality=quality,
+        lossless=lossless,
         linear=linear,
         alpha=alpha,
         strip=strip,

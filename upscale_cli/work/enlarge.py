@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import Picture, open_picture
-from upscale_cli.codecs.writing import Enlarged, Writing
+from upscale_cli.codecs.writing import USUAL_QUALITY, Enlarged, Writing
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.pixels import Frame
 from upscale_cli.image.stacks import to_stack
@@ -16,7 +16,7 @@ from upscale_cli.methods.parameters import shown
 from upscale_cli.places.place import Source, Target
 from upscale_cli.work.arrange import Arrangement, arrange
 from upscale_cli.work.estimate import check_frames
-from upscale_cli.work.kept import kept_duration, kept_metadata
+from upscale_cli.work.kept import kept_duration, kept_metadata, note_first_loss
 from upscale_cli.work.result import Result
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ def enlarge(
             metadata=first.metadata,
             encoding=picture.encoding,
             frame_count=picture.count,
-            quality=request.quality,
+            quality=request.quality or USUAL_QUALITY,
+            lossless=not format.lossy,
             ndim=picture.ndim,
             channels_first=request.reading.channels_first,
             small=request.small,
@@ -79,6 +80,8 @@ def enlarge(
             format.load_codec().write(stream, chain((first,), frames), how)
         for note in picture.notes:
             work.result.note(note)
+        if request.quality is None:
+            note_first_loss(picture, format, work.result)
     return work.result
 
 

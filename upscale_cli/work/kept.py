@@ -5,6 +5,7 @@ from typing import Any
 
 from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import Picture
+from upscale_cli.codecs.writing import USUAL_QUALITY
 from upscale_cli.image.colour import fits
 from upscale_cli.image.metadata import NAMES, Metadata, resized
 from upscale_cli.image.pixels import Frame
@@ -60,6 +61,13 @@ def kept_metadata(
         result.decisions.setdefault("kept", ", ".join(NAMES[name] for name in kept))
     height, width, _ = frame.samples.shape
     return resized(metadata, (height, width), after)
+
+
+def note_first_loss(picture: Picture, format: Format, result: Result) -> None:
+    """Report that a lossless source becomes lossy, of which nothing was asked."""
+    if format.lossy and picture.encoding.lossless:
+        way = "" if format.without_loss is None else "; --lossless keeps every value"
+        result.note(f"{format.title} is lossy, quality {USUAL_QUALITY}{way}")
 
 
 def kept_duration(duration: float | None, format: Format, result: Result) -> float | None:
