@@ -102,17 +102,18 @@ def write_gif(
     shows = [_shows(page) for page in pages]
     if any(shows):
         pages = [(page.samples.max() == 255 and index_colours(page)) or page for page in pages]
-    table = b""
-    for index, page in enumerate(pages):
-        clear, colours, bits = _palette(page, any(shows))
-        if not table:
-            table = colours
-            stream.write(struct.pack("<6sHHBBB", b"GIF89a", width, height, 0xF0 | bits - 1, 0, 0) + table)
-            if plays is not None and plays != 1:
-                repeats = plays - 1 if plays else 0
-                stream.write(b"!\xff\x0bNETSCAPE2.0\x03\x01" + struct.pack("<HB", repeats, 0))
-            if comment:
-                stream.write(b"!\xfe" + _blocks(comment))
+    palettes = [_palette(page, any(shows)) for page in pages]
+    # A frame without a transparent colour is cleared to the background, which is a colour of the common table.
+    _, table, bits = (-1, b"", 1) if any(shows) and min(palettes)[0] < 0 else palettes[0]
+    stream.write(
+        struct.pack("<6sHHBBB", b"GIF89a", width, height, (0xF0 if table else 0x70) | bits - 1, 0, 0) + table
+    )
+    if plays is not None and plays != 1:
+        repeats = plays - 1 if plays else 0
+        stream.write(b"!\xff\x0bNETSCAPE2.0\x03\x01" + struct.pack("<HB", repeats, 0))
+    if comment:
+        stream.write(b"!\xfe" + _blocks(comment))
+    for index, (page, (clear, colours, bits)) in enumerate(zip(pages, palettes, strict=True)):
         # If the next frame is transparent, this one would show through: then all of this one is cleared.
         disposal = CLEAR if any(shows[index + 1 : index + 2]) else KEEP
         if index and disposal == KEEP and not any(shows[index - 1 : index + 1]):
