@@ -98,6 +98,8 @@ class Writing(NamedTuple):
     frame_count : int
     quality : int
         1 … 100, for lossy formats.
+    lossless : bool
+        Formats that can do both keep every value.
     ndim : int
         Dimensions of the source if it is an array, else 0.
     channels_first : bool
@@ -111,6 +113,7 @@ class Writing(NamedTuple):
     encoding: Encoding = Encoding()
     frame_count: int = 1
     quality: int = USUAL_QUALITY
+    lossless: bool = False
     ndim: int = 0
     channels_first: bool = False
     small: bool = False

@@ -9,6 +9,7 @@ import click
 
 from upscale_cli.commands.options import (
     HELP,
+    MAX_SOURCE_PIXELS,
     Command,
     Count,
     Factor,
@@ -88,6 +89,13 @@ def _print_entry(name: str, text: str, column: int) -> None:
 @file_options
 @click.option("--linear", is_flag=True, help="Blend linear light instead of code values.")
 @click.option(
+    "--alpha",
+    type=click.Choice(["weighed", "separate"]),
+    default="weighed",
+    metavar="NAME",
+    help="Transparency: weighed, or separate for alpha that is data [weighed].",
+)
+@click.option(
     "--quality",
     type=Quality(),
     default="keep",
@@ -100,6 +108,7 @@ def _print_entry(name: str, text: str, column: int) -> None:
     metavar="NAME",
     help="4:4:4, 4:2:2 or 4:2:0 [a JPEG's own, else 4:4:4].",
 )
+@click.option("--lossless", is_flag=True, help="Write WebP and AVIF without loss.")
 @click.option(
     "--compression",
     type=click.Choice(["fast", "small"]),
@@ -132,8 +141,10 @@ def upscale(
     method: str,
     given: Iterable[tuple[str, str]],
     linear: bool,
+    alpha: Any,
     quality: int | None,
     subsampling: str | None,
+    lossless: bool,
     compression: str,
     strip: bool,
     preserve_times: bool,
@@ -147,6 +158,7 @@ def upscale(
     dry_run: bool,
     as_json: bool,
     channels_first: bool,
+    max_source_pixels: int,
     quiet: bool,
     verbose: int,
     **files: Path | None,
@@ -164,6 +176,8 @@ def upscale(
         raise UsageError("--preserve-times needs files, because standard input and output have no times.")
     if scale is not None and size is not None:
         raise UsageError("--scale and --size exclude each other; leave one out.")
+    if lossless and quality is not None:
+        raise UsageError("--lossless and --quality exclude each other; leave one out.")
     if size is not None:
         # A size that is invalid for every image is reported before any is opened.
         wanted_size(size, 1, 1)
@@ -175,10 +189,12 @@ def upscale(
         format=find_format(format) if format else None,
         quality=quality,
         subsampling=subsampling,
+        lossless=lossless,
         linear=linear,
+        alpha=alpha,
         strip=strip,
         preserve_times=preserve_times,
-        reading=Reading(channels_first=channels_first),
+        reading=Reading(channels_first=channels_first, max_pixels=max_source_pixels, raised_by=MAX_SOURCE_PIXELS),
         overwrite=overwrite,
         max_pixels=max_pixels,
         small=compression == "small",

@@ -16,7 +16,7 @@ from upscale_cli.methods.parameters import shown
 from upscale_cli.places.place import Source, Target
 from upscale_cli.work.arrange import Arrangement, arrange
 from upscale_cli.work.estimate import check_frames
-from upscale_cli.work.kept import kept_metadata, note_first_loss
+from upscale_cli.work.kept import kept_duration, kept_metadata, note_first_loss
 from upscale_cli.work.result import Result
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def enlarge(
             encoding=_followed(request, picture, format),
             frame_count=picture.count,
             quality=request.quality or USUAL_QUALITY,
+            lossless=not format.lossy,
             ndim=picture.ndim,
             channels_first=request.reading.channels_first,
             small=request.small,
@@ -111,7 +112,7 @@ class _Enlargement(NamedTuple):
         """Return a frame with its upsampler, if the limits allow it."""
         request, picture, result = self.request, self.picture, self.result
         method = request.method
-        ready = arrange(frame, method, self.format, linear=request.linear)
+        ready = arrange(frame, method, self.format, linear=request.linear, apart=request.alpha == "separate")
         for note in ready.notes:
             result.note(note)
         parameters = _parameters_of_frame(self.parameters, index, request.reading.channels_first and picture.ndim > 0)
@@ -150,7 +151,7 @@ class _Enlargement(NamedTuple):
             dtype=samples.target,
             mode=mode,
             palette=ready.frame.palette,
-            duration=frame.duration,
+            duration=kept_duration(frame.duration, self.format, result),
             metadata=metadata,
             extra=extra,
             quantised=ready.quantised,

@@ -1,6 +1,7 @@
 """What of a source's metadata its result keeps, and what the user is told about the rest."""
 
 from collections.abc import Iterator
+from math import floor
 from typing import Any, cast
 
 from upscale_cli.codecs.formats import Format
@@ -49,6 +50,11 @@ def kept_metadata(
         result.note(note)
     metadata, lost = _stored(metadata, format)
     lost |= {"durations"} - format.keeps if frame.duration is not None else set()
+    if metadata.plays == 0 == format.timing.plays:
+        lost.discard("loop")
+    elif "loop" not in lost and (metadata.plays or 0) > (most := format.timing.plays):
+        result.note(f"it plays {metadata.plays:,} times, but {format.title} only {most:,} times")
+        metadata = metadata._replace(plays=most)
     if metadata.icc is not None and not fits(metadata.icc, mode):
         lost |= {"icc"} if not picture.ink else set()
         metadata = metadata._replace(icc=None)
@@ -96,4 +102,19 @@ def _stored(metadata: Metadata, format: Format) -> tuple[Metadata, set[str]]:
 def note_first_loss(picture: Picture, format: Format, result: Result) -> None:
     """Report that a lossless source becomes lossy, of which nothing was asked."""
     if format.lossy and picture.encoding.lossless:
-        result.note(f"{format.title} is lossy (quality {USUAL_QUALITY})")
+        way = "" if format.without_loss is None else "; --lossless keeps every value"
+        result.note(f"{format.title} is lossy, quality {USUAL_QUALITY}{way}")
+
+
+def kept_duration(duration: float | None, format: Format, result: Result) -> float | None:
+    """Return the milliseconds for which the target shows a frame, and report it if they are others."""
+    if not duration or "durations" not in format.keeps:
+        return duration
+    step, longest, _ = format.timing
+    kept = min(max(step, floor(duration / step + 0.5) * step) if step else duration, longest)
+    if kept > duration - (step or 1):
+        if kept != duration:
+            result.note(f"{format.title} stores frame durations in steps of {step} ms, so some are rounded")
+    else:
+        result.note(f"{format.title} shows a frame for at most {longest / 1000:g} s")
+    return kept
