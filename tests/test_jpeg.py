@@ -98,7 +98,8 @@ def test_the_first_lossy_step_is_reported() -> None:
     source = encoded(noise("RGB"), "PNG")
     for format, title in (("jpeg", "JPEG"), ("webp", "WebP"), ("avif", "AVIF")):
         way = "" if format == "jpeg" else "; --lossless keeps every value"
-        assert enlarged(source, format)[1].notes == [f"{title} is lossy, quality 95{way}"]
+        notes = [f"{title} is lossy, quality 95{way}"]
+        assert enlarged(source, format, 2, "lanczos")[1].notes == notes
         assert enlarged(source, format, quality=95)[1].notes == []
         assert enlarged(jpeg(), format)[1].notes == []
 
