@@ -124,7 +124,7 @@ def _any_tga(head: bytes) -> bool:
     return any(head[12:14]) and any(head[14:16]) and head[16] in (1, 8, 16, 24, 32)
 
 
-_ALL = frozenset({"icc", "exif", "xmp", "dpi", "text", "comment", "gamma", "loop", "durations"})
+_OF_PNG = frozenset({"dpi", "aspect", "text", "comment", "chunks", "gamma", "cicp", "hdr", "bits"})
 
 _ROWS = (
     Format(
@@ -137,7 +137,7 @@ _ROWS = (
         clear="any",
         frames=True,
         strips="one",
-        keeps=_ALL,
+        keeps=_OF_PNG | {"icc", "exif", "xmp", "loop", "durations"},
     ),
     Format(
         name="jpeg",
@@ -211,7 +211,7 @@ _ROWS = (
         lossy=True,
         encoder=15,
         decoder=2,
-        keeps=frozenset({"icc", "exif", "xmp", "durations"}),
+        keeps=frozenset({"icc", "exif", "xmp", "cicp", "durations"}),
     ),
     Format(
         name="ppm",
