@@ -1,22 +1,61 @@
-"""AVIF, by Pillow, which decodes 10 and 12 bits as 8: those files are refused."""
+"""AVIF, by Pillow, which decodes 10 and 12 bits as 8: imagecodecs, an extra, decodes those. Both use libavif."""
 
+import io
 import re
+import struct
 from collections.abc import Iterator
+from fractions import Fraction
 from functools import cached_property
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
+from upscale_cli.codecs.bmff import is_complete, properties, with_colour_codes
 from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import Reading
 from upscale_cli.codecs.pillow import PillowPicture, save
+from upscale_cli.codecs.png_stream import Chunk
 from upscale_cli.codecs.writing import Enlarged, Writing, alike
+from upscale_cli.errors import UpscaleError
+from upscale_cli.image.metadata import Metadata
+from upscale_cli.image.pixels import Frame, Mode, oriented
+
+UNSPECIFIED = 2
+"""The number of primaries or a transfer that a file leaves open (ITU-T H.273): sRGB's, as viewers take them."""
+
+
+MODES: dict[int, Mode] = {1: "L", 3: "RGB", 4: "RGBA"}
+HEAD_LENGTH = 64
+"""Bytes of a file in which its brands stand."""
 
 
 class AvifPicture(PillowPicture):
     """An AVIF file."""
 
     names = ("AVIF",)
+
+    def __init__(self, stream: BinaryIO, format: Format, reading: Reading) -> None:
+        super().__init__(stream, format, reading)
+        data = self._data()
+        self._properties = properties(data)
+        if self._bits > 8:  # all frames are decoded at once
+            self.decoded *= self.count
+        if b"tmap" in data[:HEAD_LENGTH]:
+            self.notes.append("its gain map is left out")
+        if (area := self._aperture()) is not None:
+            height, width = (side.stop - side.start for side in area)
+            turned = self.orientation(self.image) >= 5
+            self.height, self.width = (width, height) if turned else (height, width)
+
+    def unidentified(self) -> str:
+        if is_complete(self._data()):
+            return (
+                "is an AVIF file of a kind that libavif, the decoder, does not read; "
+                "convert it to PNG first with the program that made it."
+            )
+        return super().unidentified()
 
     def bits(self, image: Image.Image) -> int:
         """Return the depth of the deepest image: the bits `high_bitdepth` and `twelve_bit` of the av1C boxes.
@@ -27,9 +66,80 @@ class AvifPicture(PillowPicture):
 
     @cached_property
     def _bits(self) -> int:
-        self.stream.seek(0)
-        flags: list[int] = [found[1][0] for found in re.finditer(rb"av1C\x81.(.)", self.stream.read(), re.DOTALL)]
+        flags: list[int] = [found[1][0] for found in re.finditer(rb"av1C\x81.(.)", self._data(), re.DOTALL)]
         return max((8 if not flag & 64 else 12 if flag & 32 else 10 for flag in flags), default=8)
+
+    def _data(self) -> bytes:
+        self.stream.seek(0)
+        return self.stream.read()
+
+    def _aperture(self) -> tuple[slice, slice] | None:
+        """Return the rows and columns that are shown (`clap`, ISO/IEC 14496-12, section 12.1.4); None for all."""
+        clap = self._properties.get(b"clap", b"")
+        if len(clap) != 32 or self.count > 1:
+            return None
+        numbers = struct.unpack(">IIIIiIiI", clap)
+        if not all(numbers[1::2]):
+            return None
+        width, height, right, down = (Fraction(*numbers[place : place + 2]) for place in (0, 2, 4, 6))
+        area = []
+        for whole, side, offset in zip(self.image.size[::-1], (height, width), (down, right), strict=True):
+            start = offset + Fraction(whole - side, 2)
+            if start.denominator != 1 or side.denominator != 1 or start < 0 or side < 1 or start + side > whole:
+                return None
+            area.append(slice(int(start), int(start + side)))
+        return area[0], area[1]
+
+    def decode(self) -> Iterator[Frame]:
+        area = self._aperture()
+        for frame in super().decode():
+            turned = frame.metadata.orientation
+            stored = oriented(frame.samples, {6: 8, 8: 6}.get(turned, turned))
+            yield frame if area is None else frame._replace(samples=oriented(stored[area], turned))
+
+    def metadata(self, image: Image.Image, index: int) -> Metadata:
+        metadata = super().metadata(image, index)
+        if index == 0:
+            self._metadata = metadata._replace(colour=self._colour(metadata.icc), aspect=self._aspect())
+        return self._metadata
+
+    def _aspect(self) -> tuple[int, int] | None:
+        pasp = self._properties.get(b"pasp", b"")  # width and height of a pixel
+        return (int.from_bytes(pasp[4:]), int.from_bytes(pasp[:4])) if len(pasp) == 8 else None
+
+    def _colour(self, icc: bytes | None) -> tuple[Chunk, ...]:
+        """Return the colours as chunks of a PNG, which holds the same numbers in another order and other units."""
+        found = self._properties
+        chunks = []
+        primaries, transfer = struct.unpack_from(">HH", found.get(b"colr", b"nclx\0\1\0\x0d"), 4)
+        if icc is None and not (primaries in (1, UNSPECIFIED) and transfer in (13, UNSPECIFIED)):
+            chunks.append((b"cICP", bytes((primaries & 255, transfer & 255, 0, 1))))
+        if len(mdcv := found.get(b"mdcv", b"")) == 24:  # green, blue, red
+            chunks.append((b"mDCV", mdcv[8:12] + mdcv[:8] + mdcv[12:]))
+        if len(clli := found.get(b"clli", b"")) == 4:  # candelas a square metre; of a PNG, 0.0001
+            chunks.append((b"cLLI", struct.pack(">II", *(light * 10_000 for light in struct.unpack(">HH", clli)))))
+        return tuple(chunks)
+
+    def read_samples(self, image: Image.Image, index: int) -> Frame:
+        samples = self._deep[index]
+        return Frame(samples, MODES[samples.shape[2]])
+
+    @cached_property
+    def _deep(self) -> NDArray[np.uint16]:
+        """All frames, (N, H, W, C): one alone crashes imagecodecs 2026.3.6."""
+        try:
+            from imagecodecs import avif_decode
+        except ImportError:
+            raise UpscaleError(
+                f"has {self._bits} bits per channel, which Pillow reduces to 8; "
+                "pip install 'upscale-cli[avif]' reads them."
+            ) from None
+        decoded: NDArray[np.uint16] = avif_decode(self._data())
+        height, width = self.image.size[::-1]
+        samples = decoded.reshape(self.count, height, width, -1).astype(np.uint32)
+        full = 2**self._bits - 1
+        scaled: NDArray[np.uint16] = ((samples * 65535 + full // 2) // full).astype(np.uint16)
+        return scaled
 
 
 def open(stream: BinaryIO, format: Format, reading: Reading) -> AvifPicture:
@@ -40,4 +150,11 @@ def open(stream: BinaryIO, format: Format, reading: Reading) -> AvifPicture:
 def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
     """Write an AVIF file, its colour at full resolution; see `Codec`."""
     whole = alike([frame.frame() for frame in frames], how.format)
-    save(stream, whole, how, "AVIF", quality=how.quality, subsampling="4:4:4")
+    codes: bytes | None = how.metadata.present().get("cicp")
+    encoded, more = io.BytesIO(), dict[str, Any]()
+    if codes is not None:
+        # libaom says them in the stream, for decoders that ask only there; Pillow does not say them in the box.
+        more["advanced"] = {"color-primaries": str(codes[0]), "transfer-characteristics": str(codes[1])}
+    save(encoded, whole, how, "AVIF", quality=how.quality, subsampling="4:4:4", **more)
+    data = encoded.getvalue()
+    stream.write(data if codes is None else with_colour_codes(data, codes))

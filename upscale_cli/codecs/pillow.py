@@ -53,9 +53,7 @@ class PillowPicture(Picture):
         try:
             self.image = image = self.open_image()
         except UnidentifiedImageError:
-            raise UpscaleError(
-                f"is a damaged {format.title} file: its header cannot be read; get another copy."
-            ) from None
+            raise UpscaleError(self.unidentified()) from None
         self.width, self.height = image.size
         check_source(self.height, self.width, 1, reading)
         self.check_complete()
@@ -77,6 +75,10 @@ class PillowPicture(Picture):
     def open_image(self) -> Image.Image:
         """Return the image of the stream, which stands at its beginning."""
         return Image.open(self.stream, formats=self.names)
+
+    def unidentified(self) -> str:
+        """Return what is wrong with a file that Pillow cannot open, in a sentence."""
+        return f"is a damaged {self.format.title} file: its header cannot be read; get another copy."
 
     def check_complete(self) -> None:
         """Raise `UpscaleError` if the file lacks its end and Pillow would decode what there is."""

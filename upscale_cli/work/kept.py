@@ -50,8 +50,6 @@ def kept_metadata(
         names = [NAMES[name] for name in sorted(lost - {"chunks"})]
         if "chunks" in lost:
             names.append(f"{NAMES['chunks']} ({', '.join(name.decode() for name, _ in metadata.chunks)})")
-            "chunks" in lost
-        )
         result.note(f"{format.title} cannot store its {' and '.join(names)}")
     without: dict[str, Any] = dict.fromkeys(lost & {"exif", "xmp", "comment"})
     metadata = metadata._replace(**without)
