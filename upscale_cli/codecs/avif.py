@@ -6,29 +6,28 @@ import struct
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import cached_property
+from math import floor
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from upscale_cli.codecs.bmff import is_complete, properties, with_colour_codes
+from upscale_cli.codecs.bmff import boxes, is_complete, properties, with_colour_codes
 from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import Reading
 from upscale_cli.codecs.pillow import PillowPicture, save
 from upscale_cli.codecs.png_stream import Chunk
 from upscale_cli.codecs.writing import Enlarged, Writing, alike
 from upscale_cli.errors import UpscaleError
-from upscale_cli.image.metadata import Metadata
+from upscale_cli.image.metadata import UNSPECIFIED, Metadata
 from upscale_cli.image.pixels import Frame, Mode, oriented
-
-UNSPECIFIED = 2
-"""The number of primaries or a transfer that a file leaves open (ITU-T H.273): sRGB's, as viewers take them."""
-
 
 MODES: dict[int, Mode] = {1: "L", 3: "RGB", 4: "RGBA"}
 HEAD_LENGTH = 64
 """Bytes of a file in which its brands stand."""
+CREDENTIALS = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
+"""The identifier of C2PA's box (Content Credentials 2.1, section A.5)."""
 
 
 class AvifPicture(PillowPicture):
@@ -44,6 +43,8 @@ class AvifPicture(PillowPicture):
             self.decoded *= self.count
         if b"tmap" in data[:HEAD_LENGTH]:
             self.notes.append("its gain map is left out")
+        if any(box.name == b"uuid" and data.startswith(CREDENTIALS, box.start) for box in boxes(data)):
+            self.notes.append("its content credentials (C2PA) are left out: they are of the source's pixels")
         if (area := self._aperture()) is not None:
             height, width = (side.stop - side.start for side in area)
             turned = self.orientation(self.image) >= 5
@@ -84,10 +85,11 @@ class AvifPicture(PillowPicture):
         width, height, right, down = (Fraction(*numbers[place : place + 2]) for place in (0, 2, 4, 6))
         area = []
         for whole, side, offset in zip(self.image.size[::-1], (height, width), (down, right), strict=True):
-            start = offset + Fraction(whole - side, 2)
-            if start.denominator != 1 or side.denominator != 1 or start < 0 or side < 1 or start + side > whole:
+            # An odd remainder would put the area between pixels: libheif takes the one before, and so does this.
+            start, length = floor(offset + Fraction(whole - side, 2)), floor(side)
+            if start < 0 or length < 1 or start + length > whole:
                 return None
-            area.append(slice(int(start), int(start + side)))
+            area.append(slice(start, start + length))
         return area[0], area[1]
 
     def decode(self) -> Iterator[Frame]:

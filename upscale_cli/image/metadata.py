@@ -12,6 +12,10 @@ SRGB_CODES = bytes((1, 13, 0, 1))
 """The payload of a cICP chunk that says sRGB: primaries and transfer of ITU-T H.273, no matrix, full range."""
 
 
+UNSPECIFIED = 2
+"""The number of primaries or a transfer that a file leaves open (ITU-T H.273): viewers take those of sRGB."""
+
+
 class Metadata(NamedTuple):
     r"""Everything about an image that is not pixels.
 

@@ -80,12 +80,7 @@ def arrange(frame: Frame, method: Method, format: Format, *, linear: bool = Fals
         wanted = str(frame.mode)
     flatten = frame.alpha and wanted not in ("LA", "RGBA")
     frame = to_mode(frame, {"L": "LA", "RGB": "RGBA"}[wanted] if flatten else wanted)
-    transfer = None
-    if linear and method.values == "weighed":
-        transfer = transfer_of(frame.metadata)
-        if transfer is None:
-            transfer = SRGB
-            notes.append("its colour profile has no simple curve, so --linear uses the curve of sRGB")
+    transfer = transfer_of(frame.metadata) if linear and method.values == "weighed" else None
     alpha = frame.samples[..., -1] if method.keeps_constants and frame.alpha else None
     samples = Samples(
         stored=frame.samples.dtype,
