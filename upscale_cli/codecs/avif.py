@@ -59,15 +59,21 @@ class AvifPicture(PillowPicture):
         return super().unidentified()
 
     def bits(self, image: Image.Image) -> int:
-        """Return the depth of the deepest image: the bits `high_bitdepth` and `twelve_bit` of the av1C boxes.
+        """Return the depth of the primary image: its own, that of all its tiles, or the most of any frame.
 
-        AOM, "AV1 Codec ISO Media File Format Binding", section 2.3.
+        An av1C box has it in `high_bitdepth` and `twelve_bit` (AOM, "AV1 Codec ISO Media File Format Binding", section
+        2.3). Those of a gain map or a thumbnail may have another.
         """
         return self._bits
 
     @cached_property
     def _bits(self) -> int:
-        flags: list[int] = [found[1][0] for found in re.finditer(rb"av1C\x81.(.)", self._data(), re.DOTALL)]
+        data = self._data()
+        found = properties(data)
+        if b"av1C" not in found and len(pixi := found.get(b"pixi", b"")) > 5:
+            return max(pixi[5:])
+        every = [found[b"av1C"]] if b"av1C" in found else re.findall(rb"(?s)av1C(\x81..)", data)
+        flags = [each[2] for each in every if len(each) > 2]
         return max((8 if not flag & 64 else 12 if flag & 32 else 10 for flag in flags), default=8)
 
     def _data(self) -> bytes:
@@ -95,9 +101,12 @@ class AvifPicture(PillowPicture):
     def decode(self) -> Iterator[Frame]:
         area = self._aperture()
         for frame in super().decode():
-            turned = frame.metadata.orientation
-            stored = oriented(frame.samples, {6: 8, 8: 6}.get(turned, turned))
-            yield frame if area is None else frame._replace(samples=oriented(stored[area], turned))
+            if area is None:
+                yield frame
+            else:
+                turned = frame.metadata.orientation
+                stored = oriented(frame.samples, {6: 8, 8: 6}.get(turned, turned))
+                yield frame._replace(samples=oriented(stored[area], turned))
 
     def metadata(self, image: Image.Image, index: int) -> Metadata:
         metadata = super().metadata(image, index)
@@ -123,6 +132,8 @@ class AvifPicture(PillowPicture):
         return tuple(chunks)
 
     def read_samples(self, image: Image.Image, index: int) -> Frame:
+        if self.count > 1:
+            image.load()  # by which Pillow learns the duration
         samples = self._deep[index]
         return Frame(samples, MODES[samples.shape[2]])
 
@@ -138,10 +149,10 @@ class AvifPicture(PillowPicture):
             ) from None
         decoded: NDArray[np.uint16] = avif_decode(self._data())
         height, width = self.image.size[::-1]
-        samples = decoded.reshape(self.count, height, width, -1).astype(np.uint32)
         full = 2**self._bits - 1
-        scaled: NDArray[np.uint16] = ((samples * 65535 + full // 2) // full).astype(np.uint16)
-        return scaled
+        scaled = ((np.arange(full + 1) * 65535 + full // 2) // full).astype(np.uint16)
+        samples: NDArray[np.uint16] = scaled[decoded]
+        return samples.reshape(self.count, height, width, -1)
 
 
 def open(stream: BinaryIO, format: Format, reading: Reading) -> AvifPicture:
@@ -154,8 +165,8 @@ def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
     whole = alike([frame.frame() for frame in frames], how.format)
     codes: bytes | None = how.metadata.present().get("cicp")
     encoded, more = io.BytesIO(), dict[str, Any]()
-    if codes is not None:
-        # libaom says them in the stream, for decoders that ask only there; Pillow does not say them in the box.
+    if codes is not None and codes[0] <= 22 and codes[1] <= 18:  # libaom knows no reserved numbers
+        # It says them in the stream, for decoders that ask only there; Pillow does not say them in the box.
         more["advanced"] = {"color-primaries": str(codes[0]), "transfer-characteristics": str(codes[1])}
     save(encoded, whole, how, "AVIF", quality=how.quality, subsampling="4:4:4", **more)
     data = encoded.getvalue()

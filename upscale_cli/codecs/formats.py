@@ -55,6 +55,8 @@ class Format(NamedTuple):
         The pixels that it can store; empty for a format that stores arrays.
     arrays : bool
         It stores arrays of any dtype and number of channels, whose channels have no meaning.
+    bands : bool
+        It stores channels beyond those of colours and opacity.
     longest : int
         The largest height or width in pixels.
     clear : {"none", "one", "any"}
@@ -84,6 +86,7 @@ class Format(NamedTuple):
     extensions: tuple[str, ...]
     stores: "frozenset[Kind]" = frozenset()
     arrays: bool = False
+    bands: bool = False
     longest: int = 2**31 - 1
     clear: Literal["none", "one", "any"] = "none"
     frames: bool = False
@@ -123,6 +126,12 @@ def _any_tga(head: bytes) -> bool:
         return False
     return any(head[12:14]) and any(head[14:16]) and head[16] in (1, 8, 16, 24, 32)
 
+
+NUMBERS = (
+    *("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
+    *("float16", "float32", "float64"),
+)
+"""NumPy's numeric types that files store."""
 
 _OF_PNG = frozenset({"dpi", "aspect", "text", "comment", "chunks", "gamma", "cicp", "hdr", "bits"})
 
@@ -171,10 +180,11 @@ _ROWS = (
         codec="upscale_cli.codecs.tiff",
         sniff=has(b"II*\0", b"MM\0*", b"II\0*", b"MM*\0", b"II+\0", b"MM\0+"),
         extensions=(".tif", ".tiff"),
-        stores=_kinds(bool="L", uint8="L LA RGB RGBA CMYK P", uint16="L LA RGB RGBA CMYK", int32="L", float32="L"),
+        stores=_kinds(bool="L", **dict.fromkeys(NUMBERS, "L LA RGB RGBA CMYK")) | _kinds(uint8="P"),
+        bands=True,
         frames=True,
         retained=0,
-        keeps=frozenset({"icc", "exif", "xmp", "dpi"}),
+        keeps=frozenset({"icc", "exif", "xmp", "dpi", "aspect", "titles", "geo"}),
     ),
     Format(
         name="gif",

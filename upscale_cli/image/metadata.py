@@ -1,11 +1,13 @@
 """Everything about an image that is not pixels, and what of it changes when the image is enlarged."""
 
 import re
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any, NamedTuple
 
 from PIL import ExifTags, Image
 
+from upscale_cli.image.georeference import Georeference
 from upscale_cli.methods.method import Size
 
 SRGB_CODES = bytes((1, 13, 0, 1))
@@ -25,8 +27,6 @@ class Metadata(NamedTuple):
         As they stand in a file; EXIF without its `Exif\0\0` prefix.
     dpi : (float, float) or None
         Horizontal and vertical pixels per inch.
-    aspect : (int, int) or None
-        Horizontal and vertical pixels of a length whose unit is not known.
     text : tuple of (bytes, bytes)
         The chunks of a PNG that are texts.
     comment : bytes or None
@@ -41,13 +41,20 @@ class Metadata(NamedTuple):
         The first picture is not part of the animation: viewers that cannot show the animation show it instead.
     orientation : int
         The EXIF orientation of the source, 1 … 8. Its pixels are upright already.
+    aspect : (int, int) or None
+        Pixels per length across and down, where the length is not known: the pixels are not square.
+    titles : mapping
+        The names of a TIFF page and of its document, by their tags.
+    geo : Georeference or None
+        Where on the earth it lies.
+    no_data : float or None
+        The value of cells without data.
     """
 
     icc: bytes | None = None
     exif: bytes | None = None
     xmp: bytes | None = None
     dpi: tuple[float, float] | None = None
-    aspect: tuple[int, int] | None = None
     text: tuple[tuple[bytes, bytes], ...] = ()
     comment: bytes | None = None
     plays: int | None = None
@@ -55,6 +62,10 @@ class Metadata(NamedTuple):
     chunks: tuple[tuple[bytes, bytes], ...] = ()
     still: bool = False
     orientation: int = 1
+    aspect: tuple[int, int] | None = None
+    titles: Mapping[int, bytes] = {}
+    geo: Georeference | None = None
+    no_data: float | None = None
 
     def stripped(self) -> "Metadata":
         """Return only what is needed to show the pixels: their colours, and the timing of an animation."""
@@ -62,7 +73,7 @@ class Metadata(NamedTuple):
 
     def present(self) -> dict[str, Any]:
         """Return what there is of the metadata that formats can store, by name."""
-        names = ("icc", "exif", "xmp", "dpi", "aspect", "text", "comment", "chunks")
+        names = ("icc", "exif", "xmp", "dpi", "aspect", "text", "comment", "chunks", "titles", "geo")
         present = {name: value for name in names if (value := getattr(self, name))}
         if self.plays is not None:
             present["loop"] = self.plays
@@ -97,6 +108,8 @@ NAMES = {
     "gamma": "gamma",
     "loop": "loop count",
     "durations": "frame durations",
+    "titles": "page names",
+    "geo": "georeference",
 }
 """What people call the metadata that formats can store."""
 
@@ -111,6 +124,8 @@ def resized(metadata: Metadata, before: Size, after: Size) -> Metadata:
     """
     height, width = after
     metadata = _stretched(metadata, before, after)
+    if metadata.geo is not None:
+        metadata = metadata._replace(geo=metadata.geo.resized(before, after))
     if metadata.xmp is not None:
         metadata = metadata._replace(xmp=_upright(metadata.xmp))
     if metadata.exif is None:
