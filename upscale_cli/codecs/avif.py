@@ -61,8 +61,8 @@ class AvifPicture(PillowPicture):
     def bits(self, image: Image.Image) -> int:
         """Return the depth of the primary image: its own, that of all its tiles, or the most of any frame.
 
-        An av1C box has it in `high_bitdepth` and `twelve_bit` (AOM, "AV1 Codec ISO Media File Format Binding", section
-        2.3). Those of a gain map or a thumbnail may have another.
+        An av1C box has it in `high_bitdepth` and `twelve_bit` (AOM, "AV1 Codec ISO Media File Format Binding",
+        section 2.3). Those of a gain map or a thumbnail may have another.
         """
         return self._bits
 
