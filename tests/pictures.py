@@ -139,11 +139,16 @@ def repeated(array: Array, factor: int) -> Array:
 
 
 def enlarged(
-    source: bytes | Path, format: str | None = None, scale: int = 1, method: str = "nearest", **more: Any
+    source: bytes | Path,
+    format: str | None = None,
+    scale: int | tuple[int, int] = 1,
+    method: str = "nearest",
+    **more: Any,
 ) -> tuple[bytes, Result]:
-    """The file that is made of a file, and what is reported about it."""
+    """The file that is made of a file, and what is reported about it; a scale of two is (vertical, horizontal)."""
     stream = io.BytesIO()
-    factor = None if "size" in more else (Fraction(scale), Fraction(scale))
+    down, across = scale if isinstance(scale, tuple) else (scale, scale)
+    factor = None if "size" in more else (Fraction(down), Fraction(across))
     request = Request(method=METHODS[method], scale=factor, format=FORMATS[format] if format else None, **more)
     result = request.carry_out(source_of(source), StreamTarget(stream))
     return stream.getvalue(), result

@@ -22,7 +22,6 @@ from upscale_cli.codecs.tiff_samples import (
     BYTEWISE,
     FLOAT,
     JPEG,
-    OLD_JPEG,
     PLAIN,
     SIGNED,
     UNSIGNED,
@@ -62,8 +61,8 @@ OTHERS = {
 }
 """What is refused, by the same tag."""
 FAX = frozenset((2, 3, 4, 32771))
-WEBP = 50001
 COMPRESSIONS = {
+    6: "old-style JPEG",
     32809: "ThunderScan",
     32895: "IT8",
     33003: "JPEG 2000",
@@ -74,6 +73,7 @@ COMPRESSIONS = {
     34712: "JPEG 2000",
     34887: "LERC",
     34892: "lossy JPEG of DNG",
+    50001: "WebP",
     50002: "JPEG XL",
     52546: "JPEG XL",
 }
@@ -103,11 +103,13 @@ class TiffPicture(Picture):
         how = stored(first)
         mode, extra = check(first, how)
         self.height, self.width = how.height, how.width
-        if _orientation(first) >= 5:
+        if orientation(first) >= 5:
             self.height, self.width = self.width, self.height
         check_source(self.height, self.width, 1, reading)
+        if how.bits not in (1, 8, 16, 32, 64) and mode != "P":
+            self.notes.append(f"its {how.bits} bits per channel become {8 if how.bits < 8 else 16}")
         self.ink = mode == "CMYK"
-        self.encoding = Encoding(lossless=how.compression not in (JPEG, OLD_JPEG, WEBP))
+        self.encoding = Encoding(lossless=how.compression != JPEG)
         self.channels = (3 if mode == "P" else CHANNELS[mode]) + len(extra)
         self.itemsize = max(1, how.bits // 8 if how.bits % 8 == 0 else -(-how.bits // 8))
         # The bytes of libtiff, those of all segments, and the samples; turned and scaled ones are made of these.
@@ -117,7 +119,7 @@ class TiffPicture(Picture):
         for index, page in enumerate(self._pages):
             page.check()
             how = stored(page)
-            turned = _orientation(page)
+            turned = orientation(page)
             height, width = (how.width, how.height) if turned >= 5 else (how.height, how.width)
             check_frame(self, index + 1, height, width)
             frame = read_frame(page, how)
@@ -151,7 +153,8 @@ def _refuse_raw(pages: list[Page]) -> None:
         raise UpscaleError("is camera raw (DNG), which is not supported; develop it to a TIFF of 16 bits first.")
 
 
-def _orientation(page: Page) -> int:
+def orientation(page: Page) -> int:
+    """Return the orientation of a page, 1 … 8."""
     turned = page.one(tag.ORIENTATION, 1)
     return turned if 1 <= turned <= 8 else 1
 
@@ -165,9 +168,7 @@ def check(page: Page, how: Stored) -> tuple[Mode, tuple[int, ...]]:
         If such pages cannot be read, or enlarged.
     """
     photometric = page.one(tag.PHOTOMETRIC, RGB if how.samples > 2 else BLACK_IS_ZERO)
-    if how.compression == OLD_JPEG:
-        photometric = YCBCR
-    if how.compression not in BYTEWISE | FAX | {OLD_JPEG, JPEG, WEBP}:
+    if how.compression not in BYTEWISE | FAX | {JPEG}:
         name = COMPRESSIONS.get(how.compression, f"number {how.compression}")
         raise UpscaleError(f"is a TIFF with {name} compression, which is not supported; save it with deflate or LZW.")
     if photometric in OTHERS or photometric not in MODES:
@@ -191,7 +192,7 @@ def check(page: Page, how: Stored) -> tuple[Mode, tuple[int, ...]]:
             "is a TIFF of signed or floating-point numbers whose 0 is white, which is not supported; invert it first."
         )
     mode = MODES[photometric]
-    extra = how.samples - (CHANNELS[mode] if how.compression != OLD_JPEG else how.samples)
+    extra = how.samples - CHANNELS[mode]
     if extra < 0 or (mode == "CMYK" and page.one(tag.INKS, 1) != 1):
         raise UpscaleError(f"is a TIFF of {how.samples} channels that are not {mode}, which is not supported.")
     kinds = page.integers(tag.EXTRA_SAMPLES)[:extra]
@@ -256,6 +257,8 @@ def _with_alpha(samples: Array, mode: Mode, extra: tuple[int, ...]) -> Frame:
     if len(extra) != 1 or extra[0] not in (ASSOCIATED, ALPHA) or mode == "CMYK":
         return Frame(samples, mode, extra=extra)
     if extra[0] == ASSOCIATED:
+        if samples.dtype.kind == "i":
+            raise UpscaleError("is a TIFF of signed numbers multiplied by opacity, which is not supported.")
         samples = divided_by_alpha(samples)
     return Frame(samples, "LA" if mode == "L" else "RGBA")
 

@@ -49,7 +49,7 @@ class Page:
         self.stream, self.offset, big = stream, offset, 43 in head[2:4]
         self.order = "<" if head[:2] == b"II" else ">"
         entry = struct.Struct(self.order + ("HHQ8s" if big else "HHI4s"))
-        stream.seek(offset)
+        stream.seek(min(offset, 2**62))
         count = self._integer(stream.read(8 if big else 2))
         data = stream.read(min(count, MOST_ENTRIES) * entry.size)
         self.complete = 0 < len(data) == count * entry.size
