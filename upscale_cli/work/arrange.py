@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from upscale_cli.codecs.fitting import fit
 from upscale_cli.codecs.formats import Format
@@ -210,7 +209,7 @@ def _without_missing(frame: Frame, target: np.dtype[Any]) -> tuple[Frame, float 
     if no_data is None or frame.palette is not None:
         return frame, None
     equal = np.isnan(frame.samples) if np.isnan(no_data) else np.equal(frame.samples, no_data)
-    missing: NDArray[np.bool_] = equal.all(axis=2)
+    missing = np.asarray(equal.all(axis=2))
     if frame.mode == "RGB" and frame.samples.dtype.kind == "u":
         # 0 in one colour is a colour: a photograph from the air lacks data where all are 0.
         equal = equal & missing[..., None]
