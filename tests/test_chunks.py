@@ -63,6 +63,15 @@ def test_texts_stay_as_they_were(method: str, behind: bool) -> None:
     assert result.notes == []
 
 
+def test_long_texts_and_profiles_are_no_reason_to_refuse_a_file() -> None:
+    text = b"zTXt", b"workflow\0\0" + zlib.compress(b"node " * 600_000)
+    profile = SRGB_PROFILE + np.random.default_rng(0).bytes(2_000_000)
+    file = with_chunks(encoded(noise("RGB"), "PNG", icc_profile=profile), text)
+    made, result = enlarged(file, scale=2)
+    assert (dict(kept(made))[b"zTXt"], result.notes) == (text[1], [])
+    assert opened(made).info["icc_profile"] == profile
+
+
 @pytest.mark.parametrize("chunks", [(CICP_P3,), (CICP_PQ, MDCV, CLLI)])
 @pytest.mark.parametrize("deeper", [False, True])
 def test_colours_and_light_stay_in_png_and_are_said_elsewhere(chunks: tuple[Chunk, ...], deeper: bool) -> None:
@@ -74,6 +83,9 @@ def test_colours_and_light_stay_in_png_and_are_said_elsewhere(chunks: tuple[Chun
     lost = "colour space (cICP)" + (" and HDR data (mDCV, cLLI)" if len(chunks) > 1 else "")
     assert enlarged(file, "jpeg")[1].notes[-1] == f"JPEG cannot store its {lost}"
     assert enlarged(with_chunks(plain(), (b"cICP", bytes((1, 13, 0, 1)))), "jpeg")[1].notes == []
+    narrow = with_chunks(plain(), (b"cICP", bytes((9, 16, 0, 0))))
+    assert enlarged(narrow, "png")[1].notes == []
+    assert enlarged(narrow, "avif")[1].notes == ["AVIF cannot store its narrow range (cICP)"]
 
 
 def test_an_animation_keeps_every_chunk() -> None:

@@ -133,7 +133,7 @@ NUMBERS = (
 )
 """NumPy's numeric types that files store."""
 
-_OF_PNG = frozenset({"dpi", "aspect", "text", "comment", "chunks", "gamma", "cicp", "hdr", "bits"})
+_OF_PNG = frozenset({"dpi", "aspect", "text", "comment", "chunks", "gamma", "cicp", "range", "hdr", "bits"})
 
 _ROWS = (
     Format(

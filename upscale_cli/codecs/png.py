@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, cast
 
 import numpy as np
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from PIL.PngImagePlugin import PngImageFile
 
 from upscale_cli.codecs.bytewise import read_both_bytes, read_raw
@@ -21,6 +21,9 @@ from upscale_cli.codecs.writing import Enlarged, Writing, alike
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.metadata import Metadata
 from upscale_cli.image.pixels import Frame
+
+# Pillow refuses files with a text or profile of more than 1 MiB. All texts together are limited to 64 MiB.
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
 
 
 class PngPicture(PillowPicture):

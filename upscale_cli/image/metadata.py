@@ -80,8 +80,11 @@ class Metadata(NamedTuple):
         if self.aspect is not None and self.aspect[0] == self.aspect[1]:
             del present["aspect"]
         colour = dict(self.colour)
-        if colour.get(b"cICP", SRGB_CODES)[:2] != SRGB_CODES[:2]:
-            present["cicp"] = colour[b"cICP"]
+        codes = colour.get(b"cICP", SRGB_CODES)
+        if codes[:2] != SRGB_CODES[:2]:
+            present["cicp"] = codes
+        if not codes[3]:
+            present["range"] = codes
         if hdr := {name: colour[name] for name in (b"mDCV", b"cLLI") if name in colour}:
             present["hdr"] = hdr
         if any(bits not in (8, 16) for bits in colour.get(b"sBIT", b"")):
@@ -102,6 +105,7 @@ NAMES = {
     "text": "text entries",
     "chunks": "further PNG chunks",
     "cicp": "colour space (cICP)",
+    "range": "narrow range (cICP)",
     "bits": "significant bits (sBIT)",
     "hdr": "HDR data (mDCV, cLLI)",
     "comment": "comment",
