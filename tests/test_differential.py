@@ -1,4 +1,4 @@
-"""Every kind of file that other programs make: our pixels are those of another decoder, or the kind is refused by name."""
+"""Every kind of file that others make: our pixels are those of another decoder, or the kind is refused by name."""
 
 import re
 from pathlib import Path
