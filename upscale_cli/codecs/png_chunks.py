@@ -34,7 +34,13 @@ LENGTHS = {b"cICP": 4, b"sRGB": 1, b"gAMA": 4, b"cHRM": 32, b"mDCV": 24, b"cLLI"
 BY_KIND = {0: (1, 2), 2: (3, 6), 3: (3, 1), 4: (2, 2), 6: (4, 6)}
 """The lengths of sBIT and bKGD, by colour type."""
 
-DEPENDENT = {b"caBX": "content credentials, C2PA", b"oFFs": "offset", b"vpAg": "page size", b"sCAL": "scale"}
+DEPENDENT = {
+    b"caBX": "content credentials, C2PA",
+    b"caNv": "canvas",
+    b"oFFs": "offset",
+    b"vpAg": "page",
+    b"sCAL": "scale",
+}
 """Chunks that describe the source's pixels, and what people call them."""
 
 
