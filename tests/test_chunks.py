@@ -212,6 +212,13 @@ def test_the_shape_of_pixels_follows(
     assert "JPEG cannot store its pixel aspect ratio" in enlarged(file, "jpeg")[1].notes
 
 
+def test_an_impossible_shape_is_left_out() -> None:
+    file = with_chunks(plain(), (b"pHYs", struct.pack(">IIB", 2, 0, 0)))
+    request = Request(method=METHODS["nearest"], scale=(Fraction(1), Fraction(2)))
+    request.carry_out(source_of(file), StreamTarget(stream := io.BytesIO()))
+    assert kept(stream.getvalue()) == []
+
+
 @pytest.mark.parametrize("metres", [(1, 1), (2835, 2834), (11811, 11811), (4321, 39_000_001)])
 def test_a_resolution_does_not_drift(metres: tuple[int, int]) -> None:
     file = with_chunks(plain(), (b"pHYs", struct.pack(">IIB", *metres, 1)))

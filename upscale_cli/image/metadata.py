@@ -152,8 +152,8 @@ def resized(metadata: Metadata, before: Size, after: Size) -> Metadata:
 
 def _stretched(metadata: Metadata, before: Size, after: Size) -> Metadata:
     """Return metadata whose pixel aspect is that of the upright result, whose factors may differ."""
-    if metadata.aspect is None:
-        return metadata
+    if metadata.aspect is None or not all(metadata.aspect):
+        return metadata._replace(aspect=None)
     x, y = metadata.aspect if metadata.orientation < 5 else metadata.aspect[::-1]
     # Sides are rounded to whole pixels, so that factors that are nearly the same are meant to be the same.
     if abs(after[1] * before[0] - after[0] * before[1]) > max(before):
