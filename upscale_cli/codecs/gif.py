@@ -31,9 +31,8 @@ class GifPicture(PillowPicture):
 
     def __init__(self, stream: BinaryIO, format: Format, reading: Reading) -> None:
         canvas = gif_canvas(stream)
-        check_source(*canvas, 1, reading)
+        check_source(*canvas, reading)
         super().__init__(stream, format, reading)
-        check_source(*canvas, self.count, reading)
         self.decoded *= canvas[0] * canvas[1] / (self.height * self.width)
 
     def check_complete(self) -> None:

@@ -9,6 +9,7 @@ import click
 
 from upscale_cli.commands.options import (
     HELP,
+    MAX_SOURCE_PIXELS,
     Command,
     Count,
     Factor,
@@ -137,6 +138,7 @@ def upscale(
     dry_run: bool,
     as_json: bool,
     channels_first: bool,
+    max_source_pixels: int,
     quiet: bool,
     verbose: int,
     **files: Path | None,
@@ -162,7 +164,7 @@ def upscale(
         quality=quality,
         linear=linear,
         strip=strip,
-        reading=Reading(channels_first=channels_first),
+        reading=Reading(channels_first=channels_first, max_pixels=max_source_pixels, raised_by=MAX_SOURCE_PIXELS),
         overwrite=overwrite,
         max_pixels=max_pixels,
         small=compression == "small",

@@ -21,6 +21,7 @@ from upscale_cli.image.pixels import (
 )
 from upscale_cli.methods import Method
 from upscale_cli.methods.samples import SRGB, Samples, white
+from upscale_cli.methods.upsampler import Array
 
 
 class Arrangement(NamedTuple):
@@ -50,6 +51,8 @@ class Arrangement(NamedTuple):
     colour: str = ""
 
 
+EXACT = 1 << 53
+"""The largest integer up to which float64 has all."""
 DEPTHS = {"bool": "1 bit", "uint8": "8 bits", "uint16": "16 bits"}
 LAYOUTS = {"P": "palette", "L": "grey", "LA": "grey and alpha", "RGBA": "RGB and alpha"}
 
@@ -65,19 +68,22 @@ def arrange(frame: Frame, method: Method, format: Format, *, linear: bool = Fals
     UpscaleError
         If the format cannot store such pixels, or linear light has no meaning for them.
     """
+    weighed = method.values == "weighed"
+    linear = linear and weighed
     if frame.mode is None:
         if format.arrays:
-            return _plain_array(frame, linear and method.values == "weighed")
+            return _plain_array(frame, linear, weighed)
         frame = _as_image(frame, format)
-    notes: list[str] = []
+    notes: list[str] = [*_rounded(frame.samples, weighed)]
     if frame.extra:
-        frame, notes = _with_bands(frame, method, format)
+        frame, lost_bands = _with_bands(frame, method, format)
+        notes += lost_bands
     before = frame
     if method.values == "copied" and (indexed := _in_palette(frame, format)) is not None:
         samples = _plain_samples(indexed)
         return Arrangement(indexed, samples, "P", colour="palette, kept: values are only copied")
     frame = expand_palette(frame)
-    if frame.samples.dtype == bool and method.values == "weighed":
+    if frame.samples.dtype == bool and weighed:
         frame = widen(frame)
     wanted, depth = str(frame.mode), frame.samples.dtype.name
     if not format.arrays:
@@ -93,7 +99,10 @@ def arrange(frame: Frame, method: Method, format: Format, *, linear: bool = Fals
         wanted = str(frame.mode)
     flatten = frame.alpha and wanted not in ("LA", "RGBA")
     frame = to_mode(frame, {"L": "LA", "RGB": "RGBA"}[wanted] if flatten else wanted)
-    transfer = transfer_of(frame.metadata) if linear and method.values == "weighed" else None
+    transfer = None
+    if linear:
+        _check_light(frame)
+        transfer = transfer_of(frame.metadata)
     no_data = None
     if method.values == "weighed" and not frame.alpha:
         frame, no_data = _without_missing(frame, np.dtype(depth))
@@ -103,7 +112,7 @@ def arrange(frame: Frame, method: Method, format: Format, *, linear: bool = Fals
         channels_in=frame.samples.shape[2],
         target=np.dtype(depth),
         alpha=frame.alpha or no_data is not None,
-        opaque=method.values == "weighed" and alpha is not None and bool((alpha == white(alpha.dtype)).all()),
+        opaque=weighed and alpha is not None and bool((alpha == white(alpha.dtype)).all()),
         flatten=flatten,
         transfer=transfer,
         constants=method.keeps_constants,
@@ -163,11 +172,33 @@ def _in_palette(frame: Frame, format: Format) -> Frame | None:
     return index_colours(frame) if len(clear) > 1 else frame
 
 
-def _plain_array(frame: Frame, linear: bool) -> Arrangement:
+def _check_light(frame: Frame) -> None:
+    """Raise `UpscaleError` if linear light has no meaning for samples: a curve is defined from black to white."""
+    dtype = frame.samples.dtype
+    if dtype.kind == "i" or (dtype.kind == "u" and dtype.itemsize > 2):
+        raise UpscaleError(
+            f"has values of {dtype}, for which linear light is not defined; omit --linear, or convert it to uint8, "
+            "uint16 or float32 first."
+        )
+
+
+def _rounded(samples: Array, weighed: bool) -> tuple[str, ...]:
+    """Return a note if samples are integers that the floats do not all have in which they are weighed."""
+    dtype = samples.dtype
+    if not weighed or dtype.kind not in "iu" or dtype.itemsize < 8:
+        return ()
+    beyond = int(samples.max()) > EXACT or int(samples.min()) < -EXACT
+    return (f"values beyond 2^53 are rounded, because {dtype} is weighed in float64",) if beyond else ()
+
+
+def _plain_array(frame: Frame, linear: bool, weighed: bool) -> Arrangement:
     """Return an array that stays one: its channels have no meaning."""
+    if linear:
+        _check_light(frame)
     light = ", as linear light of sRGB" if linear else ""
     colour = f"{frame.samples.dtype}, channels {frame.samples.shape[2]}; kept as they are{light}"
-    return Arrangement(frame, _plain_samples(frame, linear), None, colour=colour)
+    notes = _rounded(frame.samples, weighed)
+    return Arrangement(frame, _plain_samples(frame, linear), None, notes=notes, colour=colour)
 
 
 def _plain_samples(frame: Frame, linear: bool = False) -> Samples:
