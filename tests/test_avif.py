@@ -71,7 +71,7 @@ def test_all_bits_are_read(shape: tuple[int, ...], mode: str, bits: int) -> None
         np.testing.assert_array_equal(frame.samples, wanted)
     made, result = enlarged(file, "tiff", 2)
     np.testing.assert_array_equal(frames_read(made)[-1].samples, repeated(expected[-1], 2))
-    assert result.notes == (["TIFF cannot store its frame durations"] if len(expected) > 1 else [])
+    assert result.notes == (["TIFF cannot store its frame durations and loop count"] if len(expected) > 1 else [])
     assert {frame.duration for frame in frames} == ({1000} if len(expected) > 1 else {None})
 
 
@@ -99,6 +99,16 @@ def test_colours_are_named_as_in_the_source(codes: tuple[int, int], frames: int)
     assert notes[-1].endswith("cannot store its colour space (cICP)")
     back = properties(enlarged(made, "avif")[0])
     assert back[b"colr"][4:8] == struct.pack(">HH", *codes)
+
+
+@pytest.mark.parametrize("codes", [(12, 13), (9, 16), (92, 13)])
+def test_colours_are_named_without_loss_too(codes: tuple[int, int]) -> None:
+    pytest.importorskip("imagecodecs")
+    file = with_codes(*codes)
+    made, result = enlarged(file, "avif", 2, lossless=True)
+    assert properties(made)[b"colr"][:8] == b"nclx" + struct.pack(">HH", *codes)
+    assert result.notes == []
+    np.testing.assert_array_equal(frames_read(made)[0].samples, repeated(frames_read(file)[0].samples, 2))
 
 
 @pytest.mark.parametrize("codes", [(1, 13), (2, 2), (2, 13), (1, 2)])

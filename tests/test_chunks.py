@@ -81,11 +81,11 @@ def test_colours_and_light_stay_in_png_and_are_said_elsewhere(chunks: tuple[Chun
     made, result = enlarged(file, scale=2, strip=True)
     assert (kept(made), result.notes) == ([*chunks], [])
     lost = "colour space (cICP)" + (" and HDR data (mDCV, cLLI)" if len(chunks) > 1 else "")
-    assert enlarged(file, "jpeg")[1].notes[-1] == f"JPEG cannot store its {lost}"
-    assert enlarged(with_chunks(plain(), (b"cICP", bytes((1, 13, 0, 1)))), "jpeg")[1].notes == []
+    assert f"TIFF cannot store its {lost}" in enlarged(file, "tiff")[1].notes
+    assert enlarged(with_chunks(plain(), (b"cICP", bytes((1, 13, 0, 1)))), "tiff")[1].notes == []
     narrow = with_chunks(plain(), (b"cICP", bytes((9, 16, 0, 0))))
     assert enlarged(narrow, "png")[1].notes == []
-    assert enlarged(narrow, "avif")[1].notes == ["AVIF cannot store its narrow range (cICP)"]
+    assert "AVIF cannot store its narrow range (cICP)" in enlarged(narrow, "avif")[1].notes
 
 
 def test_an_animation_keeps_every_chunk() -> None:
@@ -116,7 +116,8 @@ def test_significant_bits_have_a_value_for_each_channel(
 ) -> None:
     file = with_chunks(encoded(noise(mode), "PNG", **options), (b"sBIT", before))
     made, result = enlarged(file, scale=2, method=method)
-    assert (dict(kept(made))[b"sBIT"], result.notes) == (after, [])
+    assert dict(kept(made))[b"sBIT"] == after
+    assert not any("chunk" in note for note in result.notes)
     assert "WebP cannot store its significant bits (sBIT)" in enlarged(file, "webp")[1].notes
 
 
@@ -140,7 +141,8 @@ def test_a_background_stays_the_same_colour(mode: str, method: str, before: byte
     if after is None:
         colour = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)[before[0]]
         after = colour.astype(">u2").tobytes()
-    assert (kept(made), result.notes) == ([(b"bKGD", after)], [])
+    assert kept(made) == [(b"bKGD", after)]
+    assert not any("chunk" in note for note in result.notes)
     names = [name for name, _ in chunks_of(made)]
     assert b"PLTE" not in names or names.index(b"PLTE") < names.index(b"bKGD")
 
@@ -154,8 +156,8 @@ def test_what_describes_the_old_pixels_is_left_out_and_said() -> None:
         "caBX (content credentials, C2PA), oFFs (offset), unSF",
         "damaged chunks are left out: cICP",
     ]
-    assert enlarged(with_chunks(plain(), (b"saFe", b"x"), TIME), "jpeg")[1].notes == [
-        "JPEG cannot store its further PNG chunks (saFe, tIME)"
+    assert enlarged(with_chunks(plain(), (b"saFe", b"x"), TIME), "tiff")[1].notes == [
+        "TIFF cannot store its further PNG chunks (saFe, tIME)"
     ]
 
 

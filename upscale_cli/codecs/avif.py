@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import cached_property
-from math import floor
+from math import ceil, floor
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -111,7 +111,11 @@ class AvifPicture(PillowPicture):
     def metadata(self, image: Image.Image, index: int) -> Metadata:
         metadata = super().metadata(image, index)
         if index == 0:
-            self._metadata = metadata._replace(colour=self._colour(metadata.icc), aspect=self._aspect())
+            self._metadata = metadata._replace(
+                colour=self._colour(metadata.icc),
+                aspect=self._aspect(),
+                plays=_plays(self._data()) if self.count > 1 else metadata.plays,
+            )
         return self._metadata
 
     def _aspect(self) -> tuple[int, int] | None:
@@ -155,6 +159,25 @@ class AvifPicture(PillowPicture):
         return samples.reshape(self.count, height, width, -1)
 
 
+def _plays(data: bytes) -> int | None:
+    """Return how often an animation is shown: 0 for ever, None if the file does not say it.
+
+    An edit list says whether its segment is repeated, and the header of the track for how long: ISO/IEC 14496-12,
+    8.6.6 and 8.3.2. Version 1 of these boxes has numbers of 64 bits, version 0 of 32.
+    """
+    track, edit = data.find(b"tkhd"), data.find(b"elst")
+    if min(track, edit) < 0 or max(track, edit) + 40 > len(data):
+        return None
+    place, bits = (track + 32, 64) if data[track + 4] else (track + 24, 32)
+    length = int.from_bytes(data[place : place + bits // 8])
+    segment = int.from_bytes(data[edit + 12 : edit + (20 if data[edit + 4] else 16)])
+    if not data[edit + 7] & 1:
+        return 1
+    if length == 2**bits - 1:
+        return 0
+    return ceil(length / segment) if segment else None
+
+
 def open(stream: BinaryIO, format: Format, reading: Reading) -> AvifPicture:
     """Open an AVIF file; see `Codec`."""
     return AvifPicture(stream, format, reading)
@@ -162,12 +185,45 @@ def open(stream: BinaryIO, format: Format, reading: Reading) -> AvifPicture:
 
 def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
     """Write an AVIF file, its colour at full resolution; see `Codec`."""
-    whole = alike([frame.frame() for frame in frames], how.format)
     codes: bytes | None = how.metadata.present().get("cicp")
-    encoded, more = io.BytesIO(), dict[str, Any]()
-    if codes is not None and codes[0] <= 22 and codes[1] <= 18:  # libaom knows no reserved numbers
-        # It says them in the stream, for decoders that ask only there; Pillow does not say them in the box.
-        more["advanced"] = {"color-primaries": str(codes[0]), "transfer-characteristics": str(codes[1])}
-    save(encoded, whole, how, "AVIF", quality=how.quality, subsampling="4:4:4", **more)
-    data = encoded.getvalue()
+    # The stream says them too, for decoders that ask only there. Reserved numbers are unknown to libaom.
+    named = codes if codes is not None and codes[0] <= 22 and codes[1] <= 18 else None
+    if how.lossless:
+        data = _without_loss(next(frames).frame(), named)
+    else:
+        whole, encoded, more = alike([frame.frame() for frame in frames], how.format), io.BytesIO(), dict[str, Any]()
+        if named is not None:
+            more["advanced"] = {"color-primaries": str(named[0]), "transfer-characteristics": str(named[1])}
+        save(encoded, whole, how, "AVIF", quality=how.quality, subsampling="4:4:4", **more)
+        data = encoded.getvalue()
     stream.write(data if codes is None else with_colour_codes(data, codes))
+
+
+def _without_loss(frame: Frame, codes: bytes | None) -> bytes:
+    """Return a frame as an AVIF file without loss, whose colours are stored as red, green and blue, and named.
+
+    Pillow stores them as luma and two differences, which are rounded.
+
+    Raises
+    ------
+    UpscaleError
+        If imagecodecs, an extra, is not installed.
+    """
+    try:
+        from imagecodecs import avif_encode
+    except ImportError:
+        raise UpscaleError(
+            "lossless AVIF needs imagecodecs: pip install 'upscale-cli[avif]', or use --format webp or png."
+        ) from None
+    grey = frame.mode == "L"
+    samples = frame.samples[:, :, 0] if grey else frame.samples
+    primaries, transfer = (None, None) if codes is None else codes[:2]
+    return bytes(
+        avif_encode(
+            np.ascontiguousarray(samples),
+            level=100,
+            pixelformat="400" if grey else "444",
+            primaries=primaries,
+            transfer=transfer,
+        )
+    )

@@ -62,7 +62,7 @@ class PngPicture(PillowPicture):
     def metadata(self, image: Image.Image, index: int) -> Metadata:
         if index == 0:
             chunks = self._chunks
-            self._metadata = read_metadata(image)._replace(
+            self._metadata = read_metadata(image, self.count > 1)._replace(
                 text=chunks.text, colour=chunks.colour, chunks=chunks.others, aspect=image.info.get("aspect")
             )
         return self._metadata

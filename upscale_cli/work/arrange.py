@@ -57,11 +57,20 @@ DEPTHS = {"bool": "1 bit", "uint8": "8 bits", "uint16": "16 bits"}
 LAYOUTS = {"P": "palette", "L": "grey", "LA": "grey and alpha", "RGBA": "RGB and alpha"}
 
 
-def arrange(frame: Frame, method: Method, format: Format, *, linear: bool = False) -> Arrangement:
+def arrange(
+    frame: Frame, method: Method, format: Format, *, linear: bool = False, apart: bool = False
+) -> Arrangement:
     """Make a frame ready for a method and a format.
 
     A palette and single bits are kept if the method only copies values. Everything else is converted to true colours,
     at its own depth, and fitted to what the format can store.
+
+    Parameters
+    ----------
+    linear : bool
+        Light is weighed instead of code values.
+    apart : bool
+        Colours and opacity are enlarged apart.
 
     Raises
     ------
@@ -85,6 +94,7 @@ def arrange(frame: Frame, method: Method, format: Format, *, linear: bool = Fals
     frame = expand_palette(frame)
     if frame.samples.dtype == bool and weighed:
         frame = widen(frame)
+        notes.append("1 bit a pixel becomes 8, because values are blended")
     wanted, depth = str(frame.mode), frame.samples.dtype.name
     if not format.arrays:
         (wanted, depth), lost = fit(frame.kind, format)
@@ -103,17 +113,22 @@ def arrange(frame: Frame, method: Method, format: Format, *, linear: bool = Fals
     if linear:
         _check_light(frame)
         transfer = transfer_of(frame.metadata)
-    no_data = None
-    if method.values == "weighed" and not frame.alpha:
-        frame, no_data = _without_missing(frame, np.dtype(depth))
-    alpha = frame.samples[..., -1] if method.keeps_constants and frame.alpha else None
+    frame, no_data = _without_missing(frame, method, np.dtype(depth))
+    opaque = _is_opaque(frame, method)
+    if apart and frame.alpha and (flatten or quantised):
+        raise UpscaleError(
+            f"has alpha that {format.title} cannot store as data; omit --alpha separate, or use --format png."
+        )
+    notes += _given_up(before, method, kept=apart or flatten)
     samples = Samples(
         stored=frame.samples.dtype,
         channels_in=frame.samples.shape[2],
         target=np.dtype(depth),
         alpha=frame.alpha or no_data is not None,
-        opaque=weighed and alpha is not None and bool((alpha == white(alpha.dtype)).all()),
+        opaque=opaque,
         flatten=flatten,
+        straight=method.straight,
+        apart=apart and frame.alpha,
         transfer=transfer,
         constants=method.keeps_constants,
         no_data=no_data,
@@ -121,6 +136,28 @@ def arrange(frame: Frame, method: Method, format: Format, *, linear: bool = Fals
     kinds = [before.kind, ("P" if quantised else wanted, depth)]
     colour = _colour_explained(kinds, method, samples, indexed=before.palette is not None)
     return Arrangement(frame, samples, cast(Mode, wanted), quantised=quantised, notes=tuple(notes), colour=colour)
+
+
+def _is_opaque(frame: Frame, method: Method) -> bool:
+    """Return whether alpha is full everywhere, and stays so."""
+    if not frame.alpha or method.values != "weighed" or not method.keeps_constants:
+        return False
+    return bool((frame.samples[..., -1] == white(frame.samples.dtype)).all())
+
+
+def _given_up(frame: Frame, method: Method, *, kept: bool) -> list[str]:
+    """Return what is said about colours of transparent pixels that a method gives up.
+
+    One colour in a palette is not counted: it stands for what is not shown.
+    """
+    if kept or method.values != "weighed":
+        return []
+    if frame.palette is not None:
+        used = frame.palette[np.unique(frame.samples)]
+        given_up = len(np.unique(used[used[:, 3] == 0], axis=0)) > 1
+    else:
+        given_up = frame.alpha and (frame.samples[..., :-1].any(axis=2) & (frame.samples[..., -1] == 0)).any()
+    return ["colour under full transparency is given up; --alpha separate keeps it"] if given_up else []
 
 
 def _without_ink(frame: Frame) -> tuple[Frame, str]:
@@ -147,7 +184,7 @@ def _colour_explained(kinds: list[Kind], method: Method, samples: Samples, index
         if samples.opaque:
             parts.append("alpha is full everywhere and set again")
         elif samples.alpha and not samples.flatten:
-            parts.append("colour is weighed by its opacity")
+            parts.append("colour and opacity apart" if samples.apart else "colour is weighed by its opacity")
     return "; ".join(parts)
 
 
@@ -228,7 +265,7 @@ def _with_bands(frame: Frame, method: Method, format: Format) -> tuple[Frame, li
     return frame._replace(samples=samples, mode=mode, extra=()), [f"{format.title} cannot store {what} of it"]
 
 
-def _without_missing(frame: Frame, target: np.dtype[Any]) -> tuple[Frame, float | None]:
+def _without_missing(frame: Frame, method: Method, target: np.dtype[Any]) -> tuple[Frame, float | None]:
     """Return a frame whose cells without data are 0 and not opaque, and their value in the output; None if all are.
 
     Raises
@@ -237,7 +274,7 @@ def _without_missing(frame: Frame, target: np.dtype[Any]) -> tuple[Frame, float 
         If some channels of a cell have data and others have none.
     """
     no_data = frame.metadata.no_data
-    if no_data is None or frame.palette is not None:
+    if no_data is None or frame.palette is not None or frame.alpha or method.values != "weighed":
         return frame, None
     equal = np.isnan(frame.samples) if np.isnan(no_data) else np.equal(frame.samples, no_data)
     missing = np.asarray(equal.all(axis=2))
