@@ -249,7 +249,6 @@ def magick(thorough: bool) -> Iterator[File]:
         "TIFF": ("-compress Fax", "-compress Group4", "-compress JPEG", "-define tiff:fill-order=lsb -compress LZW"),
         "PAM": ("",),
         "PFM": ("",),
-        "EXR": ("",),
         "HDR": ("",),
     }
     rgba = noise("uint8", 32, 48, 4).tobytes()
