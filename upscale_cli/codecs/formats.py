@@ -163,6 +163,7 @@ NUMBERS = (
 """NumPy's numeric types that files store."""
 
 _PHOTO = frozenset({"icc", "exif", "makernote", "xmp"})
+_OF_PNG = frozenset({"dpi", "aspect", "text", "comment", "chunks", "gamma", "cicp", "range", "hdr", "bits"})
 
 _ROWS = (
     Format(
@@ -176,7 +177,7 @@ _ROWS = (
         frames=True,
         timing=Timing(longest=65_535_000),
         strips="one",
-        keeps=_PHOTO | {"dpi", "aspect", "text", "comment", "gamma", "loop", "durations"},
+        keeps=_OF_PNG | _PHOTO | {"loop", "durations"},
     ),
     Format(
         name="jpeg",
@@ -255,10 +256,10 @@ _ROWS = (
         timing=Timing(step=1, plays=0),
         lossy=True,
         # imagecodecs writes it, which stores pixels alone.
-        without_loss={"frames": False, "keeps": frozenset()},
+        without_loss={"frames": False, "keeps": frozenset({"cicp"})},
         encoder=15,
         decoder=2,
-        keeps=_PHOTO | {"durations"},
+        keeps=_PHOTO | {"cicp", "durations"},
     ),
     Format(
         name="ppm",

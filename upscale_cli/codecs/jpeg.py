@@ -7,6 +7,7 @@ import io
 import struct
 from collections.abc import Iterator
 from contextlib import suppress
+from fractions import Fraction
 from itertools import accumulate
 from typing import Any, BinaryIO, cast
 
@@ -166,7 +167,7 @@ def _encoding(image: JpegImageFile, lying: bool) -> Encoding:
 def open(stream: BinaryIO, format: Format, reading: Reading) -> JpegPicture:
     """Open a JPEG file; see `Codec`."""
     picture = JpegPicture(stream, format, reading)
-    lying = picture.orientation_before_decoding() >= 5
+    lying = picture.orientation(picture.image) >= 5
     picture.encoding = _encoding(cast(JpegImageFile, picture.image), lying)
     return picture
 
@@ -187,10 +188,29 @@ def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
         save(stream, [frame], how, "JPEG", **options, xmp=None, extra=b"".join(_extra(metadata)))
         return
     encoded = io.BytesIO()
-    save(encoded, [frame], how, "JPEG", **options, xmp=None, extra=b"".join(_extra(metadata)), dpi=metadata.aspect)
+    save(
+        encoded,
+        [frame],
+        how,
+        "JPEG",
+        **options,
+        xmp=None,
+        extra=b"".join(_extra(metadata)),
+        dpi=_density(metadata.aspect),
+    )
     data = encoded.getbuffer()
     data[13] = 0  # the unit of the density, in the JFIF segment at the beginning: pixels per inch become an aspect
     stream.write(data)
+
+
+def _density(aspect: tuple[int, int]) -> tuple[int, int]:
+    """Return an aspect in numbers of 16 bits."""
+    ratio = min(max(Fraction(*aspect), Fraction(1, 65535)), Fraction(65535))
+    if ratio > 1:
+        y, x = (1 / ratio).limit_denominator(65535).as_integer_ratio()
+    else:
+        x, y = ratio.limit_denominator(65535).as_integer_ratio()
+    return x, y
 
 
 def _extra(metadata: Metadata) -> Iterator[bytes]:
