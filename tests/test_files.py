@@ -36,7 +36,6 @@ from pictures import (
 from PIL import Image, PngImagePlugin
 
 from upscale_cli.codecs import picture as picture_module
-from upscale_cli.codecs.gif import gif_canvas
 from upscale_cli.codecs.npy import MAGIC
 from upscale_cli.codecs.picture import MAX_SOURCE_PIXELS, Picture, Reading, open_picture
 from upscale_cli.errors import UpscaleError
@@ -305,17 +304,16 @@ def test_bombs_are_refused_by_their_header(name: str) -> None:
     assert time.perf_counter() - start < 0.5
 
 
-def test_a_frame_that_hides_from_us_is_refused_by_pillow() -> None:
+def test_a_frame_that_only_pillow_sees_is_not_read() -> None:
     """An extension without content ends at once, but Pillow takes the next byte for the length of another block."""
     whole = gif_of_frame(0, 65535, 65535, 2)
     place = whole.rindex(b"!\xf9")
     # To us a comment of 255 bytes; to Pillow 33 bytes that it skips, and a frame.
     comment = bytes(31) + b"\0" + whole[place:]
     hidden = whole[:place] + b"!\xff\0!\xfe\xff" + comment.ljust(255, b";") + b"\0;"
-    assert gif_canvas(io.BytesIO(hidden)) == (8, 8)
     start = time.perf_counter()
-    with pytest.raises(UpscaleError), read(hidden) as picture:
-        list(picture.frames())
+    with read(hidden) as picture:
+        assert [frame.samples.shape for frame in picture.frames()] == [(8, 8, 1)]
     assert time.perf_counter() - start < 1
 
 

@@ -4,11 +4,11 @@ The table is an allow-list: no parser starts that nobody asked for (EPS would ru
 format's codec is imported when a file of that format is opened or written.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib import import_module
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, cast
 
 from upscale_cli.errors import UsageError, did_you_mean
 from upscale_cli.plugins import Registry
@@ -38,6 +38,24 @@ class Codec(Protocol):
         """Write at least one frame to a stream that can only be written forwards."""
 
 
+class Timing(NamedTuple):
+    """What of an animation's times a format can store: a record that is built by keyword.
+
+    Attributes
+    ----------
+    step : int
+        Every duration is a multiple of so many milliseconds; 0 for any duration.
+    longest : int
+        The longest duration in milliseconds.
+    plays : int
+        How often an animation can be shown at most; 0 if all of them are shown for ever.
+    """
+
+    step: int = 0
+    longest: int = 2**31 - 1
+    plays: int = 2**31 - 1
+
+
 class Format(NamedTuple):
     """One file format. Rows are built by keyword.
 
@@ -63,8 +81,13 @@ class Format(NamedTuple):
         The colours of a palette that can be transparent: none; one, fully; any, by any degree.
     frames : bool
         It can store several images.
+    timing : Timing
+        What of their times it can store.
     lossy : bool
         It changes pixels a little, depending on `--quality`.
+    without_loss : mapping or None
+        If it is lossy, its fields that change when it is written without loss; None if that is not possible. If none
+        change, copied values and sources that are no photographs are written so unasked.
     entry : int
         The most bytes of an EXIF, XMP or comment entry.
     strips : {"none", "one", "all"}
@@ -90,13 +113,19 @@ class Format(NamedTuple):
     longest: int = 2**31 - 1
     clear: Literal["none", "one", "any"] = "none"
     frames: bool = False
+    timing: Timing = Timing()
     lossy: bool = False
+    without_loss: Mapping[str, Any] | None = None
     entry: int = 2**31 - 1
     strips: Literal["none", "one", "all"] = "none"
     encoder: float = 3.5
     retained: float = 2.5
     decoder: float = 0
     keeps: frozenset[str] = frozenset()
+
+    def lossless(self) -> "Format":
+        """Return this format as it is written without loss."""
+        return self._replace(lossy=False, **self.without_loss or {})
 
     def load_codec(self) -> Codec:
         """Import the module that opens and writes this format."""
@@ -145,6 +174,7 @@ _ROWS = (
         stores=_kinds(bool="L", uint8="L LA RGB RGBA P", uint16="L LA RGB RGBA"),
         clear="any",
         frames=True,
+        timing=Timing(longest=65_535_000),
         strips="one",
         keeps=_ALL,
     ),
@@ -169,7 +199,9 @@ _ROWS = (
         stores=_kinds(uint8="RGB RGBA"),
         longest=16_383,
         frames=True,
+        timing=Timing(step=1, longest=2**24 - 1, plays=65_535),
         lossy=True,
+        without_loss={},
         encoder=10,
         decoder=4,
         keeps=frozenset({"icc", "exif", "xmp", "loop", "durations"}),
@@ -196,6 +228,8 @@ _ROWS = (
         longest=65_535,
         clear="one",
         frames=True,
+        # It stores repeats in 16 bits.
+        timing=Timing(step=10, longest=655_350, plays=65_536),
         encoder=14,
         retained=1,
         keeps=frozenset({"comment", "loop", "durations"}),
@@ -218,7 +252,10 @@ _ROWS = (
         stores=_kinds(uint8="L RGB RGBA"),
         longest=32_768,
         frames=True,
+        timing=Timing(step=1, plays=0),
         lossy=True,
+        # imagecodecs writes it, which stores pixels alone.
+        without_loss={"frames": False, "keeps": frozenset()},
         encoder=15,
         decoder=2,
         keeps=frozenset({"icc", "exif", "xmp", "durations"}),

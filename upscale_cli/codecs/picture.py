@@ -47,9 +47,12 @@ class Encoding(NamedTuple):
     ----------
     lossless : bool
         Its pixels are what was compressed.
+    exact : bool
+        It is not a photograph, by its compression or palette; formats that can do both are written without loss.
     """
 
     lossless: bool = True
+    exact: bool = False
 
 
 class Picture(ABC):

@@ -57,7 +57,7 @@ class PillowPicture(Picture):
         self.width, self.height = image.size
         check_source(self.height, self.width, reading)
         self.check_complete()
-        self.count = int(getattr(image, "n_frames", 1))
+        self.count = self.frame_count()
         way = way_of(self.layout(image))
         if not format.frames and self.count > 1:
             self.notes.append(f"only the first of its {self.count} pictures is enlarged")
@@ -65,6 +65,7 @@ class PillowPicture(Picture):
         if self.orientation_before_decoding() >= 5:
             self.width, self.height = self.height, self.width
         self.ink = image.mode == "CMYK"
+        self.encoding = self.encoding._replace(exact=image.mode == "P")
         self.channels = 3 if image.mode == "P" else len(image.getbands())
         deep = way is not None and way.way == "read"
         wide = deep or image.mode.startswith("I;16")
@@ -75,6 +76,10 @@ class PillowPicture(Picture):
     def open_image(self) -> Image.Image:
         """Return the image of the stream, which stands at its beginning."""
         return Image.open(self.stream, formats=self.names)
+
+    def frame_count(self) -> int:
+        """Return the number of frames or pages."""
+        return int(getattr(self.image, "n_frames", 1))
 
     def check_complete(self) -> None:
         """Raise `UpscaleError` if the file lacks its end and Pillow would decode what there is."""
@@ -104,7 +109,7 @@ class PillowPicture(Picture):
     def metadata(self, image: Image.Image, index: int) -> Metadata:
         """Return the metadata of a frame: those of the first, which are those of the file."""
         if index == 0:
-            self._metadata = read_metadata(image)
+            self._metadata = read_metadata(image, animated=self.count > 1)
         return self._metadata
 
     def decode(self) -> Iterator[Frame]:

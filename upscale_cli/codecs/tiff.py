@@ -110,7 +110,7 @@ class TiffPicture(Picture):
         if how.bits not in (1, 8, 16, 32, 64) and mode != "P":
             self.notes.append(f"its {how.bits} bits per channel become {8 if how.bits < 8 else 16}")
         self.ink = mode == "CMYK"
-        self.encoding = Encoding(lossless=how.compression != JPEG)
+        self.encoding = Encoding(lossless=how.compression != JPEG, exact=mode == "P")
         self.channels = (3 if mode == "P" else CHANNELS[mode]) + len(extra)
         self.itemsize = max(1, how.bits // 8 if how.bits % 8 == 0 else -(-how.bits // 8))
         # The bytes of libtiff, those of all segments, and the samples; turned and scaled ones are made of these.

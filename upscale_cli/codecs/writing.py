@@ -17,6 +17,9 @@ from upscale_cli.methods.upsampler import Array, Finish, Upsampler
 
 T = TypeVar("T")
 
+USUAL_QUALITY = 95
+"""The quality of lossy formats where none is asked for."""
+
 
 class Enlarged(NamedTuple):
     """A frame that is enlarged while it is written: a record that is built by keyword.
@@ -95,6 +98,8 @@ class Writing(NamedTuple):
     frame_count : int
     quality : int
         1 … 100, for lossy formats.
+    lossless : bool
+        Formats that can do both keep every value.
     ndim : int
         Dimensions of the source if it is an array, else 0.
     channels_first : bool
@@ -107,7 +112,8 @@ class Writing(NamedTuple):
     metadata: Metadata
     encoding: Encoding = Encoding()
     frame_count: int = 1
-    quality: int = 95
+    quality: int = USUAL_QUALITY
+    lossless: bool = False
     ndim: int = 0
     channels_first: bool = False
     small: bool = False

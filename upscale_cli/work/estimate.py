@@ -74,8 +74,9 @@ class Task(NamedTuple):
         strip = min(values, max(BAND_VALUES, needed.rows * size[1] * channels))
         taken = self.height * self.width * self.picture.decoded + self.extra + strip * (5 * itemsize + 4) + FIXED
         threads = min(STRIPS_AT_ONCE, os.cpu_count() or 1)
-        # Samples of four bytes may be weighed in eight.
-        taken += (needed.values + threads * needed.values_per_thread) * (4 if itemsize < 4 else 8)
+        # Samples of four bytes may be weighed in eight, and so are those of two with opacity.
+        wide = itemsize > 2 or (itemsize == 2 and channels in (2, 4))
+        taken += (needed.values + threads * needed.values_per_thread) * (8 if wide else 4)
         if self.transposed:
             taken += 2 * values * itemsize * count
         elif not (format.strips == "all" or (format.strips == "one" and count == 1)):

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import USUAL, Picture, Reading
+from upscale_cli.errors import UpscaleError
 from upscale_cli.methods import Method, Parameter, Scale, Size, resolve
 from upscale_cli.places.place import Source, Target
 from upscale_cli.work.enlarge import enlarge
@@ -29,9 +30,13 @@ class Request(NamedTuple):
         As the user typed it: 3840, 3840x2160, 3840x, x2160.
     format : Format or None
         The format that was named for the result.
-    quality : int
-        1 … 100, for lossy formats.
+    quality : int or None
+        1 … 100, for lossy formats; None for the usual one.
+    lossless : bool
+        Formats that can do both are written without loss.
     linear, strip, overwrite : bool
+    alpha : {"weighed", "separate"}
+        Colours are weighed by their opacity, or both are enlarged apart.
     reading : Reading
         How sources are read.
     max_pixels : int
@@ -45,8 +50,10 @@ class Request(NamedTuple):
     scale: Scale | None = None
     size: str | None = None
     format: Format | None = None
-    quality: int = 95
+    quality: int | None = None
+    lossless: bool = False
     linear: bool = False
+    alpha: Literal["weighed", "separate"] = "weighed"
     strip: bool = False
     reading: Reading = USUAL
     overwrite: bool = False
@@ -68,8 +75,21 @@ class Request(NamedTuple):
         return self._replace(format=format)
 
     def format_for(self, picture: Picture) -> Format:
-        """Return the format of a result: the one that was named, else the one of the source."""
-        return self.format or picture.format
+        """Return the format of a result: the one that was named, else the one of the source; without loss if it can.
+
+        Raises
+        ------
+        UpscaleError
+            If it shall be written without loss, and cannot be.
+        """
+        format = self.format or picture.format
+        if self.lossless and format.lossy and format.without_loss is None:
+            raise UpscaleError(
+                f"would be a {format.title}, which is never lossless; use --format png, or omit --lossless."
+            )
+        exact = self.method.values != "weighed" or picture.encoding.exact
+        unasked = exact and self.quality is None and format.without_loss == {}
+        return format.lossless() if self.lossless or unasked else format
 
     def label(self, expected: Result, several: bool) -> str:
         """Return what a result's name says about it: 4x, or its size if that was asked for or is no multiple.
