@@ -108,7 +108,7 @@ def arrange(
         wanted = str(frame.mode)
     flatten = frame.alpha and wanted not in ("LA", "RGBA")
     frame = to_mode(frame, {"L": "LA", "RGB": "RGBA"}[wanted] if flatten else wanted)
-    transfer = _curve(frame, notes) if linear else None
+    transfer = _transfer(frame) if linear else None
     frame, no_data = without_missing(frame, method, np.dtype(depth))
     opaque = _is_opaque(frame, method)
     if apart and frame.alpha and (flatten or quantised):
@@ -205,13 +205,10 @@ def _in_palette(frame: Frame, format: Format) -> Frame | None:
     return index_colours(frame) if len(clear) > 1 else frame
 
 
-def _curve(frame: Frame, notes: list[str]) -> Transfer:
-    """Return the curve by which a frame's code values represent light; add to the notes what the user should know."""
+def _transfer(frame: Frame) -> Transfer:
+    """Return the curve by which the code values of a frame represent light; raise `UpscaleError` if there is none."""
     _check_light(frame)
-    found = transfer_of(frame.metadata)
-    if found is None:
-        notes.append("its colour profile has no simple curve, so --linear uses the curve of sRGB")
-    return found or SRGB
+    return transfer_of(frame.metadata)
 
 
 def _check_light(frame: Frame) -> None:
