@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 
-from upscale_cli.codecs.formats import Format, format_of, stem_of
+from upscale_cli.codecs.formats import Format, format_of
 from upscale_cli.codecs.picture import Picture, Reading, open_picture
 from upscale_cli.errors import UpscaleError, UsageError, as_upscale_error
 from upscale_cli.places import place_of
-from upscale_cli.places.place import LeftAlone, Source, Target, UnreadableError
+from upscale_cli.places.place import LeftAlone, Source, Target, UnreadableError, stem_of
 from upscale_cli.places.streams import STREAM
 from upscale_cli.work.result import Result
 

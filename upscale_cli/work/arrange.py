@@ -18,7 +18,7 @@ from upscale_cli.image.pixels import (
     widen,
 )
 from upscale_cli.methods import Method
-from upscale_cli.methods.samples import SRGB, Samples, white
+from upscale_cli.methods.samples import SRGB, Samples, Transfer, white
 from upscale_cli.methods.upsampler import Array
 from upscale_cli.work.bands import as_image, with_bands, without_missing
 
@@ -108,10 +108,7 @@ def arrange(
         wanted = str(frame.mode)
     flatten = frame.alpha and wanted not in ("LA", "RGBA")
     frame = to_mode(frame, {"L": "LA", "RGB": "RGBA"}[wanted] if flatten else wanted)
-    transfer = None
-    if linear:
-        _check_light(frame)
-        transfer = transfer_of(frame.metadata)
+    transfer = _transfer(frame) if linear else None
     frame, no_data = without_missing(frame, method, np.dtype(depth))
     opaque = _is_opaque(frame, method)
     if apart and frame.alpha and (flatten or quantised):
@@ -206,6 +203,12 @@ def _in_palette(frame: Frame, format: Format) -> Frame | None:
         return None
     frame = frame._replace(palette=palette)
     return index_colours(frame) if len(clear) > 1 else frame
+
+
+def _transfer(frame: Frame) -> Transfer:
+    """Return the curve by which the code values of a frame represent light; raise `UpscaleError` if there is none."""
+    _check_light(frame)
+    return transfer_of(frame.metadata)
 
 
 def _check_light(frame: Frame) -> None:
