@@ -163,7 +163,7 @@ def test_metadata_travels_through_formats_and_what_is_lost_is_said() -> None:
         ("png", []),
         ("bmp", ["exif", "icc", "xmp"]),
     ):
-        data, result = enlarged(data, format)
+        data, result = enlarged(data, format, quality=95)
         if lost:
             assert result.notes == [
                 f"{FORMATS[format].title} cannot store its {' and '.join(NAMES[name] for name in lost)}"
@@ -195,14 +195,14 @@ def test_a_jpeg_keeps_all_that_is_in_it() -> None:
 
 @pytest.mark.parametrize("format", [name for name, row in FORMATS.items() if "icc" in row.keeps])
 def test_strip_leaves_the_profile_alone(format: str) -> None:
-    data, result = enlarged(rich_png(), format, strip=True)
+    data, result = enlarged(rich_png(), format, strip=True, quality=95)
     assert metadata_of(data) == NOTHING | {"icc": SRGB_PROFILE}
     assert result.notes == []
 
 
 def test_a_profile_of_grey_is_not_given_to_colours() -> None:
     profile = b"\0" * 16 + b"GRAY" + b"\0" * 108
-    data, result = enlarged(encoded(noise("L"), "PNG", icc_profile=profile), "webp")
+    data, result = enlarged(encoded(noise("L"), "PNG", icc_profile=profile), "webp", quality=95)
     assert "icc_profile" not in opened(data).info
     assert result.notes == ["WebP cannot store its colour profile"]
 
@@ -210,7 +210,7 @@ def test_a_profile_of_grey_is_not_given_to_colours() -> None:
 def test_entries_that_are_too_long_are_left_out_and_it_is_said() -> None:
     info = PngImagePlugin.PngInfo()
     info.add_itxt("XML:com.adobe.xmp", "x" * 70_000)
-    data, result = enlarged(encoded(noise("RGB"), "PNG", pnginfo=info), "jpeg")
+    data, result = enlarged(encoded(noise("RGB"), "PNG", pnginfo=info), "jpeg", quality=95)
     assert metadata_of(data) == NOTHING
     assert result.notes == ["JPEG cannot store its XMP"]
 
@@ -233,8 +233,8 @@ def test_what_the_numbers_of_a_png_mean_stays(frames: int, strip: bool) -> None:
 
 
 def test_an_unusual_gamma_is_said_to_be_lost() -> None:
-    assert enlarged(with_gamma(100_000), "jpeg")[1].notes == ["JPEG cannot store its gamma"]
-    assert enlarged(with_gamma(45_455), "jpeg")[1].notes == []
+    assert enlarged(with_gamma(100_000), "jpeg", quality=95)[1].notes == ["JPEG cannot store its gamma"]
+    assert enlarged(with_gamma(45_455), "jpeg", quality=95)[1].notes == []
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")

@@ -180,7 +180,7 @@ def test_transparency_goes_onto_white_where_a_format_has_none_and_it_is_said_onc
     image = Image.new("RGBA", (8, 8), (0, 255, 0, 0))
     image.paste((200, 0, 0, 255), (0, 0, 8, 4))
     for format in ("jpeg", "ppm", "bmp"):
-        data, result = enlarged(encoded(image, "PNG"), format, 2, method)
+        data, result = enlarged(encoded(image, "PNG"), format, 2, method, quality=95)
         assert result.notes == [f"{FORMATS[format].title}: transparency goes onto white"]
         read = np.asarray(opened(data).convert("RGB")).astype(int)
         assert np.abs(read[15] - 255).max() <= 2

@@ -331,6 +331,18 @@ def format_of(path: PurePath) -> Format | None:
     return _first(lambda format: extension in format.extensions) if extension else None
 
 
+def stem_of(path: PurePath) -> str:
+    """Return a file's name without its extension. What follows the last dot may be a part of the name.
+
+    >>> stem_of(PurePath("scan.2024.png")), stem_of(PurePath("photo.heic"))
+    ('scan.2024', 'photo')
+    >>> stem_of(PurePath("shot.0001")), stem_of(PurePath("St. Anna"))
+    ('shot.0001', 'St. Anna')
+    """
+    last = path.suffix[1:]
+    return path.stem if (last.isalnum() and not last.isdecimal()) or format_of(path) is not None else path.name
+
+
 def format_of_content(head: bytes) -> Format | None:
     """Return the format of a file that begins with `HEAD` bytes; None if they are of no known format."""
     return _first(lambda format: format.sniff(head))

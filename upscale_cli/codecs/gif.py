@@ -31,7 +31,7 @@ class GifPicture(PillowPicture):
 
     def __init__(self, stream: BinaryIO, format: Format, reading: Reading) -> None:
         self.outline = outline = read_outline(stream)
-        check_source(outline.height, outline.width, max(1, len(outline.blocks)), reading)
+        check_source(outline.height, outline.width, reading)
         super().__init__(stream, format, reading)
         self.height, self.width = outline.height, outline.width
         self.encoding = Encoding(lossless=True, exact=True)

@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.misreads import Layout, way_of
-from upscale_cli.codecs.picture import MAX_SOURCE_PIXELS, Picture, Reading, check_frame, check_source
+from upscale_cli.codecs.picture import Picture, Reading, check_frame, check_source
 from upscale_cli.codecs.pillow_metadata import read_metadata, read_orientation
 from upscale_cli.codecs.writing import Writing
 from upscale_cli.errors import UpscaleError
@@ -21,9 +21,6 @@ from upscale_cli.image.metadata import Metadata
 from upscale_cli.image.pixels import Frame, Mode, oriented, palette_of
 from upscale_cli.methods.upsampler import Array
 
-# `check_source` comes before any decoding, and counts frames. Pillow's own limit stands behind it, for what a decoder
-# makes larger on its way: an error above twice this number, and a warning above it.
-Image.MAX_IMAGE_PIXELS = MAX_SOURCE_PIXELS // 2
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 EIGHT_BITS: dict[str, Mode] = {"1": "L", "L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "CMYK": "CMYK"}
@@ -50,6 +47,7 @@ class PillowPicture(Picture):
         super().__init__(stream, format, reading)
         self._metadata = Metadata()
         stream.seek(0)
+        limit_pillow(reading)
         try:
             self.image = image = self.open_image()
         except UnidentifiedImageError:
@@ -57,7 +55,7 @@ class PillowPicture(Picture):
                 f"is a damaged {format.title} file: its header cannot be read; get another copy."
             ) from None
         self.width, self.height = image.size
-        check_source(self.height, self.width, 1, reading)
+        check_source(self.height, self.width, reading)
         self.check_complete()
         self.count = self.frame_count()
         way = way_of(self.layout(image))
@@ -141,6 +139,15 @@ class PillowPicture(Picture):
     def close(self) -> None:
         self.image.close()
         super().close()
+
+
+def limit_pillow(reading: Reading) -> None:
+    """Let Pillow's own limit follow ours.
+
+    `check_source` comes before any decoding. Pillow's limit stands behind it, for what a decoder makes larger on its
+    way: an error above twice this number, and a warning above it.
+    """
+    Image.MAX_IMAGE_PIXELS = -(-reading.max_pixels // 2)
 
 
 def name_of_foreign(head: bytes) -> str | None:

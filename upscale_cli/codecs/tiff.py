@@ -15,7 +15,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from upscale_cli.codecs import tiff_tags as tag
 from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import Encoding, Picture, Reading, check_frame, check_source
-from upscale_cli.codecs.pillow import from_pillow
+from upscale_cli.codecs.pillow import from_pillow, limit_pillow
 from upscale_cli.codecs.tiff_directories import Page, read_pages
 from upscale_cli.codecs.tiff_metadata import read_metadata
 from upscale_cli.codecs.tiff_samples import (
@@ -90,6 +90,7 @@ class TiffPicture(Picture):
 
     def __init__(self, stream: BinaryIO, format: Format, reading: Reading) -> None:
         super().__init__(stream, format, reading)
+        limit_pillow(reading)
         pages = read_pages(stream)
         if not pages or not any(page.entries for page in pages):
             raise UpscaleError("is truncated: a part of its directory is missing; get the complete file.")
@@ -105,7 +106,7 @@ class TiffPicture(Picture):
         self.height, self.width = how.height, how.width
         if orientation(first) >= 5:
             self.height, self.width = self.width, self.height
-        check_source(self.height, self.width, 1, reading)
+        check_source(self.height, self.width, reading)
         if how.bits not in (1, 8, 16, 32, 64) and mode != "P":
             self.notes.append(f"its {how.bits} bits per channel become {8 if how.bits < 8 else 16}")
         self.ink = mode == "CMYK"
@@ -257,6 +258,8 @@ def _with_alpha(samples: Array, mode: Mode, extra: tuple[int, ...]) -> Frame:
     if len(extra) != 1 or extra[0] not in (ASSOCIATED, ALPHA) or mode == "CMYK":
         return Frame(samples, mode, extra=extra)
     if extra[0] == ASSOCIATED:
+        if samples.dtype.kind == "i" or samples.dtype == np.uint64:
+            raise UpscaleError(f"is a TIFF of {samples.dtype} multiplied by opacity, which is not supported.")
         samples = divided_by_alpha(samples)
     return Frame(samples, "LA" if mode == "L" else "RGBA")
 

@@ -9,6 +9,7 @@ import click
 
 from upscale_cli.commands.options import (
     HELP,
+    MAX_SOURCE_PIXELS,
     Command,
     Count,
     Factor,
@@ -146,6 +147,7 @@ def upscale(
     dry_run: bool,
     as_json: bool,
     channels_first: bool,
+    max_source_pixels: int,
     quiet: bool,
     verbose: int,
     **files: Path | None,
@@ -175,7 +177,7 @@ def upscale(
         linear=linear,
         alpha=alpha,
         strip=strip,
-        reading=Reading(channels_first=channels_first),
+        reading=Reading(channels_first=channels_first, max_pixels=max_source_pixels, raised_by=MAX_SOURCE_PIXELS),
         overwrite=overwrite,
         max_pixels=max_pixels,
         small=compression == "small",

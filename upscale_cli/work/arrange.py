@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from upscale_cli.codecs.fitting import fit
 from upscale_cli.codecs.formats import Format
@@ -22,6 +21,7 @@ from upscale_cli.image.pixels import (
 )
 from upscale_cli.methods import Method
 from upscale_cli.methods.samples import SRGB, Samples, white
+from upscale_cli.methods.upsampler import Array
 
 
 class Arrangement(NamedTuple):
@@ -51,6 +51,8 @@ class Arrangement(NamedTuple):
     colour: str = ""
 
 
+EXACT = 1 << 53
+"""The largest integer up to which float64 has all."""
 DEPTHS = {"bool": "1 bit", "uint8": "8 bits", "uint16": "16 bits"}
 LAYOUTS = {"P": "palette", "L": "grey", "LA": "grey and alpha", "RGBA": "RGB and alpha"}
 
@@ -75,19 +77,22 @@ def arrange(
     UpscaleError
         If the format cannot store such pixels, or linear light has no meaning for them.
     """
+    weighed = method.values == "weighed"
+    linear = linear and weighed
     if frame.mode is None:
         if format.arrays:
-            return _plain_array(frame, linear and method.values == "weighed")
+            return _plain_array(frame, linear, weighed)
         frame = _as_image(frame, format)
-    notes: list[str] = []
+    notes: list[str] = [*_rounded(frame.samples, weighed)]
     if frame.extra:
-        frame, notes = _with_bands(frame, method, format)
+        frame, lost_bands = _with_bands(frame, method, format)
+        notes += lost_bands
     before = frame
     if method.values == "copied" and (indexed := _in_palette(frame, format)) is not None:
         samples = _plain_samples(indexed)
         return Arrangement(indexed, samples, "P", colour="palette, kept: values are only copied")
     frame = expand_palette(frame)
-    if frame.samples.dtype == bool and method.values == "weighed":
+    if frame.samples.dtype == bool and weighed:
         frame = widen(frame)
         notes.append("1 bit a pixel becomes 8, because values are blended")
     wanted, depth = str(frame.mode), frame.samples.dtype.name
@@ -105,7 +110,8 @@ def arrange(
     flatten = frame.alpha and wanted not in ("LA", "RGBA")
     frame = to_mode(frame, {"L": "LA", "RGB": "RGBA"}[wanted] if flatten else wanted)
     transfer = None
-    if linear and method.values == "weighed":
+    if linear:
+        _check_light(frame)
         transfer = transfer_of(frame.metadata)
         if transfer is None:
             transfer = SRGB
@@ -206,11 +212,33 @@ def _in_palette(frame: Frame, format: Format) -> Frame | None:
     return index_colours(frame) if len(clear) > 1 else frame
 
 
-def _plain_array(frame: Frame, linear: bool) -> Arrangement:
+def _check_light(frame: Frame) -> None:
+    """Raise `UpscaleError` if linear light has no meaning for samples: a curve is defined from black to white."""
+    dtype = frame.samples.dtype
+    if dtype.kind == "i" or (dtype.kind == "u" and dtype.itemsize > 2):
+        raise UpscaleError(
+            f"has values of {dtype}, for which linear light is not defined; omit --linear, or convert it to uint8, "
+            "uint16 or float32 first."
+        )
+
+
+def _rounded(samples: Array, weighed: bool) -> tuple[str, ...]:
+    """Return a note if samples are integers that the floats do not all have in which they are weighed."""
+    dtype = samples.dtype
+    if not weighed or dtype.kind not in "iu" or dtype.itemsize < 8:
+        return ()
+    beyond = int(samples.max()) > EXACT or int(samples.min()) < -EXACT
+    return (f"values beyond 2^53 are rounded, because {dtype} is weighed in float64",) if beyond else ()
+
+
+def _plain_array(frame: Frame, linear: bool, weighed: bool) -> Arrangement:
     """Return an array that stays one: its channels have no meaning."""
+    if linear:
+        _check_light(frame)
     light = ", as linear light of sRGB" if linear else ""
     colour = f"{frame.samples.dtype}, channels {frame.samples.shape[2]}; kept as they are{light}"
-    return Arrangement(frame, _plain_samples(frame, linear), None, colour=colour)
+    notes = _rounded(frame.samples, weighed)
+    return Arrangement(frame, _plain_samples(frame, linear), None, notes=notes, colour=colour)
 
 
 def _plain_samples(frame: Frame, linear: bool = False) -> Samples:
@@ -251,11 +279,11 @@ def _without_missing(frame: Frame, method: Method, target: np.dtype[Any]) -> tup
     no_data = frame.metadata.no_data
     if no_data is None or frame.palette is not None or frame.alpha or method.values != "weighed":
         return frame, None
-    equal: NDArray[np.bool_] = np.isnan(frame.samples) if np.isnan(no_data) else frame.samples == no_data
-    missing = equal.all(axis=2)
+    equal = np.isnan(frame.samples) if np.isnan(no_data) else np.equal(frame.samples, no_data)
+    missing = np.asarray(equal.all(axis=2))
     if frame.mode == "RGB" and frame.samples.dtype.kind == "u":
         # 0 in one colour is a colour: a photograph from the air lacks data where all are 0.
-        equal &= missing[..., None]
+        equal = equal & missing[..., None]
     if not equal.any():
         return frame, None
     if (equal.any(axis=2) != missing).any():
