@@ -1,4 +1,4 @@
-"""Transparency through every command's way: flat colours stay, hidden ones are kept or reported, alpha can be data."""
+"""Transparency, from file to file: flat colours stay, hidden ones are kept or reported, and alpha can be data."""
 
 import numpy as np
 import pytest
