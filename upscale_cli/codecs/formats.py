@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, cast
 
+from upscale_cli.codecs.timing import Timing
 from upscale_cli.errors import UsageError, did_you_mean
 from upscale_cli.plugins import Registry
 
@@ -36,24 +37,6 @@ class Codec(Protocol):
 
     def write(self, stream: "BinaryIO", frames: "Iterator[Enlarged]", how: "Writing") -> None:
         """Write at least one frame to a stream that can only be written forwards."""
-
-
-class Timing(NamedTuple):
-    """What of an animation's times a format can store: a record that is built by keyword.
-
-    Attributes
-    ----------
-    step : int
-        Every duration is a multiple of so many milliseconds; 0 for any duration.
-    longest : int
-        The longest duration in milliseconds.
-    plays : int
-        How often an animation can be shown at most; 0 if all of them are shown for ever.
-    """
-
-    step: int = 0
-    longest: int = 2**31 - 1
-    plays: int = 2**31 - 1
 
 
 class Format(NamedTuple):

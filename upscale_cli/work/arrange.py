@@ -103,14 +103,11 @@ def arrange(
             raise UpscaleError("is CMYK, which has no linear light; omit --linear, or convert it to RGB first.")
         frame, reduced = _without_ink(frame)
         depth, notes = (depth, notes) if not reduced else ("uint8", [*notes, f"{format.title}: {reduced}"])
-    quantised = wanted == "P"
-    if quantised:
-        wanted = str(frame.mode)
+    wanted, quantised = (str(frame.mode), True) if wanted == "P" else (wanted, False)
     flatten = frame.alpha and wanted not in ("LA", "RGBA")
     frame = to_mode(frame, {"L": "LA", "RGB": "RGBA"}[wanted] if flatten else wanted)
     transfer = _transfer(frame) if linear else None
     frame, no_data = without_missing(frame, method, np.dtype(depth))
-    opaque = _is_opaque(frame, method)
     if apart and frame.alpha and (flatten or quantised):
         raise UpscaleError(
             f"has alpha that {format.title} cannot store as data; omit --alpha separate, or use --format png."
@@ -121,7 +118,7 @@ def arrange(
         channels_in=frame.samples.shape[2],
         target=np.dtype(depth),
         alpha=frame.alpha or no_data is not None,
-        opaque=opaque,
+        opaque=_is_opaque(frame, method),
         flatten=flatten,
         straight=method.straight,
         apart=apart and frame.alpha,
