@@ -8,7 +8,9 @@ from pictures import encoded, noise, source_of
 from PIL import Image
 
 from upscale_cli.codecs.fitting import fit
-from upscale_cli.codecs.formats import FORMATS, HEAD, Format, find_format, format_of, format_of_content
+from upscale_cli.codecs.finding import find_format, format_of, format_of_content
+from upscale_cli.codecs.formats import FORMATS, Format
+from upscale_cli.codecs.sniffing import HEAD
 from upscale_cli.codecs.picture import open_picture
 from upscale_cli.codecs.pillow import PillowPicture
 from upscale_cli.errors import UpscaleError, UsageError

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 
-from upscale_cli.codecs.formats import Format, format_of
+from upscale_cli.codecs.finding import check_writable, format_of
+from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import Picture, Reading, open_picture
 from upscale_cli.errors import UpscaleError, UsageError, as_upscale_error
 from upscale_cli.places import place_of
@@ -184,7 +185,7 @@ def _named_format(output: str) -> Format | None:
     named = format_of(path)
     if named is None and path.suffix and not place_of(output).exists(output):
         raise UsageError(f'"{output}": "{path.suffix}" is not the extension of a known format; use --format.')
-    return named
+    return None if named is None else check_writable(named)
 
 
 def find_sources(

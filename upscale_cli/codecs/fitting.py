@@ -32,6 +32,8 @@ def fit(kind: Kind, format: Format) -> tuple[Kind, str]:
             for wanted in modes:
                 for wide in depths:
                     if (wanted, wide) in format.stores:
+                        if wide == depth == "uint16" and format.deepest < 16:
+                            loss = f"16 bits a channel become {format.deepest}"
                         return (wanted, wide), ", ".join(filter(None, (losses, loss)))
     raise UpscaleError(f"{format.title} cannot store {mode} pixels; choose another --format.")
 

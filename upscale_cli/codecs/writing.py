@@ -100,6 +100,8 @@ class Writing(NamedTuple):
         An array is written as (C, H, W) or (N, C, H, W).
     small : bool
         PNG is compressed harder, which takes longer.
+    lossless : bool
+        Formats that can do both keep every value.
     """
 
     format: Format
@@ -110,6 +112,7 @@ class Writing(NamedTuple):
     ndim: int = 0
     channels_first: bool = False
     small: bool = False
+    lossless: bool = False
 
     def stored(self, *names: str) -> dict[str, Any]:
         """Return the metadata of some names as keyword arguments: None for what there is not."""

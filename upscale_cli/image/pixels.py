@@ -130,6 +130,29 @@ def to_mode(frame: Frame, mode: str) -> Frame:
     return frame._replace(samples=samples, mode=mode)  # type: ignore[arg-type]
 
 
+def full_depth(samples: Array, bits: int) -> Array:
+    """Return unsigned samples of 1 … 16 bits as the nearest of 8 bits, or of 16 if they have more than 8.
+
+    >>> full_depth(np.array([0, 16, 31], np.uint16), 5).tolist(), full_depth(np.array([1023]), 10).tolist()
+    ([0, 132, 255], [65535])
+    """
+    most, full = (1 << bits) - 1, 255 if bits <= 8 else 65535
+    kind = np.uint8 if bits <= 8 else np.uint16
+    return (
+        samples.astype(kind)
+        if most == full
+        else ((samples.astype(np.uint32) * full + most // 2) // most).astype(kind)
+    )
+
+
+def unassociated(samples: Array) -> Array:
+    """Return unsigned samples whose colour was multiplied by their alpha, the last channel, divided by it again."""
+    full, alpha = np.iinfo(samples.dtype).max, samples[..., -1:].astype(np.uint64)
+    divided = (samples[..., :-1] * np.uint64(full) + alpha // 2) // np.maximum(alpha, 1)
+    colour = np.where(alpha > 0, np.minimum(divided, full), 0).astype(samples.dtype)
+    return np.concatenate([colour, samples[..., -1:]], axis=-1)
+
+
 def oriented(samples: Array, orientation: int) -> Array:
     """Return samples turned upright: undo what EXIF orientation 1 … 8 describes (Exif 2.32, tag 0x0112).
 

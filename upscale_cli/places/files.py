@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
-from upscale_cli.codecs.formats import format_of
+from upscale_cli.codecs.finding import format_of
 from upscale_cli.errors import UpscaleError
 from upscale_cli.machine.replacing import PREFIX, replacing_together, sweep
 from upscale_cli.places.place import Source, Target, UnreadableError

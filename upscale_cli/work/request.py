@@ -5,6 +5,7 @@ from concurrent.futures import Executor
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+from upscale_cli.codecs.finding import written_for
 from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import USUAL, Picture, Reading
 from upscale_cli.methods import Method, Parameter, Scale, Size, resolve
@@ -63,8 +64,8 @@ class Request(NamedTuple):
         return self._replace(format=format)
 
     def format_for(self, picture: Picture) -> Format:
-        """Return the format of a result: the one that was named, else the one of the source."""
-        return self.format or picture.format
+        """Return the format of a result: the one that was named, else the one of the source, or PNG."""
+        return self.format or written_for(picture.format)
 
     def label(self, expected: Result) -> str:
         """Return what a result's name says about it: 4x, or its size if that was asked for.
