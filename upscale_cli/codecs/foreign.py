@@ -3,8 +3,6 @@
 import re
 from typing import NamedTuple
 
-from upscale_cli.codecs.sniffing import brands
-
 RASTER = "convert it to PNG or TIFF first"
 FRAMES = "extract its frames as PNG files first: ffmpeg -i FILE frame-%04d.png"
 DRAWING = "draw it as a PNG at the size that you need, which is sharper than enlarging: "
@@ -86,7 +84,7 @@ FOREIGN = (
 
 TEXTS = (
     (rb"<svg[\s>]", "an SVG drawing", DRAWING + "rsvg-convert -w WIDTH FILE -o FILE.png, or Inkscape"),
-    (rb"<(!doctype html|html|head)\b", "a web page, not an image", "download the image itself"),
+    (rb"<(!doctype html|html|head)\b", "a web page", "download the image itself"),
 )
 """Text files by what stands behind declarations and comments."""
 
@@ -98,8 +96,6 @@ def what_it_is(head: bytes) -> str | None:
     'is a PDF document, which is not supported; draw it as a PNG at the size that you need, which is sharper than \
 enlarging: pdftoppm -png -r 600 FILE page.'
     """
-    if brands(head) & {b"avci", b"j2ki", b"jpeg", b"unif"}:
-        return f"is a HEIF image of a kind that is not supported; {RASTER}."
     for row in FOREIGN:
         if head.startswith(row.starts, row.at):
             return f"is {row.what}, which is not supported; {row.way}."

@@ -33,18 +33,20 @@ _ANY_HEIF = frozenset({b"mif1", b"mif2", b"mif3", b"msf1"})
 """Brands of HEIF files, by what compresses the pictures; the last ones leave that open (ISO/IEC 23008-12, annex B)."""
 
 
-def brands(head: bytes) -> frozenset[bytes]:
+def _brands(head: bytes) -> frozenset[bytes]:
     """Return the brands of a file of boxes (ISO/IEC 14496-12, 4.3), with the version of the major one."""
     end = min(int.from_bytes(head[:4]), len(head)) if head[4:8] == b"ftyp" else 0
     return frozenset(head[at : at + 4] for at in range(8, end, 4))
 
 
 def any_avif(head: bytes) -> bool:
-    return bool(brands(head) & _AV1) and head[8:12] not in _HEVC
+    """Return whether a header is that of a HEIF file whose pictures AV1 compresses."""
+    return bool(_brands(head) & _AV1) and head[8:12] not in _HEVC
 
 
 def any_heif(head: bytes) -> bool:
-    return bool(brands(head) & (_HEVC | _ANY_HEIF)) and not any_avif(head)
+    """Return whether a header is that of any other HEIF file."""
+    return bool(_brands(head) & (_HEVC | _ANY_HEIF)) and not any_avif(head)
 
 
 def any_tiff(head: bytes) -> bool:
