@@ -7,12 +7,12 @@ import pytest
 from pictures import encoded, noise, source_of
 from PIL import Image
 
-from upscale_cli.codecs.fitting import fit
 from upscale_cli.codecs.finding import find_format, format_of, format_of_content
+from upscale_cli.codecs.fitting import fit
 from upscale_cli.codecs.formats import FORMATS, Format
-from upscale_cli.codecs.sniffing import HEAD
 from upscale_cli.codecs.picture import open_picture
 from upscale_cli.codecs.pillow import PillowPicture
+from upscale_cli.codecs.sniffing import HEAD
 from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.image.pixels import CHANNELS
 from upscale_cli.machine.memory import UNKNOWN

@@ -24,7 +24,7 @@ LAYERS: dict[str, set[str]] = {
     "learning": {"numpy", "api", "methods", "errors"},
     "machine": {"numpy", "psutil", "errors"},
     "image": {"numpy", "PIL", "methods", "errors"},
-    "codecs": {"numpy", "PIL", "isal", "image", "machine", "methods", "plugins", "errors"},
+    "codecs": {"numpy", "PIL", "isal", "pillow_heif", "pillow_jxl", "imagecodecs", "image", "machine", "methods", "plugins", "errors"},
     "places": {"codecs", "machine", "errors"},
     "work": {"numpy", "places", "codecs", "image", "machine", "methods", "errors"},
     "batch": {"work", "places", "codecs", "machine", "blas", "plugins", "errors"},

@@ -1,4 +1,4 @@
-"""BMP and its header-less form DIB: by Pillow, and here where pixels have bit fields, which Pillow scales or refuses."""
+"""BMP and its header-less form DIB: by Pillow, and here the bit fields, which Pillow rounds down or refuses."""
 
 import struct
 from collections.abc import Iterator
@@ -70,7 +70,9 @@ def open(stream: BinaryIO, format: Format, reading: Reading) -> Picture:
     """Open a BMP file; see `Codec`."""
     data = _bitmap(stream)[:1024]
     dib, fields = read_dib(data), (BITFIELDS, ALPHABITFIELDS)
-    if dib.compression > BITFIELDS and dib.compression != ALPHABITFIELDS or (data[0] == 64 and dib.compression in fields):
+    if (dib.compression > BITFIELDS and dib.compression != ALPHABITFIELDS) or (
+        data[0] == 64 and dib.compression in fields
+    ):
         raise UpscaleError(
             f"has pixels that are compressed as BMP's number {dib.compression}, which is not supported; "
             "convert it to PNG first."

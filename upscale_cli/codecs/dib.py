@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.pixels import full_depth
+from upscale_cli.methods.upsampler import Array
 
 RGB, BITFIELDS, ALPHABITFIELDS = 0, 3, 6
 """Numbers of what is called compression."""
@@ -88,7 +89,7 @@ def read_dib(data: bytes) -> Dib:
     )
 
 
-def read_pixels(dib: Dib, data: bytes) -> NDArray[np.uint8] | NDArray[np.uint16]:
+def read_pixels(dib: Dib, data: bytes) -> Array:
     """Return colours (H, W, 3), or (H, W, 4) if there is a mask of alpha, from the bytes of uncompressed pixels.
 
     Each field is scaled to the full range of 8 bits, or of 16 if one has more than 8.
@@ -107,9 +108,10 @@ def read_pixels(dib: Dib, data: bytes) -> NDArray[np.uint8] | NDArray[np.uint16]
         index = np.packbits(each, axis=2)[:, :, 0] >> (8 - dib.bits)
         if index.max(initial=0) >= len(dib.palette):
             raise UpscaleError("has colours that its palette does not have: it is damaged; get another copy.")
-        return dib.palette[index]
+        colours: Array = dib.palette[index]
+        return colours
     wide = rows[:, : dib.width * dib.bits // 8].reshape(dib.height, dib.width, -1).astype(np.uint32)
-    pixels = sum(wide[:, :, i] << np.uint32(8 * i) for i in range(dib.bits // 8))
+    pixels = wide @ np.array([1 << 8 * i for i in range(dib.bits // 8)], np.uint32)
     fields = [(mask, (mask & -mask).bit_length() - 1, mask.bit_count()) for mask in dib.masks if mask]
     if len(fields) < 3 or not all(dib.masks[:3]) or any(m >> shift != (1 << n) - 1 for m, shift, n in fields):
         raise UpscaleError("has bit fields of a kind that is not supported; convert it to PNG first.")

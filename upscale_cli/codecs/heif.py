@@ -69,7 +69,8 @@ class HeifPicture(Picture):
 
     def _metadata(self) -> Metadata:
         info = self._file.info
-        nclx, colour = info.get("nclx_profile"), ()
+        nclx = info.get("nclx_profile")
+        colour: tuple[tuple[bytes, bytes], ...] = ()
         if nclx is not None:
             kind = nclx["color_primaries"], nclx["transfer_characteristics"]
             if kind != SRGB and not set(kind) & set(UNSPECIFIED):

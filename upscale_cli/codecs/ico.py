@@ -58,8 +58,8 @@ def open(stream: BinaryIO, format: Format, reading: Reading) -> Picture:
         return (entry[0] or 256) * (entry[1] or 256), 0 if cursor else int.from_bytes(entry[6:8], "little")
 
     entry = max(entries, key=largest)
-    size, start = (int.from_bytes(entry[at : at + 4], "little") for at in (8, 12))
-    data = data[start : start + size]
+    # Its length, which stands before its place, is often wrong.
+    data = data[int.from_bytes(entry[12:], "little") :]
     if data.startswith(b"\x89PNG"):
         picture: Picture = png.open(io.BytesIO(data), format, reading)
     else:

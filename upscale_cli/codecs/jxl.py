@@ -92,6 +92,7 @@ def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
     data = imagecodecs.jpegxl_encode(np.squeeze(samples, 2) if samples.shape[2] == 1 else samples, **options)
     kept = how.stored("exif", "xmp")
     if kept["exif"] or kept["xmp"]:
+        data = bytes(data)
         data = data[len(BOXES) :] if data.startswith(BOXES) else _box(b"jxlc", data)
         boxes = [(b"Exif", kept["exif"] and bytes(4) + kept["exif"]), (b"xml ", kept["xmp"])]
         data = BOXES + b"".join(_box(kind, content) for kind, content in boxes if content) + data

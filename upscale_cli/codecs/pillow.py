@@ -3,8 +3,6 @@
 import io
 import warnings
 from collections.abc import Iterator
-from contextlib import suppress
-from struct import error as StructError
 from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
@@ -54,12 +52,13 @@ class PillowPicture(Picture):
             self.image = image = self.open_image()
         except UnidentifiedImageError:
             raise UpscaleError(
-                f"is a damaged {format.title} file: its header cannot be read; get another copy."
+                f"cannot be read as {format.title}: it is damaged, or of a kind that is not supported; "
+                "get another copy, or convert it to PNG first."
             ) from None
         self.width, self.height = image.size
         check_source(self.height, self.width, 1, reading)
         self.check_complete()
-        self.count = int(getattr(image, "n_frames", 1))
+        self.count = self.count_frames(image)
         way = way_of(self.layout(image))
         if not format.frames and self.count > 1:
             self.notes.append(f"only the first of its {self.count} pictures is enlarged")
@@ -77,6 +76,10 @@ class PillowPicture(Picture):
     def open_image(self) -> Image.Image:
         """Return the image of the stream, which stands at its beginning."""
         return Image.open(self.stream, formats=self.names)
+
+    def count_frames(self, image: Image.Image) -> int:
+        """Return how many frames or pages a file has."""
+        return int(getattr(image, "n_frames", 1))
 
     def check_complete(self) -> None:
         """Raise `UpscaleError` if the file lacks its end and Pillow would decode what there is."""
@@ -136,14 +139,6 @@ class PillowPicture(Picture):
     def close(self) -> None:
         self.image.close()
         super().close()
-
-
-def name_of_foreign(head: bytes) -> str | None:
-    """Return Pillow's name of a format that is not supported, by a file's first bytes: no parser starts."""
-    Image.init()
-    with suppress(IndexError, StructError):
-        return next((name for name, (_, accept) in Image.OPEN.items() if accept is not None and accept(head)), None)
-    return None
 
 
 def from_pillow(image: Image.Image) -> Frame:

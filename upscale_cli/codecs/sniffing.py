@@ -30,7 +30,7 @@ def any_icon(head: bytes) -> bool:
 _AV1 = frozenset({b"avif", b"avis"})
 _HEVC = frozenset({b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs"})
 _ANY_HEIF = frozenset({b"mif1", b"mif2", b"mif3", b"msf1"})
-"""Brands of HEIF files, by what compresses the pictures; the last ones leave that open (ISO/IEC 23008-12, annex B)."""
+"""Brands of HEIF files, by what compresses the pictures; the last leave that open (ISO/IEC 23008-12, annex B)."""
 
 
 def _brands(head: bytes) -> frozenset[bytes]:

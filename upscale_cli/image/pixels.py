@@ -145,7 +145,11 @@ def full_depth(samples: Array, bits: int, wide: bool | None = None) -> Array:
     """
     kind = np.uint16 if (bits > 8 if wide is None else wide) else np.uint8
     most, full = (1 << bits) - 1, int(np.iinfo(kind).max)
-    return samples.astype(kind) if most == full else ((samples.astype(np.uint32) * full + most // 2) // most).astype(kind)
+    return (
+        samples.astype(kind)
+        if most == full
+        else ((samples.astype(np.uint32) * full + most // 2) // most).astype(kind)
+    )
 
 
 def unassociated(samples: Array) -> Array:
