@@ -38,4 +38,4 @@ def test_the_option_raises_the_limit_that_is_named() -> None:
 def test_the_formats_are_those_that_are_parsed() -> None:
     said = re.search(r"only these formats are parsed, by their content: ([^.]+)\.", TEXT)
     assert said is not None
-    assert said[1].replace("\n", " ").split(", ") == list(FORMATS)
+    assert re.split(r",\s+", said[1]) == list(FORMATS)

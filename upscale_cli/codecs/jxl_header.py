@@ -138,7 +138,8 @@ def read_jxl_header(data: bytes) -> JxlHeader:
     bits.take(1)
     extras = tuple(bits.extra() for _ in range(bits.number((0, 0), (1, 0), (2, 4), (1, 12))))
     # Colours that are no longer "XYB" are those that were given, unless they are those of a JPEG.
-    return JxlHeader(height, width, animated, depth, extras, lossless=not bits.take(1) and b"jbrd" not in data)
+    lossless = not bits.take(1) and b"jbrd" not in data
+    return JxlHeader(height, width, animated=animated, bits=depth, extras=extras, lossless=lossless)
 
 
 def _codestream(data: bytes) -> bytes:

@@ -12,13 +12,14 @@ from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import Reading
 from upscale_cli.codecs.pillow import PillowPicture
 from upscale_cli.errors import UpscaleError
+from upscale_cli.image.metadata import Metadata
 from upscale_cli.image.pixels import Frame
 
 MODES = {0: "bitmap", 1: "grey", 2: "indexed", 3: "RGB", 4: "CMYK", 7: "multichannel", 8: "duotone", 9: "Lab"}
 CHANNELS = {0: 1, 1: 1, 2: 1, 3: 3, 4: 4}
 """The channels of the modes that are read."""
-VERSION_INFO = 1057
-"""The number of the resource whose fifth byte says whether there is a flattened picture."""
+RESOLUTION, PROFILE, VERSION_INFO, EXIF, XMP = 1005, 1039, 1057, 1058, 1060
+"""Numbers of resources. The fifth byte of the version's says whether there is a flattened picture."""
 EXPORT = "save it as PNG or TIFF in Photoshop first"
 
 
@@ -38,8 +39,8 @@ class PsdPicture(PillowPicture):
         self.stream.seek(0)
         image = super().open_image()
         assert isinstance(image, PsdImageFile)
-        told = next((data for number, _, data in image.resources if number == VERSION_INFO), b"")
-        if told[4:5] == b"\0":
+        self._resources = {number: data for number, _, data in image.resources}
+        if self._resources.get(VERSION_INFO, b"")[4:5] == b"\0":
             raise UpscaleError(f"is a Photoshop file without a flattened picture, only with layers; {EXPORT}.")
         layers, known = self._layers(), len(image.getbands())
         self._clear = layers < 0 and image.mode == "RGBA"
@@ -54,6 +55,15 @@ class PsdPicture(PillowPicture):
     def count_frames(self, image: Image.Image) -> int:
         # Pillow counts layers.
         return 1
+
+    def metadata(self, image: Image.Image, index: int) -> Metadata:
+        icc, exif, xmp = (self._resources.get(number) or None for number in (PROFILE, EXIF, XMP))
+        dpi = None
+        if len(told := self._resources.get(RESOLUTION, b"")) >= 12:
+            # In units of 1/65536 pixels per inch, whatever is shown.
+            x, y = struct.unpack_from(">I4xI", told)
+            dpi = (x / 65536, y / 65536) if x and y else None
+        return Metadata(icc=icc, exif=exif, xmp=xmp, dpi=dpi)
 
     def _layers(self) -> int:
         """Return the number of layers, negative if the flattened picture has transparency."""
