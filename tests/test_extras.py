@@ -60,7 +60,7 @@ class Ready:
 def written(frame: Frame, format: str, metadata: Metadata = NOTHING, **how: Any) -> bytes:
     stream = io.BytesIO()
     row = FORMATS[format]
-    row.load_codec().write(stream, iter([Ready(frame)]), Writing(format=row, metadata=metadata, **how))  # type: ignore[arg-type]
+    row.load_codec().write(stream, iter([Ready(frame)]), Writing(format=row, metadata=metadata, **how))  # type: ignore[list-item]
     return stream.getvalue()
 
 

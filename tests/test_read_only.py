@@ -247,6 +247,16 @@ def test_the_flattened_picture_of_a_psd(mode: int, channels: int) -> None:
     assert result.notes == ["its layers are left out: the flattened picture is enlarged"]
 
 
+def test_the_metadata_of_a_psd_is_kept() -> None:
+    dpi = struct.pack(">I2HI2H", 300 << 16, 1, 1, 150 << 16, 1, 1)
+    exif = b"II*\0\x08\0\0\0\0\0\0\0\0\0"
+    found = {1005: dpi, 1039: b"profile!", 1058: exif, 1060: b"<x/>"}
+    resources = b"".join(b"8BIM" + struct.pack(">HHI", number, 0, len(data)) + data for number, data in found.items())
+    (frame,) = frames_read(psd(np.zeros((3, H, W)), 3, resources=resources))
+    kept = frame.metadata
+    assert (kept.icc, kept.exif, kept.xmp, kept.dpi) == (b"profile!", exif, b"<x/>", (300, 150))
+
+
 def test_a_bitmap_and_a_palette_of_photoshop() -> None:
     ink = RNG.integers(0, 2, (1, H, W))
     np.testing.assert_array_equal(shown(psd(ink, 0, bits=1))[:, :, 0], ink[0] == 0)
@@ -308,7 +318,7 @@ HEADS = {
     "a film (AVI)": b"RIFF\0\0\0\0AVI LIST",
     "an SVG drawing": b'\xef\xbb\xbf<?xml version="1.0"?>\n<!-- drawn -->\n<svg xmlns="x">',
     "a web page": b"<!DOCTYPE html>\n<html>",
-    "a Krita image": b"PK\3\4" + bytes(26) + b"mimetypeapplication/x-kra",
+    "a Krita image": b"PK\3\4" + bytes(26) + b"mimetypeapplication/x-krita",
 }
 
 
