@@ -15,9 +15,11 @@ from support import Array
 from upscale_cli.codecs.formats import FORMATS
 from upscale_cli.codecs.picture import USUAL, Reading, open_picture
 from upscale_cli.codecs.png_stream import Chunk, PngStream
-from upscale_cli.codecs.tiff import write_tiff
+from upscale_cli.codecs.writing import Enlarged, Writing
+from upscale_cli.image.metadata import Metadata
 from upscale_cli.image.pixels import Frame
 from upscale_cli.methods import METHODS
+from upscale_cli.methods.placement import Nearest
 from upscale_cli.places.files import FileSource
 from upscale_cli.places.place import Source
 from upscale_cli.places.streams import ContentSource, StreamTarget
@@ -89,9 +91,28 @@ def deep_png(samples: Array, *chunks: Chunk) -> bytes:
 
 def deep_tiff(samples: Array, mode: Any, **metadata: Any) -> bytes:
     """A 16-bit TIFF, which Pillow cannot write, of uint16 (H, W, C)."""
-    stream = io.BytesIO()
-    write_tiff(stream, [Frame(samples, mode)], **metadata)
-    return stream.getvalue()
+    return written("tiff", [Frame(samples, mode)], **metadata)
+
+
+def written(name: str, frames: list[Frame], stream: Any = None, **metadata: Any) -> bytes:
+    """A file of some frames, all with the same metadata; empty if another stream is given."""
+    how = Writing(format=FORMATS[name], metadata=Metadata(**metadata), frame_count=len(frames))
+    own = io.BytesIO()
+    copied = (
+        Enlarged(
+            upsampler=Nearest(frame.samples, frame.samples.shape[:2]),
+            finish=None,
+            shape=frame.samples.shape,
+            dtype=frame.samples.dtype,
+            mode=frame.mode,
+            palette=frame.palette,
+            metadata=how.metadata,
+            extra=frame.extra,
+        )
+        for frame in frames
+    )
+    how.format.load_codec().write(stream or own, copied, how)
+    return own.getvalue()
 
 
 def opened(data: bytes) -> Image.Image:
@@ -121,11 +142,16 @@ def repeated(array: Array, factor: int) -> Array:
 
 
 def enlarged(
-    source: bytes | Path, format: str | None = None, scale: int = 1, method: str = "nearest", **more: Any
+    source: bytes | Path,
+    format: str | None = None,
+    scale: int | tuple[int, int] = 1,
+    method: str = "nearest",
+    **more: Any,
 ) -> tuple[bytes, Result]:
-    """The file that is made of a file, and what is reported about it."""
+    """The file that is made of a file, and what is reported about it; a scale of two is (vertical, horizontal)."""
     stream = io.BytesIO()
-    factor = None if "size" in more else (Fraction(scale), Fraction(scale))
+    down, across = scale if isinstance(scale, tuple) else (scale, scale)
+    factor = None if "size" in more else (Fraction(down), Fraction(across))
     request = Request(method=METHODS[method], scale=factor, format=FORMATS[format] if format else None, **more)
     result = request.carry_out(source_of(source), StreamTarget(stream))
     return stream.getvalue(), result

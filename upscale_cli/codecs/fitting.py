@@ -23,7 +23,7 @@ def fit(kind: Kind, format: Format) -> tuple[Kind, str]:
     (('RGB', 'uint8'), 'transparency goes onto white, 16 bits a channel become 8')
     """
     mode, depth = kind
-    if depth in ("int32", "float32") and kind not in format.stores:
+    if depth not in ("bool", "uint8", "uint16") and kind not in format.stores:
         *able, last = (each.title for each in FORMATS.values() if kind in each.stores or each.arrays)
         only = f"{', '.join(able)} and {last}" if able else last
         raise UpscaleError(f"{format.title} cannot store {depth} pixels; only {only} can.")

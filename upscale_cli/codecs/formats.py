@@ -51,6 +51,8 @@ class Format(NamedTuple):
         The pixels that it can store; empty for a format that stores arrays, and for one that is only read.
     arrays : bool
         It stores arrays of any dtype and number of channels, whose channels have no meaning.
+    bands : bool
+        It stores channels beyond those of colours and opacity.
     longest : int
         The largest height or width in pixels.
     clear : {"none", "one", "any"}
@@ -84,6 +86,7 @@ class Format(NamedTuple):
     extensions: tuple[str, ...]
     stores: "frozenset[Kind]" = frozenset()
     arrays: bool = False
+    bands: bool = False
     longest: int = 2**31 - 1
     clear: Literal["none", "one", "any"] = "none"
     frames: bool = False
@@ -132,6 +135,12 @@ def _kinds(**depths: str) -> "frozenset[Kind]":
     return frozenset((mode, depth) for depth, modes in depths.items() for mode in modes.split())
 
 
+NUMBERS = (
+    *("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
+    *("float16", "float32", "float64"),
+)
+"""NumPy's numeric types that files store."""
+
 _ALL = frozenset({"icc", "exif", "xmp", "dpi", "text", "comment", "gamma", "loop", "durations"})
 
 _ROWS = (
@@ -179,10 +188,11 @@ _ROWS = (
         codec="upscale_cli.codecs.tiff",
         sniff=any_tiff,
         extensions=(".tif", ".tiff"),
-        stores=_kinds(bool="L", uint8="L LA RGB RGBA CMYK P", uint16="L LA RGB RGBA CMYK", int32="L", float32="L"),
+        stores=_kinds(bool="L", **dict.fromkeys(NUMBERS, "L LA RGB RGBA CMYK")) | _kinds(uint8="P"),
+        bands=True,
         frames=True,
         retained=0,
-        keeps=frozenset({"icc", "exif", "xmp", "dpi"}),
+        keeps=frozenset({"icc", "exif", "xmp", "dpi", "aspect", "titles", "geo"}),
     ),
     Format(
         name="gif",

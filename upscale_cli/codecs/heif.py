@@ -11,7 +11,7 @@ from upscale_cli.codecs.picture import Picture, Reading
 from upscale_cli.codecs.writing import Enlarged, Writing
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.metadata import Metadata
-from upscale_cli.image.pixels import Frame, Mode, full_depth, unassociated
+from upscale_cli.image.pixels import Frame, Mode, divided_by_alpha, full_depth
 
 SRGB = (1, 13)
 """Colour primaries and transfer characteristics of sRGB (ITU-T H.273)."""
@@ -63,7 +63,7 @@ class HeifPicture(Picture):
             raise UpscaleError(f"cannot be decoded: {_reason(error)}.") from None
         samples = full_depth(samples.reshape(self.height, self.width, self.channels), self._bits)
         if self._mode.endswith("a"):
-            samples = unassociated(samples)
+            samples = divided_by_alpha(samples)
         mode = "L" if self._grey else self._mode.upper()
         yield Frame(samples, cast(Mode, mode), metadata=self._metadata())
 

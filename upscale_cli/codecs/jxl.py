@@ -14,7 +14,7 @@ from upscale_cli.codecs.picture import Encoding, Picture, Reading
 from upscale_cli.codecs.writing import Enlarged, Writing
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.metadata import Metadata
-from upscale_cli.image.pixels import Frame, Mode, full_depth, unassociated
+from upscale_cli.image.pixels import Frame, Mode, divided_by_alpha, full_depth
 
 MODES: dict[int, Mode] = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 BOXES = b"\0\0\0\x0cJXL \r\n\x87\n\0\0\0\x14ftypjxl \0\0\0\0jxl "
@@ -54,9 +54,7 @@ class JxlPicture(Picture):
         samples = samples.astype(np.float32) if samples.dtype == np.float16 else samples
         samples = samples.reshape(self.height, self.width, -1)
         count = (1 if samples.shape[2] - self._alpha < 3 else 3) + self._alpha
-        associated = any(extra.associated for extra in self._header.extras)
-        known = (np.uint8, np.uint16) if associated else (np.uint8, np.uint16, np.float32)
-        if samples.shape[2] < count or samples.dtype not in known:
+        if samples.shape[2] < count or samples.dtype not in (np.uint8, np.uint16, np.float32):
             raise UpscaleError(
                 f"has {samples.shape[2]} channels of {samples.dtype}, which is not supported in JPEG XL; "
                 "convert it to PNG or TIFF first."
@@ -64,8 +62,8 @@ class JxlPicture(Picture):
         if samples.dtype != np.float32:
             # imagecodecs does not spread 10 bits over 16.
             samples = full_depth(samples, self._header.bits)
-        if associated:
-            samples = unassociated(samples)
+        if any(extra.associated for extra in self._header.extras):
+            samples = divided_by_alpha(samples)
         yield Frame(np.ascontiguousarray(samples[..., :count]), MODES[count], metadata=self._metadata())
 
     def _metadata(self) -> Metadata:

@@ -194,6 +194,21 @@ def compressed(data: bytes | Bytes2D) -> bytes:
     return deflate.compress(data, FAST)
 
 
+def decompressed(data: bytes, most: int) -> bytes:
+    """Return the first bytes of a zlib stream, `most` at most.
+
+    Raises
+    ------
+    UpscaleError
+        If it is no such stream.
+    """
+    try:
+        made: bytes = deflate.decompressobj().decompress(data, most)
+    except (zlib.error, deflate.error):  # type: ignore[misc]
+        raise UpscaleError("has pixels that cannot be decompressed: it is damaged; get another copy.") from None
+    return made
+
+
 def _chunk(name: bytes, pieces: Iterable[bytes]) -> bytes:
     """Return length, name, payload and CRC (PNG, section 5.3) of a chunk whose payload comes in pieces."""
     pieces = tuple(pieces)

@@ -14,7 +14,7 @@ from upscale_cli.codecs.pillow import save
 from upscale_cli.codecs.writing import Enlarged, Writing
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.metadata import Metadata
-from upscale_cli.image.pixels import Frame, full_depth, unassociated
+from upscale_cli.image.pixels import Frame, divided_by_alpha, full_depth
 
 INDEXED, COLOUR, GREY, PACKED = 1, 2, 3, 8
 """Types of image data; `PACKED` is added for those that are run-length encoded."""
@@ -109,7 +109,7 @@ def _true_colours(pixels: NDArray[np.uint8], depth: int, alpha: int) -> NDArray[
         clear = depth == 24
     if clear or alpha not in (USEFUL, ASSOCIATED):
         return samples[:, :, :3]
-    return unassociated(samples) if alpha == ASSOCIATED else samples
+    return divided_by_alpha(samples) if alpha == ASSOCIATED else samples
 
 
 def _bytes(data: bytes, packed: bool, each: int, count: int) -> NDArray[np.uint8]:

@@ -1,79 +1,140 @@
-"""TIFF: opened by Pillow, 16-bit colour read with both bytes and by planes, every depth written here.
+"""TIFF: which pages of a file are pictures, and what their samples mean.
 
-Pillow writes 16 bits of grey only, and reads separate planes of 16-bit colour not at all. Format: Adobe, "TIFF
-Revision 6.0", 1992 (horizontal differences: section 14; sample formats: section 19), and "Photoshop TIFF Technical
-Notes", 2002 (deflate). Pillow's directories carry the metadata.
+Pillow has modes for some of the pixels that TIFF can store, and reads several others as something else: other depths,
+numbers, planes and bands. So the samples are read here (`tiff_samples`), and Pillow decodes only the pages of
+compressions that are for one kind of pixels, JPEG and fax. Format: Adobe, "TIFF Revision 6.0", 1992
+(colours: sections 8 and 16 to 23; extra samples: section 18), and "Photoshop TIFF Technical Notes", 2002.
 """
 
-import io
-import struct
-from collections.abc import Iterable, Iterator
-from itertools import accumulate
-from typing import Any, BinaryIO, cast
+from collections.abc import Iterator
+from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, TiffTags
-from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from upscale_cli.codecs import tiff_tags as tag
-from upscale_cli.codecs.bytewise import read_both_bytes
 from upscale_cli.codecs.formats import Format
-from upscale_cli.codecs.misreads import Layout
-from upscale_cli.codecs.picture import Reading
-from upscale_cli.codecs.pillow import PillowPicture
-from upscale_cli.codecs.png_stream import compressed
+from upscale_cli.codecs.picture import Encoding, Picture, Reading, check_frame, check_source
+from upscale_cli.codecs.pillow import from_pillow
+from upscale_cli.codecs.tiff_directories import Page, read_pages
+from upscale_cli.codecs.tiff_metadata import read_metadata
+from upscale_cli.codecs.tiff_samples import (
+    BYTEWISE,
+    FLOAT,
+    JPEG,
+    PLAIN,
+    SIGNED,
+    UNSIGNED,
+    Stored,
+    copied,
+    places,
+    read_samples,
+    stored,
+)
+from upscale_cli.codecs.tiff_writer import write_tiff
 from upscale_cli.codecs.writing import Enlarged, Writing
 from upscale_cli.errors import UpscaleError
-from upscale_cli.image.pixels import CHANNELS, Frame, Mode, to_mode
+from upscale_cli.image.pixels import CHANNELS, Frame, Mode, divided_by_alpha, oriented
+from upscale_cli.methods.samples import white
+from upscale_cli.methods.upsampler import Array
 
-STRIP_BYTES = 1 << 18
-"""Approximate bytes of a strip before it is deflated."""
-LONGEST_FILE = 2**32 - 2**24
-"""The most bytes of a file without its last directory."""
+WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, INKS, YCBCR = 0, 1, 2, 3, 5, 6
+MODES: dict[int, Mode] = {
+    WHITE_IS_ZERO: "L",
+    BLACK_IS_ZERO: "L",
+    RGB: "RGB",
+    PALETTE: "P",
+    INKS: "CMYK",
+    YCBCR: "RGB",
+}
+"""What the first channels are, by the tag `PHOTOMETRIC`."""
+OTHERS = {
+    4: "a transparency mask",
+    8: "CIELAB colours",
+    9: "ICC LAB colours",
+    10: "ITU LAB colours",
+    32803: "the mosaic of a camera's sensor (raw)",
+    32844: "LogL light",
+    32845: "LogLuv light",
+    34892: "a camera's linear sensor values (raw)",
+    51177: "a depth map",
+}
+"""What is refused, by the same tag."""
+FAX = frozenset((2, 3, 4, 32771))
+COMPRESSIONS = {
+    6: "old-style JPEG",
+    32809: "ThunderScan",
+    32895: "IT8",
+    33003: "JPEG 2000",
+    33005: "JPEG 2000",
+    34661: "JBIG",
+    34676: "SGILog",
+    34677: "SGILog",
+    34712: "JPEG 2000",
+    34887: "LERC",
+    34892: "lossy JPEG of DNG",
+    50001: "WebP",
+    50002: "JPEG XL",
+    52546: "JPEG XL",
+}
+"""Compressions that are refused, by the tag `COMPRESSION`."""
+DEPTHS = {UNSIGNED: (*range(1, 17), 32, 64), SIGNED: (8, 16, 32, 64), FLOAT: (16, 32, 64)}
+REDUCED, MASK = 1, 4
+"""Bits of the tag `KIND`: a page is a smaller copy of another one, or another one's opacity."""
+ASSOCIATED, ALPHA = 1, 2
+"""Values of the tag `EXTRA_SAMPLES`: opacity by which colours are multiplied already, and opacity."""
 
-PLANE_TAGS = {tag.WIDTH, tag.HEIGHT, tag.COMPRESSION, tag.FILL_ORDER, tag.STRIP_ROWS, tag.PREDICTOR}
-PLANE_TAGS |= {tag.TILE_WIDTH, tag.TILE_HEIGHT}
-"""The tags that a plane takes over from its page when it is read as a page of its own."""
-PHOTOMETRICS = {"L": 1, "LA": 1, "RGB": 2, "RGBA": 2, "P": 3, "CMYK": 5}
-SAMPLE_FORMATS = {"u": 1, "b": 1, "i": 2, "f": 3}
 
+class TiffPicture(Picture):
+    """A TIFF file. Its pages are those that are no thumbnails or masks of others."""
 
-class TiffPicture(PillowPicture):
-    """A TIFF file."""
+    def __init__(self, stream: BinaryIO, format: Format, reading: Reading) -> None:
+        super().__init__(stream, format, reading)
+        pages = read_pages(stream)
+        if not pages or not any(page.entries for page in pages):
+            raise UpscaleError("is truncated: a part of its directory is missing; get the complete file.")
+        self._pages = [page for page in pages if not page.one(tag.KIND) & (REDUCED | MASK)]
+        _refuse_raw(pages)
+        if not self._pages:
+            raise UpscaleError("holds only thumbnails or masks; its picture is not in the file, or is camera raw.")
+        self._note_left_out(pages)
+        self.count = len(self._pages)
+        first = self._pages[0]
+        how = stored(first)
+        mode, extra = check(first, how)
+        self.height, self.width = how.height, how.width
+        if orientation(first) >= 5:
+            self.height, self.width = self.width, self.height
+        check_source(self.height, self.width, 1, reading)
+        if how.bits not in (1, 8, 16, 32, 64) and mode != "P":
+            self.notes.append(f"its {how.bits} bits per channel become {8 if how.bits < 8 else 16}")
+        self.ink = mode == "CMYK"
+        self.encoding = Encoding(lossless=how.compression != JPEG)
+        self.channels = (3 if mode == "P" else CHANNELS[mode]) + len(extra)
+        self.itemsize = max(1, how.bits // 8 if how.bits % 8 == 0 else -(-how.bits // 8))
+        # The bytes of libtiff, those of all segments, and the samples; turned and scaled ones are made of these.
+        self.decoded = how.samples * self.itemsize * 4 + (3 if mode == "P" else 0)
 
-    names = ("TIFF",)
+    def decode(self) -> Iterator[Frame]:
+        for index, page in enumerate(self._pages):
+            page.check()
+            how = stored(page)
+            turned = orientation(page)
+            height, width = (how.width, how.height) if turned >= 5 else (how.height, how.width)
+            check_frame(self, index + 1, height, width)
+            frame = read_frame(page, how)
+            metadata = read_metadata(page, self.notes)._replace(orientation=turned)
+            yield frame._replace(samples=oriented(frame.samples, turned), metadata=metadata)
 
-    def bits(self, image: Image.Image) -> int:
-        # Pillow's grey of 16 bits and its 32-bit modes say what they are.
-        tags = cast(TiffImageFile, image).tag_v2
-        return _largest(tags, tag.BITS) if image.mode in CHANNELS else super().bits(image)
-
-    def layout(self, image: Image.Image) -> Layout:
-        tags = cast(TiffImageFile, image).tag_v2
-        return (
-            super()
-            .layout(image)
-            ._replace(sample_format=_largest(tags, tag.SAMPLE_FORMAT), photometric=tags.get(tag.PHOTOMETRIC))
-        )
-
-    def orientation_before_decoding(self) -> int:
-        # The sides that Pillow tells are those of the upright page.
-        return 1
-
-    def check_header(self, image: Image.Image) -> None:
-        check_directory(self.stream, cast(TiffImageFile, image).tag_v2)
-
-    def read_samples(self, image: Image.Image, index: int) -> Frame:
-        tags, mode = cast(TiffImageFile, image).tag_v2, cast(Mode, image.mode)
-        if tags.get(tag.PLANAR, 1) == 2:
-            samples = _read_planes(self.stream, tags, CHANNELS[mode])
-        else:
-            raw_mode = str(cast(tuple[Any, ...], cast(TiffImageFile, image).tile[0].args)[0])
-            samples = read_both_bytes(self.stream, index, raw_mode)
-        if tags.get(tag.EXTRA_SAMPLES, ())[:1] == (1,):
-            _divide_by_alpha(samples)
-        return Frame(samples, mode)
+    def _note_left_out(self, pages: list[Page]) -> None:
+        """Say which pages and sub-directories are left out."""
+        left_out = [page for page in pages if page not in self._pages]
+        masks = sum(bool(page.one(tag.KIND) & MASK) for page in left_out)
+        inner = sum(len(page.integers(tag.SUB_DIRECTORIES)) for page in self._pages)
+        counts = {"thumbnail": len(left_out) - masks, "mask": masks, "sub-image": inner}
+        for what, count in counts.items():
+            if count:
+                self.notes.append(f"its {what} is left out" if count == 1 else f"its {count} {what}s are left out")
 
 
 def open(stream: BinaryIO, format: Format, reading: Reading) -> TiffPicture:
@@ -83,194 +144,128 @@ def open(stream: BinaryIO, format: Format, reading: Reading) -> TiffPicture:
 
 def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
     """Write a TIFF file; see `Codec`."""
-    write_tiff(stream, (frame.frame() for frame in frames), **how.stored("icc", "exif", "xmp", "dpi"))
+    write_tiff(stream, frames, how)
 
 
-def check_directory(stream: BinaryIO, tags: ImageFileDirectory_v2) -> None:
-    """Raise `UpscaleError` if Pillow has not read all tags of a page that matter to its pixels.
+def _refuse_raw(pages: list[Page]) -> None:
+    """Raise `UpscaleError` if a file is camera raw: what could be read of it is a thumbnail."""
+    if any(tag.DNG in page.entries for page in pages):
+        raise UpscaleError("is camera raw (DNG), which is not supported; develop it to a TIFF of 16 bits first.")
 
-    If the directory is cut off, or points beyond the end of the file, Pillow warns, leaves tags out, and decodes what
-    the others seem to describe: another image.
 
-    Parameters
-    ----------
-    stream : binary file
-        Seekable; left anywhere.
-    tags : PIL.TiffImagePlugin.ImageFileDirectory_v2
-        The tags of a page that is not loaded yet.
+def orientation(page: Page) -> int:
+    """Return the orientation of a page, 1 … 8."""
+    turned = page.one(tag.ORIENTATION, 1)
+    return turned if 1 <= turned <= 8 else 1
+
+
+def check(page: Page, how: Stored) -> tuple[Mode, tuple[int, ...]]:
+    """Return what the first channels of a page are, and the kinds of the others, by the tag `EXTRA_SAMPLES`.
+
+    Raises
+    ------
+    UpscaleError
+        If such pages cannot be read, or enlarged.
     """
-    stream.seek(2)
-    big = 43 in stream.read(2)
-    little = tags.prefix == b"II"
-    entry = struct.Struct(("<" if little else ">") + ("HHQ8s" if big else "HHI4s"))
-    stream.seek(tags.offset)
-    count = int.from_bytes(stream.read(8 if big else 2), "little" if little else "big")
-    entries = stream.read(min(count, 65535) * entry.size)
-    complete = len(entries) == count * entry.size
-    listed = {number for number, _, values, _ in entry.iter_unpack(entries) if values} if complete else set()
-    if not complete or any(number < tag.XMP or number == tag.ICC for number in listed - set(tags)):
-        raise UpscaleError("is truncated: a part of its directory is missing; get the complete file.")
+    photometric = page.one(tag.PHOTOMETRIC, RGB if how.samples > 2 else BLACK_IS_ZERO)
+    if how.compression not in BYTEWISE | FAX | {JPEG}:
+        name = COMPRESSIONS.get(how.compression, f"number {how.compression}")
+        raise UpscaleError(f"is a TIFF with {name} compression, which is not supported; save it with deflate or LZW.")
+    if photometric in OTHERS or photometric not in MODES:
+        what = OTHERS.get(photometric, f"pixels of the unknown kind {photometric}")
+        raise UpscaleError(f"is a TIFF with {what}, which is not supported; convert it to RGB or grey first.")
+    if photometric == YCBCR and how.compression == PLAIN:
+        raise UpscaleError("is a TIFF with YCbCr colours that are not compressed, which is not supported; use RGB.")
+    if page.one(tag.DEPTH, 1) > 1 or page.one(tag.TILE_DEPTH, 1) > 1:
+        raise UpscaleError("is a TIFF of a volume, which is not supported; save its slices as pages.")
+    if how.bits not in DEPTHS.get(how.kind, ()):
+        number = {UNSIGNED: "", SIGNED: "signed ", FLOAT: "floating-point "}.get(how.kind, "complex ")
+        raise UpscaleError(f"is a TIFF of {how.bits} {number}bits per channel, which is not supported; convert it.")
+    known = (1, 2, 3) if how.kind == FLOAT else (1, 2)
+    if how.predictor not in known or (how.predictor != 1 and how.bits % 8):
+        raise UpscaleError(
+            f"is a TIFF with predictor {how.predictor} for {how.bits} bits per channel, which is not supported; "
+            "save it without a predictor."
+        )
+    if photometric == WHITE_IS_ZERO and how.kind != UNSIGNED:
+        raise UpscaleError(
+            "is a TIFF of signed or floating-point numbers whose 0 is white, which is not supported; invert it first."
+        )
+    mode = MODES[photometric]
+    extra = how.samples - CHANNELS[mode]
+    if extra < 0 or (mode == "CMYK" and page.one(tag.INKS, 1) != 1):
+        raise UpscaleError(f"is a TIFF of {how.samples} channels that are not {mode}, which is not supported.")
+    kinds = page.integers(tag.EXTRA_SAMPLES)[:extra]
+    if extra and how.compression not in BYTEWISE:
+        raise UpscaleError("is a TIFF with lossy compression of extra channels, which is not supported; use LZW.")
+    return mode, kinds + (0,) * (extra - len(kinds))
 
 
-def _largest(tags: ImageFileDirectory_v2, number: int) -> int:
-    """Return the largest value of a tag; 1, the default of the tags that are asked for, if it has no numbers."""
-    values = tags.get(number, ())
-    return max((value for value in values if isinstance(value, int)), default=1)
+def read_frame(page: Page, how: Stored) -> Frame:
+    """Return a page as a frame, as stored: the orientation is not applied."""
+    mode, extra = check(page, how)
+    if how.compression not in BYTEWISE or page.one(tag.PHOTOMETRIC, BLACK_IS_ZERO) == YCBCR:
+        return _by_pillow(page, how)
+    samples = read_samples(page, how)
+    if mode == "P":
+        samples, mode, palette = _coloured(page, how, samples)
+        if palette is not None:
+            return Frame(samples, mode, palette)
+        return _with_alpha(samples, mode, extra)
+    if page.one(tag.PHOTOMETRIC, BLACK_IS_ZERO) == WHITE_IS_ZERO:
+        samples = ~samples if how.bits in (1, 8, 16, 32, 64) else samples ^ samples.dtype.type(2**how.bits - 1)
+    if samples.dtype == bool and samples.shape[2] > 1:
+        samples = samples.view(np.uint8)
+    return _with_alpha(_scaled(samples, how.bits), mode, extra)
 
 
-def _read_planes(stream: BinaryIO, tags: ImageFileDirectory_v2, count: int) -> NDArray[np.uint16]:
-    """Return the first `count` planes of a page that has one for each channel, (H, W, count).
+def _scaled(samples: Array, bits: int) -> Array:
+    """Return samples of odd depths in 8 or 16 bits: the largest number becomes the largest, rounded half up."""
+    full = int(white(samples.dtype))
+    if samples.dtype.kind != "u" or bits == samples.dtype.itemsize * 8:
+        return samples
+    most = 2**bits - 1
+    table = (np.arange(most + 1) * full + most // 2) // most
+    scaled: Array = table.astype(samples.dtype)[samples]
+    return scaled
 
-    Each is read as a grey image: the same file, after a directory that names only the strips or tiles of this plane.
-    """
-    stream.seek(0)
-    data = stream.read()
-    strips = tag.STRIP_OFFSETS in tags
-    offsets = tag.STRIP_OFFSETS if strips else tag.TILE_OFFSETS
-    lengths = tag.STRIP_COUNTS if strips else tag.TILE_COUNTS
-    size = len(tags.get(offsets, ())) // tags.get(tag.SAMPLES, 1)
-    if not size or len(tags.get(lengths, ())) < count * size:
-        raise UpscaleError("does not say where its pixels are; it is damaged, get another copy.")
-    planes = []
-    for first in range(0, count * size, size):
-        plane = ImageFileDirectory_v2(prefix=tags.prefix)
-        for number in PLANE_TAGS & set(tags):
-            plane[number] = tags[number]
-        plane[tag.BITS], plane[tag.PHOTOMETRIC], plane[tag.SAMPLES] = 16, 1, 1
-        plane.tagtype[offsets] = TiffTags.LONG
-        plane[lengths] = tags[lengths][first : first + size]
-        plane[offsets] = moved = tags[offsets][first : first + size]
-        # The file follows the new directory. Pillow moves strips when it writes a directory, but not tiles.
-        if not strips:
-            shift = 8 + len(plane.tobytes(8))
-            plane[offsets] = tuple(shift + offset for offset in moved)
-        header = (b"II*\0\x08\0\0\0", b"MM\0*\0\0\0\x08")[tags.prefix == b"MM"]
-        image = Image.open(io.BytesIO(header + plane.tobytes(8) + data), formats=("TIFF",))
+
+def _coloured(page: Page, how: Stored, samples: Array) -> tuple[Array, Mode, Any]:
+    """Return indices with their palette as RGBA, or true colours of 16 bits where they cannot stay indices."""
+    flat = page.integers(tag.COLOUR_MAP)
+    size = len(flat) // 3
+    if not size or how.kind != UNSIGNED or how.bits > 16:
+        raise UpscaleError("is a TIFF without the palette of its indices, which is not supported; convert it to RGB.")
+    colours = np.array(flat[: 3 * size], np.uint16).reshape(3, size).T
+    samples = samples.view(np.uint8) if samples.dtype == bool else samples
+    # Old writers store 8 bits: libtiff's rule.
+    if colours.max() < 256:
+        colours = colours * np.uint16(257)
+    if how.bits <= 8 and how.samples == 1:
+        palette = np.zeros((256, 4), np.uint8)
+        palette[:, 3] = 255
+        palette[: min(size, 256), :3] = colours[:256] >> 8
+        return samples, "P", palette
+    true = colours[np.minimum(samples[..., 0], size - 1)]
+    if how.bits <= 8:
+        true = (true >> 8).astype(np.uint8)
+    return np.concatenate([true, samples[..., 1:].astype(true.dtype)], axis=2), "RGB", None
+
+
+def _with_alpha(samples: Array, mode: Mode, extra: tuple[int, ...]) -> Frame:
+    """Return a frame: one extra channel that is opacity belongs to the colours, others stay what they are."""
+    if len(extra) != 1 or extra[0] not in (ASSOCIATED, ALPHA) or mode == "CMYK":
+        return Frame(samples, mode, extra=extra)
+    if extra[0] == ASSOCIATED:
+        samples = divided_by_alpha(samples)
+    return Frame(samples, "LA" if mode == "L" else "RGBA")
+
+
+def _by_pillow(page: Page, how: Stored) -> Frame:
+    """Return a page that libtiff decodes as a whole, as stored."""
+    unlike = {tag.STRIP_OFFSETS, tag.STRIP_COUNTS, tag.TILE_OFFSETS, tag.TILE_COUNTS}
+    unlike |= {tag.ORIENTATION, tag.SUB_DIRECTORIES}
+    tags = {number: page.tag(number) for number in page.entries if number < tag.XMP and number not in unlike}
+    with TiffImageFile(copied(page, tags, *places(page, how))) as image:
         image.load()
-        planes.append(np.asarray(image))
-    return np.stack(planes, axis=2).astype(np.uint16, copy=False)
-
-
-def _divide_by_alpha(samples: NDArray[np.uint16]) -> None:
-    """Replace premultiplied colour by colour · 65535 / alpha, rounded half up, in place; 0 where alpha is 0."""
-    alpha = samples[..., 3:].astype(np.uint32)
-    colour = (samples[..., :3].astype(np.uint32) * 65535 + alpha // 2) // np.maximum(alpha, 1)
-    samples[..., :3] = np.where(alpha > 0, np.minimum(colour, 65535), 0)
-
-
-def write_tiff(
-    stream: BinaryIO,
-    pages: Iterable[Frame],
-    *,
-    icc: bytes | None = None,
-    exif: bytes | None = None,
-    xmp: bytes | None = None,
-    dpi: tuple[float, float] | None = None,
-) -> None:
-    """Write a little-endian TIFF file with deflated strips.
-
-    Parameters
-    ----------
-    stream : binary file
-        Only written to, forwards.
-    pages : iterable of Frame
-        At least one, of a kind that the format can store. One is in memory at a time, with the compressed strips of
-        another. Alpha is not premultiplied. 16-bit LA is written as RGBA, because Pillow opens no other.
-    icc, exif, xmp : bytes, optional
-        Metadata of every page.
-    dpi : (float, float), optional
-        Horizontal and vertical.
-
-    Raises
-    ------
-    UpscaleError
-        If the file would exceed the 4 GiB of TIFF, or the EXIF block is damaged.
-    """
-    tags = _exif_tags(exif) if exif else {}
-    tags |= {number: payload for number, payload in ((tag.ICC, icc), (tag.XMP, xmp)) if payload}
-    tags |= {tag.X_RESOLUTION: dpi[0], tag.Y_RESOLUTION: dpi[1], tag.RESOLUTION_UNIT: 2} if dpi else {}
-    stream.write(struct.pack("<2sHI", b"II", 42, 8))
-    offset = 8
-    iterator = iter(pages)
-    page: Frame | None = next(iterator)
-    while page is not None:
-        if page.kind == ("LA", "uint16"):
-            page = to_mode(page, "RGBA")
-        rows, strips = _packed(page)
-        size = sum(map(len, strips))
-        if offset + size > LONGEST_FILE:
-            raise UpscaleError("is more than a TIFF file can store (4 GiB); use --format png, or a smaller scale.")
-        directory = _directory(page, rows, strips)
-        directory.update(tags)
-        head = bytearray(directory.tobytes(offset))
-        offset += len(head) + size
-        page = next(iterator, None)
-        if page is not None:
-            struct.pack_into("<I", head, 2 + 12 * len(directory), offset)
-        stream.write(head)
-        stream.writelines(strips)
-
-
-def _differences(page: Frame) -> bool:
-    """Return whether samples are stored as differences from the pixel to the left: 8 and 16 bits are, indices not."""
-    return page.mode != "P" and page.samples.dtype in (np.uint8, np.uint16)
-
-
-def _packed(page: Frame) -> tuple[int, list[bytes]]:
-    """Return the rows of a strip, and the strips. The last ends on a word boundary, where a directory may follow."""
-    rows = max(1, STRIP_BYTES // page.samples[0].nbytes)
-    strips = []
-    for top in range(0, len(page.samples), rows):
-        samples = page.samples[top : top + rows]
-        if samples.dtype == bool:
-            samples = np.packbits(samples[:, :, 0], axis=1)
-        elif _differences(page):
-            samples = samples.copy()
-            samples[:, 1:] -= page.samples[top : top + rows, :-1]
-        strips.append(compressed(samples.astype(samples.dtype.newbyteorder("<"), copy=False).tobytes()))
-    strips[-1] += b"\0" * (sum(map(len, strips)) % 2)
-    return rows, strips
-
-
-def _directory(page: Frame, rows: int, strips: list[bytes]) -> ImageFileDirectory_v2:
-    """Return the directory of a page. Its offsets count from its own end, which Pillow adds when it writes it."""
-    height, width, channels = page.samples.shape
-    dtype, sizes = page.samples.dtype, [len(strip) for strip in strips]
-    directory = ImageFileDirectory_v2()
-    directory[tag.HEIGHT], directory[tag.WIDTH] = height, width
-    directory[tag.BITS] = (1 if dtype.kind == "b" else 8 * dtype.itemsize,) * channels
-    directory[tag.SAMPLES], directory[tag.SAMPLE_FORMAT] = channels, (SAMPLE_FORMATS[dtype.kind],) * channels
-    directory[tag.COMPRESSION], directory[tag.PREDICTOR], directory[tag.PLANAR] = 8, 1 + _differences(page), 1
-    directory[tag.PHOTOMETRIC] = PHOTOMETRICS[str(page.mode)]
-    if page.alpha:
-        directory[tag.EXTRA_SAMPLES] = 2
-    if page.palette is not None:
-        directory[tag.COLOUR_MAP] = tuple(int(v) * 257 for v in page.palette[:, :3].T.ravel())
-    directory[tag.STRIP_ROWS], directory[tag.STRIP_COUNTS] = rows, tuple(sizes)
-    directory[tag.STRIP_OFFSETS] = (0, *accumulate(sizes[:-1]))
-    return directory
-
-
-def _exif_tags(exif: bytes) -> dict[int, Any]:
-    """Return an EXIF block as tags of a TIFF directory, without those that describe other pixels.
-
-    Raises
-    ------
-    UpscaleError
-        If it cannot be read, or cannot be written again.
-    """
-    try:
-        block = Image.Exif()
-        block.load(exif)
-        kept = [number for number in block if number in tag.OF_EXIF or (number > tag.XMP and number != tag.ICC)]
-        tags = {number: block[number] for number in kept}
-        for number in tags.keys() & TiffTags.TAGS_V2_GROUPS.keys():
-            tags[number] = dict(block.get_ifd(number))
-        if tag.INTEROPERABILITY in tags.get(tag.EXIF, ()):
-            tags[tag.EXIF][tag.INTEROPERABILITY] = dict(block.get_ifd(tag.INTEROPERABILITY))
-        trial = ImageFileDirectory_v2()
-        trial.update(tags)
-        trial.tobytes()
-    except Exception as error:  # Pillow raises whatever a damaged block happens to cause
-        raise UpscaleError(f"has damaged EXIF data ({error}); leave it out with --strip.") from error
-    return tags
+        return from_pillow(image)

@@ -28,7 +28,7 @@ class Enlarged(NamedTuple):
     shape : (int, int, int)
         Height, width and channels.
     dtype : numpy.dtype
-    mode, palette, duration
+    mode, palette, duration, extra
         As those of a `Frame`.
     metadata : Metadata
         Of this page, as the target stores them.
@@ -48,6 +48,7 @@ class Enlarged(NamedTuple):
     palette: NDArray[np.uint8] | None = None
     duration: float | None = None
     metadata: Metadata = Metadata()
+    extra: tuple[int, ...] = ()
     quantised: bool = False
     executor: Executor | None = None
     progress: Callable[[int], None] = lambda pixels: None
@@ -71,7 +72,7 @@ class Enlarged(NamedTuple):
 
         for _ in self._counted(in_order(make, strip_ranges(self.upsampler), self.executor)):
             pass
-        frame = Frame(samples, self.mode, self.palette, self.duration, metadata=self.metadata)
+        frame = Frame(samples, self.mode, self.palette, self.duration, metadata=self.metadata, extra=self.extra)
         return quantise(frame) if self.quantised else frame
 
     def _counted(self, made: Iterator[T]) -> Iterator[T]:

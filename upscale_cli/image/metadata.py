@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from PIL import ExifTags, Image
 
+from upscale_cli.image.georeference import Georeference
 from upscale_cli.methods.method import Size
 
 
@@ -30,6 +31,14 @@ class Metadata(NamedTuple):
         The first picture is not part of the animation: viewers that cannot show the animation show it instead.
     orientation : int
         The EXIF orientation of the source, 1 … 8. Its pixels are upright already.
+    aspect : (int, int) or None
+        Pixels per length across and down, where the length is not known: the pixels are not square.
+    titles : mapping
+        The names of a TIFF page and of its document, by their tags.
+    geo : Georeference or None
+        Where on the earth it lies.
+    no_data : float or None
+        The value of cells without data.
     """
 
     icc: bytes | None = None
@@ -42,6 +51,10 @@ class Metadata(NamedTuple):
     colour: tuple[tuple[bytes, bytes], ...] = ()
     still: bool = False
     orientation: int = 1
+    aspect: tuple[int, int] | None = None
+    titles: Mapping[int, bytes] = {}
+    geo: Georeference | None = None
+    no_data: float | None = None
 
     def stripped(self) -> "Metadata":
         """Return only what is needed to show the pixels: their colours, and the timing of an animation."""
@@ -49,7 +62,7 @@ class Metadata(NamedTuple):
 
     def present(self) -> dict[str, Any]:
         """Return what there is of the metadata that formats can store, by name."""
-        names = ("icc", "exif", "xmp", "dpi", "text", "comment")
+        names = ("icc", "exif", "xmp", "dpi", "aspect", "text", "comment", "titles", "geo")
         present = {name: value for name in names if (value := getattr(self, name))}
         if self.plays is not None:
             present["loop"] = self.plays
@@ -70,6 +83,9 @@ NAMES = {
     "gamma": "gamma",
     "loop": "loop count",
     "durations": "frame durations",
+    "aspect": "pixel aspect ratio",
+    "titles": "page names",
+    "geo": "georeference",
 }
 """What people call the metadata that formats can store."""
 
@@ -83,6 +99,8 @@ def resized(metadata: Metadata, before: Size, after: Size) -> Metadata:
         Height and width of the upright source, and of the result.
     """
     height, width = after
+    if metadata.geo is not None:
+        metadata = metadata._replace(geo=metadata.geo.resized(before, after))
     if metadata.xmp is not None:
         metadata = metadata._replace(xmp=_upright(metadata.xmp))
     if metadata.exif is None:

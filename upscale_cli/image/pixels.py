@@ -8,6 +8,7 @@ from PIL import Image
 
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.metadata import Metadata
+from upscale_cli.methods.samples import white
 from upscale_cli.methods.upsampler import Array
 
 Mode = Literal["L", "LA", "RGB", "RGBA", "CMYK", "P"]
@@ -23,7 +24,7 @@ class Frame(NamedTuple):
     Attributes
     ----------
     samples : array (H, W, C)
-        bool, uint8, uint16, int32 or float32; any numeric type if it comes from an array file.
+        bool, uint8 or uint16; any numeric type if it comes from an array file or a TIFF.
     mode : Mode or None
         What the channels are; None for an array, whose channels have no meaning.
     palette : uint8 array (n, 4) or None
@@ -32,6 +33,8 @@ class Frame(NamedTuple):
         Milliseconds for which an animation shows it.
     metadata : Metadata
         Of this page, or of the whole file.
+    extra : tuple of int
+        What the channels beyond those of the mode are, by TIFF's numbers: 0 is not specified, 1 and 2 are opacity.
     """
 
     samples: Array
@@ -39,6 +42,7 @@ class Frame(NamedTuple):
     palette: NDArray[np.uint8] | None = None
     duration: float | None = None
     metadata: Metadata = Metadata()
+    extra: tuple[int, ...] = ()
 
     @property
     def kind(self) -> Kind:
@@ -152,12 +156,15 @@ def full_depth(samples: Array, bits: int, wide: bool | None = None) -> Array:
     )
 
 
-def unassociated(samples: Array) -> Array:
-    """Return unsigned samples whose colour was multiplied by their alpha, the last channel, divided by it again."""
-    full, alpha = np.iinfo(samples.dtype).max, samples[..., -1:].astype(np.uint64)
-    divided = (samples[..., :-1] * np.uint64(full) + alpha // 2) // np.maximum(alpha, 1)
-    colour = np.where(alpha > 0, np.minimum(divided, full), 0).astype(samples.dtype)
-    return np.concatenate([colour, samples[..., -1:]], axis=-1)
+def divided_by_alpha(samples: Array) -> Array:
+    """Return samples whose colours are divided by opacity, integers rounded half up; 0 where it is 0."""
+    full = white(samples.dtype)
+    alpha = samples[..., -1:].astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        colours = np.where(alpha > 0, samples[..., :-1] * (full / alpha), 0)
+    if samples.dtype.kind != "f":
+        colours = np.floor(np.clip(colours, 0, full) + 0.5)
+    return np.concatenate([colours.astype(samples.dtype), samples[..., -1:]], axis=2)
 
 
 def oriented(samples: Array, orientation: int) -> Array:

@@ -61,6 +61,9 @@ class Samples(NamedTuple):
         Weigh light instead of code values.
     constants : bool
         The method keeps constants, so its weights sum to 1.
+    no_data : float, optional
+        The code value, in the output, of pixels without a value. The last channel, opacity, says which those are in
+        the source; the output has none, and those pixels of it that are less than half opaque are without a value.
     """
 
     stored: np.dtype[Any]
@@ -71,6 +74,7 @@ class Samples(NamedTuple):
     flatten: bool = False
     transfer: Transfer | None = None
     constants: bool = False
+    no_data: float | None = None
 
     @property
     def working(self) -> np.dtype[Any]:
@@ -81,6 +85,11 @@ class Samples(NamedTuple):
     def channels(self) -> int:
         """The number of channels that are weighed."""
         return self.channels_in - (self.alpha and (self.opaque or self.flatten))
+
+    @property
+    def channels_out(self) -> int:
+        """The number of channels of the output."""
+        return self.channels_in - (self.flatten or self.no_data is not None)
 
     @property
     def _reads_with_half(self) -> bool:
@@ -138,6 +147,9 @@ class Samples(NamedTuple):
             least = 0 if self.target.kind == "f" else full / (2 * white(self.target))
             with np.errstate(invalid="ignore"):
                 values[..., :-1] *= np.where(opacity > least, full / np.where(opacity > least, opacity, 1), 0)
+        missing = None
+        if self.no_data is not None:
+            missing, values, premultiplied = values[..., -1] < full / 2, values[..., :-1], False
         if self.transfer is not None:
             colours = values[..., :-1] if premultiplied else values
             colours[...] = self._encode(colours)
@@ -157,6 +169,8 @@ class Samples(NamedTuple):
             # two, because threads wait for each other between calls.
             place = place.view(np.uint8) if self.target.kind == "b" else place
             np.clip(values, low, high, out=place, dtype=values.dtype, casting="unsafe")
+        if missing is not None:
+            out[missing] = self.no_data
         if self.alpha and self.opaque and not self.flatten:
             out[..., -1] = white(self.target)
 

@@ -1,14 +1,25 @@
 """How a frame goes through a method into a format: what is kept, what is converted, and what is reported."""
 
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from upscale_cli.codecs.fitting import fit
 from upscale_cli.codecs.formats import Format
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.colour import cmyk_to_rgb, transfer_of
-from upscale_cli.image.pixels import CHANNELS, Frame, Kind, Mode, expand_palette, index_colours, to_mode, widen
+from upscale_cli.image.pixels import (
+    CHANNELS,
+    Frame,
+    Kind,
+    Mode,
+    divided_by_alpha,
+    expand_palette,
+    index_colours,
+    to_mode,
+    widen,
+)
 from upscale_cli.methods import Method
 from upscale_cli.methods.samples import SRGB, Samples, white
 
@@ -40,7 +51,7 @@ class Arrangement(NamedTuple):
     colour: str = ""
 
 
-DEPTHS = {"bool": "1 bit", "uint8": "8 bits", "uint16": "16 bits", "int32": "32 bits", "float32": "32-bit float"}
+DEPTHS = {"bool": "1 bit", "uint8": "8 bits", "uint16": "16 bits"}
 LAYOUTS = {"P": "palette", "L": "grey", "LA": "grey and alpha", "RGBA": "RGB and alpha"}
 
 
@@ -58,7 +69,10 @@ def arrange(frame: Frame, method: Method, format: Format, *, linear: bool = Fals
     if frame.mode is None:
         if format.arrays:
             return _plain_array(frame, linear and method.values == "weighed")
-        frame = _as_image(frame)
+        frame = _as_image(frame, format)
+    notes: list[str] = []
+    if frame.extra:
+        frame, notes = _with_bands(frame, method, format)
     before = frame
     if method.values == "copied" and (indexed := _in_palette(frame, format)) is not None:
         samples = _plain_samples(indexed)
@@ -66,7 +80,7 @@ def arrange(frame: Frame, method: Method, format: Format, *, linear: bool = Fals
     frame = expand_palette(frame)
     if frame.samples.dtype == bool and method.values == "weighed":
         frame = widen(frame)
-    wanted, depth, notes = str(frame.mode), frame.samples.dtype.name, []
+    wanted, depth = str(frame.mode), frame.samples.dtype.name
     if not format.arrays:
         (wanted, depth), lost = fit(frame.kind, format)
         notes += [f"{format.title}: {lost}"] if lost else []
@@ -86,16 +100,20 @@ def arrange(frame: Frame, method: Method, format: Format, *, linear: bool = Fals
         if transfer is None:
             transfer = SRGB
             notes.append("its colour profile has no simple curve, so --linear uses the curve of sRGB")
+    no_data = None
+    if method.values == "weighed" and not frame.alpha:
+        frame, no_data = _without_missing(frame, np.dtype(depth))
     alpha = frame.samples[..., -1] if method.keeps_constants and frame.alpha else None
     samples = Samples(
         stored=frame.samples.dtype,
         channels_in=frame.samples.shape[2],
         target=np.dtype(depth),
-        alpha=frame.alpha,
+        alpha=frame.alpha or no_data is not None,
         opaque=method.values == "weighed" and alpha is not None and bool((alpha == white(alpha.dtype)).all()),
         flatten=flatten,
         transfer=transfer,
         constants=method.keeps_constants,
+        no_data=no_data,
     )
     kinds = [before.kind, ("P" if quantised else wanted, depth)]
     colour = _colour_explained(kinds, method, samples, indexed=before.palette is not None)
@@ -164,7 +182,57 @@ def _plain_samples(frame: Frame, linear: bool = False) -> Samples:
     return Samples(stored=dtype, channels_in=frame.samples.shape[2], target=dtype, transfer=SRGB if linear else None)
 
 
-def _as_image(frame: Frame) -> Frame:
+def _with_bands(frame: Frame, method: Method, format: Format) -> tuple[Frame, list[str]]:
+    """Return a frame of further channels as a format can store it, and what the user should know.
+
+    Opacity among several of them is no opacity of all channels, so each is enlarged on its own.
+    """
+    opacity = [index for index, kind in enumerate(frame.extra) if kind]
+    if format.arrays or format.bands:
+        apart = opacity and method.values == "weighed"
+        return frame, [f"its {frame.samples.shape[2]} channels are enlarged apart from its opacity"] * bool(apart)
+    colours = CHANNELS[str(frame.mode)]
+    lost = len(frame.extra) - (len(opacity) == 1 and frame.mode != "CMYK")
+    samples, mode = frame.samples[..., :colours], frame.mode
+    if lost < len(frame.extra):
+        samples = np.concatenate([samples, frame.samples[..., colours + opacity[0], None]], axis=2)
+        mode = "LA" if mode == "L" else "RGBA"
+        if frame.extra[opacity[0]] == 1:
+            samples = divided_by_alpha(samples)
+    what = "a further channel" if lost == 1 else f"{lost} further channels"
+    return frame._replace(samples=samples, mode=mode, extra=()), [f"{format.title} cannot store {what} of it"]
+
+
+def _without_missing(frame: Frame, target: np.dtype[Any]) -> tuple[Frame, float | None]:
+    """Return a frame whose cells without data are 0 and not opaque, and their value in the output; None if all are.
+
+    Raises
+    ------
+    UpscaleError
+        If some channels of a cell have data and others have none.
+    """
+    no_data = frame.metadata.no_data
+    if no_data is None or frame.palette is not None:
+        return frame, None
+    equal: NDArray[np.bool_] = np.isnan(frame.samples) if np.isnan(no_data) else frame.samples == no_data
+    missing = equal.all(axis=2)
+    if frame.mode == "RGB" and frame.samples.dtype.kind == "u":
+        # 0 in one colour is a colour: a photograph from the air lacks data where all are 0.
+        equal &= missing[..., None]
+    if not equal.any():
+        return frame, None
+    if (equal.any(axis=2) != missing).any():
+        raise UpscaleError(
+            f"has cells without data ({no_data:g}) in some channels only, which cannot be blended; "
+            "use --method nearest, or one file per channel."
+        )
+    stored = frame.samples.dtype
+    opacity = np.where(missing, 0, white(stored)).astype(stored)
+    samples = np.concatenate([np.where(equal, stored.type(0), frame.samples), opacity[..., None]], axis=2)
+    return frame._replace(samples=samples), no_data if target == stored else no_data * white(target) / white(stored)
+
+
+def _as_image(frame: Frame, format: Format) -> Frame:
     """Return an array as an image, by the number of its channels.
 
     Raises
@@ -172,11 +240,13 @@ def _as_image(frame: Frame) -> Frame:
     UpscaleError
         If there is no such image.
     """
-    modes = {count: mode for mode, count in CHANNELS.items() if mode in ("L", "LA", "RGB", "RGBA")}
+    modes: dict[int, Mode] = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
     count, dtype = frame.samples.shape[2], frame.samples.dtype
+    if format.bands and dtype.kind in "uif":
+        return frame._replace(mode=modes.get(count, "L"), extra=() if count in modes else (0,) * (count - 1))
     if count not in modes or dtype.name not in ("bool", "uint8", "uint16", "int32", "float32"):
         raise UpscaleError(
             f"is an array of {count} channels of {dtype}, which no image format can store; use --format npy, "
             "or 1 to 4 channels of uint8 or uint16."
         )
-    return frame._replace(mode=modes[count])  # type: ignore[arg-type]
+    return frame._replace(mode=modes[count])

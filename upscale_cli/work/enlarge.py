@@ -102,7 +102,7 @@ class _Enlargement(NamedTuple):
         for note in ready.notes:
             result.note(note)
         parameters = _parameters_of_frame(self.parameters, index, request.reading.channels_first and picture.ndim > 0)
-        height, width, channels = ready.frame.samples.shape
+        height, width, _ = ready.frame.samples.shape
         size = request.output_size(self.remembered, height, width)
         before = height, width, ready.samples.channels
         asked = None if size else request.scale
@@ -119,12 +119,11 @@ class _Enlargement(NamedTuple):
                 "colour": ready.colour,
             }
         result.before, result.after, result.frames = (width, height), (after[1], after[0]), picture.count
-        samples, mode = ready.samples, ready.mode
+        samples, mode, extra = ready.samples, ready.mode, ready.frame.extra
+        channels = samples.channels_out
         if after[2] != samples.channels:
-            mode = _mode_of_channels(ready, after[2])
+            mode, extra = _mode_of_channels(ready, after[2], self.format)
             samples, channels = samples._replace(alpha=False, opaque=False), after[2]
-        elif samples.flatten:
-            channels = samples.channels
         metadata = kept_metadata(
             frame, mode, picture, format=self.format, after=after[:2], strip=request.strip, result=result
         )
@@ -140,26 +139,30 @@ class _Enlargement(NamedTuple):
             palette=ready.frame.palette,
             duration=frame.duration,
             metadata=metadata,
+            extra=extra,
             quantised=ready.quantised,
             executor=executor,
             progress=progress,
         )
 
 
-def _mode_of_channels(ready: Arrangement, channels: int) -> Any:
-    """Return the mode of a result whose channels a kernel has mixed: only arrays and plain colours can be that.
+def _mode_of_channels(ready: Arrangement, channels: int, format: Format) -> tuple[Any, tuple[int, ...]]:
+    """Return the mode, and the further channels, of a result whose channels a kernel has mixed.
 
     Raises
     ------
     UpscaleError
         If the source is an image, and there is no image of so many channels.
     """
-    mode = MODES.get(channels) if ready.mode is not None else None
-    if mode is None and ready.mode is not None:
+    if ready.mode is None:
+        return None, ()
+    if channels in MODES:
+        return MODES[channels], ()
+    if not format.bands:
         raise UpscaleError(
-            f"the result would have {channels} channels, which no image format supports; use --format npy."
+            f"the result would have {channels} channels, which {format.title} cannot store; use --format npy or tiff."
         )
-    return mode
+    return "L", (0,) * (channels - 1)
 
 
 def _parameters_of_frame(parameters: dict[str, Any], index: int, channels_first: bool) -> dict[str, Any]:

@@ -1,0 +1,57 @@
+"""Where on the earth the pixels of a picture lie, and how that changes when the picture is enlarged."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from upscale_cli.methods.method import Size
+
+
+class Georeference(NamedTuple):
+    """The georeference of a TIFF page: a record that is built by keyword. Source: OGC, "GeoTIFF Standard 1.1", 2019.
+
+    Attributes
+    ----------
+    pixel_scale : tuple of float
+        The size of a pixel in the units of the map, (x, y, z); empty if it is not given.
+    tie_points : tuple of float
+        (column, row, 0, x, y, z) of each point that is known.
+    transformation : tuple of float
+        A 4 × 4 matrix from (column, row, 0, 1) to (x, y, z, 1), by rows.
+    centres : bool
+        Column and row 0 are the centre of the first pixel, and not its upper left corner (`RasterPixelIsPoint`).
+    others : mapping
+        Further tags, which stay as they are.
+    """
+
+    pixel_scale: tuple[float, ...] = ()
+    tie_points: tuple[float, ...] = ()
+    transformation: tuple[float, ...] = ()
+    centres: bool = False
+    others: Mapping[int, Any] = {}
+
+    def resized(self, before: Size, after: Size) -> "Georeference":
+        """Return the georeference of the enlarged picture, which covers the same ground.
+
+        A place `c` that is counted from the corner of the picture becomes `c · s`; one that is counted from the
+        centre of the first pixel, `(c + ½) · s − ½`.
+
+        >>> small = Georeference(pixel_scale=(10.0, 10.0, 0.0), tie_points=(0.0, 0.0, 0.0, 500.0, 900.0, 0.0))
+        >>> large = small.resized((20, 30), (80, 120))
+        >>> large.pixel_scale, large.tie_points
+        ((2.5, 2.5, 0.0), (0.0, 0.0, 0.0, 500.0, 900.0, 0.0))
+        """
+        down, across = (new / old for new, old in zip(after, before, strict=True))
+        half = 0.5 if self.centres else 0.0
+        points = list(self.tie_points)
+        points[0::6] = [(column + half) * across - half for column in points[0::6]]
+        points[1::6] = [(row + half) * down - half for row in points[1::6]]
+        matrix = list(self.transformation)
+        for line in range(0, len(matrix), 4):
+            # Of the inverse: c = (c' + ½) / s − ½.
+            x, y, _, shift = matrix[line : line + 4]
+            shift += x * half * (1 / across - 1) + y * half * (1 / down - 1)
+            matrix[line], matrix[line + 1], matrix[line + 3] = x / across, y / down, shift
+        scale = self.pixel_scale
+        if len(scale) >= 2:
+            scale = (scale[0] / across, scale[1] / down, *scale[2:])
+        return self._replace(pixel_scale=scale, tie_points=tuple(points), transformation=tuple(matrix))
