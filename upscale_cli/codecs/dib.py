@@ -113,7 +113,7 @@ def read_pixels(dib: Dib, data: bytes) -> Array:
     wide = rows[:, : dib.width * dib.bits // 8].reshape(dib.height, dib.width, -1).astype(np.uint32)
     pixels = wide @ np.array([1 << 8 * i for i in range(dib.bits // 8)], np.uint32)
     fields = [(mask, (mask & -mask).bit_length() - 1, mask.bit_count()) for mask in dib.masks if mask]
-    if len(fields) < 3 or not all(dib.masks[:3]) or any(m >> shift != (1 << n) - 1 for m, shift, n in fields):
+    if dib.bits not in MASKS or not all(dib.masks[:3]) or any(m >> shift != (1 << n) - 1 for m, shift, n in fields):
         raise UpscaleError("has bit fields of a kind that is not supported; convert it to PNG first.")
     deepest = max(count for *_, count in fields)
     if deepest > 16:

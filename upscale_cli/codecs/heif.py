@@ -43,7 +43,8 @@ class HeifPicture(Picture):
         self._grey = self._mode == "I"
         self.channels = 1 if self._grey else len(self._mode)
         self.itemsize = 1 if self._bits == 8 else 2
-        self.decoded = self.channels * self.itemsize * (2 + format.decoder)
+        # To spread 10 bits over 16 takes two arrays of 32.
+        self.decoded = self.channels * (self.itemsize * (2 + format.decoder) + 8 * (self._bits > 8))
         self._tell()
 
     def _tell(self) -> None:

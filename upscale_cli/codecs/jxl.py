@@ -42,7 +42,8 @@ class JxlPicture(Picture):
         self._alpha = ALPHA in kinds
         self.channels = 3 + self._alpha
         self.itemsize = 1 if header.bits <= 8 else 2 if header.bits <= 16 else 4
-        self.decoded = self.channels * self.itemsize * (2 + format.decoder)
+        # To spread 10 bits over 16 takes two arrays of 32.
+        self.decoded = self.channels * (self.itemsize * (2 + format.decoder) + 8 * (header.bits > 8))
         self.encoding = Encoding(lossless=header.lossless)
         if header.animated:
             self.notes.append("it is an animation, of which only the first picture is enlarged")

@@ -115,15 +115,14 @@ def _true_colours(pixels: NDArray[np.uint8], depth: int, alpha: int) -> NDArray[
 def _bytes(data: bytes, packed: bool, each: int, count: int) -> NDArray[np.uint8]:
     """Return `count` bytes of pixels of `each` bytes, out of packets of runs and of literals."""
     if packed:
-        parts, at, left = [], 0, count
-        while left > 0 and at < len(data):
+        unpacked, at = bytearray(), 0
+        while len(unpacked) < count and at < len(data):
             head = data[at]
             pixels = (head & 127) + 1
             part = data[at + 1 : at + 1 + (each if head & 128 else each * pixels)]
             at += 1 + len(part)
-            parts.append(part * pixels if head & 128 else part)
-            left -= len(parts[-1])
-        data = b"".join(parts)
+            unpacked += part * pixels if head & 128 else part
+        data = bytes(unpacked)
     if len(data) < count:
         raise UpscaleError(TRUNCATED)
     return np.frombuffer(data, np.uint8, count)
