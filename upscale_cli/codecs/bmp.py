@@ -50,25 +50,27 @@ class FieldsPicture(Picture):
         yield Frame(samples, "RGBA" if samples.shape[2] == 4 else "RGB", metadata=metadata)
 
 
-def _bitmap(stream: BinaryIO) -> bytes:
-    """Return a file from its bitmap's header on."""
+def _header(stream: BinaryIO) -> tuple[bytes, int]:
+    """Return what a bitmap's header, masks and palette take at most, and where they begin."""
     stream.seek(0)
-    data = stream.read()
-    return data[FILE_HEADER:] if data.startswith(b"BM") else data
+    begin = FILE_HEADER if stream.read(2) == b"BM" else 0
+    stream.seek(begin)
+    return stream.read(2048), begin
 
 
 def _profile(stream: BinaryIO) -> bytes | None:
     """Return the colour profile that a header of version 5 points to."""
-    data = _bitmap(stream)
+    data, begin = _header(stream)
     if int.from_bytes(data[:4], "little") != 124 or data[56:60] != b"DEBM":
         return None
     start, size = struct.unpack_from("<II", data, 112)
-    return data[start : start + size] or None
+    stream.seek(begin + start)
+    return stream.read(size) or None
 
 
 def open(stream: BinaryIO, format: Format, reading: Reading) -> Picture:
     """Open a BMP file; see `Codec`."""
-    data = _bitmap(stream)[:1024]
+    data, _ = _header(stream)
     dib, fields = read_dib(data), (BITFIELDS, ALPHABITFIELDS)
     if (dib.compression > BITFIELDS and dib.compression != ALPHABITFIELDS) or (
         data[0] == 64 and dib.compression in fields

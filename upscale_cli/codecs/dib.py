@@ -110,13 +110,11 @@ def read_pixels(dib: Dib, data: bytes) -> Array:
             raise UpscaleError("has colours that its palette does not have: it is damaged; get another copy.")
         colours: Array = dib.palette[index]
         return colours
-    wide = rows[:, : dib.width * dib.bits // 8].reshape(dib.height, dib.width, -1).astype(np.uint32)
-    pixels = wide @ np.array([1 << 8 * i for i in range(dib.bits // 8)], np.uint32)
+    parts = rows[:, : dib.width * dib.bits // 8].reshape(dib.height, dib.width, -1).astype(np.uint32)
+    pixels = parts @ np.array([1 << 8 * i for i in range(dib.bits // 8)], np.uint32)
     fields = [(mask, (mask & -mask).bit_length() - 1, mask.bit_count()) for mask in dib.masks if mask]
     if dib.bits not in MASKS or not all(dib.masks[:3]) or any(m >> shift != (1 << n) - 1 for m, shift, n in fields):
         raise UpscaleError("has bit fields of a kind that is not supported; convert it to PNG first.")
-    deepest = max(count for *_, count in fields)
-    if deepest > 16:
-        raise UpscaleError(f"has bit fields of {deepest} bits, which are not supported; convert it to PNG first.")
-    channels = [full_depth((pixels & np.uint32(m)) >> np.uint32(shift), n, deepest > 8) for m, shift, n in fields]
+    wide = any(count > 8 for *_, count in fields)
+    channels = [full_depth((pixels & np.uint32(m)) >> np.uint32(shift), n, wide) for m, shift, n in fields]
     return np.stack(channels, axis=2)

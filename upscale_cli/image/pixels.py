@@ -135,7 +135,7 @@ def to_mode(frame: Frame, mode: str) -> Frame:
 
 
 def full_depth(samples: Array, bits: int, wide: bool | None = None) -> Array:
-    """Return unsigned samples of 1 … 16 bits as the nearest of 8 bits, or of 16 if they have more than 8.
+    """Return unsigned samples of 1 … 32 bits as the nearest of 8 bits, or of 16 if they have more than 8.
 
     Parameters
     ----------
@@ -149,11 +149,10 @@ def full_depth(samples: Array, bits: int, wide: bool | None = None) -> Array:
     """
     kind = np.uint16 if (bits > 8 if wide is None else wide) else np.uint8
     most, full = (1 << bits) - 1, int(np.iinfo(kind).max)
-    return (
-        samples.astype(kind)
-        if most == full
-        else ((samples.astype(np.uint32) * full + most // 2) // most).astype(kind)
-    )
+    if most == full:
+        return samples.astype(kind)
+    wider = samples.astype(np.uint32 if bits <= 16 else np.uint64)
+    return ((wider * full + most // 2) // most).astype(kind)
 
 
 def divided_by_alpha(samples: Array) -> Array:
