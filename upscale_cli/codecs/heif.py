@@ -56,6 +56,8 @@ class HeifPicture(Picture):
             self.notes.append("its depth map is left out")
         if any("gainmap" in name.lower() for name in info.get("aux", ())):
             self.notes.append("its gain map is left out: the picture is enlarged without its HDR part")
+        if info.keys() & {"content_light_level", "mastering_display_colour_volume"}:
+            self.notes.append("its HDR light levels are left out")
 
     def decode(self) -> Iterator[Frame]:
         try:
@@ -76,8 +78,10 @@ class HeifPicture(Picture):
             kind = nclx["color_primaries"], nclx["transfer_characteristics"]
             if kind != SRGB and not set(kind) & set(UNSPECIFIED):
                 colour = ((b"cICP", bytes([*kind, 0, 1])),)
-        exif, xmp = info.get("exif"), info.get("xmp")
+        exif, xmp, shape = info.get("exif"), info.get("xmp"), info.get("pixel_aspect_ratio", (1, 1))
         return Metadata(
+            # A pixel's width and height there, pixels per length here.
+            aspect=(shape[1], shape[0]) if shape[0] != shape[1] else None,
             icc=info.get("icc_profile") or None,
             exif=exif.removeprefix(b"Exif\0\0") if exif else None,
             xmp=xmp.rstrip(b"\0") if xmp else None,
