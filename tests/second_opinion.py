@@ -4,22 +4,22 @@
 by name, or wrong. Each decoder's picture is brought to the form of ours: upright, with the same channels and depth.
 """
 
+import io
 import json
 import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pictures import enlarged
 
-from upscale_cli.codecs.picture import Reading, open_picture
+from upscale_cli.codecs.picture import Reading
 from upscale_cli.errors import UpscaleError
-from upscale_cli.image.pixels import Frame, expand_palette, to_mode, widen
-from upscale_cli.places.files import FileSource
 
 Array = NDArray[Any]
 MAGICK = shutil.which("magick") or ("/usr/bin/convert" if Path("/usr/bin/convert").exists() else None)
@@ -135,46 +135,60 @@ def by_magick(path: Path) -> Iterator[Array]:
 DECODERS = (by_tifffile, by_imagecodecs, by_vips, by_ffmpeg, by_magick)
 
 
-def same(frame: Frame, other: Array) -> bool:
-    """Whether another decoder's picture shows what ours does, whichever channels and depth each uses.
+def ours(file: bytes | Path) -> list[Array]:
+    """Our pages: enlarged by `nearest` to a TIFF, which stores every kind, read by tifffile, each second sample."""
+    import tifffile
+
+    made, _ = enlarged(file, "tiff", 2, reading=Reading(max_pixels=10**9), max_pixels=10**10)
+    with tifffile.TiffFile(io.BytesIO(made)) as result:
+        return [interpreted(page)[::2, ::2] for page in result.pages]
+
+
+def same(own: Array, other: Array) -> bool:
+    """Whether two pictures show the same, whichever channels each uses, 1 to 4 of them.
 
     Colours of pixels that are wholly transparent do not show.
     """
-    if np.array_equal(frame.samples, other, equal_nan=frame.samples.dtype.kind == "f"):
+    if np.array_equal(own, other, equal_nan=own.dtype.kind == "f"):
         return True
-    if frame.samples.shape[:2] != other.shape[:2] or frame.extra or frame.mode not in ("L", "LA", "RGB", "RGBA", "P"):
+    if own.shape[:2] != other.shape[:2] or own.dtype != other.dtype or max(own.shape[2], other.shape[2]) > 4:
         return False
-    ours = to_mode(widen(expand_palette(frame)), "RGBA").samples
-    modes: dict[int, Any] = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
-    if ours.dtype != other.dtype or other.shape[2] not in modes:
-        return False
-    theirs = to_mode(Frame(other, modes[other.shape[2]]), "RGBA").samples
-    shown = ours[..., 3:] > 0
-    return np.array_equal(ours[..., 3], theirs[..., 3]) and np.array_equal(ours * shown, theirs * shown)
+    (mine, seen), (theirs, also) = _colours(own), _colours(other)
+    return np.array_equal(seen, also) and np.array_equal(mine * (seen > 0), theirs * (seen > 0))
 
 
-def opinion(path: Path) -> tuple[str, str]:
-    """What our reading of a file is, compared with others': equal, refused, alone or WRONG; and why."""
+def _colours(samples: Array) -> tuple[Array, Array]:
+    """Red, green and blue, and opacity."""
+    count = samples.shape[2]
+    full = np.iinfo(samples.dtype).max if samples.dtype.kind in "ui" else 1
+    opacity = samples[..., count - 1 :] if count in (2, 4) else np.full_like(samples[..., :1], full)
+    colours = samples[..., : count - (count in (2, 4))]
+    return np.broadcast_to(colours, (*samples.shape[:2], 3)), opacity
+
+
+def opinion(path: Path, known: Sequence[Array] = ()) -> tuple[str, str]:
+    """What our reading of a file is, by what is known or others read: equal, refused, alone or WRONG; and why.
+
+    "Alone" is what no other decoder reads.
+    """
     try:
-        with open_picture(FileSource(path).open(), Reading(max_pixels=10**9)) as picture:
-            frames = list(picture.frames())
+        own = ours(path)[0]
     except UpscaleError as error:
         return "refused", str(error)
-    failures = []
+    if known:
+        return "equal" if same(own, known[0]) else "WRONG", "known samples"
+    failures, alone = [f"{own.dtype} {own.shape}"], True
     for decode in DECODERS:
         try:
             pictures = list(decode(path))
         except Exception as error:  # a decoder that cannot is no opinion
             failures.append(f"{decode.__name__}: {' '.join(str(error).split())[:60]}")
             continue
-        if not pictures:
-            continue
-        if any(same(frames[0], other) for other in pictures):
+        if any(same(own, other) for other in pictures):
             return "equal", decode.__name__
-        failures.append(f"{decode.__name__}: {pictures[0].dtype} {pictures[0].shape}")
-    ours = f"{frames[0].mode} {frames[0].samples.dtype} {frames[0].samples.shape}"
-    alone = not any(")" in failure.rpartition(" ")[2] for failure in failures)
-    return ("alone" if alone else "WRONG"), f"{ours}; {'; '.join(failures)}"
+        alone = alone and not pictures
+        failures += [f"{decode.__name__}: {pictures[0].dtype} {pictures[0].shape}"] if pictures else []
+    return ("alone" if alone else "WRONG"), "; ".join(failures)
 
 
 def main() -> None:

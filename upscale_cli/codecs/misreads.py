@@ -22,18 +22,12 @@ class Layout(NamedTuple):
         Pillow's names.
     bits : int
         Bits of the deepest sample.
-    sample_format : int
-        TIFF's number: 1 unsigned, 2 signed, 3 floating point.
-    photometric : int or None
-        TIFF's number of the colour space; None for other formats.
     frames : int
     """
 
     format: str
     mode: str
     bits: int
-    sample_format: int = 1
-    photometric: int | None = None
     frames: int = 1
 
 
@@ -48,7 +42,7 @@ class Misread(NamedTuple):
         What the codec does, or the sentence of the refusal, with the fields of `Layout` in braces.
     formats, modes : tuple of str
         Pillow's names.
-    bits, sample_formats, photometrics : range or tuple of int
+    bits : range or tuple of int
         As for `Layout`.
     several : bool
         Only files of several frames are meant.
@@ -59,8 +53,6 @@ class Misread(NamedTuple):
     formats: tuple[str, ...] = ()
     modes: tuple[str, ...] = ()
     bits: range | tuple[int, ...] = ()
-    sample_formats: tuple[int, ...] = ()
-    photometrics: tuple[int, ...] = ()
     several: bool = False
 
     def fits(self, layout: Layout) -> bool:
@@ -69,8 +61,6 @@ class Misread(NamedTuple):
             (self.formats, layout.format),
             (self.modes, layout.mode),
             (self.bits, layout.bits),
-            (self.sample_formats, layout.sample_format),
-            (self.photometrics, layout.photometric),
         )
         return all(not values or value in values for values, value in pairs) and (
             not self.several or layout.frames > 1
@@ -85,11 +75,18 @@ _REDUCED = (
 MISREADS = (
     Misread(formats=("PNG",), modes=("RGB", "RGBA"), bits=(16,), several=True, way="refuse", what=_REDUCED),
     Misread(
-        formats=("PNG", "TIFF", "PPM"),
-        modes=("RGB", "RGBA", "CMYK"),
+        formats=("PNG", "PPM"),
+        modes=("RGB", "RGBA"),
         bits=(16,),
         way="read",
         what="both bytes of each sample are read",
+    ),
+    Misread(
+        formats=("PPM",),
+        modes=("L", "RGB", "I"),
+        bits=(7, 15),
+        way="read",
+        what="samples are scaled and rounded half up",
     ),
     Misread(formats=("JPEG2000",), modes=MANY, bits=range(9, 65), way="refuse", what=_REDUCED),
     Misread(formats=("JPEG2000",), bits=range(17, 65), way="refuse", what=_REDUCED),
@@ -125,7 +122,7 @@ def way_of(layout: Layout) -> Misread | None:
 
     Examples
     --------
-    >>> way_of(Layout("TIFF", "RGB", bits=16)).way
+    >>> way_of(Layout("PNG", "RGB", bits=16)).way
     'read'
     """
     found = next((row for row in MISREADS if row.fits(layout)), None)

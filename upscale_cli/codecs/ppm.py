@@ -1,4 +1,4 @@
-"""PPM and its family (PGM, PBM, PFM): by Pillow, and here where colours have more than 8 bits."""
+"""PPM and its family (PGM, PBM, PFM): by Pillow, and here where samples are scaled or colours have 16 bits."""
 
 import math
 import re
@@ -15,6 +15,7 @@ from upscale_cli.codecs.pillow import PillowPicture, save
 from upscale_cli.codecs.writing import Enlarged, Writing
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.pixels import CHANNELS, Frame
+from upscale_cli.methods.upsampler import Array
 
 
 class PpmPicture(PillowPicture):
@@ -23,13 +24,15 @@ class PpmPicture(PillowPicture):
     names = ("PPM",)
 
     def bits(self, image: Image.Image) -> int:
-        tiles = cast(ImageFile.ImageFile, image).tile
-        args = tiles[0].args if tiles else None
-        deep = tiles and tiles[0].codec_name in ("ppm", "ppm_plain") and isinstance(args, tuple) and args[1] > 255
-        return 16 if deep else super().bits(image)
+        """Return 8 or 16 for samples of which the largest is 255 or 65535; 7 or 15 for those that are scaled."""
+        tile = next(iter(cast(ImageFile.ImageFile, image).tile), None)
+        if tile is None or tile.codec_name not in ("ppm", "ppm_plain") or not isinstance(tile.args, tuple):
+            return super().bits(image)
+        return {255: 8, 65535: 16}.get(tile.args[1], 15 if tile.args[1] > 255 else 7)
 
     def read_samples(self, image: Image.Image, index: int) -> Frame:
-        return Frame(_read_colours(self.stream, cast(ImageFile.ImageFile, image)), "RGB")
+        samples = _read_scaled(self.stream, cast(ImageFile.ImageFile, image))
+        return Frame(samples, "RGB" if samples.shape[2] == 3 else "L")
 
 
 def open(stream: BinaryIO, format: Format, reading: Reading) -> PpmPicture:
@@ -48,17 +51,21 @@ def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
         save(stream, [frame], how, "PPM")
 
 
-def _read_colours(stream: BinaryIO, image: ImageFile.ImageFile) -> NDArray[np.uint16]:
-    """Return the samples of a P6 or P3 file, scaled from 0 … maximum to 0 … 65535 and rounded half up."""
+def _read_scaled(stream: BinaryIO, image: ImageFile.ImageFile) -> Array:
+    """Return the samples of a P2, P3, P5 or P6 file, scaled from 0 … maximum to 8 or 16 bits, rounded half up.
+
+    Netpbm rounds so too; Pillow rounds half to even.
+    """
     decoder, _, offset, args = image.tile[0]
     maximum = int(cast(tuple[Any, ...], args)[1])
-    shape = (image.height, image.width, CHANNELS[image.mode])
+    stored, dtype = (">u2", np.dtype(np.uint16)) if maximum > 255 else ("u1", np.dtype(np.uint8))
+    shape = (image.height, image.width, CHANNELS.get(image.mode, 1))
     count = math.prod(shape)
     stream.seek(offset)
     values: NDArray[Any]
     if decoder == "ppm":
-        data = stream.read(2 * count)
-        values = np.frombuffer(data, ">u2", len(data) // 2)
+        data = stream.read(dtype.itemsize * count)
+        values = np.frombuffer(data, stored, len(data) // dtype.itemsize)
     else:
         words = re.sub(rb"#[^\r\n]*", b"", stream.read()).split()[:count]
         values = np.array([int(word) for word in words], np.int64)
@@ -66,5 +73,5 @@ def _read_colours(stream: BinaryIO, image: ImageFile.ImageFile) -> NDArray[np.ui
         raise UpscaleError(f"is truncated: it has {len(values)} of {count} samples; get the complete file.")
     if values.min() < 0 or values.max() > maximum:
         raise UpscaleError(f"has samples outside 0 to {maximum}: it is damaged; get another copy.")
-    scaled = (values.astype(np.uint32) * 65535 + maximum // 2) // maximum
-    return scaled.astype(np.uint16).reshape(shape)
+    scaled = (values.astype(np.uint32) * np.iinfo(dtype).max + maximum // 2) // maximum
+    return scaled.astype(dtype).reshape(shape)

@@ -257,6 +257,8 @@ def _with_alpha(samples: Array, mode: Mode, extra: tuple[int, ...]) -> Frame:
     if len(extra) != 1 or extra[0] not in (ASSOCIATED, ALPHA) or mode == "CMYK":
         return Frame(samples, mode, extra=extra)
     if extra[0] == ASSOCIATED:
+        if samples.dtype.kind == "i" or samples.dtype == np.uint64:
+            raise UpscaleError(f"is a TIFF of {samples.dtype} multiplied by opacity, which is not supported.")
         samples = divided_by_alpha(samples)
     return Frame(samples, "LA" if mode == "L" else "RGBA")
 

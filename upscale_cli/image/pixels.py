@@ -159,7 +159,7 @@ def divided_by_alpha(samples: Array) -> Array:
     """Return samples whose colours are divided by opacity, integers rounded half up; 0 where it is 0."""
     full = white(samples.dtype)
     alpha = samples[..., -1:].astype(np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         colours = np.where(alpha > 0, samples[..., :-1] * (full / alpha), 0)
     if samples.dtype.kind != "f":
         colours = np.floor(np.clip(colours, 0, full) + 0.5)

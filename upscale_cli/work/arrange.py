@@ -3,7 +3,6 @@
 from typing import Any, NamedTuple, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from upscale_cli.codecs.fitting import fit
 from upscale_cli.codecs.formats import Format
@@ -214,11 +213,11 @@ def _without_missing(frame: Frame, target: np.dtype[Any]) -> tuple[Frame, float 
     no_data = frame.metadata.no_data
     if no_data is None or frame.palette is not None:
         return frame, None
-    equal: NDArray[np.bool_] = np.isnan(frame.samples) if np.isnan(no_data) else frame.samples == no_data
-    missing = equal.all(axis=2)
+    equal = np.isnan(frame.samples) if np.isnan(no_data) else np.equal(frame.samples, no_data)
+    missing = np.asarray(equal.all(axis=2))
     if frame.mode == "RGB" and frame.samples.dtype.kind == "u":
         # 0 in one colour is a colour: a photograph from the air lacks data where all are 0.
-        equal &= missing[..., None]
+        equal = equal & missing[..., None]
     if not equal.any():
         return frame, None
     if (equal.any(axis=2) != missing).any():
