@@ -281,6 +281,7 @@ def test_white_is_taken_out_of_what_photoshop_flattens() -> None:
     [
         (psd(np.zeros((3, H, W)), 3, bits=16), "16 bits in the mode RGB"),
         (psd(np.zeros((3, H, W)), 9), "8 bits in the mode Lab"),
+        (psd(np.zeros((5, H, W)), 4, layers=-1), "transparent CMYK"),
         (psd(np.zeros((2, H, W)), 7), "8 bits in the mode multichannel"),
         (psd(np.zeros((3, H, W)), 3, resources=b"8BIM\4\x21\0\0\0\0\0\6" + bytes(6)), "without a flattened picture"),
     ],

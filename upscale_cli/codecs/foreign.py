@@ -45,6 +45,8 @@ FOREIGN = (
     Foreign("an archive of arrays (.npz)", "save one of its arrays as .npy first", (b".npy",), at=30),
     Foreign("a JPEG XR image", RASTER, (b"II\xbc",)),
     Foreign("a JPEG-LS image", RASTER, (b"\xff\xd8\xff\xf7",)),
+    Foreign("a PAM image", RASTER, (b"P7\n",)),
+    Foreign("a PFM image in colour", "convert it to a TIFF of floats, or its values to .npy", (b"PF\n", b"PF ")),
     Foreign("a QOI image", RASTER, (b"qoif",)),
     Foreign("a DDS texture", RASTER, (b"DDS ",)),
     Foreign("a KTX texture", RASTER, (b"\xabKTX ",)),

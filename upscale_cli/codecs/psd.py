@@ -47,8 +47,8 @@ class PsdPicture(PillowPicture):
         if layers:
             self.notes.append("its layers are left out: the flattened picture is enlarged")
         if layers < 0 and not self._clear:
-            self.notes.append("its transparency is left out")
-        elif channels > known or (image.mode == "RGBA" and not self._clear):
+            raise UpscaleError(f"is a Photoshop file of transparent {MODES[mode]}, which is not supported; {EXPORT}.")
+        if channels > known or (image.mode == "RGBA" and not self._clear):
             self.notes.append("its channels besides colour and transparency are left out")
         return image
 
