@@ -269,6 +269,54 @@ def test_existing_targets(picture: Path) -> None:
         assert made.size == (60, 40)
 
 
+def test_a_user_can_raise_the_limit_of_sources(picture: Path) -> None:
+    why = "has 600 pixels, more than the limit of 500; cut it into parts, or raise the limit:"
+    for command in (cli, pool_cli):
+        words = [str(picture), "-o", str(picture.parent / "out.png"), "--overwrite", "--max-source-pixels"]
+        refused, made = (CliRunner().invoke(command, [*words, limit]) for limit in ("500", "600"))
+        assert refused.stderr == f"{picture}: {why} --max-source-pixels (now 500).\n"
+        assert (refused.exit_code, made.exit_code) == (1, 0)
+
+
+@pytest.mark.parametrize(("dtype", "beyond"), [("int64", 2**53 + 1), ("int64", -(2**53) - 1), ("uint64", 2**64 - 1)])
+def test_integers_that_floats_do_not_have_are_reported(tmp_path: Path, dtype: str, beyond: int) -> None:
+    source, to = tmp_path / "in.npy", ("-o", tmp_path / "out.npy", "--overwrite")
+    np.save(source, np.array([[beyond, 7]], dtype))
+    said = f"{source}: values beyond 2^53 are rounded, because {dtype} is weighed in float64.\n"
+    assert call(source, *to, "-m", "bilinear").stderr == said
+    assert call(source, *to, "-m", "nearest").stderr == ""
+    assert np.load(tmp_path / "out.npy")[0].tolist() == [beyond, beyond, 7, 7]
+    np.save(source, np.array([[2**53, 7]], dtype))
+    assert call(source, *to, "-m", "bilinear").stderr == ""
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "int64", "uint32", "uint64"])
+def test_linear_light_needs_black_and_white(tmp_path: Path, dtype: str) -> None:
+    np.save(tmp_path / "in.npy", np.array([[1, 7]], dtype))
+    said = call(tmp_path / "in.npy", "--linear", "-o", tmp_path / "out.npy", status=1).stderr
+    assert f"has values of {dtype}, for which linear light is not defined; omit --linear, or convert it" in said
+    call(tmp_path / "in.npy", "--linear", "-o", tmp_path / "out.npy", "-m", "nearest")  # values are only copied
+
+
+def test_linear_light_of_an_image_of_32_bits_is_refused(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[-1, 7]], np.int32)).save(tmp_path / "in.tif")
+    assert "has values of int32, for which" in call(tmp_path / "in.tif", "--linear", status=1).stderr
+
+
+def test_linear_light_of_floats_goes_on_beyond_black_and_white(tmp_path: Path) -> None:
+    values = np.array([[-1, 0.5, 3]], np.float32)
+    np.save(tmp_path / "in.npy", values)
+    call(tmp_path / "in.npy", "--linear", "-s", 1, "-m", "bilinear", "-o", tmp_path / "out.npy")
+    np.testing.assert_allclose(np.load(tmp_path / "out.npy"), values, rtol=1e-6)
+
+
+def test_the_size_of_a_result_is_pooling_s_alone(tmp_path: Path, picture: Path) -> None:
+    np.savez(tmp_path / "kernel.npz", kernel=np.ones((2, 2)), size=np.array([90, 90]))
+    call(picture, "-m", "transposed-conv", "--kernel", tmp_path / "kernel.npz", "-o", tmp_path / "out.png")
+    with Image.open(tmp_path / "out.png") as made:
+        assert made.size == (60, 40)
+
+
 def test_json_is_one_object_an_image(picture: Path) -> None:
     other = picture.with_name("no.png")
     other.write_text("no picture")

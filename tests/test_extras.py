@@ -116,7 +116,15 @@ def test_a_heic_goes_through_the_command(tmp_path: Path) -> None:
 def test_16_bits_that_become_10_are_said() -> None:
     pytest.importorskip("pillow_heif")
     _, result = enlarged(deep_png(deep(3)), "heif")
-    assert result.notes == ["HEIC: 16 bits a channel become 10"]
+    assert result.notes[0] == "HEIC: 16 bits a channel become 10"
+
+
+@pytest.mark.parametrize("format", ["heif", "jxl"])
+def test_lossless_is_lossless(format: str) -> None:
+    pytest.importorskip({"heif": "pillow_heif", "jxl": "imagecodecs"}[format])
+    made, result = enlarged(encoded(noise("RGB", 33, 21), "PNG"), format, 2, lossless=True)
+    np.testing.assert_array_equal(frames_read(made)[0].samples, repeated(np.asarray(noise("RGB", 33, 21)), 2))
+    assert result.notes == []
 
 
 BRANDS = [

@@ -12,6 +12,7 @@ import time
 import tracemalloc
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,6 @@ from pictures import (
 from PIL import Image, PngImagePlugin
 
 from upscale_cli.codecs import picture as picture_module
-from upscale_cli.codecs.gif import gif_canvas
 from upscale_cli.codecs.npy import MAGIC
 from upscale_cli.codecs.picture import MAX_SOURCE_PIXELS, Picture, Reading, open_picture
 from upscale_cli.errors import UpscaleError
@@ -304,31 +304,90 @@ def test_bombs_are_refused_by_their_header(name: str) -> None:
     assert time.perf_counter() - start < 0.5
 
 
-def test_a_frame_that_hides_from_us_is_refused_by_pillow() -> None:
+def test_a_frame_that_only_pillow_sees_is_not_read() -> None:
     """An extension without content ends at once, but Pillow takes the next byte for the length of another block."""
     whole = gif_of_frame(0, 65535, 65535, 2)
     place = whole.rindex(b"!\xf9")
     # To us a comment of 255 bytes; to Pillow 33 bytes that it skips, and a frame.
     comment = bytes(31) + b"\0" + whole[place:]
     hidden = whole[:place] + b"!\xff\0!\xfe\xff" + comment.ljust(255, b";") + b"\0;"
-    assert gif_canvas(io.BytesIO(hidden)) == (8, 8)
     start = time.perf_counter()
-    with pytest.raises(UpscaleError), read(hidden) as picture:
-        list(picture.frames())
+    with read(hidden) as picture:
+        assert [frame.samples.shape for frame in picture.frames()] == [(8, 8, 1)]
     assert time.perf_counter() - start < 1
 
 
-def test_frames_count_together() -> None:
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # as the command does
+def test_frames_are_counted_one_at_a_time() -> None:
     frames = [Image.new("1", (5000, 4000), seed % 2) for seed in range(10)]
-    source = animated(frames, "TIFF", compression="group4")
-    with pytest.raises(UpscaleError, match="has 200,000,000 pixels"):
-        read(source)
+    source = source_of(animated(frames, "TIFF", compression="group4"))
+    request = Request(method=METHODS["lanczos"])
+    with open_picture(source.open(), Reading(max_pixels=20_000_000)) as picture:
+        assert request.check(picture, source).frames == 10
+    with pytest.raises(UpscaleError) as error:
+        open_picture(source.open(), Reading(max_pixels=19_999_999, raised_by="--more"))
+    assert str(error.value) == (
+        "has 20,000,000 pixels, more than the limit of 19,999,999; "
+        "cut it into parts, or raise the limit: --more (now 19,999,999)."
+    )
+
+
+def gif_of_frames(side: int, count: int) -> bytes:
+    """A GIF whose frames are one pixel each, on a large canvas."""
+    whole = encoded(Image.new("P", (1, 1)), "GIF")
+    start = whole.index(b",")
+    canvas = whole[:6] + struct.pack("<HH", side, side) + whole[10:start]
+    return canvas + whole[start:-1] * count + b";"
+
+
+def png_of_frames(side: int, count: int) -> bytes:
+    """An animated PNG that shows the same row of pixels over and over."""
+    row = zlib.compress(b"\0\0")
+    chunks = [(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)), (b"acTL", struct.pack(">II", count, 0))]
+    for number in range(count):
+        control = struct.pack(">IIIIIHHBB", max(0, 2 * number - 1), 1, 1, 0, 0, 1, 10, 0, 0)
+        chunks += [(b"fcTL", control), (b"IDAT", row) if not number else (b"fdAT", struct.pack(">I", number) + row)]
+    return chunked(*chunks, (b"IEND", b""))
+
+
+def tiff_of_pages(side: int, count: int) -> bytes:
+    """A TIFF of 1-bit pages that share one strip of a few bytes."""
+    page = [(256, 4, side), (257, 4, side), (258, 3, 1), (259, 3, 4), (262, 3, 0), (273, 4, 8), (278, 4, side)]
+    page += [(279, 4, 4)]
+    file = b"II*\0" + struct.pack("<I", 12) + b"\0\x10\x01\0"
+    for number in range(count):
+        entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in page)
+        following = len(file) + 2 + len(entries) + 4
+        file += struct.pack("<H", len(page)) + entries + struct.pack("<I", following if number < count - 1 else 0)
+    return file
+
+
+@pytest.mark.parametrize("make", [gif_of_frames, png_of_frames, tiff_of_pages])
+def test_bombs_of_many_frames_are_refused_by_what_they_would_become(make: Callable[[int, int], bytes]) -> None:
+    source = source_of(make(9000, 500))
+    start = time.perf_counter()
+    with open_picture(source.open()) as picture, pytest.raises(UpscaleError) as error:
+        Request(method=METHODS["nearest"]).check(picture, source)
+    assert time.perf_counter() - start < 0.5
+    assert str(error.value) == (
+        "would be 18000x18000, and its 500 frames 162,000,000,000 pixels together; "
+        "raise the limit: --max-pixels (now 1,000,000,000, and 10 times as many in all frames)."
+    )
+
+
+def test_pillows_own_limit_follows_ours() -> None:
+    large = chunked((b"IHDR", struct.pack(">IIBBBBB", 20_000, 20_000, 8, 0, 0, 0, 0)), (b"IDAT", b""), (b"IEND", b""))
+    with open_picture(source_of(large).open(), Reading(max_pixels=400_000_000)) as picture:
+        assert picture.width == 20_000
+    for sides, said in (((10, 11), "has 110 pixels, more than the limit of 100"), ((20, 20), "has 400 pixels")):
+        with pytest.raises(UpscaleError, match=said):
+            open_picture(io.BytesIO(encoded(Image.new("L", sides), "PNG")), Reading(max_pixels=100))
 
 
 def test_a_page_that_is_larger_than_the_first_is_refused() -> None:
     source = animated([Image.new("1", (8, 8)), Image.new("1", (20_000, 10_000))], "TIFF", compression="group4")
-    with pytest.raises(UpscaleError, match="frame 2 is 20000x10000, which is too large"):
-        enlarged(source)
+    with pytest.raises(UpscaleError, match="frame 2 has 200,000,000 pixels, more than the limit of"):
+        list(read(source).frames())
 
 
 def test_a_page_that_needs_more_memory_than_there_is(monkeypatch: pytest.MonkeyPatch) -> None:

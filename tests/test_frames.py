@@ -22,6 +22,13 @@ def with_clear(images: list[Image.Image], first: int = 3) -> list[Image.Image]:
     return images
 
 
+def plays_of(data: bytes) -> int:
+    """How often an animation is shown: GIF counts repeats, the others plays; 0 for ever."""
+    image = opened(data)
+    loop = int(image.info.get("loop", 0 if image.format == "AVIF" else 1))
+    return loop + 1 if image.format == "GIF" and "loop" in image.info and loop else loop
+
+
 TIMES = [50, 100, 150, 70]
 
 ANIMATIONS: dict[str, bytes] = {
@@ -44,11 +51,9 @@ def test_every_frame_its_time_and_the_repeats_stay(name: str, format: str, metho
     after = frames_of(data)
     assert [frame.info["duration"] for frame in after] == TIMES
     assert {frame.size for frame in after} == {(14, 10)}
-    loop = opened(source).info.get("loop")
-    if format != "avif":
-        assert opened(data).info.get("loop") == (loop if format == "gif" or loop is not None else 1)
-    else:
-        assert ("AVIF cannot store its loop count" in result.notes) == bool(loop)
+    # AVIF is shown for ever.
+    assert ("AVIF cannot store its loop count" in result.notes) == (format == "avif" and plays_of(source) != 0)
+    assert plays_of(data) == (0 if format == "avif" else plays_of(source))
     soft = any("all or nothing" in note for note in result.notes)
     if method == "nearest" and format in ("gif", "png") and not soft:
         assert result.notes == []
@@ -140,7 +145,8 @@ def test_pages_of_different_kinds_become_frames_of_one(format: str) -> None:
     pages = [noise("P", colours=6), noise("L"), noise("1"), noise("RGBA", colours=2)]
     pages[3] = Image.fromarray(np.where(np.asarray(pages[3])[..., 3:] > 0, 255, 0).astype(np.uint8).repeat(4, axis=2))
     data, result = enlarged(animated(pages, "TIFF"), format)
-    assert result.notes == []
+    title = {"webp": "WebP", "avif": "AVIF"}.get(format)
+    assert result.notes == ([f"{title}: 1 bit a pixel becomes 8"] if title else [])
     for was, made in zip(pages, frames_of(data), strict=True):
         if format in ("png", "gif"):
             np.testing.assert_array_equal(seen(made), seen(was))
@@ -169,3 +175,47 @@ def test_frames_become_one_array_and_their_times_are_said_to_be_lost() -> None:
 def test_several_frames_are_refused_where_a_format_holds_one() -> None:
     with pytest.raises(UpscaleError, match="has 4 frames, but JPEG stores only one"):
         enlarged(ANIMATIONS["GIF"], "jpeg")
+
+
+@pytest.mark.parametrize("format", ["gif", "png", "webp", "avif"])
+@pytest.mark.parametrize("plays", [0, 1, 2, 65_535, 65_536, 100_000])
+def test_how_often_an_animation_plays_is_translated(format: str, plays: int) -> None:
+    source = animated(small("P", 2), "PNG", duration=50, loop=plays)
+    data, result = enlarged(source, format, 2, "nearest")
+    if format == "avif":
+        assert ("AVIF cannot store its loop count" in result.notes) == (plays > 0)
+        again, _ = enlarged(data, "png", 1, "nearest")
+        assert plays_of(again) == 0
+        return
+    most = {"gif": 65_536, "webp": 65_535, "png": 2**31 - 1}[format]
+    title = {"gif": "GIF", "webp": "WebP"}.get(format)
+    assert plays_of(data) == min(plays, most)
+    note = f"it plays {plays:,} times, but {title} only {most:,} times"
+    assert result.notes == ([note] if plays > most else [])
+
+
+@pytest.mark.parametrize("format", ["tiff", "npy"])
+@pytest.mark.parametrize("plays", [0, 3])
+def test_a_loop_count_that_cannot_be_stored_is_reported(format: str, plays: int) -> None:
+    source = animated(small("P", 2), "PNG", duration=50, loop=plays)
+    _, result = enlarged(source, format, 2, "nearest")
+    assert any("frame durations and loop count" in note for note in result.notes)
+
+
+@pytest.mark.parametrize(
+    ("format", "kept"), [("gif", [10, 10, 30, 100, 655_350]), ("webp", [1, 3, 33, 100, 700_000])]
+)
+def test_times_are_stored_as_the_format_can(format: str, kept: list[int]) -> None:
+    times = [0.4, 3, 33, 100, 700_000]
+    data, result = enlarged(animated(small("RGB", 5, colours=4), "PNG", duration=times), format, 2, "nearest")
+    assert [frame.info["duration"] for frame in frames_of(data)] == kept
+    step, title = (10, "GIF") if format == "gif" else (1, "WebP")
+    longest = ["GIF shows a frame for at most 655.35 s"] if format == "gif" else []
+    rounded = f"{title} stores frame durations in steps of {step} ms, so some are rounded"
+    assert [note for note in result.notes if "colours" not in note] == [rounded, *longest]
+
+
+def test_a_time_of_0_stays_0() -> None:
+    data, result = enlarged(animated(small("P", 2), "PNG", duration=0), "gif", 2, "nearest")
+    assert [frame.info.get("duration", 0) for frame in frames_of(data)] == [0, 0]
+    assert result.notes == []

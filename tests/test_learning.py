@@ -355,6 +355,22 @@ def test_evaluate_measures_every_method_that_applies(photos: Path) -> None:
     assert "learned:size=large" in fewer
 
 
+def refuse_constant(name: str) -> None:
+    pytest.fail(f"{name} is not JSON")
+
+
+def test_numbers_that_json_does_not_have_become_null(tmp_path: Path) -> None:
+    for name in ("flat-1.png", "flat-2.png"):
+        Image.new("RGB", (60, 60), (7, 0, 0)).save(tmp_path / name)
+    said = call(evaluate_cli, tmp_path, "-m", "bicubic", "--json").stdout
+    method = json.loads(said, parse_constant=refuse_constant)["methods"][0]
+    assert method["psnr"] is None
+    assert [each["psnr"] for each in method["each"]] == [None] * 2
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 60, 3), np.uint8)).save(tmp_path / "detail.png")
+    said = call(fit_cli, tmp_path / "detail.png", tmp_path / "flat-1.png", "-o", tmp_path / "k.npy", "--json").stdout
+    assert json.loads(said, parse_constant=refuse_constant)["psnr"]["bicubic"] is None
+
+
 def test_evaluate_takes_methods_with_parameters_and_prints_json(photos: Path, tmp_path: Path) -> None:
     kernel = tmp_path / "k.npy"
     np.save(kernel, np.ones((2, 2)))

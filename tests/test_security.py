@@ -29,10 +29,12 @@ def test_no_limit_is_left_out() -> None:
         assert own - ROWS.keys() <= {"codecs.npy.LARGEST", "work.parameter_files.MAX_NAMES"}, short
 
 
-def test_the_option_raises_the_limit_that_is_named() -> None:
-    option = next(p for p in cli.params if p.name == "max_pixels")
-    assert option.default == ROWS["work.estimate.MAX_PIXELS"]
-    assert "`--max-pixels`" in TEXT
+def test_the_options_raise_the_limits_that_are_named() -> None:
+    limits = {"--max-pixels": "work.estimate.MAX_PIXELS", "--max-source-pixels": "codecs.picture.MAX_SOURCE_PIXELS"}
+    for name, limit in limits.items():
+        option = next(p for p in cli.params if name in p.opts)
+        assert option.default == ROWS[limit]
+        assert f"`{name}` raises it" in TEXT
 
 
 def test_the_formats_are_those_that_are_parsed() -> None:

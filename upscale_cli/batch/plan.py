@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 
-from upscale_cli.codecs.finding import check_writable, format_of
+from upscale_cli.codecs.finding import check_writable, format_of, stem_of
 from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import Picture, Reading, open_picture
 from upscale_cli.errors import UpscaleError, UsageError, as_upscale_error
 from upscale_cli.places import place_of
-from upscale_cli.places.place import Source, Target, UnreadableError
+from upscale_cli.places.place import LeftAlone, Source, Target, UnreadableError
 from upscale_cli.places.streams import STREAM
 from upscale_cli.work.result import Result
 
@@ -39,6 +39,10 @@ class Work(Protocol):
     def reads(self) -> tuple[Source, ...]:
         """What is read for every image, besides the image."""
 
+    @property
+    def reads_beside(self) -> tuple[str, ...]:
+        """The endings of files that are read if they lie beside an image."""
+
     def with_format(self, format: Format) -> Self:
         """Return the same work with another format."""
 
@@ -48,8 +52,8 @@ class Work(Protocol):
     def format_for(self, picture: Picture) -> Format:
         """Return the format of the result of a source."""
 
-    def label(self, expected: Result) -> str:
-        """Return what a result's name says about it."""
+    def label(self, expected: Result, several: bool) -> str:
+        """Return what the name of a result says about it, or of a folder of several results about all of them."""
 
     def check(self, picture: Picture, source: Source) -> Result:
         """Return what the header tells about the result; raise `UpscaleError` if there can be none."""
@@ -99,11 +103,14 @@ class Plan:
         Images that cannot be done, by their names in messages.
     settled : list of Target
         Targets that exist already, and stay.
+    left_alone : list of LeftAlone
+        What folders hold besides images.
     """
 
     jobs: list[Job] = field(default_factory=list)
     failures: list[tuple[str, UpscaleError]] = field(default_factory=list)
     settled: list[Target] = field(default_factory=list)
+    left_alone: list[LeftAlone] = field(default_factory=list)
 
 
 def make_plan(
@@ -146,12 +153,13 @@ def make_plan(
 
     plan = Plan()
     folder = output if into_folder and isinstance(output, str) else None
-    for source in find_sources(inputs, folder, plan.failures, standard_input):
+    for source in find_sources(inputs, folder, plan.failures, plan.left_alone, standard_input=standard_input):
         try:
             with open_picture(source.open(), work.reading) as picture:
                 expected = work.check(picture, source)
                 format = work.format_for(picture)
-            target = _target(source, output, format, into_folder=into_folder, label=work.label(expected))
+            label = work.label(expected, several=source.place is not None)
+            target = _target(source, output, format, into_folder=into_folder, label=label)
         except UsageError:
             raise
         except Exception as error:
@@ -159,6 +167,7 @@ def make_plan(
             plan.failures.append((source.shown, as_upscale_error(error, place)))
             continue
         plan.jobs.append(Job(source, target, work.with_format(format), expected))
+    plan.left_alone = [each for each in plan.left_alone if not each.name.endswith(work.reads_beside)]
     _refuse_conflicts(plan.jobs)
     _settle(plan, skip_existing)
     return plan
@@ -183,7 +192,7 @@ def _named_format(output: str) -> Format | None:
     """Return the format that the name of a file says."""
     path = Path(output)
     named = format_of(path)
-    if named is None and path.suffix and not place_of(output).exists(output):
+    if named is None and stem_of(path) != path.name and not place_of(output).exists(output):
         raise UsageError(f'"{output}": "{path.suffix}" is not the extension of a known format; use --format.')
     return None if named is None else check_writable(named)
 
@@ -192,9 +201,11 @@ def find_sources(
     inputs: Iterable[str],
     output: str | None,
     failures: list[tuple[str, UpscaleError]],
+    left_alone: list[LeftAlone],
+    *,
     standard_input: Source | None = None,
 ) -> Iterator[Source]:
-    """Yield every source of some names; add what cannot be listed to the failures."""
+    """Yield every source of some names; add what cannot be listed to the failures, and note what is left alone."""
     for name in inputs:
         if name == STREAM:
             assert standard_input is not None
@@ -203,6 +214,8 @@ def find_sources(
         for found in place_of(name).sources(name, output):
             if isinstance(found, UnreadableError):
                 failures.append((found.shown, found.why))
+            elif isinstance(found, LeftAlone):
+                left_alone.append(found)
             else:
                 yield found
 
@@ -218,7 +231,7 @@ def _target(source: Source, output: str | Target | None, format: Format, *, into
     if output is None:
         return source.default_target(label, extension)
     place = source.place or source.name
-    return place_of(output).target(output, place.with_name(place.stem + extension).parts)
+    return place_of(output).target(output, place.with_name(stem_of(place) + extension).parts)
 
 
 def _refuse_conflicts(jobs: list[Job]) -> None:

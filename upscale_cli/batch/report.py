@@ -17,6 +17,8 @@ class Report:
     done, failed, skipped : int
     left : int
         Not begun, because the disk was full.
+    left_alone : str
+        What folders hold besides images, in words.
     """
 
     word: str
@@ -24,6 +26,7 @@ class Report:
     failed: int = 0
     skipped: int = 0
     left: int = 0
+    left_alone: str = ""
 
     @property
     def exit_status(self) -> ExitStatus:
@@ -37,11 +40,13 @@ class Report:
         '47 images enlarged, 3 failed, in 2.0 s (39.7 Mpx/s).'
         >>> Report("enlarged", skipped=2).sentence(0.1, 0)
         'No image enlarged, 2 skipped, in 0.1 s.'
+        >>> Report("enlarged", done=1, left_alone="3 .heic left alone").sentence(0.1, 0)
+        '1 image enlarged, in 0.1 s; 3 .heic left alone.'
         """
         parts = [f"{self.done or 'No'} image{'s' if self.done > 1 else ''} {self.word}"]
         parts += [f"{n} {word}" for n, word in self._others() if n]
         rate = f" ({pixels / seconds / 1e6:.1f} Mpx/s)" if pixels and seconds else ""
-        return f"{', '.join(parts)}, in {seconds:.1f} s{rate}."
+        return f"{', '.join(parts)}, in {seconds:.1f} s{rate}{'; ' if self.left_alone else ''}{self.left_alone}."
 
     def _others(self) -> Sequence[tuple[int, str]]:
         return (self.failed, "failed"), (self.skipped, "skipped"), (self.left, "not begun")

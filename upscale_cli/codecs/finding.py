@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import PurePath
 
 from upscale_cli.codecs.formats import FORMATS, Format
-from upscale_cli.errors import UpscaleError, UsageError, did_you_mean
+from upscale_cli.errors import UpscaleError, UsageError, did_you_mean, needs_extra
 
 
 def find_format(name: str) -> Format:
@@ -42,7 +42,7 @@ def check_writable(format: Format) -> Format:
         try:
             format.load_codec()
         except UpscaleError as error:
-            raise UsageError(f"{format.title} {format.needs(error.__cause__)}") from error
+            raise UsageError(f"{format.title} {needs_extra(format.extra, error.__cause__)}") from error
     return format
 
 
@@ -55,6 +55,18 @@ def format_of(path: PurePath) -> Format | None:
     """Return the format that a path's extension names; None if it names none."""
     extension = path.suffix.lower()
     return _first(lambda format: extension in format.extensions) if extension else None
+
+
+def stem_of(path: PurePath) -> str:
+    """Return a file's name without its extension. What follows the last dot may be a part of the name.
+
+    >>> stem_of(PurePath("scan.2024.png")), stem_of(PurePath("photo.heic"))
+    ('scan.2024', 'photo')
+    >>> stem_of(PurePath("shot.0001")), stem_of(PurePath("St. Anna"))
+    ('shot.0001', 'St. Anna')
+    """
+    last = path.suffix[1:]
+    return path.stem if (last.isalnum() and not last.isdecimal()) or format_of(path) is not None else path.name
 
 
 def format_of_content(head: bytes) -> Format | None:

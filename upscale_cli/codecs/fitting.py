@@ -55,6 +55,8 @@ def _nearest(mode: str, format: Format) -> Iterable[tuple[str, tuple[str, ...]]]
 
 def _depths(depth: str) -> Iterable[tuple[str, tuple[str, ...]]]:
     """Yield the depths that can take the place of one, with what is lost."""
-    yield "", {"bool": ("bool", "uint8", "uint16")}.get(depth, (depth,))
+    yield "", (depth,)
+    if depth == "bool":
+        yield "1 bit a pixel becomes 8", ("uint8",)
     if depth == "uint16":
         yield "16 bits a channel become 8", ("uint8",)

@@ -4,12 +4,12 @@ The table is an allow-list: no parser starts that nobody asked for (EPS would ru
 format's codec is imported when a file of that format is opened or written.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, cast
 
 from upscale_cli.codecs.sniffing import any_avif, any_heif, any_icon, any_jpeg, any_tga, any_tiff, has
-from upscale_cli.errors import UpscaleError
+from upscale_cli.errors import UpscaleError, needs_extra
 from upscale_cli.plugins import Registry
 
 if TYPE_CHECKING:
@@ -32,6 +32,24 @@ class Codec(Protocol):
 
     def write(self, stream: "BinaryIO", frames: "Iterator[Enlarged]", how: "Writing") -> None:
         """Write at least one frame to a stream that can only be written forwards."""
+
+
+class Timing(NamedTuple):
+    """What of an animation's times a format can store: a record that is built by keyword.
+
+    Attributes
+    ----------
+    step : int
+        Every duration is a multiple of so many milliseconds; 0 for any duration.
+    longest : int
+        The longest duration in milliseconds.
+    plays : int
+        How often an animation can be shown at most; 0 if all of them are shown for ever.
+    """
+
+    step: int = 0
+    longest: int = 2**31 - 1
+    plays: int = 2**31 - 1
 
 
 class Format(NamedTuple):
@@ -59,8 +77,13 @@ class Format(NamedTuple):
         The colours of a palette that can be transparent: none; one, fully; any, by any degree.
     frames : bool
         It can store several images.
+    timing : Timing
+        What of their times it can store.
     lossy : bool
         It changes pixels a little, depending on `--quality`.
+    without_loss : mapping or None
+        If it is lossy, its fields that change when it is written without loss; None if that is not possible. If none
+        change, copied values and sources that are no photographs are written so unasked.
     entry : int
         The most bytes of an EXIF, XMP or comment entry.
     strips : {"none", "one", "all"}
@@ -90,7 +113,9 @@ class Format(NamedTuple):
     longest: int = 2**31 - 1
     clear: Literal["none", "one", "any"] = "none"
     frames: bool = False
+    timing: Timing = Timing()
     lossy: bool = False
+    without_loss: Mapping[str, Any] | None = None
     entry: int = 2**31 - 1
     strips: Literal["none", "one", "all"] = "none"
     encoder: float = 3.5
@@ -105,34 +130,27 @@ class Format(NamedTuple):
         """Whether it is written, not only read."""
         return bool(self.stores or self.arrays)
 
-    def load_codec(self) -> Codec:
-        """Import the module that opens and writes this format.
+    def lossless(self) -> "Format":
+        """Return this format as it is written without loss."""
+        return self._replace(lossy=False, **self.without_loss or {})
 
-        Raises
-        ------
-        UpscaleError
-            If the libraries of its extra are not installed, or cannot be imported.
-        """
+    def load_codec(self) -> Codec:
+        """Import the module that opens and writes this format; raise `UpscaleError` if its extra cannot be imported."""
         try:
             return cast(Codec, import_module(self.codec))
         except Exception as error:  # other packages' code raises anything
             if not self.extra:
                 raise
-            raise UpscaleError(f"is a {self.title} image, which {self.needs(error)}") from error
-
-    def needs(self, error: BaseException | None) -> str:
-        """Return what to do about libraries of its extra that could not be imported, as the end of a sentence."""
-        if isinstance(error, ModuleNotFoundError):
-            return f"needs an extra: pip install 'upscale-cli[{self.extra}]'."
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        return (
-            f"needs an extra that cannot be loaded ({reason}); install it again: "
-            f"pip install --force-reinstall 'upscale-cli[{self.extra}]'."
-        )
+            raise UpscaleError(f"is a {self.title} image, which {needs_extra(self.extra, error)}") from error
 
 
 def _kinds(**depths: str) -> "frozenset[Kind]":
     return frozenset((mode, depth) for depth, modes in depths.items() for mode in modes.split())
+
+
+def _read_by_pillow(name: str, title: str, starts: tuple[bytes, ...], extensions: tuple[str, ...]) -> Format:
+    """Return a format that is only read."""
+    return Format(name, title, f"upscale_cli.codecs.{name}", sniff=has(*starts), extensions=extensions)
 
 
 NUMBERS = (
@@ -153,6 +171,7 @@ _ROWS = (
         stores=_kinds(bool="L", uint8="L LA RGB RGBA P", uint16="L LA RGB RGBA"),
         clear="any",
         frames=True,
+        timing=Timing(longest=65_535_000),
         strips="one",
         keeps=_ALL,
     ),
@@ -177,7 +196,9 @@ _ROWS = (
         stores=_kinds(uint8="RGB RGBA"),
         longest=16_383,
         frames=True,
+        timing=Timing(step=1, longest=2**24 - 1, plays=65_535),
         lossy=True,
+        without_loss={},
         encoder=10,
         decoder=4,
         keeps=frozenset({"icc", "exif", "xmp", "loop", "durations"}),
@@ -204,6 +225,8 @@ _ROWS = (
         longest=65_535,
         clear="one",
         frames=True,
+        # It stores repeats in 16 bits.
+        timing=Timing(step=10, longest=655_350, plays=65_536),
         encoder=14,
         retained=1,
         keeps=frozenset({"comment", "loop", "durations"}),
@@ -226,7 +249,10 @@ _ROWS = (
         stores=_kinds(uint8="L RGB RGBA"),
         longest=32_768,
         frames=True,
+        timing=Timing(step=1, plays=0),
         lossy=True,
+        # imagecodecs writes it, which stores pixels alone.
+        without_loss={"frames": False, "keeps": frozenset()},
         encoder=15,
         decoder=2,
         keeps=frozenset({"icc", "exif", "xmp", "durations"}),
@@ -271,6 +297,8 @@ _ROWS = (
         encoder=15,
         decoder=2,
         keeps=frozenset({"icc", "exif", "xmp"}),
+        # Only if it is asked for: few viewers show it.
+        without_loss={"deepest": 10},
         deepest=10,
         extra="heif",
     ),
@@ -285,6 +313,7 @@ _ROWS = (
         encoder=15,
         decoder=4,
         keeps=frozenset({"exif", "xmp"}),
+        without_loss={},
         extra="jxl",
     ),
     Format(
@@ -295,26 +324,13 @@ _ROWS = (
         extensions=(".ico", ".cur"),
         decoder=2,
     ),
-    Format(
-        name="psd",
-        title="Photoshop",
-        codec="upscale_cli.codecs.psd",
-        sniff=has(b"8BPS\0\1"),
-        extensions=(".psd",),
-    ),
-    Format(
-        name="pcx",
-        title="PCX",
-        codec="upscale_cli.codecs.pcx",
-        sniff=has(*(b"\n%c\1" % version for version in (0, 2, 3, 4, 5))),
-        extensions=(".pcx",),
-    ),
-    Format(
-        name="sgi",
-        title="SGI",
-        codec="upscale_cli.codecs.sgi",
-        sniff=has(b"\x01\xda\0\1", b"\x01\xda\0\2", b"\x01\xda\1\1", b"\x01\xda\1\2"),
-        extensions=(".sgi", ".rgb", ".rgba", ".bw"),
+    _read_by_pillow("psd", "Photoshop", (b"8BPS\0\1",), (".psd",)),
+    _read_by_pillow("pcx", "PCX", tuple(b"\n%c\1" % version for version in (0, 2, 3, 4, 5)), (".pcx",)),
+    _read_by_pillow(
+        "sgi",
+        "SGI",
+        tuple(b"\x01\xda%c%c" % (packed, size) for packed in (0, 1) for size in (1, 2)),
+        (".sgi", ".rgb", ".rgba", ".bw"),
     ),
     Format(
         name="npy",

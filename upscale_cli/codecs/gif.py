@@ -1,6 +1,6 @@
-"""GIF: opened by Pillow, written here frame by frame. Pillow merges equal frames and mixes up palettes.
+"""GIF: read and written frame by frame. Pillow merges equal frames, mixes up palettes, and clears to opaque colours.
 
-Format: CompuServe, "Graphics Interchange Format, Version 89a", 1990. Only the LZW codes are made by Pillow.
+Format: CompuServe, "Graphics Interchange Format, Version 89a", 1990. Only the LZW codes are Pillow's work.
 """
 
 import io
@@ -13,32 +13,57 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from upscale_cli.codecs.formats import FORMATS, Format
-from upscale_cli.codecs.picture import Reading, check_source
+from upscale_cli.codecs.gif_frames import CLEAR, KEEP, read_outline, shown
+from upscale_cli.codecs.picture import Encoding, Reading, check_source
 from upscale_cli.codecs.pillow import PillowPicture
 from upscale_cli.codecs.writing import Enlarged, Writing, same_size
 from upscale_cli.errors import UpscaleError
+from upscale_cli.image.metadata import Metadata
 from upscale_cli.image.pixels import Frame, expand_palette, index_colours, quantise, widen
 
-KEEP, CLEAR = 1, 2
-"""The fate of a frame when the next one is drawn: it stays, or its rectangle becomes transparent."""
 GREYS = np.stack([np.arange(256)] * 3 + [np.full(256, 255)], axis=1).astype(np.uint8)
 
 
 class GifPicture(PillowPicture):
-    """A GIF file."""
+    """A GIF file. Pillow decodes a single frame that covers the canvas; other frames are drawn here."""
 
     names = ("GIF",)
 
     def __init__(self, stream: BinaryIO, format: Format, reading: Reading) -> None:
-        canvas = gif_canvas(stream)
-        check_source(*canvas, 1, reading)
+        self.outline = outline = read_outline(stream)
+        check_source(outline.height, outline.width, reading)
         super().__init__(stream, format, reading)
-        check_source(*canvas, self.count, reading)
-        self.decoded *= canvas[0] * canvas[1] / (self.height * self.width)
+        self.height, self.width = outline.height, outline.width
+        self.encoding = Encoding(lossless=True, exact=True)
+        self._drawn = self.count > 1 or outline.blocks[0][:4] != (0, 0, self.width, self.height)
+        if self._drawn:
+            # The canvas, what a frame hides of it, and the frame.
+            self.channels, self.decoded = 4, 16
 
     def check_complete(self) -> None:
-        if not _ends(self.stream):
+        if not self.outline.complete:
             raise UpscaleError("is truncated: its end is missing; get the complete file.")
+
+    def frame_count(self) -> int:
+        return len(self.outline.blocks)
+
+    def metadata(self, image: Image.Image, index: int) -> Metadata:
+        plays = self.outline.plays if self.count > 1 else None
+        return super().metadata(image, index)._replace(plays=plays)
+
+    def decode(self) -> Iterator[Frame]:
+        if not self._drawn:
+            yield from super().decode()
+            return
+        drawn = shown(self.stream, self.outline)
+        for index, (block, rgba) in enumerate(zip(self.outline.blocks, drawn, strict=True)):
+            opaque = bool((rgba[..., 3] == 255).all())
+            yield Frame(
+                samples=rgba[..., :3].copy() if opaque else rgba.copy(),
+                mode="RGB" if opaque else "RGBA",
+                duration=block.delay if self.count > 1 else None,
+                metadata=self.metadata(self.image, index),
+            )
 
 
 def open(stream: BinaryIO, format: Format, reading: Reading) -> GifPicture:
@@ -49,54 +74,11 @@ def open(stream: BinaryIO, format: Format, reading: Reading) -> GifPicture:
 def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
     """Write a GIF file; see `Codec`."""
     whole = (frame.frame() for frame in frames)
-    write_gif(stream, whole, loop=how.metadata.plays, comment=how.metadata.comment)
-
-
-def gif_canvas(stream: BinaryIO) -> tuple[int, int]:
-    """Return the height and width that the frames of a GIF reach, which may exceed its own; rewind the stream.
-
-    Pillow makes its canvas as large while it counts frames, and fills it, before its size can be asked for.
-    """
-    stream.seek(6)
-    width, height = (max(1, side) for side in struct.unpack("<HH", stream.read(4).ljust(4, b"\0")))
-    for kind, head in _gif_blocks(stream):
-        if kind == b",":
-            left, top, wide, high = struct.unpack("<4H", head[:8])
-            width, height = max(width, left + wide), max(height, top + high)
-    stream.seek(0)
-    return height, width
-
-
-def _ends(stream: BinaryIO) -> bool:
-    """Return whether a trailer follows the last block."""
-    return any(kind == b";" for kind, _ in _gif_blocks(stream))
-
-
-def _gif_blocks(stream: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
-    """Yield what introduces each block of a GIF, and the descriptor of each frame: GIF89a, sections 15 to 27."""
-    stream.seek(10)
-    flags = stream.read(3)[:1] or b"\0"
-    stream.seek(3 << (flags[0] & 7) + 1 if flags[0] & 0x80 else 0, 1)
-    while kind := stream.read(1):
-        if kind == b";":
-            yield kind, b""
-            return
-        if kind == b"!":
-            yield kind, stream.read(1)
-        elif kind == b",":
-            head = stream.read(9).ljust(9, b"\0")
-            yield kind, head
-            stream.seek((3 << (head[8] & 7) + 1 if head[8] & 0x80 else 0) + 1, 1)
-        else:
-            continue  # Pillow passes over what is between blocks
-        while size := stream.read(1)[:1]:
-            if not size[0]:
-                break
-            stream.seek(size[0], 1)
+    write_gif(stream, whole, plays=how.metadata.plays, comment=how.metadata.comment)
 
 
 def write_gif(
-    stream: BinaryIO, frames: Iterable[Frame], *, loop: int | None = None, comment: bytes | None = None
+    stream: BinaryIO, frames: Iterable[Frame], *, plays: int | None = None, comment: bytes | None = None
 ) -> None:
     """Write a GIF file. A frame without transparency is cut to what differs from the one before.
 
@@ -106,8 +88,8 @@ def write_gif(
         Only written to, forwards.
     frames : iterable of Frame
         At least one, of 8 bits or 1, all of one size. Colours beyond 256 are reduced, and alpha becomes 0 or 255.
-    loop : int, optional
-        How often the animation is repeated; 0 for ever.
+    plays : int, optional
+        How often the animation is shown; 0 for ever.
     comment : bytes, optional
 
     Raises
@@ -120,23 +102,25 @@ def write_gif(
     shows = [_shows(page) for page in pages]
     if any(shows):
         pages = [(page.samples.max() == 255 and index_colours(page)) or page for page in pages]
-    table = b""
-    for index, page in enumerate(pages):
-        clear, colours, bits = _palette(page, any(shows))
-        if not table:
-            table = colours
-            stream.write(struct.pack("<6sHHBBB", b"GIF89a", width, height, 0xF0 | bits - 1, 0, 0) + table)
-            if loop is not None:
-                stream.write(b"!\xff\x0bNETSCAPE2.0\x03\x01" + struct.pack("<HB", loop, 0))
-            if comment:
-                stream.write(b"!\xfe" + _blocks(comment))
+    palettes = [_palette(page, any(shows)) for page in pages]
+    # A frame without a transparent colour is cleared to the background, which is a colour of the common table.
+    _, table, bits = (-1, b"", 1) if any(shows) and min(palettes)[0] < 0 else palettes[0]
+    stream.write(
+        struct.pack("<6sHHBBB", b"GIF89a", width, height, (0xF0 if table else 0x70) | bits - 1, 0, 0) + table
+    )
+    if plays is not None and plays != 1:
+        repeats = plays - 1 if plays else 0
+        stream.write(b"!\xff\x0bNETSCAPE2.0\x03\x01" + struct.pack("<HB", repeats, 0))
+    if comment:
+        stream.write(b"!\xfe" + _blocks(comment))
+    for index, (page, (clear, colours, bits)) in enumerate(zip(pages, palettes, strict=True)):
         # If the next frame is transparent, this one would show through: then all of this one is cleared.
         disposal = CLEAR if any(shows[index + 1 : index + 2]) else KEEP
         if index and disposal == KEEP and not any(shows[index - 1 : index + 1]):
             top, left, bottom, right = _changed(pages[index - 1], page)
         else:
             top, left, bottom, right = 0, 0, height, width
-        delay = min(round((page.duration or 0) / 10), 65535)
+        delay = round((page.duration or 0) / 10)
         stream.write(struct.pack("<2sBBHBB", b"!\xf9", 4, disposal << 2 | (clear >= 0), delay, max(clear, 0), 0))
         own = b"" if colours == table else colours
         flags = 0x80 | bits - 1 if own else 0

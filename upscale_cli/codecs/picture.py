@@ -14,7 +14,7 @@ from upscale_cli.image.pixels import Frame
 from upscale_cli.machine.memory import UNKNOWN, available_memory
 
 MAX_SOURCE_PIXELS = 178_956_970
-"""The most pixels of a source, all its frames together: Pillow's own limit, a gigabyte of RGB and alpha."""
+"""The most pixels of a frame of a source, unless the user allows more: Pillow's own limit, a gigabyte of RGBA."""
 
 
 class Reading(NamedTuple):
@@ -25,12 +25,18 @@ class Reading(NamedTuple):
     channels_first : bool
         Arrays are (C, H, W) or (N, C, H, W).
     max_pixels : int
-        The most pixels of a source.
+        The most pixels of a frame.
+    raised_by : str
+        The option that raises this limit; empty if there is none.
     """
 
     channels_first: bool = False
     max_pixels: int = MAX_SOURCE_PIXELS
+    raised_by: str = ""
 
+
+APPLE_DOUBLE = b"\0\5\x16\7"
+"""How a file begins that macOS puts beside another on disks that are not its own (RFC 1740, appendix B)."""
 
 USUAL = Reading()
 """Channels last, and the usual limit."""
@@ -43,9 +49,12 @@ class Encoding(NamedTuple):
     ----------
     lossless : bool
         Its pixels are what was compressed.
+    exact : bool
+        It is not a photograph, by its compression or palette; formats that can do both are written without loss.
     """
 
     lossless: bool = True
+    exact: bool = False
 
 
 class Picture(ABC):
@@ -141,7 +150,7 @@ def open_picture(stream: BinaryIO, reading: Reading = USUAL) -> Picture:
         format = _format_of(stream)
         with decoding(reading):
             picture = format.load_codec().open(stream, format, reading)
-        check_source(picture.height, picture.width, picture.count, reading)
+        check_source(picture.height, picture.width, reading)
     except BaseException:
         stream.close()
         raise
@@ -159,6 +168,11 @@ def _format_of(stream: BinaryIO) -> Format:
         raise UpscaleError(f"cannot be read: {error.strerror}.") from None
     if not length:
         raise UpscaleError("is empty.")
+    if head.startswith(APPLE_DOUBLE):
+        raise UpscaleError(
+            "is an AppleDouble file, in which macOS keeps a file's attributes and no pixels; "
+            'give the file without "._" before its name.'
+        )
     found = format_of_content(head)
     if found is None:
         from upscale_cli.codecs.foreign import what_it_is
@@ -183,24 +197,28 @@ def decoding(reading: Reading) -> Iterator[None]:
         raise UpscaleError(f"cannot be decoded: {reason}.") from error
 
 
-def check_source(height: int, width: int, count: int, reading: Reading) -> None:
-    """Raise `UpscaleError` if a source of `count` frames has no pixels, or more than the limit."""
+def check_source(height: int, width: int, reading: Reading) -> None:
+    """Raise `UpscaleError` if the frames of a source have no pixels, or more than the limit."""
     if height < 1 or width < 1:
         raise UpscaleError(f"is {width}x{height}: it has no pixels.")
-    if (pixels := height * width * count) > reading.max_pixels:
+    if (pixels := height * width) > reading.max_pixels:
         refuse_pixels(pixels, reading)
 
 
-def refuse_pixels(pixels: int, reading: Reading) -> NoReturn:
-    """Raise `UpscaleError` for a source of too many pixels."""
-    raise UpscaleError(f"has {pixels:,} pixels, more than the limit of {reading.max_pixels:,}; cut it into parts.")
+def refuse_pixels(pixels: int, reading: Reading, has: str = "has") -> NoReturn:
+    """Raise `UpscaleError` for a source, or one of its frames, of too many pixels."""
+    limit = f"{reading.max_pixels:,}"
+    raised = f", or raise the limit: {reading.raised_by} (now {limit})" if reading.raised_by else ""
+    raise UpscaleError(f"{has} {pixels:,} pixels, more than the limit of {limit}; cut it into parts{raised}.")
 
 
 def check_frame(picture: Picture, number: int, height: int, width: int) -> None:
     """Raise `UpscaleError` if frame `number`, from 1, is larger than its file's header says, and too large."""
     pixels = height * width
+    if pixels > picture.reading.max_pixels:
+        refuse_pixels(pixels, picture.reading, has=f"frame {number} has")
     # The estimate for the whole image knows only the header.
     larger = pixels > picture.height * picture.width
     needed, available = int(pixels * picture.decoded), available_memory() if larger else UNKNOWN
-    if pixels * picture.count > picture.reading.max_pixels or needed > available:
+    if needed > available:
         raise UpscaleError(f"frame {number} is {width}x{height}, which is too large; remove it.")

@@ -11,7 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.misreads import Layout, way_of
-from upscale_cli.codecs.picture import MAX_SOURCE_PIXELS, Picture, Reading, check_frame, check_source
+from upscale_cli.codecs.picture import Picture, Reading, check_frame, check_source
 from upscale_cli.codecs.pillow_metadata import read_metadata, read_orientation
 from upscale_cli.codecs.writing import Writing
 from upscale_cli.errors import UpscaleError
@@ -19,9 +19,6 @@ from upscale_cli.image.metadata import Metadata
 from upscale_cli.image.pixels import Frame, Mode, oriented, palette_of
 from upscale_cli.methods.upsampler import Array
 
-# `check_source` comes before any decoding, and counts frames. Pillow's own limit stands behind it, for what a decoder
-# makes larger on its way: an error above twice this number, and a warning above it.
-Image.MAX_IMAGE_PIXELS = MAX_SOURCE_PIXELS // 2
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 EIGHT_BITS: dict[str, Mode] = {"1": "L", "L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA", "CMYK": "CMYK"}
@@ -48,6 +45,7 @@ class PillowPicture(Picture):
         super().__init__(stream, format, reading)
         self._metadata = Metadata()
         stream.seek(0)
+        limit_pillow(reading)
         try:
             self.image = image = self.open_image()
         except UnidentifiedImageError:
@@ -56,9 +54,9 @@ class PillowPicture(Picture):
                 "get another copy, or convert it to PNG first."
             ) from None
         self.width, self.height = image.size
-        check_source(self.height, self.width, 1, reading)
+        check_source(self.height, self.width, reading)
         self.check_complete()
-        self.count = self.count_frames(image)
+        self.count = self.frame_count()
         way = way_of(self.layout(image))
         if not format.frames and self.count > 1:
             self.notes.append(f"only the first of its {self.count} pictures is enlarged")
@@ -66,6 +64,7 @@ class PillowPicture(Picture):
         if self.orientation_before_decoding() >= 5:
             self.width, self.height = self.height, self.width
         self.ink = image.mode == "CMYK"
+        self.encoding = self.encoding._replace(exact=image.mode == "P")
         self.channels = 3 if image.mode == "P" else len(image.getbands())
         deep = way is not None and way.way == "read"
         wide = deep or image.mode.startswith("I;16")
@@ -77,9 +76,9 @@ class PillowPicture(Picture):
         """Return the image of the stream, which stands at its beginning."""
         return Image.open(self.stream, formats=self.names)
 
-    def count_frames(self, image: Image.Image) -> int:
-        """Return how many frames or pages a file has."""
-        return int(getattr(image, "n_frames", 1))
+    def frame_count(self) -> int:
+        """Return the number of frames or pages."""
+        return int(getattr(self.image, "n_frames", 1))
 
     def check_complete(self) -> None:
         """Raise `UpscaleError` if the file lacks its end and Pillow would decode what there is."""
@@ -109,7 +108,7 @@ class PillowPicture(Picture):
     def metadata(self, image: Image.Image, index: int) -> Metadata:
         """Return the metadata of a frame: those of the first, which are those of the file."""
         if index == 0:
-            self._metadata = read_metadata(image)
+            self._metadata = read_metadata(image, animated=self.count > 1)
         return self._metadata
 
     def decode(self) -> Iterator[Frame]:
@@ -139,6 +138,15 @@ class PillowPicture(Picture):
     def close(self) -> None:
         self.image.close()
         super().close()
+
+
+def limit_pillow(reading: Reading) -> None:
+    """Let Pillow's own limit follow ours.
+
+    `check_source` comes before any decoding. Pillow's limit stands behind it, for what a decoder makes larger on its
+    way: an error above twice this number, and a warning above it.
+    """
+    Image.MAX_IMAGE_PIXELS = -(-reading.max_pixels // 2)
 
 
 def from_pillow(image: Image.Image) -> Frame:

@@ -9,7 +9,7 @@ from upscale_cli.codecs.tiff_tags import DESCRIPTIVE
 from upscale_cli.image.metadata import Metadata
 
 
-def read_metadata(image: Image.Image) -> Metadata:
+def read_metadata(image: Image.Image, animated: bool) -> Metadata:
     """Return the metadata of a loaded Pillow image. Unreadable EXIF is left out, as viewers ignore it too."""
     info = image.info
     xmp = info.get("xmp") or info.get("XML:com.adobe.xmp")
@@ -27,7 +27,7 @@ def read_metadata(image: Image.Image) -> Metadata:
         text=text,
         comment=comment.encode() if isinstance(comment, str) else comment,
         colour=_colour_chunks(info) if image.format == "PNG" else (),
-        plays=info.get("loop") if getattr(image, "n_frames", 1) > 1 else None,
+        plays=info.get("loop") if animated else None,
         still=bool(info.get("default_image")),
     )
 

@@ -52,7 +52,7 @@ class PsdPicture(PillowPicture):
             self.notes.append("its channels besides colour and transparency are left out")
         return image
 
-    def count_frames(self, image: Image.Image) -> int:
+    def frame_count(self) -> int:
         # Pillow counts layers.
         return 1
 

@@ -15,7 +15,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from upscale_cli.codecs import tiff_tags as tag
 from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import Encoding, Picture, Reading, check_frame, check_source
-from upscale_cli.codecs.pillow import from_pillow
+from upscale_cli.codecs.pillow import from_pillow, limit_pillow
 from upscale_cli.codecs.tiff_directories import Page, read_pages
 from upscale_cli.codecs.tiff_metadata import read_metadata
 from upscale_cli.codecs.tiff_samples import (
@@ -90,6 +90,7 @@ class TiffPicture(Picture):
 
     def __init__(self, stream: BinaryIO, format: Format, reading: Reading) -> None:
         super().__init__(stream, format, reading)
+        limit_pillow(reading)
         pages = read_pages(stream)
         if not pages or not any(page.entries for page in pages):
             raise UpscaleError("is truncated: a part of its directory is missing; get the complete file.")
@@ -105,11 +106,11 @@ class TiffPicture(Picture):
         self.height, self.width = how.height, how.width
         if orientation(first) >= 5:
             self.height, self.width = self.width, self.height
-        check_source(self.height, self.width, 1, reading)
+        check_source(self.height, self.width, reading)
         if how.bits not in (1, 8, 16, 32, 64) and mode != "P":
             self.notes.append(f"its {how.bits} bits per channel become {8 if how.bits < 8 else 16}")
         self.ink = mode == "CMYK"
-        self.encoding = Encoding(lossless=how.compression != JPEG)
+        self.encoding = Encoding(lossless=how.compression != JPEG, exact=mode == "P")
         self.channels = (3 if mode == "P" else CHANNELS[mode]) + len(extra)
         self.itemsize = max(1, how.bits // 8 if how.bits % 8 == 0 else -(-how.bits // 8))
         # The bytes of libtiff, those of all segments, and the samples; turned and scaled ones are made of these.

@@ -17,6 +17,9 @@ from upscale_cli.methods.upsampler import Array, Finish, Upsampler
 
 T = TypeVar("T")
 
+USUAL_QUALITY = 95
+"""The quality of lossy formats where none is asked for."""
+
 
 class Enlarged(NamedTuple):
     """A frame that is enlarged while it is written: a record that is built by keyword.
@@ -109,7 +112,7 @@ class Writing(NamedTuple):
     metadata: Metadata
     encoding: Encoding = Encoding()
     frame_count: int = 1
-    quality: int = 95
+    quality: int = USUAL_QUALITY
     ndim: int = 0
     channels_first: bool = False
     small: bool = False

@@ -1,6 +1,5 @@
 """The command `upscale-compare`."""
 
-import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from upscale_cli.codecs.finding import stem_of
 from upscale_cli.commands.options import (
     CONTENDERS,
     HELP,
@@ -26,6 +26,7 @@ from upscale_cli.commands.options import (
 from upscale_cli.commands.terminal import (
     Bar,
     ends,
+    print_json,
     read_standard_input,
     refuse_closed_output,
     say,
@@ -130,7 +131,7 @@ def run(
         _write(content, target, stream, overwrite)
     if as_json:
         values = {"source": image, "scale": [float(s) for s in reversed(factor)]} | numbers(comparison)
-        click.echo(json.dumps(values))
+        print_json(values)
     if not quiet:
         _report_notes(image, comparison)
         if target is not None:
@@ -253,7 +254,7 @@ def find_target(image: str, output: str | None, as_json: bool) -> Path | str | N
     UsageError
         If the name is neither that of a page nor of a sheet, or two outputs would share standard output.
     """
-    default = f"{Path(image).stem}_compare.html"
+    default = f"{stem_of(Path(image))}_compare.html"
     if output is None:
         if as_json:
             return None

@@ -1,6 +1,5 @@
 """The command `upscale-evaluate`."""
 
-import json
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -19,7 +18,7 @@ from upscale_cli.commands.options import (
     json_option,
     version_option,
 )
-from upscale_cli.commands.terminal import ends, refuse_closed_output, start
+from upscale_cli.commands.terminal import ends, print_json, refuse_closed_output, start
 from upscale_cli.compare.contenders import Contender, read_contender, self_sufficient_contenders
 from upscale_cli.errors import ExitStatus, UsageError
 
@@ -93,7 +92,7 @@ def run(
         return 1
     results = [_summary(each, index, scores) for index, each in enumerate(contenders)]
     if as_json:
-        click.echo(json.dumps({"scale": float(scale[0]), "reduction": reduction, "methods": results}))
+        print_json({"scale": float(scale[0]), "reduction": reduction, "methods": results})
     else:
         count = f"{len(scores)} photograph{'s' if len(scores) > 1 else ''}"
         click.echo(f"{count}, reduced by a factor of {float(scale[0]):g} ({reduction}).\n")

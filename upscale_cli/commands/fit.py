@@ -1,6 +1,5 @@
 """The command `upscale-fit`."""
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from upscale_cli.commands.options import (
     json_option,
     version_option,
 )
-from upscale_cli.commands.terminal import ends, refuse_closed_output, say, start
+from upscale_cli.commands.terminal import ends, print_json, refuse_closed_output, say, start
 from upscale_cli.errors import ExitStatus, UpscaleError, UsageError, as_upscale_error
 
 INTRO = """\
@@ -119,7 +118,7 @@ def run(
         psnr={name: sum(each[name] for each in scores) / len(scores) for name in (scores[0] if scores else {})},
     )
     if as_json:
-        click.echo(json.dumps(summary.values()))
+        print_json(summary.values())
     if not quiet:
         for line in summary.lines():
             say(line)

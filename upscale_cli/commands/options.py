@@ -207,6 +207,8 @@ REDUCE = click.option(
     metavar="NAME",
     help=f"How photographs are reduced: {', '.join(REDUCTION_NAMES)} [{REDUCTION_NAMES[0]}].",
 )
+MAX_SOURCE_PIXELS = "--max-source-pixels"
+"""The option that raises the limit of sources."""
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
 """Settings of every command."""
 
@@ -238,6 +240,9 @@ def batch_options(command: F) -> F:
         click.option("-n", "--dry-run", is_flag=True, help="Show the plan and write nothing."),
         json_option("a JSON object per image"),
         click.option("--channels-first", is_flag=True, help="Arrays are (C, H, W), as in PyTorch."),
+        click.option(
+            MAX_SOURCE_PIXELS, type=Count(), default=178_956_970, metavar="N", help="Refuse larger inputs [179M]."
+        ),
         QUIET,
         VERBOSE,
     ]

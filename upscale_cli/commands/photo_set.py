@@ -47,7 +47,7 @@ class PhotoSet:
         self.sources: list[Source] = []
         self._pixels: dict[Source, int] = {}
         self.failed, self._quiet = 0, quiet
-        for source in find_sources(inputs, None, failures):
+        for source in find_sources(inputs, None, failures, []):
             try:
                 with open_picture(source.open()) as picture:
                     self._pixels[source] = picture.height * picture.width

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from upscale_cli.commands.options import HELP, Command, PairOf, batch_options, version_option
+from upscale_cli.commands.options import HELP, MAX_SOURCE_PIXELS, Command, PairOf, batch_options, version_option
 from upscale_cli.commands.terminal import ends, start
 from upscale_cli.errors import ExitStatus
 
@@ -62,6 +62,7 @@ def pool(
     dry_run: bool,
     as_json: bool,
     channels_first: bool,
+    max_source_pixels: int,
     quiet: bool,
     verbose: int,
 ) -> int:
@@ -77,7 +78,7 @@ def pool(
         padding=padding,
         dilation=dilation,
         ceil=ceil,
-        reading=Reading(channels_first=channels_first),
+        reading=Reading(channels_first=channels_first, max_pixels=max_source_pixels, raised_by=MAX_SOURCE_PIXELS),
         overwrite=overwrite,
         format=find_format(format) if format else None,
         resume=skip_existing,

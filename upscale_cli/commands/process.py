@@ -6,8 +6,6 @@ from collections.abc import Iterable
 from contextlib import closing
 from typing import Any, NamedTuple
 
-import click
-
 from upscale_cli.batch.executors import find_executor
 from upscale_cli.batch.plan import Job, Plan, Work, make_plan
 from upscale_cli.batch.report import Report
@@ -16,6 +14,7 @@ from upscale_cli.commands.terminal import (
     Bar,
     Interrupted,
     hint,
+    print_json,
     read_standard_input,
     refuse_closed_output,
     say,
@@ -25,7 +24,7 @@ from upscale_cli.commands.terminal import (
 )
 from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.machine.memory import in_bytes
-from upscale_cli.places.place import Target
+from upscale_cli.places.place import Target, counted
 from upscale_cli.places.streams import STREAM, ContentSource, StreamTarget
 from upscale_cli.work.request import Request
 
@@ -75,14 +74,17 @@ def process(
     start, inputs = time.perf_counter(), list(inputs)
     kind = find_executor(executor)
     plan = _planned(session, inputs, work, output=output, skip_existing=skip_existing)
-    report = Report(session.done, failed=len(plan.failures), skipped=len(plan.settled))
+    left_alone = counted(plan.left_alone)
+    report = Report(session.done, failed=len(plan.failures), skipped=len(plan.settled), left_alone=left_alone)
     for shown, failure in plan.failures:
         say(*session.fail(shown, failure))
         show_cause(failure, session.verbose)
         if session.as_json:
-            _print_json({"source": shown, "error": str(failure)})
+            print_json({"source": shown, "error": str(failure)})
     if session.dry_run:
         _show(plan, session.as_json)
+        if left_alone and not session.quiet:
+            say(f"{left_alone}.")
         return report.exit_status
 
     bar = Bar(sum(job.pixels for job in plan.jobs), len(plan.jobs), not session.quiet)
@@ -103,7 +105,7 @@ def process(
     report.left = len(plan.jobs) + len(plan.failures) - report.done - report.failed
     if report.left:
         say(f"{session.name}: stopped, because the disk is full; free some space, and run it again for the others.")
-    if not session.quiet and report.done + report.failed + report.skipped > 1:
+    if not session.quiet and (report.done + report.failed + report.skipped > 1 or left_alone):
         say(report.sentence(time.perf_counter() - start, pixels))
     return report.exit_status
 
@@ -143,7 +145,7 @@ def _run(session: Session, plan: Plan, running: Run, *, bar: Bar, report: Report
             pixels += outcome.job.pixels if outcome.failure is None else 0
             bar.image_ended()
             if session.as_json:
-                _print_json(_outcome(outcome))
+                print_json(_outcome(outcome))
             for line in _lines(outcome, session):
                 bar.say(line)
             if outcome.failure is not None:
@@ -156,17 +158,11 @@ def _in_sentence(shown: str) -> str:
     return "standard input" if shown == STREAM else shown
 
 
-def _print_json(values: dict[str, Any]) -> None:
-    import json
-
-    click.echo(json.dumps(values))
-
-
 def _show(plan: Plan, as_json: bool) -> None:
     """Print what would be done, a line for each job."""
     for job in plan.jobs:
         if as_json:
-            _print_json(_job(job))
+            print_json(_job(job))
         else:
             (w, h), (width, height) = job.expected.before, job.expected.after
             say(f"{job.source.shown} {w}x{h} → {job.target.name} {width}x{height}")

@@ -2,6 +2,7 @@
 
 import errno
 import gc
+import math
 import os
 import signal
 import sys
@@ -33,6 +34,20 @@ def say(text: str) -> None:
         click.echo(shown, err=True)
     except OSError:
         _drop(sys.stderr)
+
+
+def print_json(values: Any) -> None:
+    """Print values as a line of JSON on standard output. Numbers that JSON does not have become null."""
+    import json
+
+    def finite(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: finite(each) for key, each in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [finite(each) for each in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    click.echo(json.dumps(finite(values), allow_nan=False))
 
 
 def _drop(stream: Any) -> None:

@@ -9,6 +9,7 @@ import click
 
 from upscale_cli.commands.options import (
     HELP,
+    MAX_SOURCE_PIXELS,
     Command,
     Count,
     Factor,
@@ -87,12 +88,19 @@ def _print_entry(name: str, text: str, column: int) -> None:
 @file_options
 @click.option("--linear", is_flag=True, help="Blend linear light instead of code values.")
 @click.option(
+    "--alpha",
+    type=click.Choice(["weighed", "separate"]),
+    default="weighed",
+    metavar="NAME",
+    help="Transparency: weighed, or separate for alpha that is data [weighed].",
+)
+@click.option(
     "--quality",
     type=click.IntRange(1, 100),
-    default=95,
     metavar="N",
     help="Quality of JPEG, WebP and AVIF [95].",
 )
+@click.option("--lossless", is_flag=True, help="Write WebP, AVIF, HEIC, JPEG XL without loss.")
 @click.option(
     "--compression",
     type=click.Choice(["fast", "small"]),
@@ -124,7 +132,9 @@ def upscale(
     method: str,
     given: Iterable[tuple[str, str]],
     linear: bool,
-    quality: int,
+    alpha: Any,
+    quality: int | None,
+    lossless: bool,
     compression: str,
     strip: bool,
     max_pixels: int,
@@ -137,6 +147,7 @@ def upscale(
     dry_run: bool,
     as_json: bool,
     channels_first: bool,
+    max_source_pixels: int,
     quiet: bool,
     verbose: int,
     **files: Path | None,
@@ -150,6 +161,8 @@ def upscale(
 
     if scale is not None and size is not None:
         raise UsageError("--scale and --size exclude each other; leave one out.")
+    if lossless and quality is not None:
+        raise UsageError("--lossless and --quality exclude each other; leave one out.")
     if size is not None:
         # A size that is invalid for every image is reported before any is opened.
         wanted_size(size, 1, 1)
@@ -160,9 +173,11 @@ def upscale(
         size=size,
         format=find_format(format) if format else None,
         quality=quality,
+        lossless=lossless,
         linear=linear,
+        alpha=alpha,
         strip=strip,
-        reading=Reading(channels_first=channels_first),
+        reading=Reading(channels_first=channels_first, max_pixels=max_source_pixels, raised_by=MAX_SOURCE_PIXELS),
         overwrite=overwrite,
         max_pixels=max_pixels,
         small=compression == "small",

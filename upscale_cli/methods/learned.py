@@ -1,5 +1,7 @@
 """Networks on images: luma through the network, colour through a fitted kernel, opacity by bicubic interpolation.
 
+Opacity that is data goes through the network like a grey image.
+
 Each network has one integer factor. Other factors are made by several networks, one after the other (6 = 2 · 3), and
 those that are not a product of the available factors by the next larger product and an antialiased reduction.
 """
@@ -16,10 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upscale_cli.methods import shipped
+from upscale_cli.methods.filling import FILLING, Flat, filled
 from upscale_cli.methods.filters import FILTERS
 from upscale_cli.methods.method import Shape, Size, WorkingMemory
 from upscale_cli.methods.network import Network
 from upscale_cli.methods.resampling import Taps, filter_axes, resampled
+from upscale_cli.methods.samples import Samples
 from upscale_cli.methods.transposed import Stamping, check_kernel, transposed
 from upscale_cli.methods.upsampler import Array, Block, SampleReader, Scratch, Upsampler
 
@@ -29,6 +33,8 @@ BAND, TILE = 64, 96
 """Approximate rows and columns of the source that are computed together: their results stay in the cache."""
 COST = 8
 """Approximate cost of one output value, relative to a filter; strips are smaller accordingly."""
+FURTHER = 8
+"""How much farther from visible pixels colours are needed than networks read: opacity spreads by two in each step."""
 KEPT_BANDS = 8
 """Bands of an intermediate image that are kept, because several strips of the next image read each of them."""
 
@@ -54,7 +60,7 @@ class Networks:
 class Learned(Upsampler):
     """One network on a source.
 
-    Three colour channels are treated as red, green and blue; with any other number, each goes through the network.
+    Three colour channels are treated as red, green and blue; every other channel goes through the network.
 
     Parameters
     ----------
@@ -62,18 +68,21 @@ class Learned(Upsampler):
         Any numeric dtype, or `Rows`.
     network : Network
     reader : SampleReader
-    alpha : bool
-        The last channel that is read is opacity, and colours are premultiplied.
+    colours : int
+        The channels of colour; those after them have their own meaning.
+    opacity : bool
+        The last channel that is read is opacity.
     """
 
     cost = COST
 
-    def __init__(self, source: Any, network: Network, reader: SampleReader, *, alpha: bool) -> None:
+    def __init__(self, source: Any, network: Network, reader: SampleReader, *, colours: int, opacity: bool) -> None:
         height, width = source.shape[:2]
         scale = network.scale
         self.source, self.read, self.dtype = source, reader.read, reader.dtype
         self.shape = (height * scale, width * scale, reader.channels)
-        self._network, self._colours, self._width = network.cast(self.dtype), reader.channels - alpha, width
+        self._network, self._colours, self._width = network.cast(self.dtype), colours, width
+        self._own = reader.channels - opacity
         self._cells = cells(height)
         self.band = self._cells * scale
         size = self.shape[:2]
@@ -90,9 +99,9 @@ class Learned(Upsampler):
             )
             differences = replace(reader, read=self._read_differences, channels=3)
             self._differences = transposed(source, stamping, differences)
-        if alpha:
-            opacity = replace(reader, read=self._read_opacity, channels=1)
-            self._opacity = resampled(source, cubic_axes(source.shape, size), opacity)
+        if opacity:
+            alone = replace(reader, read=self._read_opacity, channels=1)
+            self._opacity = resampled(source, cubic_axes(source.shape, size), alone)
 
     def blocks(self, band: int) -> Iterator[Block]:
         scale, margin = self._network.scale, self._network.margin
@@ -106,9 +115,9 @@ class Learned(Upsampler):
             right = min(left + TILE, self._width)
             part = slice(left * scale, right * scale)
             values = _scratch.get("values", (stop - top, part.stop - part.start, self.shape[2]), self.dtype)
-            for channel, plane in enumerate(planes):
+            for channel, plane in enumerate(planes, self._own - len(planes)):
                 large = self._network.run(plane[:, left : right + 2 * margin])
-                if differences is None:
+                if differences is None or channel > 2:
                     values[..., channel] = large
                 else:
                     # One channel at a time: loops over three values are slow.
@@ -119,7 +128,9 @@ class Learned(Upsampler):
             yield Block(top, part.start, 0, values)
 
     def _planes(self, top: int, rows: int) -> Array:
-        """Return luma, or each channel, of source rows from `top`, with mirrored margins: (planes, rows, columns).
+        """Return source rows from `top` for the network, with mirrored margins: (planes, rows, columns).
+
+        The planes are the channels, with luma in the place of three colours.
 
         A mirror image continues a photograph plausibly. Repeated edges do not: with them, whole photographs lose
         0.17 dB (Kodak, factor 2).
@@ -129,7 +140,9 @@ class Learned(Upsampler):
         lines = _mirrored(np.arange(top - margin, top + rows + margin), height)
         first = int(lines.min())
         values = self.read(self.source[first : int(lines.max()) + 1])
-        planes = _luma(values)[None] if self._colours == 3 else np.moveaxis(values[..., : self._colours], 2, 0)
+        planes = np.moveaxis(values[..., : self._own], 2, 0)
+        if self._colours == 3:
+            planes = np.concatenate((_luma(values)[None], planes[3:]))
         columns = _mirrored(np.arange(-margin, width + margin), width)
         mirrored: Array = np.ascontiguousarray(planes[:, lines - first][:, :, columns])
         return mirrored
@@ -232,28 +245,34 @@ def factors(scale: float, available: Sequence[int]) -> list[int]:
     return list(best)
 
 
-def chained(source: Array, size: Size, networks: Networks, reader: SampleReader, *, alpha: bool) -> Upsampler:
+def chained(source: Array, size: Size, networks: Networks, samples: Samples) -> Upsampler:
     """Return the upsampler to any size, at least the source's: networks one after the other, then a reduction.
 
     Parameters
     ----------
-    source, reader, alpha
-        As for `Learned`.
+    source : array (H, W, C)
     size : (int, int)
         The output's height and width.
     networks : Networks
+    samples : Samples
+        What the source's samples mean.
     """
     scale = max(out / side for out, side in zip(size, source.shape[:2], strict=True))
-    image: Any = source
+    chain = [networks.network(factor) for factor in factors(scale, networks.factors)]
+    opacity = samples.translucent and not samples.apart
+    colours = samples.channels - samples.translucent
+    own = filled(source, FURTHER + sum(network.margin for network in chain)) if opacity else source
+    image: Any = own
+    reader = samples.reader(own)
     upsampler: Upsampler | None = None
-    for factor in factors(scale, networks.factors):
-        upsampler = Learned(image, networks.network(factor), reader, alpha=alpha)
+    for network in chain:
+        upsampler = Learned(image, network, reader, colours=colours, opacity=opacity)
         # If samples are not finite, the upsamplers that follow need the complete image.
         image = Rows(upsampler) if reader.finite else upsampler.rows(0, upsampler.shape[0])
         reader = replace(reader, read=_as_it_is)
-    if upsampler is not None and upsampler.shape[:2] == tuple(size):
-        return upsampler
-    return resampled(image, cubic_axes(image.shape, size), reader)
+    if upsampler is None or upsampler.shape[:2] != tuple(size):
+        upsampler = resampled(image, cubic_axes(image.shape, size), reader)
+    return Flat(upsampler, own, samples.reader(own)) if opacity else upsampler
 
 
 def chain_memory(shape: Shape, size: Size, networks: Networks) -> WorkingMemory:
@@ -261,6 +280,9 @@ def chain_memory(shape: Shape, size: Size, networks: Networks) -> WorkingMemory:
     height, width, channels = shape
     scale = max(size[0] / height, size[1] / width)
     rows, shared, each = 1, 0, 0
+    if channels in (2, 4):
+        # Probably transparent: colours for transparent pixels.
+        shared += height * width * (channels + FILLING)
     for factor in factors(scale, networks.factors):
         if rows > 1:
             # An intermediate image: the bands that are kept, the one being made, and the rows that are read.

@@ -48,8 +48,7 @@ def make(source: "Array", /, *, scale: Scale, size: Size, samples: "Samples", pa
     """Return the upsampler of a source."""
     from upscale_cli.methods.learned import chained
 
-    alpha = samples.alpha and samples.channels == samples.channels_in
-    return chained(source, size, networks(parameters), samples.reader(source), alpha=alpha)
+    return chained(source, size, networks(parameters), samples)
 
 
 def explain_networks(shape: Shape, scale: Scale, parameters: Parameters) -> str:
@@ -90,6 +89,7 @@ LEARNED = Method(
     variants=("size=large",),
     resizable=True,
     independent=False,
+    straight=True,
     symmetric=False,
     explain=explain_networks,
     working_memory=working_memory,

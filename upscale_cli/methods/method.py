@@ -105,6 +105,9 @@ class Method(NamedTuple):
         Scale 1 is the identity.
     independent : bool
         No channel influences another.
+    straight : bool
+        It weighs colours that are not premultiplied by opacity, because its sums are not linear. It gives transparent
+        pixels the colours of visible ones itself, as `methods.filling.filled` does.
     symmetric : bool
         It commutes with flips and transposition, ties aside; otherwise it is anchored at a corner, or by its arrays.
     warn : callable(shape, scale, parameters) -> str or None
@@ -129,6 +132,7 @@ class Method(NamedTuple):
     keeps_constants: bool = True
     interpolates: bool = True
     independent: bool = True
+    straight: bool = False
     symmetric: bool = True
     warn: Remark = no_remark
     explain: Remark = no_remark

@@ -42,6 +42,7 @@ class Samples(NamedTuple):
 
     Colours are premultiplied by alpha while they are weighed, so that transparent pixels do not bleed colour. An
     alpha channel that is opaque everywhere is left out and set again: the pixels are the same as without one.
+    Pixels of opacity 0 become 0.
 
     Attributes
     ----------
@@ -57,6 +58,10 @@ class Samples(NamedTuple):
         Alpha is full everywhere.
     flatten : bool
         Put the image onto a white background; the output has no alpha.
+    straight : bool
+        Colours are not premultiplied: the method fills transparent pixels itself (see `Method.straight`).
+    apart : bool
+        Alpha is data like the others: colours are not premultiplied, and those of opacity 0 are kept.
     transfer : Transfer, optional
         Weigh light instead of code values.
     constants : bool
@@ -72,14 +77,31 @@ class Samples(NamedTuple):
     alpha: bool = False
     opaque: bool = False
     flatten: bool = False
+    straight: bool = False
+    apart: bool = False
     transfer: Transfer | None = None
     constants: bool = False
     no_data: float | None = None
 
     @property
     def working(self) -> np.dtype[Any]:
-        """The float type that samples are weighed in."""
-        return working_dtype(self.stored)
+        """The float type that samples are weighed in.
+
+        A colour is what its premultiplied sum is divided by the sum of opacities. Near opacity 0 both are differences
+        of large terms (filters have negative lobes), and of 16 bits float32 leaves no digits: a flat colour changed.
+        """
+        divided = self.translucent and self.premultiplied and self.stored.itemsize > 1
+        return np.dtype(np.float64) if divided else working_dtype(self.stored)
+
+    @property
+    def translucent(self) -> bool:
+        """Whether opacity is weighed along with the colours, as the last channel."""
+        return self.alpha and not self.opaque and not self.flatten
+
+    @property
+    def premultiplied(self) -> bool:
+        """Whether colours are multiplied by opacity when they are read."""
+        return self.alpha and not self.opaque and (self.flatten or not (self.straight or self.apart))
 
     @property
     def channels(self) -> int:
@@ -118,16 +140,14 @@ class Samples(NamedTuple):
     def read(self, samples: Array) -> Array:
         """Return stored samples (n, w, channels_in) as working floats (n, w, channels) of the source's range."""
         colours = self.channels_in - self.alpha
-        if self.transfer is None and (not self.alpha or self.opaque):
+        if self.transfer is None and not self.premultiplied:
             part = samples[..., : self.channels]
             return np.add(part, 0.5, dtype=self.working) if self._reads_with_half else part.astype(self.working)
         full = white(self.stored)
         values = samples.astype(self.working)
         if self.transfer is not None:
             values[..., :colours] = self._decode(samples[..., :colours])
-        if not self.alpha:
-            return values
-        if not self.opaque:
+        if self.premultiplied:
             opacity = values[..., colours:] / self.working.type(full)
             values[..., :colours] *= opacity
             if self.flatten:
@@ -139,22 +159,23 @@ class Samples(NamedTuple):
 
         Integers are rounded half up and clamped; floats are neither.
         """
-        premultiplied = self.alpha and not self.opaque and not self.flatten
         full = self.working.type(white(self.stored))
-        if premultiplied:
+        depth = self.working.type(white(self.target)) / full
+        if self.translucent and not self.apart:
             opacity = values[..., -1:]
-            # A pixel whose opacity rounds to 0 has no colour; dividing would only amplify noise.
-            least = 0 if self.target.kind == "f" else full / (2 * white(self.target))
             with np.errstate(invalid="ignore"):
-                values[..., :-1] *= np.where(opacity > least, full / np.where(opacity > least, opacity, 1), 0)
+                # A pixel whose opacity rounds to 0, as below, has no colour; dividing would only amplify noise.
+                shown = opacity > 0 if self.target.kind == "f" else opacity * depth + self.working.type(0.5) >= 1
+                share = np.where(shown, full / np.where(shown, opacity, 1), 0) if self.premultiplied else shown
+                values[..., :-1] *= share
         missing = None
         if self.no_data is not None:
-            missing, values, premultiplied = values[..., -1] < full / 2, values[..., :-1], False
+            missing, values = values[..., -1] < full / 2, values[..., :-1]
         if self.transfer is not None:
-            colours = values[..., :-1] if premultiplied else values
+            colours = values[..., :-1] if self.translucent and missing is None else values
             colours[...] = self._encode(colours)
-        if self.target != self.stored and white(self.target) != full:
-            values *= self.working.type(white(self.target)) / full
+        if depth != 1:
+            values *= depth
         place = out[..., : values.shape[-1]]
         if self.target.kind == "f":
             with np.errstate(over="ignore"):

@@ -3,15 +3,32 @@
 import errno
 import os
 import unicodedata
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
-from upscale_cli.codecs.finding import format_of
+from upscale_cli.codecs.finding import format_of, stem_of
 from upscale_cli.errors import UpscaleError
-from upscale_cli.machine.replacing import PREFIX, replacing_together, sweep
-from upscale_cli.places.place import Source, Target, UnreadableError
+from upscale_cli.machine.replacing import replacing_together, sweep
+from upscale_cli.places.place import LINKED, LeftAlone, Source, Target, UnreadableError, counted
+
+OF_SYSTEMS = frozenset(
+    (
+        "#recycle",  # Synology
+        "#snapshot",
+        "@eadir",
+        "$recycle.bin",  # Windows
+        "desktop.ini",
+        "ehthumbs.db",
+        "system volume information",
+        "thumbs.db",
+        "__macosx",  # macOS
+        "icon\r",
+        "lost+found",  # Linux
+    )
+)
+"""What systems put into folders of their users, in lower case; beside names that begin with a dot."""
 
 
 class FileTarget(Target):
@@ -27,7 +44,7 @@ class FileTarget(Target):
         return _committed([target for target in (*others, self) if isinstance(target, FileTarget)], overwrite)
 
     def beside(self, ending: str) -> "FileTarget":
-        return FileTarget(self.path.with_name(self.path.stem + ending))
+        return FileTarget(self.path.with_name(stem_of(self.path) + ending))
 
     def identity(self) -> Hashable | None:
         return _identity(self.path) if os.path.isfile(self.path) else None
@@ -76,13 +93,14 @@ class FileSource(Source):
 
     def default_target(self, label: str, extension: str) -> FileTarget:
         if self._root is None or self.place is None:
-            return FileTarget(self.path.with_name(f"{self.path.stem}_{label}{extension}"))
+            return FileTarget(self.path.with_name(f"{stem_of(self.path)}_{label}{extension}"))
         # The images of a folder go into a folder beside it.
         root = Path(os.path.abspath(self._root))
-        return FileTarget(root.with_name(f"{root.name}_{label}") / self.place.with_name(self.place.stem + extension))
+        place = self.place.with_name(stem_of(self.place) + extension)
+        return FileTarget(root.with_name(f"{root.name}_{label}") / place)
 
     def beside(self, ending: str) -> "FileSource | None":
-        beside = self.path.with_name(self.path.stem + ending)
+        beside = self.path.with_name(stem_of(self.path) + ending)
         return FileSource(beside) if beside.is_file() else None
 
     def identity(self) -> Hashable | None:
@@ -95,6 +113,16 @@ def _identity(path: Path) -> Hashable:
     return status.st_dev, status.st_ino
 
 
+def _kind_of(path: Path) -> str:
+    """Return what people call a kind of files: their extension, or that they have none."""
+    return path.suffix.lower() if stem_of(path) != path.name else "without extension"
+
+
+def _of_users(names: Iterable[str]) -> Iterator[str]:
+    """Yield the names that are neither hidden (those of macOS's own files, `._x.png`, too) nor a system's."""
+    return (name for name in names if not name.startswith(".") and name.casefold() not in OF_SYSTEMS)
+
+
 class Files:
     """The files and folders of this machine; see `Place`."""
 
@@ -104,27 +132,41 @@ class Files:
     def exists(self, name: str) -> bool:
         return os.path.exists(name)
 
-    def sources(self, name: str, output: str | None) -> Iterator[FileSource | UnreadableError]:
-        """Yield the source of a name, or the images of a folder: the files with the extension of a format.
+    def sources(self, name: str, output: str | None) -> Iterator[FileSource | UnreadableError | LeftAlone]:
+        """Yield the source of a name, or what is in a folder: images are the files with the extension of a format.
 
-        Links to folders are not followed, and the output folder is left out.
+        Links to folders are not followed. The output folder is left out, and so is what is hidden or a system's own.
         """
         if not os.path.isdir(name):
             yield FileSource(Path(name))
             return
         left_out = os.path.realpath(output) if output is not None else None
         problems: list[UnreadableError] = []
+        left_alone: list[LeftAlone] = []
+        images = 0
 
         def failed(error: OSError) -> None:
             problems.append(UnreadableError(str(error.filename), UpscaleError(f"cannot be read: {error.strerror}.")))
 
         root = Path(name)
         for folder, below, files in os.walk(root, onerror=failed):
-            below[:] = sorted(each for each in below if os.path.realpath(os.path.join(folder, each)) != left_out)
-            for file in sorted(files):
+            below[:] = sorted(
+                each for each in _of_users(below) if os.path.realpath(os.path.join(folder, each)) != left_out
+            )
+            left_alone += [LeftAlone(each, LINKED) for each in below if os.path.islink(Path(folder, each))]
+            for file in sorted(_of_users(files)):
                 path = Path(folder) / file
-                if format_of(path) is not None and not file.startswith(PREFIX):
-                    yield FileSource(path, root)
+                if format_of(path) is None:
+                    left_alone.append(LeftAlone(file, _kind_of(path)))
+                    continue
+                images += 1
+                yield FileSource(path, root)
+        if not images and not problems:
+            others = counted(left_alone)
+            why = f"has no image of a known format{': ' if others else ''}{others}."
+            yield UnreadableError(name, UpscaleError(why))
+            return
+        yield from left_alone
         yield from problems
 
     def target(self, name: str, parts: Sequence[str] = ()) -> FileTarget:

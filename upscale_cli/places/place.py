@@ -4,12 +4,18 @@ A kind of place is a module with a `Source`, a `Target` and a `Place`, and a row
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import PurePath
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 from upscale_cli.errors import UpscaleError
+
+LINKED = "linked folder"
+"""The kind of a link to a folder."""
+MOST_KINDS = 5
+"""The most kinds of files that a sentence counts."""
 
 
 class Target(ABC):
@@ -115,15 +121,42 @@ class Place(Protocol):
     def exists(self, name: str) -> bool:
         """Return whether there is anything under a name."""
 
-    def sources(self, name: str, output: str | None) -> "Iterator[Source | UnreadableError]":
-        """Yield the source of a name, or the images of a folder, without those of the output folder."""
+    def sources(self, name: str, output: str | None) -> "Iterator[Source | UnreadableError | LeftAlone]":
+        """Yield the source of a name, or what is in a folder, without what is in the output folder."""
 
     def target(self, name: str, parts: Sequence[str] = ()) -> Target:
         """Return the target of a name, or the one of some path below it."""
 
 
+class LeftAlone(NamedTuple):
+    """A file of a folder that is not taken for an image, or a link to a folder, which is not followed.
+
+    Attributes
+    ----------
+    name : str
+        Its file name.
+    kind : str
+        What people call it: its extension, or that it has none.
+    """
+
+    name: str
+    kind: str
+
+
+def counted(left_alone: Iterable[LeftAlone]) -> str:
+    """Return how many files of each kind were left alone, the most frequent kinds first; empty if there were none.
+
+    >>> counted([LeftAlone("a.txt", ".txt"), LeftAlone("a.heic", ".heic"), LeftAlone("b.heic", ".heic")])
+    '2 .heic, 1 .txt left alone'
+    """
+    counts = sorted(Counter(each.kind for each in left_alone).items(), key=lambda each: (-each[1], each[0]))
+    parts = [f"{count:,} {kind}{'s' if kind == LINKED and count > 1 else ''}" for kind, count in counts[:MOST_KINDS]]
+    others = sum(count for _, count in counts[MOST_KINDS:])
+    return f"{', '.join(parts)}{f' and {others:,} others' if others else ''} left alone" if counts else ""
+
+
 class UnreadableError(Exception):
-    """A folder, or a part of one, that cannot be listed.
+    """A folder, or a part of one, that cannot be listed or has no image.
 
     Parameters
     ----------

@@ -14,7 +14,8 @@ name says, are for the method's own tests.
 import pytest
 
 # Only modules that are named here explain an assertion that fails.
-pytest.register_assert_rewrite("upscale_cli.testing.checks", "upscale_cli.testing.contract")
+for _name in ("checks", "contract", "transparency"):
+    pytest.register_assert_rewrite(f"upscale_cli.testing.{_name}")
 
 from upscale_cli.testing.checks import assert_near, assert_rounded, image, refusal  # noqa: E402
 from upscale_cli.testing.contract import MethodContract  # noqa: E402

@@ -18,6 +18,7 @@ from upscale_cli.methods.parameters import REQUIRED, read_scale
 from upscale_cli.methods.samples import Samples
 from upscale_cli.methods.upsampler import Array, Scratch, Upsampler
 from upscale_cli.testing.checks import assert_near, assert_rounded, image, poisoned, refusal, ties
+from upscale_cli.testing.transparency import TransparencyContract
 
 DTYPES = ("bool", "u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8")
 SHAPES = ((1, 1), (1, 6), (6, 1), (2, 2), (5, 7))
@@ -25,7 +26,7 @@ FEW_VALUES = 5000
 """Values of a band at most while several bands are tested."""
 
 
-class MethodContract:
+class MethodContract(TransparencyContract):
     """The tests of one method; a subclass sets `method`.
 
     A method that is not found by its name, breaks a promise of its record, or lets strips, threads or memory that

@@ -1,6 +1,6 @@
 """How a frame goes through a method into a format: what is kept, what is converted, and what is reported."""
 
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import numpy as np
 
@@ -9,11 +9,9 @@ from upscale_cli.codecs.formats import Format
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.colour import cmyk_to_rgb, transfer_of
 from upscale_cli.image.pixels import (
-    CHANNELS,
     Frame,
     Kind,
     Mode,
-    divided_by_alpha,
     expand_palette,
     index_colours,
     to_mode,
@@ -21,6 +19,8 @@ from upscale_cli.image.pixels import (
 )
 from upscale_cli.methods import Method
 from upscale_cli.methods.samples import SRGB, Samples, white
+from upscale_cli.methods.upsampler import Array
+from upscale_cli.work.bands import as_image, with_bands, without_missing
 
 
 class Arrangement(NamedTuple):
@@ -50,35 +50,50 @@ class Arrangement(NamedTuple):
     colour: str = ""
 
 
+EXACT = 1 << 53
+"""The largest integer up to which float64 has all."""
 DEPTHS = {"bool": "1 bit", "uint8": "8 bits", "uint16": "16 bits"}
 LAYOUTS = {"P": "palette", "L": "grey", "LA": "grey and alpha", "RGBA": "RGB and alpha"}
 
 
-def arrange(frame: Frame, method: Method, format: Format, *, linear: bool = False) -> Arrangement:
+def arrange(
+    frame: Frame, method: Method, format: Format, *, linear: bool = False, apart: bool = False
+) -> Arrangement:
     """Make a frame ready for a method and a format.
 
     A palette and single bits are kept if the method only copies values. Everything else is converted to true colours,
     at its own depth, and fitted to what the format can store.
+
+    Parameters
+    ----------
+    linear : bool
+        Light is weighed instead of code values.
+    apart : bool
+        Colours and opacity are enlarged apart.
 
     Raises
     ------
     UpscaleError
         If the format cannot store such pixels, or linear light has no meaning for them.
     """
+    weighed = method.values == "weighed"
+    linear = linear and weighed
     if frame.mode is None:
         if format.arrays:
-            return _plain_array(frame, linear and method.values == "weighed")
-        frame = _as_image(frame, format)
-    notes: list[str] = []
+            return _plain_array(frame, linear, weighed)
+        frame = as_image(frame, format)
+    notes: list[str] = [*_rounded(frame.samples, weighed)]
     if frame.extra:
-        frame, notes = _with_bands(frame, method, format)
+        frame, lost_bands = with_bands(frame, method, format)
+        notes += lost_bands
     before = frame
     if method.values == "copied" and (indexed := _in_palette(frame, format)) is not None:
         samples = _plain_samples(indexed)
         return Arrangement(indexed, samples, "P", colour="palette, kept: values are only copied")
     frame = expand_palette(frame)
-    if frame.samples.dtype == bool and method.values == "weighed":
+    if frame.samples.dtype == bool and weighed:
         frame = widen(frame)
+        notes.append("1 bit a pixel becomes 8, because values are blended")
     wanted, depth = str(frame.mode), frame.samples.dtype.name
     if not format.arrays:
         (wanted, depth), lost = fit(frame.kind, format)
@@ -94,22 +109,28 @@ def arrange(frame: Frame, method: Method, format: Format, *, linear: bool = Fals
     flatten = frame.alpha and wanted not in ("LA", "RGBA")
     frame = to_mode(frame, {"L": "LA", "RGB": "RGBA"}[wanted] if flatten else wanted)
     transfer = None
-    if linear and method.values == "weighed":
+    if linear:
+        _check_light(frame)
         transfer = transfer_of(frame.metadata)
         if transfer is None:
             transfer = SRGB
             notes.append("its colour profile has no simple curve, so --linear uses the curve of sRGB")
-    no_data = None
-    if method.values == "weighed" and not frame.alpha:
-        frame, no_data = _without_missing(frame, np.dtype(depth))
-    alpha = frame.samples[..., -1] if method.keeps_constants and frame.alpha else None
+    frame, no_data = without_missing(frame, method, np.dtype(depth))
+    opaque = _is_opaque(frame, method)
+    if apart and frame.alpha and (flatten or quantised):
+        raise UpscaleError(
+            f"has alpha that {format.title} cannot store as data; omit --alpha separate, or use --format png."
+        )
+    notes += _given_up(before, method, kept=apart or flatten)
     samples = Samples(
         stored=frame.samples.dtype,
         channels_in=frame.samples.shape[2],
         target=np.dtype(depth),
         alpha=frame.alpha or no_data is not None,
-        opaque=method.values == "weighed" and alpha is not None and bool((alpha == white(alpha.dtype)).all()),
+        opaque=opaque,
         flatten=flatten,
+        straight=method.straight,
+        apart=apart and frame.alpha,
         transfer=transfer,
         constants=method.keeps_constants,
         no_data=no_data,
@@ -117,6 +138,28 @@ def arrange(frame: Frame, method: Method, format: Format, *, linear: bool = Fals
     kinds = [before.kind, ("P" if quantised else wanted, depth)]
     colour = _colour_explained(kinds, method, samples, indexed=before.palette is not None)
     return Arrangement(frame, samples, cast(Mode, wanted), quantised=quantised, notes=tuple(notes), colour=colour)
+
+
+def _is_opaque(frame: Frame, method: Method) -> bool:
+    """Return whether alpha is full everywhere, and stays so."""
+    if not frame.alpha or method.values != "weighed" or not method.keeps_constants:
+        return False
+    return bool((frame.samples[..., -1] == white(frame.samples.dtype)).all())
+
+
+def _given_up(frame: Frame, method: Method, *, kept: bool) -> list[str]:
+    """Return what is said about colours of transparent pixels that a method gives up.
+
+    One colour in a palette is not counted: it stands for what is not shown.
+    """
+    if kept or method.values != "weighed":
+        return []
+    if frame.palette is not None:
+        used = frame.palette[np.unique(frame.samples)]
+        given_up = len(np.unique(used[used[:, 3] == 0], axis=0)) > 1
+    else:
+        given_up = frame.alpha and (frame.samples[..., :-1].any(axis=2) & (frame.samples[..., -1] == 0)).any()
+    return ["colour under full transparency is given up; --alpha separate keeps it"] if given_up else []
 
 
 def _without_ink(frame: Frame) -> tuple[Frame, str]:
@@ -143,7 +186,7 @@ def _colour_explained(kinds: list[Kind], method: Method, samples: Samples, index
         if samples.opaque:
             parts.append("alpha is full everywhere and set again")
         elif samples.alpha and not samples.flatten:
-            parts.append("colour is weighed by its opacity")
+            parts.append("colour and opacity apart" if samples.apart else "colour is weighed by its opacity")
     return "; ".join(parts)
 
 
@@ -168,84 +211,36 @@ def _in_palette(frame: Frame, format: Format) -> Frame | None:
     return index_colours(frame) if len(clear) > 1 else frame
 
 
-def _plain_array(frame: Frame, linear: bool) -> Arrangement:
+def _check_light(frame: Frame) -> None:
+    """Raise `UpscaleError` if linear light has no meaning for samples: a curve is defined from black to white."""
+    dtype = frame.samples.dtype
+    if dtype.kind == "i" or (dtype.kind == "u" and dtype.itemsize > 2):
+        raise UpscaleError(
+            f"has values of {dtype}, for which linear light is not defined; omit --linear, or convert it to uint8, "
+            "uint16 or float32 first."
+        )
+
+
+def _rounded(samples: Array, weighed: bool) -> tuple[str, ...]:
+    """Return a note if samples are integers that the floats do not all have in which they are weighed."""
+    dtype = samples.dtype
+    if not weighed or dtype.kind not in "iu" or dtype.itemsize < 8:
+        return ()
+    beyond = int(samples.max()) > EXACT or int(samples.min()) < -EXACT
+    return (f"values beyond 2^53 are rounded, because {dtype} is weighed in float64",) if beyond else ()
+
+
+def _plain_array(frame: Frame, linear: bool, weighed: bool) -> Arrangement:
     """Return an array that stays one: its channels have no meaning."""
+    if linear:
+        _check_light(frame)
     light = ", as linear light of sRGB" if linear else ""
     colour = f"{frame.samples.dtype}, channels {frame.samples.shape[2]}; kept as they are{light}"
-    return Arrangement(frame, _plain_samples(frame, linear), None, colour=colour)
+    notes = _rounded(frame.samples, weighed)
+    return Arrangement(frame, _plain_samples(frame, linear), None, notes=notes, colour=colour)
 
 
 def _plain_samples(frame: Frame, linear: bool = False) -> Samples:
     """Return the meaning of samples that are just numbers."""
     dtype = frame.samples.dtype
     return Samples(stored=dtype, channels_in=frame.samples.shape[2], target=dtype, transfer=SRGB if linear else None)
-
-
-def _with_bands(frame: Frame, method: Method, format: Format) -> tuple[Frame, list[str]]:
-    """Return a frame of further channels as a format can store it, and what the user should know.
-
-    Opacity among several of them is no opacity of all channels, so each is enlarged on its own.
-    """
-    opacity = [index for index, kind in enumerate(frame.extra) if kind]
-    if format.arrays or format.bands:
-        apart = opacity and method.values == "weighed"
-        return frame, [f"its {frame.samples.shape[2]} channels are enlarged apart from its opacity"] * bool(apart)
-    colours = CHANNELS[str(frame.mode)]
-    lost = len(frame.extra) - (len(opacity) == 1 and frame.mode != "CMYK")
-    samples, mode = frame.samples[..., :colours], frame.mode
-    if lost < len(frame.extra):
-        samples = np.concatenate([samples, frame.samples[..., colours + opacity[0], None]], axis=2)
-        mode = "LA" if mode == "L" else "RGBA"
-        if frame.extra[opacity[0]] == 1:
-            samples = divided_by_alpha(samples)
-    what = "a further channel" if lost == 1 else f"{lost} further channels"
-    return frame._replace(samples=samples, mode=mode, extra=()), [f"{format.title} cannot store {what} of it"]
-
-
-def _without_missing(frame: Frame, target: np.dtype[Any]) -> tuple[Frame, float | None]:
-    """Return a frame whose cells without data are 0 and not opaque, and their value in the output; None if all are.
-
-    Raises
-    ------
-    UpscaleError
-        If some channels of a cell have data and others have none.
-    """
-    no_data = frame.metadata.no_data
-    if no_data is None or frame.palette is not None:
-        return frame, None
-    equal = np.isnan(frame.samples) if np.isnan(no_data) else np.equal(frame.samples, no_data)
-    missing = np.asarray(equal.all(axis=2))
-    if frame.mode == "RGB" and frame.samples.dtype.kind == "u":
-        # 0 in one colour is a colour: a photograph from the air lacks data where all are 0.
-        equal = equal & missing[..., None]
-    if not equal.any():
-        return frame, None
-    if (equal.any(axis=2) != missing).any():
-        raise UpscaleError(
-            f"has cells without data ({no_data:g}) in some channels only, which cannot be blended; "
-            "use --method nearest, or one file per channel."
-        )
-    stored = frame.samples.dtype
-    opacity = np.where(missing, 0, white(stored)).astype(stored)
-    samples = np.concatenate([np.where(equal, stored.type(0), frame.samples), opacity[..., None]], axis=2)
-    return frame._replace(samples=samples), no_data if target == stored else no_data * white(target) / white(stored)
-
-
-def _as_image(frame: Frame, format: Format) -> Frame:
-    """Return an array as an image, by the number of its channels.
-
-    Raises
-    ------
-    UpscaleError
-        If there is no such image.
-    """
-    modes: dict[int, Mode] = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
-    count, dtype = frame.samples.shape[2], frame.samples.dtype
-    if format.bands and dtype.kind in "uif":
-        return frame._replace(mode=modes.get(count, "L"), extra=() if count in modes else (0,) * (count - 1))
-    if count not in modes or dtype.name not in ("bool", "uint8", "uint16", "int32", "float32"):
-        raise UpscaleError(
-            f"is an array of {count} channels of {dtype}, which no image format can store; use --format npy, "
-            "or 1 to 4 channels of uint8 or uint16."
-        )
-    return frame._replace(mode=modes[count])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import Picture, open_picture
-from upscale_cli.codecs.writing import Enlarged, Writing
+from upscale_cli.codecs.writing import USUAL_QUALITY, Enlarged, Writing
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.pixels import Frame
 from upscale_cli.image.stacks import to_stack
@@ -16,7 +16,7 @@ from upscale_cli.methods.parameters import shown
 from upscale_cli.places.place import Source, Target
 from upscale_cli.work.arrange import Arrangement, arrange
 from upscale_cli.work.estimate import check_frames
-from upscale_cli.work.kept import kept_metadata
+from upscale_cli.work.kept import kept_duration, kept_metadata, note_first_loss
 from upscale_cli.work.result import Result
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ def enlarge(
             metadata=first.metadata,
             encoding=picture.encoding,
             frame_count=picture.count,
-            quality=request.quality,
+            quality=request.quality or USUAL_QUALITY,
+            lossless=not format.lossy,
             ndim=picture.ndim,
             channels_first=request.reading.channels_first,
             small=request.small,
@@ -79,6 +80,8 @@ def enlarge(
             format.load_codec().write(stream, chain((first,), frames), how)
         for note in picture.notes:
             work.result.note(note)
+        if request.quality is None:
+            note_first_loss(picture, format, work.result)
     return work.result
 
 
@@ -98,7 +101,7 @@ class _Enlargement(NamedTuple):
         """Return a frame with its upsampler, if the limits allow it."""
         request, picture, result = self.request, self.picture, self.result
         method = request.method
-        ready = arrange(frame, method, self.format, linear=request.linear)
+        ready = arrange(frame, method, self.format, linear=request.linear, apart=request.alpha == "separate")
         for note in ready.notes:
             result.note(note)
         parameters = _parameters_of_frame(self.parameters, index, request.reading.channels_first and picture.ndim > 0)
@@ -137,7 +140,7 @@ class _Enlargement(NamedTuple):
             dtype=samples.target,
             mode=mode,
             palette=ready.frame.palette,
-            duration=frame.duration,
+            duration=kept_duration(frame.duration, self.format, result),
             metadata=metadata,
             extra=extra,
             quantised=ready.quantised,

@@ -14,7 +14,9 @@ from upscale_cli.methods.upsampler import BAND_VALUES
 from upscale_cli.work.sizes import largest_factor
 
 MAX_PIXELS = 10**9
-"""The most pixels of a result, all its frames together, unless the user allows more."""
+"""The most pixels of a frame of a result, unless the user allows more."""
+MAX_FULL_FRAMES = 10
+"""All frames of a result together have at most the pixels of so many of the largest ones."""
 
 STRIPS_AT_ONCE = 1 + STRIPS_AHEAD
 """The most strips of an image that are in work, each on its own thread."""
@@ -41,7 +43,7 @@ class Task(NamedTuple):
     transposed : bool
         It is an array that is written channels first, which is done in memory.
     max_pixels : int
-        The most pixels of the result, all its frames together.
+        The most pixels of a frame of the result.
     integer_scale : bool
         The scale is an integer.
     working_memory : callable(size) -> WorkingMemory
@@ -72,8 +74,9 @@ class Task(NamedTuple):
         strip = min(values, max(BAND_VALUES, needed.rows * size[1] * channels))
         taken = self.height * self.width * self.picture.decoded + self.extra + strip * (5 * itemsize + 4) + FIXED
         threads = min(STRIPS_AT_ONCE, os.cpu_count() or 1)
-        # Samples of four bytes may be weighed in eight.
-        taken += (needed.values + threads * needed.values_per_thread) * (4 if itemsize < 4 else 8)
+        # Samples of four bytes may be weighed in eight, and so are those of two with opacity.
+        wide = itemsize > 2 or (itemsize == 2 and channels in (2, 4))
+        taken += (needed.values + threads * needed.values_per_thread) * (8 if wide else 4)
         if self.transposed:
             taken += 2 * values * itemsize * count
         elif not (format.strips == "all" or (format.strips == "one" and count == 1)):
@@ -83,8 +86,12 @@ class Task(NamedTuple):
     def check_size(self, size: Size) -> None:
         """Raise `UpscaleError` if a result of a height and width is larger than the limit, or than its format."""
         height, width = size
-        if (pixels := height * width * self.picture.count) > self.max_pixels:
-            hint, way = f"{pixels:,} pixels", f"raise the limit: --max-pixels (now {self.max_pixels:,})"
+        raised = f"raise the limit: --max-pixels (now {self.max_pixels:,}"
+        if (pixels := height * width) > self.max_pixels:
+            hint, way = f"{pixels:,} pixels", f"{raised})"
+        elif (together := pixels * self.picture.count) > self.max_pixels * MAX_FULL_FRAMES:
+            hint = f"and its {self.picture.count:,} frames {together:,} pixels together"
+            way = f"{raised}, and {MAX_FULL_FRAMES} times as many in all frames)"
         elif max(size) > self.format.longest:
             hint, way = f"but {self.format.title} allows {self.format.longest:,} per side", "use --format png"
         else:
@@ -103,7 +110,8 @@ class Task(NamedTuple):
         raise self._refusal(size, hint, lambda size: self._allowed(size) and self.memory(size) <= available, way)
 
     def _allowed(self, size: Size) -> bool:
-        return size[0] * size[1] * self.picture.count <= self.max_pixels and max(size) <= self.format.longest
+        most = min(self.max_pixels, self.max_pixels * MAX_FULL_FRAMES // self.picture.count)
+        return size[0] * size[1] <= most and max(size) <= self.format.longest
 
     def _refusal(self, size: Size, hint: str, fits: Callable[[Size], bool], way: str) -> UpscaleError:
         factor = largest_factor((self.height, self.width), fits, 100 if self.integer_scale else 1)

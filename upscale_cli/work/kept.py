@@ -1,9 +1,11 @@
 """What of a source's metadata its result keeps, and what the user is told about the rest."""
 
+from math import floor
 from typing import Any
 
 from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import Picture
+from upscale_cli.codecs.writing import USUAL_QUALITY
 from upscale_cli.image.colour import fits
 from upscale_cli.image.metadata import NAMES, Metadata, resized
 from upscale_cli.image.pixels import Frame
@@ -43,6 +45,11 @@ def kept_metadata(
     lost = set(present) - format.keeps
     lost |= {name for name in ("exif", "xmp", "comment") if len(present.get(name, b"")) > format.entry}
     lost |= {"durations"} - format.keeps if frame.duration is not None else set()
+    if metadata.plays == 0 == format.timing.plays:
+        lost.discard("loop")
+    elif "loop" not in lost and (metadata.plays or 0) > (most := format.timing.plays):
+        result.note(f"it plays {metadata.plays:,} times, but {format.title} only {most:,} times")
+        metadata = metadata._replace(plays=most)
     if metadata.icc is not None and not fits(metadata.icc, mode):
         lost |= {"icc"} if not picture.ink else set()
         metadata = metadata._replace(icc=None)
@@ -54,3 +61,24 @@ def kept_metadata(
         result.decisions.setdefault("kept", ", ".join(NAMES[name] for name in kept))
     height, width, _ = frame.samples.shape
     return resized(metadata, (height, width), after)
+
+
+def note_first_loss(picture: Picture, format: Format, result: Result) -> None:
+    """Report that a lossless source becomes lossy, of which nothing was asked."""
+    if format.lossy and picture.encoding.lossless:
+        way = "" if format.without_loss is None else "; --lossless keeps every value"
+        result.note(f"{format.title} is lossy, quality {USUAL_QUALITY}{way}")
+
+
+def kept_duration(duration: float | None, format: Format, result: Result) -> float | None:
+    """Return the milliseconds for which the target shows a frame, and report it if they are others."""
+    if not duration or "durations" not in format.keeps:
+        return duration
+    step, longest, _ = format.timing
+    kept = min(max(step, floor(duration / step + 0.5) * step) if step else duration, longest)
+    if kept > duration - (step or 1):
+        if kept != duration:
+            result.note(f"{format.title} stores frame durations in steps of {step} ms, so some are rounded")
+    else:
+        result.note(f"{format.title} shows a frame for at most {longest / 1000:g} s")
+    return kept

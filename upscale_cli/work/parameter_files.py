@@ -44,7 +44,7 @@ class ParameterFile:
 def load_parameter(
     parameter: Parameter, source: Source, most: int = MAX_VALUES, outline: bool = False
 ) -> tuple[Any, Size | None]:
-    """Return what a parameter's file holds, and the size of the output if the file says it.
+    """Return what a parameter's file holds, and the size of the output if the file says it, as pooling's does.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def load_parameter(
             raise UpscaleError(f'holds no array "{parameter.name}"; it has {names}{others}.')
     except UpscaleError as error:
         raise UpscaleError(f'{parameter.name} file "{source.shown}" {error}') from None
-    named = loaded.get("size")
+    named = loaded.get("size") if parameter.beside else None
     size = None
     if named is not None and named.shape == (2,) and named.dtype.kind in "iu" and (named > 0).all():
         size = int(named[0]), int(named[1])

@@ -60,6 +60,11 @@ class Pooling:
         return ()
 
     @property
+    def reads_beside(self) -> tuple[str, ...]:
+        """The endings of files that are read if they lie beside an image."""
+        return ()
+
+    @property
     def _geometry(self) -> dict[str, Any]:
         return {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, "ceil": self.ceil}
 
@@ -75,7 +80,7 @@ class Pooling:
         """Return the format of a result: the one that was named, else the one of the source if it is lossless."""
         return self.format or (FORMATS["png"] if picture.format.lossy else written_for(picture.format))
 
-    def label(self, expected: Result) -> str:
+    def label(self, expected: Result, several: bool) -> str:
         """Return what a result's name says about it."""
         return "pooled"
 

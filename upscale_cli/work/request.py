@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from upscale_cli.codecs.finding import written_for
 from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import USUAL, Picture, Reading
+from upscale_cli.errors import UpscaleError
 from upscale_cli.methods import Method, Parameter, Scale, Size, resolve
 from upscale_cli.places.place import Source, Target
 from upscale_cli.work.enlarge import enlarge
@@ -30,13 +31,17 @@ class Request(NamedTuple):
         As the user typed it: 3840, 3840x2160, 3840x, x2160.
     format : Format or None
         The format that was named for the result.
-    quality : int
-        1 … 100, for lossy formats.
+    quality : int or None
+        1 … 100, for lossy formats; None for the usual one.
+    lossless : bool
+        Formats that can do both are written without loss.
     linear, strip, overwrite : bool
+    alpha : {"weighed", "separate"}
+        Colours are weighed by their opacity, or both are enlarged apart.
     reading : Reading
         How sources are read.
     max_pixels : int
-        The most pixels of a result, all its frames together.
+        The most pixels of a frame of a result; see `estimate.MAX_FULL_FRAMES`.
     small : bool
         Compress PNG harder, which takes longer.
     """
@@ -46,8 +51,10 @@ class Request(NamedTuple):
     scale: Scale | None = None
     size: str | None = None
     format: Format | None = None
-    quality: int = 95
+    quality: int | None = None
+    lossless: bool = False
     linear: bool = False
+    alpha: Literal["weighed", "separate"] = "weighed"
     strip: bool = False
     reading: Reading = USUAL
     overwrite: bool = False
@@ -59,25 +66,48 @@ class Request(NamedTuple):
         """What is read for every image, besides the image."""
         return tuple(value.source for value in self.parameters.values() if isinstance(value, ParameterFile))
 
+    @property
+    def reads_beside(self) -> tuple[str, ...]:
+        """The endings of files that are read if they lie beside an image."""
+        return tuple(parameter.beside for parameter in self.method.parameters if parameter.beside)
+
     def with_format(self, format: Format) -> "Request":
         """Return the same request with another format."""
         return self._replace(format=format)
 
     def format_for(self, picture: Picture) -> Format:
-        """Return the format of a result: the one that was named, else the one of the source, or PNG."""
-        return self.format or written_for(picture.format)
+        """Return the format of a result: the one that was named, else the source's or PNG; without loss if it can.
 
-    def label(self, expected: Result) -> str:
-        """Return what a result's name says about it: 4x, or its size if that was asked for.
+        Raises
+        ------
+        UpscaleError
+            If it shall be written without loss, and cannot be.
+        """
+        format = self.format or written_for(picture.format)
+        if self.lossless and format.lossy and format.without_loss is None:
+            raise UpscaleError(
+                f"would be a {format.title}, which is never lossless; use --format png, or omit --lossless."
+            )
+        exact = self.method.values != "weighed" or picture.encoding.exact
+        unasked = exact and self.quality is None and format.without_loss == {}
+        return format.lossless() if self.lossless or unasked else format
+
+    def label(self, expected: Result, several: bool) -> str:
+        """Return what a result's name says about it: 4x, or its size if that was asked for or is no multiple.
+
+        The name of a folder of several results says what they have in common.
 
         >>> from upscale_cli.methods import METHODS
-        >>> Request(method=METHODS["lanczos"], scale=(Fraction(3, 2), Fraction(3, 2))).label(Result())
+        >>> Request(method=METHODS["lanczos"], scale=(Fraction(3, 2), Fraction(3, 2))).label(Result(), several=False)
         '1.5x'
         """
-        if self.size is not None:
+        if several and self.size is not None:
+            return self.size.strip()
+        # Pooling may have dropped a part of a window, so the ratio of the sides is only near the factor.
+        scale = self.scale or tuple(Fraction(round(s)) if several else s for s in expected.scale)
+        if self.size is not None or (self.scale is None and any(s.denominator > 1 for s in scale)):
             return f"{expected.after[0]}x{expected.after[1]}"
-        factors = [f"{float(s):g}" for s in reversed(self.scale or (Fraction(2), Fraction(2)))]
-        return f"{'x'.join(dict.fromkeys(factors))}x"
+        return f"{'x'.join(dict.fromkeys(f'{float(s):g}' for s in reversed(scale)))}x"
 
     def targets(self, target: Target) -> tuple[Target, ...]:
         """Return everything that is written for a target."""
@@ -94,7 +124,7 @@ class Request(NamedTuple):
         parameters, remembered = self.read_parameters(source, picture.values, outline=True)
         format = self.format_for(picture)
         size = self.output_size(remembered, picture.height, picture.width)
-        _, shape = resolve(
+        scale, shape = resolve(
             self.method,
             (picture.height, picture.width, picture.channels),
             scale=None if size else self.scale,
@@ -106,7 +136,7 @@ class Request(NamedTuple):
         task.check_size(shape[:2])
         task.check_memory(shape[:2])
         before, after = (picture.width, picture.height), (shape[1], shape[0])
-        return Result(before=before, after=after, frames=picture.count, memory=task.memory(shape[:2]))
+        return Result(before=before, after=after, scale=scale, frames=picture.count, memory=task.memory(shape[:2]))
 
     def task(self, picture: Picture, format: Format, parameters: Mapping[str, Any], channels: int) -> Task:
         """Return what limits are asked for a result of some channels."""

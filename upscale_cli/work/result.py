@@ -1,8 +1,9 @@
 """What becomes of one image: sizes, and what the user is told about it."""
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 
-from upscale_cli.methods import Size
+from upscale_cli.methods import Scale, Size
 
 
 @dataclass(kw_only=True)
@@ -13,6 +14,8 @@ class Result:
     ----------
     before, after : (int, int)
         Width and height of the source and of its result.
+    scale : Scale
+        The exact factors of an enlargement.
     frames : int
     notes : list of str
         What a user should know.
@@ -24,6 +27,7 @@ class Result:
 
     before: Size = (0, 0)
     after: Size = (0, 0)
+    scale: Scale = (Fraction(2), Fraction(2))
     frames: int = 1
     notes: list[str] = field(default_factory=list)
     decisions: dict[str, str] = field(default_factory=dict)

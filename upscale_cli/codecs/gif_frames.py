@@ -1,0 +1,185 @@
+"""The frames of a GIF as viewers show them: its blocks, and the canvas that they are drawn on.
+
+Format: CompuServe, "Graphics Interchange Format, Version 89a", 1990. Where it is silent, ffmpeg decides, which most
+viewers agree with. Pillow draws otherwise: it fills what was cleared with an opaque colour. It decodes each block.
+"""
+
+import io
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+KEEP, CLEAR, RESTORE = 1, 2, 3
+"""What becomes of a frame before the next is drawn: it stays, is cleared, or gives way to what was there before."""
+
+
+class Block(NamedTuple):
+    """The picture of one frame.
+
+    Attributes
+    ----------
+    left, top, width, height : int
+        Its place on the canvas.
+    interlaced : bool
+    palette : uint8 array (256, 3) or None
+        Its own.
+    data : (int, int)
+        Where its codes begin and end in the file.
+    disposal : int
+    clear : int
+        The index of the transparent colour; −1 for none.
+    delay : int
+        Milliseconds.
+    """
+
+    left: int
+    top: int
+    width: int
+    height: int
+    interlaced: bool
+    palette: NDArray[np.uint8] | None
+    data: tuple[int, int]
+    disposal: int
+    clear: int
+    delay: int
+
+
+class Outline(NamedTuple):
+    """What a GIF holds, without its pixels.
+
+    Attributes
+    ----------
+    width, height : int
+        The canvas: the file's, or more if a frame is larger than that.
+    palette : uint8 array (256, 3) or None
+        Of frames without their own.
+    background : int
+        An index into it.
+    blocks : list of Block
+    plays : int
+        How often the animation is shown; 0 for ever.
+    complete : bool
+        It has its end.
+    """
+
+    width: int
+    height: int
+    palette: NDArray[np.uint8] | None
+    background: int
+    blocks: list[Block]
+    plays: int
+    complete: bool
+
+
+def read_outline(stream: BinaryIO) -> Outline:
+    """Return the outline of a GIF: GIF89a, sections 17 to 27."""
+    stream.seek(6)
+    width, height, flags, background, _ = struct.unpack("<HHBBB", stream.read(7).ljust(7, b"\0"))
+    palette = _read_palette(stream, flags)
+    blocks: list[Block] = []
+    plays, control = 1, bytes(4)
+    while (kind := stream.read(1)) not in (b"", b";"):
+        if kind == b"!":
+            label, data = stream.read(1), _skip_data(stream)
+            if label == b"\xf9":
+                control = data[:4].ljust(4, b"\0")
+            elif label == b"\xff" and data.startswith((b"NETSCAPE2.0\x01", b"ANIMEXTS1.0\x01")) and len(data) > 13:
+                # Repeats, not plays.
+                repeats = int.from_bytes(data[12:14], "little")
+                plays = repeats + 1 if repeats else 0
+        elif kind == b",":
+            blocks.append(_read_block(stream, control))
+            control = bytes(4)
+        # What is between blocks is passed over, as Pillow does.
+    for block in blocks:
+        if block.width > width or block.height > height:
+            width, height = max(width, block.left + block.width), max(height, block.top + block.height)
+    return Outline(
+        width=max(1, width),
+        height=max(1, height),
+        palette=palette,
+        background=background,
+        blocks=blocks,
+        plays=plays,
+        complete=kind == b";",
+    )
+
+
+def _read_block(stream: BinaryIO, control: bytes) -> Block:
+    left, top, width, height, flags = struct.unpack("<4HB", stream.read(9).ljust(9, b"\0"))
+    palette = _read_palette(stream, flags)
+    start = stream.tell()
+    stream.seek(1, 1)
+    _skip_data(stream)
+    disposal = control[0] >> 2 & 7
+    return Block(
+        left=left,
+        top=top,
+        width=width,
+        height=height,
+        interlaced=bool(flags & 0x40),
+        palette=palette,
+        data=(start, stream.tell()),
+        disposal=disposal if disposal in (CLEAR, RESTORE) else KEEP,
+        clear=control[3] if control[0] & 1 else -1,
+        delay=10 * int.from_bytes(control[1:3], "little"),
+    )
+
+
+def _read_palette(stream: BinaryIO, flags: int) -> NDArray[np.uint8] | None:
+    """Return the table of colours that follows if the flags say so; colours beyond it are black."""
+    if not flags & 0x80:
+        return None
+    palette = np.zeros((256, 3), np.uint8)
+    read = stream.read(3 << (flags & 7) + 1)
+    palette.reshape(-1)[: len(read)] = np.frombuffer(read, np.uint8)
+    return palette
+
+
+def _skip_data(stream: BinaryIO) -> bytes:
+    """Pass over a chain of data blocks, and return the beginning of its content."""
+    begin = b""
+    while (size := stream.read(1)) not in (b"", b"\0"):
+        if len(begin) < 16:
+            begin += stream.read(size[0])
+        else:
+            stream.seek(size[0], 1)
+    return begin
+
+
+def indices(stream: BinaryIO, block: Block) -> NDArray[np.uint8]:
+    """Return the indices (h, w) of a block, which Pillow decodes from a file that holds it alone."""
+    start, stop = block.data
+    stream.seek(start)
+    size = struct.pack("<HH", block.width, block.height)
+    head = b"GIF89a" + size + bytes(3) + b"," + bytes(4) + size + bytes([0x40 * block.interlaced])
+    with Image.open(io.BytesIO(head + stream.read(stop - start) + b";"), formats=("GIF",)) as image:
+        return np.asarray(image)
+
+
+def shown(stream: BinaryIO, outline: Outline) -> Iterator[NDArray[np.uint8]]:
+    """Yield what viewers show for each frame: RGBA (H, W, 4), transparent pixels being 0. It is overwritten."""
+    canvas = np.zeros((outline.height, outline.width, 4), np.uint8)
+    behind = np.zeros(4, np.uint8)
+    if outline.palette is not None:
+        behind[:3], behind[3] = outline.palette[outline.background], 255
+        if outline.blocks and outline.blocks[0].clear < 0:
+            canvas[:] = behind
+    greys = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+    for block in outline.blocks:
+        place = canvas[block.top : block.top + block.height, block.left : block.left + block.width]
+        before = place.copy() if block.disposal == RESTORE else None
+        if place.size:
+            index = indices(stream, block)[: place.shape[0], : place.shape[1]]
+            own = block.palette if block.palette is not None else outline.palette
+            np.copyto(place[..., :3], (greys if own is None else own)[index], where=(index != block.clear)[..., None])
+            place[..., 3][index != block.clear] = 255
+        yield canvas
+        if before is not None:
+            place[:] = before
+        elif block.disposal == CLEAR:
+            place[:] = 0 if block.clear >= 0 else behind
