@@ -135,7 +135,7 @@ class Format(NamedTuple):
         return self._replace(lossy=False, **self.without_loss or {})
 
     def load_codec(self) -> Codec:
-        """Import the module that opens and writes this format; raise `UpscaleError` if its extra cannot be imported."""
+        """Import the module that opens and writes this format; raise `UpscaleError` if its extra is not there."""
         try:
             return cast(Codec, import_module(self.codec))
         except Exception as error:  # other packages' code raises anything
