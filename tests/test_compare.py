@@ -171,7 +171,10 @@ def test_what_webp_cannot_hold_stays_png(tmp_path: Path, monkeypatch: pytest.Mon
     chunks.add(b"gAMA", gamma)
     linear.save(tmp_path / "linear.png", pnginfo=chunks)
     Image.new("RGB", (4100, 1)).save(tmp_path / "long.png")
-    for name, scale in (("deep", 2), ("linear", 2), ("long", 4)):
+    named = PngImagePlugin.PngInfo()
+    named.add(b"cICP", bytes((12, 13, 0, 1)))
+    linear.save(tmp_path / "named.png", pnginfo=named)
+    for name, scale in (("deep", 2), ("linear", 2), ("named", 2), ("long", 4)):
         call(tmp_path / f"{name}.png", "-s", scale, "-m", "bilinear", "-o", tmp_path / f"{name}.html")
         (file,) = files_of((tmp_path / f"{name}.html").read_bytes())
         assert file.startswith(b"\x89PNG"), name

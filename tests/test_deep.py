@@ -17,7 +17,6 @@ from PIL import Image, features
 from PIL.TiffImagePlugin import TiffImageFile
 
 from upscale_cli.codecs import misreads
-from upscale_cli.codecs.avif import AvifPicture
 from upscale_cli.codecs.picture import open_picture
 from upscale_cli.codecs.pillow import PillowPicture
 from upscale_cli.errors import UpscaleError
@@ -362,22 +361,6 @@ def test_deep_jpeg_2000_is_refused(no_jp2: bool) -> None:
     file[start + 45] = 12 - 1  # the depth of the second of three components
     with pytest.raises(UpscaleError, match=r"has 12 bits per channel.*JPEG2000"):
         frames_read(bytes(file))
-
-
-@pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
-@pytest.mark.parametrize(("flags", "bits"), [(0x40, 10), (0x60, 12)])
-def test_deep_avif_is_refused(flags: int, bits: int) -> None:
-    file = saved("RGB", "AVIF")
-    assert way(file) is None
-    changed = bytearray(file)
-    changed[changed.find(b"av1C") + 6] |= flags
-    with open_picture(io.BytesIO(file)) as picture:
-        assert isinstance(picture, AvifPicture)
-        # A decoder would refuse what is not the depth of its data: only what is read of the header is changed.
-        picture.stream = io.BytesIO(changed)
-        del picture._bits
-        with pytest.raises(UpscaleError, match=rf"has {bits} bits per channel.*AVIF"):
-            misreads.way_of(picture.layout(picture.image))
 
 
 def test_animated_16_bit_png_is_refused() -> None:

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pictures import chunks_of, image_data
-from PIL import Image, ImageCms, PngImagePlugin
+from PIL import Image, ImageCms
 
 from upscale_cli import upscale
 from upscale_cli.codecs import png_stream
@@ -201,31 +201,16 @@ def test_metadata_comes_back() -> None:
         assert opened.info["dpi"] == pytest.approx((300, 72.5), abs=0.02)
 
 
-def test_texts_come_back_in_the_plainest_chunk_that_holds_them() -> None:
-    tagged = PngImagePlugin.iTXt("plain", "en", "Titre")
-    text = {"Title": "Café", "Long": "a" * 5000, "日": "left out", "Ж": "left out", "": "left out"}
-    text |= {
-        "Artist": "葛飾北斎",
-        "Essay": "鳥" * 5000,
-        "Tagged": tagged,
-        "x" * 80: "left out",
-        "a\0b": "left out",
-    }
-    text |= {"XML:com.adobe.xmp": "is XMP", "Raw profile type exif": "is EXIF"}
-    names = {payload.split(b"\0")[0]: name for name, payload in metadata_chunks(text=text)}
-    assert names == {
-        b"Title": b"tEXt",
-        b"Long": b"zTXt",
-        b"Artist": b"iTXt",
-        b"Essay": b"iTXt",
-        b"Tagged": b"iTXt",
-    }
-    opened = with_metadata(text=text)
-    assert isinstance(opened, PngImagePlugin.PngImageFile)
-    assert opened.text == {key: text[key] for key in ("Title", "Long", "Artist", "Essay", "Tagged")}
-    back = opened.text["Tagged"]
-    assert isinstance(back, PngImagePlugin.iTXt)
-    assert (back.lang, back.tkey) == ("en", "Titre")
+@pytest.mark.parametrize(
+    ("comment", "chunk"),
+    [
+        (b"Old\0 Mill", (b"tEXt", b"Comment\0Old Mill")),
+        ("Mühle".encode("latin-1"), (b"tEXt", b"Comment\0M\xfchle")),
+        ("水車".encode(), (b"iTXt", b"Comment\0\0\0\0\0" + "水車".encode())),
+    ],
+)
+def test_a_comment_becomes_a_text_of_its_encoding(comment: bytes, chunk: tuple[bytes, bytes]) -> None:
+    assert metadata_chunks(comment=comment) == [chunk]
 
 
 def test_chunks_stand_in_legal_order_and_without_metadata_there_are_none() -> None:

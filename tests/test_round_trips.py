@@ -28,7 +28,10 @@ from PIL import Image, ImageCms, PngImagePlugin
 from support import Array, resampled, triangle
 
 from upscale_cli.codecs.formats import FORMATS
+from upscale_cli.codecs.png_stream import Chunk
 from upscale_cli.errors import UpscaleError
+from upscale_cli.image.colour import transfer_of
+from upscale_cli.image.metadata import Metadata
 from upscale_cli.methods import METHODS
 
 WEIGHED = [name for name, row in METHODS.items() if row.values == "weighed" and name != "transposed-conv"]
@@ -396,10 +399,73 @@ NO_CURVE = {
 
 
 @pytest.mark.parametrize("name", NO_CURVE)
-def test_linear_says_when_a_profile_has_no_simple_curve(name: str) -> None:
+def test_linear_is_refused_for_a_profile_without_a_curve(name: str) -> None:
     source = encoded(noise("RGB"), "PNG", icc_profile=NO_CURVE[name])
-    _, result = enlarged(source, scale=2, method="bilinear", linear=True)
-    assert result.notes == ["its colour profile has no simple curve, so --linear uses the curve of sRGB"]
+    with pytest.raises(UpscaleError, match="a colour profile without a curve that all channels share; omit --linear"):
+        enlarged(source, scale=2, method="bilinear", linear=True)
+
+
+def cicp(transfer: int, primaries: int = 9, full: int = 1) -> Chunk:
+    return b"cICP", bytes((primaries, transfer, 0, full))
+
+
+PQ_LIGHT = {0: 0.0, 0.5080784: 100 / 10_000, 0.7518271: 1000 / 10_000, 1: 1.0}
+"""Light of some code values, from BT.2408-7, table 1, and BT.2100."""
+HLG_LIGHT = {0: 0.0, 0.5: 1 / 12, 0.75: 0.26496256, 1: 1.0}
+# With H.273's own constants for a smooth curve; 1.099 gives 0.2596.
+BT709_LIGHT = {0: 0.0, 0.081: 0.018, 0.5: 0.2597194, 1: 1.0}
+
+
+@pytest.mark.parametrize(
+    ("transfer", "light"),
+    [
+        *((number, BT709_LIGHT) for number in (1, 6, 14, 15)),
+        (4, {0.5: 0.5**2.2}),
+        (5, {0.5: 0.5**2.8}),
+        (8, {0.25: 0.25}),
+        (13, {0.5: 0.21404114}),
+        (16, PQ_LIGHT),
+        (18, HLG_LIGHT),
+    ],
+)
+def test_the_curves_of_h273(transfer: int, light: dict[float, float]) -> None:
+    for metadata in (
+        Metadata(colour=(cicp(transfer),), icc=SRGB_PROFILE),
+        Metadata(icc=profile_of(b"cicp" + bytes(4) + cicp(transfer)[1]).replace(b"rTRC", b"cicp")),
+    ):
+        curve = transfer_of(metadata)
+        codes, values = (np.array(list(each)) for each in (light, light.values()))
+        np.testing.assert_allclose(curve.decode(codes), values, rtol=1e-4, atol=1e-7)
+        every = np.arange(65536) / 65535
+        np.testing.assert_allclose(curve.encode(curve.decode(every).astype(np.float32)), every, atol=0.2 / 65535)
+
+
+@pytest.mark.parametrize("transfer", [1, 4, 8, 13, 16, 18])
+def test_linear_blends_the_light_of_a_png_with_cicp(transfer: int) -> None:
+    samples = deep(3)
+    data, result = enlarged(deep_png(samples, cicp(transfer)), scale=2, method="bilinear", linear=True)
+    assert result.notes == []
+    codes = np.arange(65536) / 65535
+    light = transfer_of(Metadata(colour=(cicp(transfer),))).decode(codes)
+    blended = resampled(light[samples[..., 0]], (10, 14), triangle, 1)
+    expected = np.interp(blended, light, codes) * 65535
+    assert np.abs(read_deep(data)[0][..., 0] - expected).max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("chunk", "what"),
+    [(cicp(9), "transfer function 9 of ITU-T H.273"), (cicp(16, full=0), "narrow-range code values")],
+)
+def test_linear_is_refused_for_other_curves(chunk: Chunk, what: str) -> None:
+    with pytest.raises(UpscaleError, match=f"uses {what}, for which --linear has no curve; omit --linear"):
+        enlarged(deep_png(deep(3), chunk), scale=2, method="bilinear", linear=True)
+    enlarged(deep_png(deep(3), chunk), scale=2, method="bilinear")
+
+
+def test_an_open_cicp_leaves_the_curve_to_the_profile() -> None:
+    profile, light = CURVES["gamma"]
+    curve = transfer_of(Metadata(colour=(cicp(2),), icc=profile))
+    assert curve.decode(np.array([0.5])) == light(np.array([0.5]))
 
 
 def test_linear_is_refused_for_ink() -> None:

@@ -159,7 +159,7 @@ NUMBERS = (
 )
 """NumPy's numeric types that files store."""
 
-_ALL = frozenset({"icc", "exif", "xmp", "dpi", "text", "comment", "gamma", "loop", "durations"})
+_OF_PNG = frozenset({"dpi", "aspect", "text", "comment", "chunks", "gamma", "cicp", "range", "hdr", "bits"})
 
 _ROWS = (
     Format(
@@ -173,7 +173,7 @@ _ROWS = (
         frames=True,
         timing=Timing(longest=65_535_000),
         strips="one",
-        keeps=_ALL,
+        keeps=_OF_PNG | {"icc", "exif", "xmp", "loop", "durations"},
     ),
     Format(
         name="jpeg",
@@ -252,10 +252,10 @@ _ROWS = (
         timing=Timing(step=1, plays=0),
         lossy=True,
         # imagecodecs writes it, which stores pixels alone.
-        without_loss={"frames": False, "keeps": frozenset()},
+        without_loss={"frames": False, "keeps": frozenset({"cicp"})},
         encoder=15,
         decoder=2,
-        keeps=frozenset({"icc", "exif", "xmp", "durations"}),
+        keeps=frozenset({"icc", "exif", "xmp", "cicp", "durations"}),
     ),
     Format(
         name="ppm",

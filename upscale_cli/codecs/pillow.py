@@ -49,10 +49,7 @@ class PillowPicture(Picture):
         try:
             self.image = image = self.open_image()
         except UnidentifiedImageError:
-            raise UpscaleError(
-                f"cannot be read as {format.title}: it is damaged, or of a kind that is not supported; "
-                "get another copy, or convert it to PNG first."
-            ) from None
+            raise UpscaleError(self.unidentified()) from None
         self.width, self.height = image.size
         check_source(self.height, self.width, reading)
         self.check_complete()
@@ -61,7 +58,7 @@ class PillowPicture(Picture):
         if not format.frames and self.count > 1:
             self.notes.append(f"only the first of its {self.count} pictures is enlarged")
             self.count = 1
-        if self.orientation_before_decoding() >= 5:
+        if self.orientation(image) >= 5:
             self.width, self.height = self.height, self.width
         self.ink = image.mode == "CMYK"
         self.encoding = self.encoding._replace(exact=image.mode == "P")
@@ -75,6 +72,13 @@ class PillowPicture(Picture):
     def open_image(self) -> Image.Image:
         """Return the image of the stream, which stands at its beginning."""
         return Image.open(self.stream, formats=self.names)
+
+    def unidentified(self) -> str:
+        """Return what is wrong with a file that Pillow cannot open, in a sentence."""
+        return (
+            f"cannot be read as {self.format.title}: it is damaged, or of a kind that is not supported; "
+            "get another copy, or convert it to PNG first."
+        )
 
     def frame_count(self) -> int:
         """Return the number of frames or pages."""
@@ -94,9 +98,9 @@ class PillowPicture(Picture):
         """Return how the file stores a frame, by which `MISREADS` tells its way."""
         return Layout(self.names[0], image.mode, self.bits(image), frames=self.count)
 
-    def orientation_before_decoding(self) -> int:
-        """Return the orientation of the first frame, as far as it can be told without decoding it."""
-        return read_orientation(self.image)
+    def orientation(self, image: Image.Image) -> int:
+        """Return the orientation that a frame's samples still have."""
+        return read_orientation(image)
 
     def read_samples(self, image: Image.Image, index: int) -> Frame:
         """Return a frame that the codec reads itself, as stored: the orientation is not applied."""
@@ -128,7 +132,7 @@ class PillowPicture(Picture):
                 image.load()
                 frame = from_pillow(image)
             # Pillow turns TIFF pages while it decodes them, and then says that they are upright.
-            orientation = read_orientation(image)
+            orientation = self.orientation(image)
             yield frame._replace(
                 samples=oriented(frame.samples, orientation),
                 duration=image.info.get("duration") if self.count > 1 else None,

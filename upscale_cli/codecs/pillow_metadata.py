@@ -1,9 +1,6 @@
 """The metadata of a Pillow image."""
 
-import struct
-from typing import Any
-
-from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin
+from PIL import ExifTags, Image, TiffImagePlugin
 
 from upscale_cli.codecs.tiff_tags import DESCRIPTIVE
 from upscale_cli.image.metadata import Metadata
@@ -15,34 +12,16 @@ def read_metadata(image: Image.Image, animated: bool) -> Metadata:
     xmp = info.get("xmp") or info.get("XML:com.adobe.xmp")
     if isinstance(xmp, str):
         xmp = xmp.encode()
-    text = {}
-    if isinstance(image, PngImagePlugin.PngImageFile):
-        text = {k: str(v) for k, v in image.text.items() if k != "XML:com.adobe.xmp"}
     comment = info.get("comment")
     return Metadata(
         icc=info.get("icc_profile") or None,
         exif=_read_exif(image),
         xmp=xmp or None,
         dpi=_read_dpi(image),
-        text=text,
         comment=comment.encode() if isinstance(comment, str) else comment,
-        colour=_colour_chunks(info) if image.format == "PNG" else (),
         plays=info.get("loop") if animated else None,
         still=bool(info.get("default_image")),
     )
-
-
-def _colour_chunks(info: dict[str | tuple[int, int], Any]) -> tuple[tuple[bytes, bytes], ...]:
-    """Return the chunks of colour, which Pillow reads as numbers (PNG, third edition, 11.3.2); ICC replaces sRGB."""
-    chunks = []
-    if "srgb" in info and "icc_profile" not in info:
-        chunks.append((b"sRGB", bytes([info["srgb"]])))
-    for name, key in ((b"gAMA", "gamma"), (b"cHRM", "chromaticity")):
-        values = info.get(key, ())
-        values = values if isinstance(values, tuple) else (values,)
-        if values:
-            chunks.append((name, struct.pack(f">{len(values)}I", *(round(value * 1e5) for value in values))))
-    return tuple(chunks)
 
 
 def read_orientation(image: Image.Image) -> int:

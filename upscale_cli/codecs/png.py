@@ -1,30 +1,29 @@
 """PNG: opened by Pillow, 16-bit colour read here; one image is written strip by strip, an animation by Pillow."""
 
-import re
+import io
+import struct
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterator
 from typing import BinaryIO, cast
 
 import numpy as np
-from PIL import Image
-from PIL.PngImagePlugin import PngImageFile, PngInfo
+from PIL import Image, PngImagePlugin
+from PIL.PngImagePlugin import PngImageFile
 
 from upscale_cli.codecs.bytewise import read_both_bytes, read_raw
 from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import Reading
 from upscale_cli.codecs.pillow import PillowPicture, plays, save
-from upscale_cli.codecs.pillow_metadata import read_orientation
-from upscale_cli.codecs.png_stream import Chunk, PngStream
+from upscale_cli.codecs.pillow_metadata import read_metadata, read_orientation
+from upscale_cli.codecs.png_chunks import adapted, sorted_chunks
+from upscale_cli.codecs.png_stream import Chunk, PngStream, with_chunks
 from upscale_cli.codecs.writing import Enlarged, Writing, alike
 from upscale_cli.errors import UpscaleError
+from upscale_cli.image.metadata import Metadata
 from upscale_cli.image.pixels import Frame
 
-LONG_TEXT = 1024
-"""Texts of this many characters and more are compressed, as PNG advises."""
-
-STORED_ELSEWHERE = frozenset(("XML:com.adobe.xmp", "Raw profile type exif", "Raw profile type APP1"))
-"""Keywords of texts that are XMP or EXIF."""
+# Pillow refuses files with a text or profile of more than 1 MiB. All texts together are limited to 64 MiB.
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
 
 
 class PngPicture(PillowPicture):
@@ -34,10 +33,22 @@ class PngPicture(PillowPicture):
 
     def open_image(self) -> Image.Image:
         # Pillow would import the plugins of five formats before it looks at the file.
-        with suppress(Exception):  # Image.open says what is wrong with it
-            return PngImageFile(self.stream)
-        self.stream.seek(0)
-        return super().open_image()
+        image: Image.Image
+        try:
+            image = PngImageFile(self.stream)
+        except Exception:  # Image.open says what is wrong with it
+            self.stream.seek(0)
+            image = super().open_image()
+        position = self.stream.tell()
+        self._chunks = chunks = sorted_chunks(self.stream)
+        self.stream.seek(position)
+        self.notes += chunks.notes
+        # Without an entry, Pillow would decode the pixels to look behind them.
+        image.info["exif"] = b"Exif\0\0" + (chunks.exif or b"")
+        if chunks.xmp:
+            image.info["xmp"] = chunks.xmp
+        self._orientation = read_orientation(image)
+        return image
 
     def bits(self, image: Image.Image) -> int:
         raw_mode = _raw_mode(image)
@@ -45,9 +56,16 @@ class PngPicture(PillowPicture):
             return 16
         return {"L;2": 2, "L;4": 4}.get(raw_mode, super().bits(image))
 
-    def orientation_before_decoding(self) -> int:
-        # EXIF may follow the pixels; to ask for it then would decode them.
-        return read_orientation(self.image) if "exif" in self.image.info else 1
+    def orientation(self, image: Image.Image) -> int:
+        return self._orientation
+
+    def metadata(self, image: Image.Image, index: int) -> Metadata:
+        if index == 0:
+            chunks = self._chunks
+            self._metadata = read_metadata(image, self.count > 1)._replace(
+                text=chunks.text, colour=chunks.colour, chunks=chunks.others, aspect=image.info.get("aspect")
+            )
+        return self._metadata
 
     def read_samples(self, image: Image.Image, index: int) -> Frame:
         raw_mode = _raw_mode(image)
@@ -90,19 +108,15 @@ def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
     if image.palette is not None:
         colours = image.palette[:, :3].tobytes()
         opacity = image.palette[:, 3].tobytes().rstrip(b"\xff") or None
-    icc = how.metadata.icc
-    chunks = [
-        *how.metadata.colour,
-        *metadata_chunks(text=texts(how), icc=icc, **how.stored("exif", "xmp", "dpi")),
-    ]
+    depth = {"bool": 1, "uint8": 8, "uint16": 16}[image.dtype.name]
     png = PngStream(
         width,
         height,
         channels,
-        {"bool": 1, "uint8": 8, "uint16": 16}[image.dtype.name],
+        depth,
         palette=colours,
         palette_alpha=opacity,
-        chunks=chunks,
+        chunks=_chunks_of(how, channels, depth, colours),
         small=how.small,
     )
     stream.write(png.head())
@@ -118,37 +132,30 @@ def _write_animation(stream: BinaryIO, frames: list[Frame], how: Writing) -> Non
         raise UpscaleError(
             "has several images of 16 bits, which Pillow's PNG encoder reduces to 8; use --format tiff."
         )
-    info = PngInfo()
-    for name, payload in (*how.metadata.colour, *metadata_chunks(text=texts(how), **how.stored("xmp"))):
-        info.add(name, payload)
     still = how.metadata.still
+    encoded = io.BytesIO()
     save(
-        stream,
+        encoded,
         frames,
         how,
         "PNG",
         compress_level=9 if how.small else 6,
-        pnginfo=info,
-        xmp=None,
-        comment=None,
+        **dict.fromkeys(("icc_profile", "exif", "xmp", "dpi", "comment")),
         default_image=still,
         duration=[frame.duration or 0 for frame in frames][still:],
         loop=plays(how),
     )
+    first = frames[0]
+    colours = None if first.palette is None else first.palette[:, :3].tobytes()
+    chunks = _chunks_of(how, first.samples.shape[2], 8, colours)
+    stream.write(with_chunks(encoded.getvalue(), chunks))
 
 
-def texts(how: Writing) -> dict[str, str]:
-    """Return the text entries of a PNG: those of the source, and its comment."""
-    comment = how.metadata.comment
-    return ({"Comment": _decoded(comment)} if comment else {}) | dict(how.metadata.text)
-
-
-def _decoded(text: bytes) -> str:
-    """Return a text whose encoding is not known."""
-    try:
-        return text.decode()
-    except UnicodeDecodeError:
-        return text.decode("latin-1")
+def _chunks_of(how: Writing, channels: int, depth: int, palette: bytes | None) -> list[Chunk]:
+    """Return the chunks of all metadata, for pixels of a kind."""
+    metadata = how.metadata
+    chunks = metadata_chunks(icc=metadata.icc, comment=metadata.comment, **how.stored("exif", "xmp", "dpi", "aspect"))
+    return [*adapted((*metadata.colour, *metadata.chunks), channels, depth, palette), *chunks, *metadata.text]
 
 
 def metadata_chunks(
@@ -157,7 +164,8 @@ def metadata_chunks(
     exif: bytes | None = None,
     xmp: bytes | None = None,
     dpi: tuple[float, float] | None = None,
-    text: Mapping[str, str] | None = None,
+    aspect: tuple[int, int] | None = None,
+    comment: bytes | None = None,
 ) -> list[Chunk]:
     r"""Return metadata as PNG chunks.
 
@@ -171,9 +179,10 @@ def metadata_chunks(
         A packet, in UTF-8.
     dpi : (float, float), optional
         Horizontal and vertical; rounded to whole pixels per metre.
-    text : mapping of str to str, optional
-        Entries with a keyword that PNG cannot store (Latin-1, 1 … 79 bytes) are left out, and so are those that are
-        XMP or EXIF, which have parameters of their own. `lang` and `tkey` of Pillow's `iTXt` strings are kept.
+    aspect : (int, int), optional
+        Pixels of a length, horizontal and vertical, if there is no `dpi`.
+    comment : bytes, optional
+        A text, in UTF-8 or Latin-1.
 
     Returns
     -------
@@ -182,36 +191,29 @@ def metadata_chunks(
 
     Examples
     --------
-    >>> metadata_chunks(dpi=(300, 300), text={"Title": "Old Mill"})
-    [(b'pHYs', b'\x00\x00.#\x00\x00.#\x01'), (b'tEXt', b'Title\x00Old Mill')]
+    >>> metadata_chunks(dpi=(300, 300), comment=b"Old Mill")
+    [(b'pHYs', b'\x00\x00.#\x00\x00.#\x01'), (b'tEXt', b'Comment\x00Old Mill')]
     """
     chunks: list[Chunk] = []
     if icc:
         chunks.append((b"iCCP", b"ICC profile\0\0" + zlib.compress(icc, 9)))
     if dpi and all(0 < side < 1e7 for side in dpi):
-        sides = b"".join(round(side / 0.0254).to_bytes(4, "big") for side in dpi)
-        chunks.append((b"pHYs", sides + b"\1"))
+        chunks.append((b"pHYs", struct.pack(">IIB", *(round(side / 0.0254) for side in dpi), 1)))
+    elif aspect and all(0 < side < 2**31 for side in aspect):
+        chunks.append((b"pHYs", struct.pack(">IIB", *aspect, 0)))
     if exif:
         chunks.append((b"eXIf", exif.removeprefix(b"Exif\0\0")))
     if xmp:
         chunks.append((b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + xmp))
-    for key, value in (text or {}).items():
-        if key not in STORED_ELSEWHERE and re.fullmatch(r"[\x01-\xff]{1,79}", key, re.DOTALL):
-            chunks.append(_text_chunk(key.encode("latin-1"), value))
+    if comment:
+        chunks.append(_comment(comment.replace(b"\0", b"")))
     return chunks
 
 
-def _text_chunk(name: bytes, value: str) -> Chunk:
-    """Return tEXt, or zTXt if the text is long, or iTXt if it is not Latin-1 (PNG, section 11.3.3)."""
-    language, translated = (getattr(value, field, "") or "" for field in ("lang", "tkey"))
-    value = value.replace("\0", "")
-    long = len(value) > LONG_TEXT
+def _comment(text: bytes) -> Chunk:
+    """Return a comment of unknown encoding: tEXt is Latin-1, iTXt is UTF-8 (PNG, section 11.3.3)."""
     try:
-        if language or translated:
-            raise UnicodeError
-        latin = value.encode("latin-1")
-    except UnicodeError:
-        body = value.encode("utf-8", "replace")
-        about = bytes((0, long, 0)) + language.encode("utf-8") + b"\0" + translated.encode("utf-8") + b"\0"
-        return b"iTXt", name + about + (zlib.compress(body, 9) if long else body)
-    return (b"zTXt", name + b"\0\0" + zlib.compress(latin, 9)) if long else (b"tEXt", name + b"\0" + latin)
+        text.decode()
+    except UnicodeDecodeError:
+        return b"tEXt", b"Comment\0" + text
+    return (b"tEXt", b"Comment\0" + text) if text.isascii() else (b"iTXt", b"Comment" + bytes(5) + text)

@@ -38,7 +38,7 @@ NONE, SUB, UP, AVERAGE = 0, 1, 2, 3
 FAST, SMALL = 1, 6
 """Compression levels. Above 1, ISA-L gains almost nothing; above 6, zlib gains little for five times the time."""
 
-AFTER_PALETTE = frozenset((b"tRNS", b"bKGD", b"hIST"))
+AFTER_PALETTE = frozenset((b"bKGD", b"hIST"))
 """Chunks between PLTE and IDAT."""
 
 
@@ -122,15 +122,14 @@ class PngStream:
         self._adler = 1
         colour_type = 3 if palette is not None else COLOUR_TYPES[channels]
         header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
-        # This is the order that PNG (section 5.6) demands of the chunks that may be given here.
-        ordered = [(b"IHDR", header), *(chunk for chunk in chunks if chunk[0] not in AFTER_PALETTE)]
-        ordered += [(b"PLTE", palette)] if palette else []
-        ordered += [(b"tRNS", palette_alpha)] if palette_alpha else []
-        self._chunks = [*ordered, *(chunk for chunk in chunks if chunk[0] in AFTER_PALETTE)]
+        self._chunks = [(b"IHDR", header)]
+        self._chunks += [(b"PLTE", palette)] if palette else []
+        self._chunks += [(b"tRNS", palette_alpha)] if palette_alpha else []
+        self._further = chunks
 
     def head(self) -> bytes:
         """Return the bytes before the pixels: signature, IHDR, further chunks, PLTE, tRNS."""
-        return SIGNATURE + b"".join(_chunk(name, (payload,)) for name, payload in self._chunks)
+        return with_chunks(SIGNATURE + _joined(self._chunks), self._further)
 
     def pack(self, samples: NDArray[Any], first: bool, last: bool) -> Part:
         """Return a strip, filtered and deflated. It changes no state, so threads may pack several strips at once.
@@ -173,6 +172,21 @@ class PngStream:
         if self._left:
             raise ValueError(f"{self._left} bytes of rows are missing")
         return _chunk(b"IDAT", (struct.pack(">I", self._adler),)) + _chunk(b"IEND", ())
+
+
+def with_chunks(file: bytes, chunks: Sequence[Chunk]) -> bytes:
+    """Return a PNG file, or its beginning, with further chunks in the order that PNG (section 5.6) demands."""
+    header = len(SIGNATURE) + 25
+    after = header
+    while file[after + 4 : after + 8] in (b"PLTE", b"tRNS"):
+        after += 12 + int.from_bytes(file[after : after + 4])
+    first = _joined(chunk for chunk in chunks if chunk[0] not in AFTER_PALETTE)
+    second = _joined(chunk for chunk in chunks if chunk[0] in AFTER_PALETTE)
+    return b"".join((file[:header], first, file[header:after], second, file[after:]))
+
+
+def _joined(chunks: Iterable[Chunk]) -> bytes:
+    return b"".join(_chunk(name, (payload,)) for name, payload in chunks)
 
 
 def combined_adler(first: int, second: int, length: int) -> int:

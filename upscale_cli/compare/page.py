@@ -89,7 +89,7 @@ def _numbers_of(result: Entry) -> dict[str, Any]:
 def packed(pngs: Sequence[bytes], executor: Executor) -> list[bytes]:
     """Return PNG files unchanged if they fit into a page, else as lossless WebP of the same pixels.
 
-    A file stays PNG if WebP cannot store it (16 bits, a gamma value, long sides) or is no smaller.
+    A file stays PNG if WebP cannot store it (16 bits, a cICP or gamma value, long sides) or is no smaller.
     """
     # Base64 writes 4 characters for every 3 bytes, the last of them padded.
     if sum(-(-len(png) // 3) * 4 for png in pngs) <= ROOM:
@@ -105,7 +105,8 @@ def _as_webp(png: bytes) -> bytes | None:
     """
     with Image.open(io.BytesIO(png)) as image:
         sixteen_bits = png[24] == 16  # PNG, section 11.2.1
-        if sixteen_bits or max(image.size) > WEBP_LONGEST or ("gamma" in image.info and "srgb" not in image.info):
+        named = b"cICP" in png[:64] or ("gamma" in image.info and "srgb" not in image.info)
+        if sixteen_bits or max(image.size) > WEBP_LONGEST or named:
             return None
         alpha = image.mode in ("LA", "RGBA") or "transparency" in image.info
         colours, stream = image.convert("RGBA" if alpha else "RGB"), io.BytesIO()

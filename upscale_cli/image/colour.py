@@ -2,13 +2,15 @@
 
 import io
 import struct
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from upscale_cli.image.metadata import Metadata
+from upscale_cli.errors import UpscaleError
+from upscale_cli.image.metadata import UNSPECIFIED, Metadata
 from upscale_cli.methods.samples import SRGB, Transfer
 
 
@@ -18,22 +20,42 @@ def fits(icc: bytes, mode: str | None) -> bool:
     return modes is None or mode in modes
 
 
-def transfer_of(metadata: Metadata) -> Transfer | None:
-    """Return the transfer function of an image: its profile's, else that of its PNG's gamma, else sRGB's.
+def transfer_of(metadata: Metadata) -> Transfer:
+    """Return the transfer function of an image: its cICP chunk's, else its profile's, its gamma's or sRGB's.
 
-    None if the profile has no curve that all channels share. ICC.1:2022 defines the curves: `curv` (10.6) and `para`
-    (10.18).
+    This order is that of PNG, third edition, section 4.3. ICC.1:2022 defines the curves of a profile: `curv` (10.6),
+    `para` (10.18), and `cicp` (9.2.17), which has the numbers of a cICP chunk.
+
+    Raises
+    ------
+    UpscaleError
+        If the image has another transfer function.
     """
+    codes = dict(metadata.colour).get(b"cICP")
+    if codes is not None and codes[1] != UNSPECIFIED:
+        return _of_codes(codes)
     if metadata.icc is None:
         gamma = metadata.present().get("gamma")
-        return SRGB if gamma is None else _power(1e5 / max(1, int.from_bytes(gamma)))
-    try:
-        curves = [data for name, data in _tags(metadata.icc) if name in (b"rTRC", b"gTRC", b"bTRC", b"kTRC")]
-        if not curves or any(curve != curves[0] for curve in curves):
-            return None
-        return _curve(curves[0])
-    except (struct.error, ValueError, IndexError, ArithmeticError):
-        return None
+        return (None if gamma is None else _power(1e5 / max(1, int.from_bytes(gamma)))) or SRGB
+    curve = None
+    with suppress(struct.error, ValueError, IndexError, ArithmeticError):
+        tags = dict(_tags(metadata.icc))
+        if len(codes := tags.get(b"cicp", b"")[8:12]) == 4 and codes[1] != UNSPECIFIED:
+            return _of_codes(codes)
+        curves = {tags[name] for name in (b"rTRC", b"gTRC", b"bTRC", b"kTRC") if name in tags}
+        curve = _curve(*curves) if len(curves) == 1 else None
+    if curve is None:
+        raise UpscaleError("has a colour profile without a curve that all channels share; omit --linear.")
+    return curve
+
+
+def _of_codes(codes: bytes) -> Transfer:
+    """Return the transfer function of primaries, transfer, matrix and range as ITU-T H.273 numbers them."""
+    transfer = TRANSFERS.get(codes[1])
+    if transfer is None or codes[3] != 1:
+        what = f"transfer function {codes[1]} of ITU-T H.273" if transfer is None else "narrow-range code values"
+        raise UpscaleError(f"uses {what}, for which --linear has no curve; omit --linear.")
+    return transfer
 
 
 def _tags(icc: bytes) -> list[tuple[bytes, bytes]]:
@@ -81,6 +103,53 @@ def _table(values: NDArray[Any]) -> Transfer | None:
         return None
     grid = np.linspace(0, 1, len(values))
     return Transfer(lambda x: np.interp(x, grid, values), lambda x: np.interp(x, values, grid))
+
+
+def _bt709() -> Transfer:
+    """Return the curve of BT.709 and BT.2020, with the constants of H.273 that make it smooth."""
+    a, b = 1.099296826809442, 0.018053968510807
+    return Transfer(
+        lambda x: np.where(x < 4.5 * b, x / 4.5, (np.maximum(x + a - 1, 0) / a) ** (1 / 0.45)),
+        lambda x: np.where(x < b, 4.5 * x, a * np.maximum(x, b) ** 0.45 - a + 1),
+    )
+
+
+def _pq() -> Transfer:
+    """Return the perceptual quantiser (SMPTE ST 2084; BT.2100, table 4); 1 is a light of 10,000 cd/m²."""
+    m1, m2, c1, c2, c3 = 1305 / 8192, 2523 / 32, 107 / 128, 2413 / 128, 2392 / 128
+
+    def decode(x: NDArray[Any]) -> NDArray[Any]:
+        root = x.astype(np.float64) ** (1 / m2)
+        return np.asarray((np.maximum(root - c1, 0) / (c2 - c3 * root)) ** (1 / m1))
+
+    def encode(x: NDArray[Any]) -> NDArray[Any]:
+        # A power of 79 would leave four digits of float32.
+        root = x.astype(np.float64) ** m1
+        return np.asarray(((c1 + c2 * root) / (1 + c3 * root)) ** m2)
+
+    return Transfer(decode, encode)
+
+
+def _hlg() -> Transfer:
+    """Return the hybrid log-gamma curve (ARIB STD-B67; BT.2100, table 5); the light is that of the scene."""
+    a = 0.17883277
+    b, c = 1 - 4 * a, 0.5 - a * np.log(4 * a)
+    return Transfer(
+        lambda x: np.where(x <= 0.5, x * x / 3, (np.exp((x - c) / a) + b) / 12),
+        lambda x: np.where(x <= 1 / 12, np.sqrt(3 * x), a * np.log(np.maximum(12 * x - b, b)) + c),
+    )
+
+
+TRANSFERS = {
+    **dict.fromkeys((1, 6, 14, 15), _bt709()),
+    4: Transfer(lambda x: x**2.2, lambda x: x ** (1 / 2.2)),
+    5: Transfer(lambda x: x**2.8, lambda x: x ** (1 / 2.8)),
+    8: Transfer(lambda x: x, lambda x: x),
+    13: SRGB,
+    16: _pq(),
+    18: _hlg(),
+}
+"""Transfer functions by their number in ITU-T H.273, table 3."""
 
 
 def cmyk_to_rgb(samples: NDArray[np.uint8], icc: bytes | None) -> NDArray[np.uint8]:

@@ -112,9 +112,6 @@ def arrange(
     if linear:
         _check_light(frame)
         transfer = transfer_of(frame.metadata)
-        if transfer is None:
-            transfer = SRGB
-            notes.append("its colour profile has no simple curve, so --linear uses the curve of sRGB")
     frame, no_data = without_missing(frame, method, np.dtype(depth))
     opaque = _is_opaque(frame, method)
     if apart and frame.alpha and (flatten or quantised):

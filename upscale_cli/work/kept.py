@@ -54,7 +54,10 @@ def kept_metadata(
         lost |= {"icc"} if not picture.ink else set()
         metadata = metadata._replace(icc=None)
     if lost:
-        result.note(f"{format.title} cannot store its {' and '.join(NAMES[name] for name in sorted(lost))}")
+        names = [NAMES[name] for name in sorted(lost - {"chunks"})]
+        if "chunks" in lost:
+            names.append(f"{NAMES['chunks']} ({', '.join(name.decode() for name, _ in metadata.chunks)})")
+        result.note(f"{format.title} cannot store its {' and '.join(names)}")
     without: dict[str, Any] = dict.fromkeys(lost & {"exif", "xmp", "comment"})
     metadata = metadata._replace(**without)
     if kept := sorted(metadata.present().keys() & format.keeps):
