@@ -240,7 +240,7 @@ def magick(thorough: bool) -> Iterator[File]:
         "ICO": ("", "-type Palette", "-alpha off"),
         "PCX": ("-alpha off", "-type Grayscale -alpha off", "-type Palette -alpha off", "-monochrome -alpha off"),
         "SGI": ("", "-type Grayscale", "-alpha off", "-compress RLE"),
-        "PSD": ("", "-type Grayscale", "-depth 16", "-colorspace CMYK", "-compress RLE"),
+        "PSD": ("", "-type Grayscale", "-depth 16", "-colorspace CMYK", "-alpha off -compress RLE"),
         "DDS": ("", "-define dds:compression=none", "-alpha off"),
         "PNG48": ("",),
         "PNG64": ("",),

@@ -83,7 +83,7 @@ def test_the_choices_are_those_that_are_known() -> None:
 
 
 def test_formats_files_and_the_second_of_several_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert offered("upscale -f ", monkeypatch) == list(FORMATS)
+    assert offered("upscale -f ", monkeypatch) == [row.name for row in FORMATS.values() if row.writable]
     assert offered("upscale -f jp", monkeypatch) == ["jpeg", "jpeg2000"]
     for line in ("upscale ph", "upscale --kernel ph", "upscale -o ph", "upscale-fit ph"):
         assert offered(line, monkeypatch) == ["file,ph"]

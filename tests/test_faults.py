@@ -33,9 +33,9 @@ from breaking import (
     unmeasured,
 )
 from click.testing import CliRunner
+from pictures import PLAIN
 from PIL import Image
 
-from upscale_cli.codecs.formats import FORMATS
 from upscale_cli.commands import terminal
 from upscale_cli.commands.upscale import cli
 from upscale_cli.machine.replacing import PREFIX
@@ -57,19 +57,19 @@ def one_line(done: subprocess.CompletedProcess[bytes], status: int, *words: str)
 
 @needs_mounts
 def test_a_full_disk_leaves_old_targets_in_every_format(tmp_path: Path, record_property: Record) -> None:
-    record_property("fault", ["a full disk (tmpfs), every format", len(FORMATS)])
+    record_property("fault", ["a full disk (tmpfs), every format", len(PLAIN)])
     source, disk = picture(tmp_path / "in.png", 64, 64), tmp_path / "disk"
     disk.mkdir()
     loop = (
-        f"for f in {' '.join(FORMATS)}; do printf {OLD.decode()} > out; "
+        f"for f in {' '.join(PLAIN)}; do printf {OLD.decode()} > out; "
         f"{' '.join(UPSCALE)} {source} -o out -f $f --overwrite -s 12; echo $? $(ls -A) $(cat out); done"
     )
     done = on_a_small_disk(loop, 40, disk)
-    assert done.stdout.decode().splitlines() == [f"1 out {OLD.decode()}"] * len(FORMATS), done.stderr
+    assert done.stdout.decode().splitlines() == [f"1 out {OLD.decode()}"] * len(PLAIN), done.stderr
     lines = done.stderr.decode().splitlines()
     assert len(
         [line for line in lines if '"out" cannot be written: No space left on device; free some space.' in line]
-    ) == (len(FORMATS))
+    ) == (len(PLAIN))
 
 
 @needs_mounts
@@ -100,7 +100,7 @@ def test_a_batch_stops_on_a_full_disk_and_is_resumed(jobs: int, tmp_path: Path, 
 
 
 @needs_full_device
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", PLAIN)
 def test_a_device_that_is_full_is_not_replaced(format: str, tmp_path: Path, record_property: Record) -> None:
     record_property("fault", ["`/dev/full`, every format", 1])
     result = CliRunner().invoke(cli, [str(picture(tmp_path / "in.png")), "-o", "/dev/full", "-f", format])

@@ -232,10 +232,10 @@ def test_an_empty_file_is_refused() -> None:
 
 
 OTHERS = {
-    "EPS": encoded(noise("RGB"), "EPS"),
-    "ICO": encoded(noise("RGB"), "ICO"),
-    "SGI": encoded(noise("RGB"), "SGI"),
-    "BLP": b"BLP2" + bytes(300),
+    "EPS": ("a PostScript file", encoded(noise("RGB"), "EPS")),
+    "DDS": ("a DDS texture", encoded(noise("RGB"), "DDS")),
+    "QOI": ("a QOI image", b"qoif" + bytes(300)),
+    "BLP": ("a BLP texture", b"BLP2" + bytes(300)),
 }
 
 
@@ -246,8 +246,8 @@ def test_other_formats_are_refused_by_name(name: str, monkeypatch: pytest.Monkey
 
     Image.init()
     monkeypatch.setitem(Image.OPEN, name, (started, Image.OPEN[name][1]))
-    with pytest.raises(UpscaleError, match=f"^has the format {name}, which is not supported"):
-        enlarged(OTHERS[name], "png")
+    with pytest.raises(UpscaleError, match=f"^is {OTHERS[name][0]}.*, which is not supported; "):
+        enlarged(OTHERS[name][1], "png")
 
 
 @pytest.mark.parametrize(
@@ -255,8 +255,8 @@ def test_other_formats_are_refused_by_name(name: str, monkeypatch: pytest.Monkey
     [
         (b"hello, I am no image at all\n" * 10, r"^is not an image of a known format \(png, jpeg, webp, "),
         (b"\0", "^is not an image"),
-        (b"\x89PNG\r\n\x1a\n", "^is a damaged PNG file"),
-        (b"GIF89a", "^is a damaged GIF file"),
+        (b"\x89PNG\r\n\x1a\n", "^cannot be read as PNG: it is damaged, or"),
+        (b"GIF89a", "^cannot be read as GIF: it is damaged, or"),
     ],
 )
 def test_what_is_no_image_is_refused(data: bytes, said: str) -> None:

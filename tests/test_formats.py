@@ -4,13 +4,15 @@ from importlib import import_module
 from pathlib import Path, PurePath
 
 import pytest
-from pictures import encoded, noise, source_of
+from pictures import PLAIN, encoded, noise, source_of
 from PIL import Image
 
+from upscale_cli.codecs.finding import find_format, format_of, format_of_content, written_for
 from upscale_cli.codecs.fitting import fit
-from upscale_cli.codecs.formats import FORMATS, HEAD, Format, find_format, format_of, format_of_content
+from upscale_cli.codecs.formats import FORMATS, Format
 from upscale_cli.codecs.picture import open_picture
 from upscale_cli.codecs.pillow import PillowPicture
+from upscale_cli.codecs.sniffing import HEAD
 from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.image.pixels import CHANNELS
 from upscale_cli.machine.memory import UNKNOWN
@@ -28,14 +30,24 @@ def test_names_and_extensions_are_unique() -> None:
     assert len(set(extensions)) == len(extensions)
     assert all(name == row.name for name, row in FORMATS.items())
     for row in FORMATS.values():
-        assert find_format(row.name) is find_format(row.name.upper()) is row
+        if row.name in PLAIN:
+            assert find_format(row.name) is find_format(row.name.upper()) is row
         for extension in row.extensions:
             assert extension == extension.lower()
-            assert find_format(extension) is format_of(PurePath(f"a.b{extension.upper()}")) is row
+            assert format_of(PurePath(f"a.b{extension.upper()}")) is row
+
+
+@pytest.mark.parametrize("name", [name for name, row in FORMATS.items() if not row.writable])
+def test_formats_that_are_only_read_become_png(name: str) -> None:
+    with pytest.raises(UsageError, match=r"files are read but not written; use --format png\."):
+        find_format(name)
+    assert written_for(FORMATS[name]) is FORMATS["png"]
 
 
 def pillow_names(row: Format) -> tuple[str, ...]:
     """Pillow's names of the decoders that a format's codec may start; none if it reads without Pillow."""
+    if row.extra:
+        return ()
     codec = import_module(row.codec)
     kinds = [kind for kind in vars(codec).values() if isinstance(kind, type) and kind.__module__ == row.codec]
     return next((kind.names for kind in kinds if issubclass(kind, PillowPicture)), ())
@@ -44,16 +56,16 @@ def pillow_names(row: Format) -> tuple[str, ...]:
 def test_pillow_can_read_and_write_every_row() -> None:
     Image.init()
     names = [name for row in FORMATS.values() for name in pillow_names(row)]
-    assert len(set(names)) == len(names) >= len(FORMATS) - 1
+    assert len(set(names)) == len(names)
     assert set(names) <= set(Image.OPEN)
-    assert {pillow_names(row)[0] for row in FORMATS.values() if pillow_names(row)} <= set(Image.SAVE)
+    assert {pillow_names(FORMATS[name])[0] for name in PLAIN if pillow_names(FORMATS[name])} <= set(Image.SAVE)
     # The names of all subclasses, wherever they are: a codec has no other decoder of Pillow.
     assert {name for kind in PillowPicture.__subclasses__() for name in kind.names} == set(names)
 
 
 @pytest.mark.parametrize("row", FORMATS.values(), ids=list(FORMATS))
 def test_what_pillow_writes_is_recognised_as_its_row_alone(row: Format) -> None:
-    for name in pillow_names(row):
+    for name in filter(Image.SAVE.__contains__, pillow_names(row)):
         file = encoded(noise("RGB", 17, 13), name)
         assert [each for each in FORMATS.values() if each.sniff(file[:HEAD])] == [row]
         assert format_of_content(file[:HEAD]) is row
@@ -61,9 +73,9 @@ def test_what_pillow_writes_is_recognised_as_its_row_alone(row: Format) -> None:
 
 
 def test_formats_that_start_other_programs_are_not_in_the_table() -> None:
-    others = {"EPS", "BLP", "WMF", "PSD", "FITS"}
+    others = {"EPS", "BLP", "WMF", "FITS"}
     assert not others & {name for row in FORMATS.values() for name in pillow_names(row)}
-    heads = (encoded(noise("RGB"), "EPS"), b"BLP2", b"BLP1", b"\xd7\xcd\xc6\x9a\0\0", b"8BPS\0\1", b"SIMPLE  =")
+    heads = (encoded(noise("RGB"), "EPS"), b"BLP2", b"BLP1", b"\xd7\xcd\xc6\x9a\0\0", b"SIMPLE  =")
     assert [format_of_content(head[:HEAD]) for head in heads] == [None] * len(heads)
 
 
@@ -77,7 +89,8 @@ def test_every_kind_fits_or_is_refused(kind: tuple[str, str], name: str) -> None
         assert row.title in str(error)  # noqa: PT017
         return
     assert wanted in row.stores
-    assert (not lost) >= (wanted == kind), "nothing changes, and something is said to be lost"
+    if row.deepest == 16:
+        assert (not lost) >= (wanted == kind), "nothing changes, and something is said to be lost"
     if not lost:
         assert CHANNELS[wanted[0]] >= CHANNELS[kind[0]]
         assert DEPTHS.index(wanted[1]) >= DEPTHS.index(kind[1])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from pictures import (
     CLEAR,
+    PLAIN,
     SRGB_PROFILE,
     deep,
     deep_png,
@@ -505,7 +506,7 @@ SAID = ("goes onto white", "become 8", "256 colours", "becomes RGB")
 """How notes about pixels are worded."""
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("format", PLAIN)
 @pytest.mark.parametrize("mode", matrix_sources())
 def test_no_mode_is_changed_silently(mode: str, format: str) -> None:
     source = matrix_sources()[mode]

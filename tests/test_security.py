@@ -40,4 +40,4 @@ def test_the_options_raise_the_limits_that_are_named() -> None:
 def test_the_formats_are_those_that_are_parsed() -> None:
     said = re.search(r"only these formats are parsed, by their content: ([^.]+)\.", TEXT)
     assert said is not None
-    assert said[1].replace("\n", " ").split(", ") == list(FORMATS)
+    assert re.split(r",\s+", said[1]) == list(FORMATS)

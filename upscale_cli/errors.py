@@ -104,6 +104,21 @@ def _release_locals(error: BaseException | None) -> None:
         error = error.__context__
 
 
+def needs_extra(extra: str, error: BaseException | None) -> str:
+    """Return what to do about the libraries of an extra that could not be imported, as the end of a sentence.
+
+    >>> needs_extra("heif", ModuleNotFoundError())
+    "needs an extra: pip install 'upscale-cli[heif]'."
+    """
+    if isinstance(error, ModuleNotFoundError):
+        return f"needs an extra: pip install 'upscale-cli[{extra}]'."
+    reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return (
+        f"needs an extra that cannot be loaded ({reason}); install it again: "
+        f"pip install --force-reinstall 'upscale-cli[{extra}]'."
+    )
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return the hint after a misspelt name; an empty string if no known name is similar.
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 
-from upscale_cli.codecs.formats import Format, format_of
+from upscale_cli.codecs.finding import check_writable, format_of, stem_of
+from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import Picture, Reading, open_picture
 from upscale_cli.errors import UpscaleError, UsageError, as_upscale_error
 from upscale_cli.places import place_of
-from upscale_cli.places.place import LeftAlone, Source, Target, UnreadableError, stem_of
+from upscale_cli.places.place import LeftAlone, Source, Target, UnreadableError
 from upscale_cli.places.streams import STREAM
 from upscale_cli.work.result import Result
 
@@ -193,7 +194,7 @@ def _named_format(output: str) -> Format | None:
     named = format_of(path)
     if named is None and stem_of(path) != path.name and not place_of(output).exists(output):
         raise UsageError(f'"{output}": "{path.suffix}" is not the extension of a known format; use --format.')
-    return named
+    return None if named is None else check_writable(named)
 
 
 def find_sources(

@@ -32,7 +32,9 @@ def fit(kind: Kind, format: Format) -> tuple[Kind, str]:
             for wanted in modes:
                 for wide in depths:
                     if (wanted, wide) in format.stores:
-                        return (wanted, wide), ", ".join(filter(None, (losses, loss)))
+                        shallow = wide == "uint16" and format.deepest < 16
+                        fewer = f"16 bits a channel become {format.deepest}" if shallow else loss
+                        return (wanted, wide), ", ".join(filter(None, (losses, fewer)))
     raise UpscaleError(f"{format.title} cannot store {mode} pixels; choose another --format.")
 
 

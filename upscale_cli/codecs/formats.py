@@ -5,13 +5,12 @@ format's codec is imported when a file of that format is opened or written.
 """
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from importlib import import_module
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, cast
 
+from upscale_cli.codecs.sniffing import any_avif, any_heif, any_icon, any_jpeg, any_tga, any_tiff, has
 from upscale_cli.codecs.timing import Timing
-from upscale_cli.errors import UsageError, did_you_mean
+from upscale_cli.errors import UpscaleError, needs_extra
 from upscale_cli.plugins import Registry
 
 if TYPE_CHECKING:
@@ -21,9 +20,6 @@ if TYPE_CHECKING:
     from upscale_cli.codecs.picture import Picture, Reading
     from upscale_cli.codecs.writing import Enlarged, Writing
     from upscale_cli.image.pixels import Kind
-
-HEAD = 18
-"""Bytes at the beginning of a file by which formats are recognised."""
 
 
 class Codec(Protocol):
@@ -53,7 +49,7 @@ class Format(NamedTuple):
     extensions : tuple of str
         In lower case; new files get the first.
     stores : frozenset of (mode, dtype)
-        The pixels that it can store; empty for a format that stores arrays.
+        The pixels that it can store; empty for a format that stores arrays, and for one that is only read.
     arrays : bool
         It stores arrays of any dtype and number of channels, whose channels have no meaning.
     bands : bool
@@ -83,6 +79,10 @@ class Format(NamedTuple):
         Memory in bytes per sample while it is decoded, besides the image that comes out.
     keeps : frozenset of str
         The metadata that it can store: names of `image.metadata.NAMES`.
+    deepest : int
+        The most bits of an integer sample that it stores, if `stores` has uint16.
+    extra : str
+        The extra of this package whose libraries its codec imports; empty for none.
     """
 
     name: str
@@ -105,38 +105,35 @@ class Format(NamedTuple):
     retained: float = 2.5
     decoder: float = 0
     keeps: frozenset[str] = frozenset()
+    deepest: int = 16
+    extra: str = ""
+
+    @property
+    def writable(self) -> bool:
+        """Whether it is written, not only read."""
+        return bool(self.stores or self.arrays)
 
     def lossless(self) -> "Format":
         """Return this format as it is written without loss."""
         return self._replace(lossy=False, **self.without_loss or {})
 
     def load_codec(self) -> Codec:
-        """Import the module that opens and writes this format."""
-        return cast(Codec, import_module(self.codec))
+        """Import the module that opens and writes this format; raise `UpscaleError` if its extra is not there."""
+        try:
+            return cast(Codec, import_module(self.codec))
+        except Exception as error:  # other packages' code raises anything
+            if not self.extra:
+                raise
+            raise UpscaleError(f"is a {self.title} image, which {needs_extra(self.extra, error)}") from error
 
 
 def _kinds(**depths: str) -> "frozenset[Kind]":
     return frozenset((mode, depth) for depth, modes in depths.items() for mode in modes.split())
 
 
-def _is_any_of(pieces: tuple[bytes, ...], start: int, head: bytes) -> bool:
-    return head.startswith(pieces, start)
-
-
-def has(*pieces: bytes, at: int = 0) -> Callable[[bytes], bool]:
-    """Return a `sniff` that looks for any of some bytes at a place.
-
-    >>> has(b"WEBP", at=8)(b"RIFF....WEBPVP8L")
-    True
-    """
-    return partial(_is_any_of, pieces, at)
-
-
-def _any_tga(head: bytes) -> bool:
-    """Return whether a header's fields have values that TGA 2.0 defines (page 6): the format has no signature."""
-    if len(head) < HEAD or head[1] not in (0, 1) or head[2] not in (1, 2, 3, 9, 10, 11):
-        return False
-    return any(head[12:14]) and any(head[14:16]) and head[16] in (1, 8, 16, 24, 32)
+def _read_by_pillow(name: str, title: str, starts: tuple[bytes, ...], extensions: tuple[str, ...]) -> Format:
+    """Return a format that is only read."""
+    return Format(name, title, f"upscale_cli.codecs.{name}", sniff=has(*starts), extensions=extensions)
 
 
 NUMBERS = (
@@ -166,7 +163,7 @@ _ROWS = (
         name="jpeg",
         title="JPEG",
         codec="upscale_cli.codecs.jpeg",
-        sniff=has(b"\xff\xd8\xff"),
+        sniff=any_jpeg,
         extensions=(".jpg", ".jpeg", ".jpe", ".jfif"),
         stores=_kinds(uint8="L RGB CMYK"),
         longest=65_500,
@@ -194,7 +191,7 @@ _ROWS = (
         name="tiff",
         title="TIFF",
         codec="upscale_cli.codecs.tiff",
-        sniff=has(b"II*\0", b"MM\0*", b"II\0*", b"MM*\0", b"II+\0", b"MM\0+"),
+        sniff=any_tiff,
         extensions=(".tif", ".tiff"),
         stores=_kinds(bool="L", **dict.fromkeys(NUMBERS, "L LA RGB RGBA CMYK")) | _kinds(uint8="P"),
         bands=True,
@@ -231,7 +228,7 @@ _ROWS = (
         name="avif",
         title="AVIF",
         codec="upscale_cli.codecs.avif",
-        sniff=has(*(b"ftyp" + brand for brand in (b"avif", b"avis", b"mif1", b"msf1")), at=4),
+        sniff=any_avif,
         extensions=(".avif",),
         stores=_kinds(uint8="L RGB RGBA"),
         longest=32_768,
@@ -267,10 +264,57 @@ _ROWS = (
         name="tga",
         title="TGA",
         codec="upscale_cli.codecs.tga",
-        sniff=_any_tga,
+        sniff=any_tga,
         extensions=(".tga",),
         stores=_kinds(bool="L", uint8="L LA RGB RGBA P"),
         longest=65_535,
+    ),
+    Format(
+        name="heif",
+        title="HEIC",
+        codec="upscale_cli.codecs.heif",
+        sniff=any_heif,
+        extensions=(".heic", ".heif", ".hif"),
+        stores=_kinds(uint8="L RGB RGBA", uint16="L RGB RGBA"),
+        longest=16_384,
+        lossy=True,
+        encoder=15,
+        decoder=2,
+        keeps=frozenset({"icc", "exif", "xmp"}),
+        # Only if it is asked for: few viewers show it.
+        without_loss={"deepest": 10},
+        deepest=10,
+        extra="heif",
+    ),
+    Format(
+        name="jxl",
+        title="JPEG XL",
+        codec="upscale_cli.codecs.jxl",
+        sniff=has(b"\xff\n", b"\0\0\0\x0cJXL \r\n\x87\n"),
+        extensions=(".jxl",),
+        stores=_kinds(uint8="L LA RGB RGBA"),
+        lossy=True,
+        encoder=15,
+        decoder=4,
+        keeps=frozenset({"exif", "xmp"}),
+        without_loss={},
+        extra="jxl",
+    ),
+    Format(
+        name="ico",
+        title="icon",
+        codec="upscale_cli.codecs.ico",
+        sniff=any_icon,
+        extensions=(".ico", ".cur"),
+        decoder=2,
+    ),
+    _read_by_pillow("psd", "Photoshop", (b"8BPS\0\1",), (".psd",)),
+    _read_by_pillow("pcx", "PCX", tuple(b"\n%c\1" % version for version in (0, 2, 3, 4, 5)), (".pcx",)),
+    _read_by_pillow(
+        "sgi",
+        "SGI",
+        tuple(b"\x01\xda%c%c" % (packed, size) for packed in (0, 1) for size in (1, 2)),
+        (".sgi", ".rgb", ".rgba", ".bw"),
     ),
     Format(
         name="npy",
@@ -287,43 +331,3 @@ _ROWS = (
 
 FORMATS: Registry[Format] = Registry("upscale_cli.formats", _ROWS, kind=Format)
 """Every format by its name. Formats of installed plug-ins join it when a name or a file is of none of these."""
-
-
-def find_format(name: str) -> Format:
-    """Return the format of a name or extension that a user typed, with or without its dot.
-
-    Raises
-    ------
-    UsageError
-        If there is none.
-
-    Examples
-    --------
-    >>> find_format("JPG").name, find_format("png").name
-    ('jpeg', 'png')
-    """
-    lower = name.lower().lstrip(".")
-    found = FORMATS.get(lower) or format_of(PurePath(f"x.{lower}")) or FORMATS.find(lower)
-    if found is None:
-        raise UsageError(f'unknown format "{name}".{did_you_mean(lower, FORMATS)} Formats: {", ".join(FORMATS)}.')
-    return found
-
-
-def format_of(path: PurePath) -> Format | None:
-    """Return the format that a path's extension names; None if it names none."""
-    extension = path.suffix.lower()
-    return _first(lambda format: extension in format.extensions) if extension else None
-
-
-def format_of_content(head: bytes) -> Format | None:
-    """Return the format of a file that begins with `HEAD` bytes; None if they are of no known format."""
-    return _first(lambda format: format.sniff(head))
-
-
-def _first(matches: Callable[[Format], bool]) -> Format | None:
-    """Return the first format that matches; plug-ins are only asked when no format of this package does."""
-    found = next(filter(matches, FORMATS.values()), None)
-    if found is None:
-        FORMATS.load_plugins()
-        found = next(filter(matches, FORMATS.values()), None)
-    return found

@@ -90,6 +90,7 @@ MISREADS = (
     ),
     Misread(formats=("JPEG2000",), modes=MANY, bits=range(9, 65), way="refuse", what=_REDUCED),
     Misread(formats=("JPEG2000",), bits=range(17, 65), way="refuse", what=_REDUCED),
+    Misread(formats=("SGI",), bits=(16,), way="refuse", what=_REDUCED),
     Misread(formats=("AVIF",), bits=(10, 12), way="read", what="imagecodecs decodes all bits"),
     Misread(formats=("AVIF",), bits=range(9, 65), way="refuse", what=_REDUCED),
     Misread(

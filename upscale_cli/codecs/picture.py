@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, NamedTuple, NoReturn, Self
 
-from upscale_cli.codecs.formats import FORMATS, HEAD, Format, format_of_content
+from upscale_cli.codecs.finding import format_of_content
+from upscale_cli.codecs.formats import FORMATS, Format
+from upscale_cli.codecs.sniffing import HEAD
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.pixels import Frame
 from upscale_cli.machine.memory import UNKNOWN, available_memory
@@ -179,12 +181,9 @@ def _format_of(stream: BinaryIO) -> Format:
         )
     found = format_of_content(head)
     if found is None:
-        from upscale_cli.codecs.pillow import name_of_foreign
+        from upscale_cli.codecs.foreign import what_it_is
 
-        foreign = name_of_foreign(head)
-        if foreign is None:
-            raise UpscaleError(f"is not an image of a known format ({', '.join(FORMATS)}).")
-        raise UpscaleError(f"has the format {foreign}, which is not supported; convert it to PNG or TIFF first.")
+        raise UpscaleError(what_it_is(head) or f"is not an image of a known format ({', '.join(FORMATS)}).")
     return found
 
 

@@ -3,8 +3,6 @@
 import io
 import warnings
 from collections.abc import Iterator
-from contextlib import suppress
-from struct import error as StructError
 from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
@@ -77,7 +75,10 @@ class PillowPicture(Picture):
 
     def unidentified(self) -> str:
         """Return what is wrong with a file that Pillow cannot open, in a sentence."""
-        return f"is a damaged {self.format.title} file: its header cannot be read; get another copy."
+        return (
+            f"cannot be read as {self.format.title}: it is damaged, or of a kind that is not supported; "
+            "get another copy, or convert it to PNG first."
+        )
 
     def frame_count(self) -> int:
         """Return the number of frames or pages."""
@@ -150,14 +151,6 @@ def limit_pillow(reading: Reading) -> None:
     way: an error above twice this number, and a warning above it.
     """
     Image.MAX_IMAGE_PIXELS = -(-reading.max_pixels // 2)
-
-
-def name_of_foreign(head: bytes) -> str | None:
-    """Return Pillow's name of a format that is not supported, by a file's first bytes: no parser starts."""
-    Image.init()
-    with suppress(IndexError, StructError):
-        return next((name for name, (_, accept) in Image.OPEN.items() if accept is not None and accept(head)), None)
-    return None
 
 
 def from_pillow(image: Image.Image) -> Frame:

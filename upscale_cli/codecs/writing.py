@@ -98,14 +98,14 @@ class Writing(NamedTuple):
     frame_count : int
     quality : int
         1 … 100, for lossy formats.
-    lossless : bool
-        Formats that can do both keep every value.
     ndim : int
         Dimensions of the source if it is an array, else 0.
     channels_first : bool
         An array is written as (C, H, W) or (N, C, H, W).
     small : bool
         PNG is compressed harder, which takes longer.
+    lossless : bool
+        Formats that can do both keep every value.
     """
 
     format: Format
@@ -113,10 +113,10 @@ class Writing(NamedTuple):
     encoding: Encoding = Encoding()
     frame_count: int = 1
     quality: int = USUAL_QUALITY
-    lossless: bool = False
     ndim: int = 0
     channels_first: bool = False
     small: bool = False
+    lossless: bool = False
 
     def stored(self, *names: str) -> dict[str, Any]:
         """Return the metadata of some names as keyword arguments: None for what there is not."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from upscale_cli.codecs.finding import stem_of
 from upscale_cli.commands.options import (
     CONTENDERS,
     HELP,
@@ -34,7 +35,6 @@ from upscale_cli.commands.terminal import (
 )
 from upscale_cli.compare.contenders import all_contenders, read_contender
 from upscale_cli.errors import ExitStatus, UpscaleError, UsageError, as_upscale_error
-from upscale_cli.places.place import stem_of
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor

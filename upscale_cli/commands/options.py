@@ -183,7 +183,7 @@ class FormatName(ParamType):
         return [
             CompletionItem(format.name, help=" ".join(format.extensions))
             for format in FORMATS.values()
-            if format.name.startswith(incomplete)
+            if format.writable and format.name.startswith(incomplete)
         ]
 
 

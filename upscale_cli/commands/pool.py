@@ -67,7 +67,7 @@ def pool(
     verbose: int,
 ) -> int:
     """Plan, run, report; return the exit status."""
-    from upscale_cli.codecs.formats import find_format
+    from upscale_cli.codecs.finding import find_format
     from upscale_cli.codecs.picture import Reading
     from upscale_cli.commands.process import Session, process
     from upscale_cli.work.pool import Pooling

@@ -108,7 +108,7 @@ def _print_entry(name: str, text: str, column: int) -> None:
     metavar="NAME",
     help="4:4:4, 4:2:2 or 4:2:0 [a JPEG's own, else 4:4:4].",
 )
-@click.option("--lossless", is_flag=True, help="Write WebP and AVIF without loss.")
+@click.option("--lossless", is_flag=True, help="Write WebP, AVIF, HEIC, JPEG XL without loss.")
 @click.option(
     "--compression",
     type=click.Choice(["fast", "small"]),
@@ -164,7 +164,7 @@ def upscale(
     **files: Path | None,
 ) -> int:
     """Plan, run, report; return the exit status."""
-    from upscale_cli.codecs.formats import find_format
+    from upscale_cli.codecs.finding import find_format
     from upscale_cli.codecs.picture import Reading
     from upscale_cli.commands.process import Session, process
     from upscale_cli.places.streams import STREAM

@@ -134,6 +134,27 @@ def to_mode(frame: Frame, mode: str) -> Frame:
     return frame._replace(samples=samples, mode=mode)  # type: ignore[arg-type]
 
 
+def full_depth(samples: Array, bits: int, wide: bool | None = None) -> Array:
+    """Return unsigned samples of 1 … 32 bits as the nearest of 8 bits, or of 16 if they have more than 8.
+
+    Parameters
+    ----------
+    wide : bool, optional
+        Whether they become 16 bits.
+
+    Examples
+    --------
+    >>> full_depth(np.array([0, 16, 31], np.uint16), 5).tolist(), full_depth(np.array([1023]), 10).tolist()
+    ([0, 132, 255], [65535])
+    """
+    kind = np.uint16 if (bits > 8 if wide is None else wide) else np.uint8
+    most, full = (1 << bits) - 1, int(np.iinfo(kind).max)
+    if most == full:
+        return samples.astype(kind)
+    wider = samples.astype(np.uint32 if bits <= 16 else np.uint64)
+    return ((wider * full + most // 2) // most).astype(kind)
+
+
 def divided_by_alpha(samples: Array) -> Array:
     """Return samples whose colours are divided by opacity, integers rounded half up; 0 where it is 0."""
     full = white(samples.dtype)

@@ -8,10 +8,10 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
-from upscale_cli.codecs.formats import format_of
+from upscale_cli.codecs.finding import format_of, stem_of
 from upscale_cli.errors import UpscaleError
 from upscale_cli.machine.replacing import replacing_together, sweep
-from upscale_cli.places.place import LINKED, LeftAlone, Source, Target, Times, UnreadableError, counted, stem_of
+from upscale_cli.places.place import LINKED, LeftAlone, Source, Target, Times, UnreadableError, counted
 
 OF_SYSTEMS = frozenset(
     (

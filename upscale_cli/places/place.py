@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager
 from pathlib import PurePath
 from typing import BinaryIO, NamedTuple, Protocol
 
-from upscale_cli.codecs.formats import format_of
 from upscale_cli.errors import UpscaleError
 
 Times = tuple[int, int]
@@ -164,18 +163,6 @@ def counted(left_alone: Iterable[LeftAlone]) -> str:
     parts = [f"{count:,} {kind}{'s' if kind == LINKED and count > 1 else ''}" for kind, count in counts[:MOST_KINDS]]
     others = sum(count for _, count in counts[MOST_KINDS:])
     return f"{', '.join(parts)}{f' and {others:,} others' if others else ''} left alone" if counts else ""
-
-
-def stem_of(path: PurePath) -> str:
-    """Return a file's name without its extension. What follows the last dot may be a part of the name.
-
-    >>> stem_of(PurePath("scan.2024.png")), stem_of(PurePath("photo.heic"))
-    ('scan.2024', 'photo')
-    >>> stem_of(PurePath("shot.0001")), stem_of(PurePath("St. Anna"))
-    ('shot.0001', 'St. Anna')
-    """
-    last = path.suffix[1:]
-    return path.stem if (last.isalnum() and not last.isdecimal()) or format_of(path) is not None else path.name
 
 
 class UnreadableError(Exception):

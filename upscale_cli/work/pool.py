@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from upscale_cli.codecs.finding import written_for
 from upscale_cli.codecs.formats import FORMATS, Format
 from upscale_cli.codecs.picture import USUAL, Picture, Reading, open_picture
 from upscale_cli.codecs.writing import Enlarged, Writing
@@ -77,7 +78,7 @@ class Pooling:
 
     def format_for(self, picture: Picture) -> Format:
         """Return the format of a result: the one that was named, else the one of the source if it is lossless."""
-        return self.format or (FORMATS["png"] if picture.format.lossy else picture.format)
+        return self.format or (FORMATS["png"] if picture.format.lossy else written_for(picture.format))
 
     def label(self, expected: Result, several: bool) -> str:
         """Return what a result's name says about it."""

@@ -5,6 +5,7 @@ from concurrent.futures import Executor
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple
 
+from upscale_cli.codecs.finding import written_for
 from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import USUAL, Picture, Reading
 from upscale_cli.errors import UpscaleError
@@ -81,14 +82,14 @@ class Request(NamedTuple):
         return self._replace(format=format)
 
     def format_for(self, picture: Picture) -> Format:
-        """Return the format of a result: the one that was named, else the one of the source; without loss if it can.
+        """Return the format of a result: the one that was named, else the source's or PNG; without loss if it can.
 
         Raises
         ------
         UpscaleError
             If it shall be written without loss, and cannot be.
         """
-        format = self.format or picture.format
+        format = self.format or written_for(picture.format)
         if self.lossless and format.lossy and format.without_loss is None:
             raise UpscaleError(
                 f"would be a {format.title}, which is never lossless; use --format png, or omit --lossless."

@@ -1,0 +1,83 @@
+"""Finding a format: by the name that a user types, by an extension, by content."""
+
+from collections.abc import Callable
+from pathlib import PurePath
+
+from upscale_cli.codecs.formats import FORMATS, Format
+from upscale_cli.errors import UpscaleError, UsageError, did_you_mean, needs_extra
+
+
+def find_format(name: str) -> Format:
+    """Return the format of a name or extension that a user typed for results, with or without its dot.
+
+    Raises
+    ------
+    UsageError
+        If there is none, or it cannot be written.
+
+    Examples
+    --------
+    >>> find_format("JPG").name, find_format("png").name
+    ('jpeg', 'png')
+    """
+    lower = name.lower().lstrip(".")
+    found = FORMATS.get(lower) or format_of(PurePath(f"x.{lower}")) or FORMATS.find(lower)
+    able = [format.name for format in FORMATS.values() if format.writable]
+    if found is None:
+        raise UsageError(f'unknown format "{name}".{did_you_mean(lower, able)} Formats: {", ".join(able)}.')
+    return check_writable(found)
+
+
+def check_writable(format: Format) -> Format:
+    """Return a format that is named for results.
+
+    Raises
+    ------
+    UsageError
+        If it is only read, or the libraries that write it are not installed.
+    """
+    if not format.writable:
+        raise UsageError(f"{format.title} files are read but not written; use --format png.")
+    if format.extra:
+        try:
+            format.load_codec()
+        except UpscaleError as error:
+            raise UsageError(f"{format.title} {needs_extra(format.extra, error.__cause__)}") from error
+    return format
+
+
+def written_for(format: Format) -> Format:
+    """Return the format of the results of a source, if none is named: its own, or PNG if that one is only read."""
+    return format if format.writable else FORMATS["png"]
+
+
+def format_of(path: PurePath) -> Format | None:
+    """Return the format that a path's extension names; None if it names none."""
+    extension = path.suffix.lower()
+    return _first(lambda format: extension in format.extensions) if extension else None
+
+
+def stem_of(path: PurePath) -> str:
+    """Return a file's name without its extension. What follows the last dot may be a part of the name.
+
+    >>> stem_of(PurePath("scan.2024.png")), stem_of(PurePath("photo.heic"))
+    ('scan.2024', 'photo')
+    >>> stem_of(PurePath("shot.0001")), stem_of(PurePath("St. Anna"))
+    ('shot.0001', 'St. Anna')
+    """
+    last = path.suffix[1:]
+    return path.stem if (last.isalnum() and not last.isdecimal()) or format_of(path) is not None else path.name
+
+
+def format_of_content(head: bytes) -> Format | None:
+    """Return the format of a file that begins with `HEAD` bytes; None if they are of no known format."""
+    return _first(lambda format: format.sniff(head))
+
+
+def _first(matches: Callable[[Format], bool]) -> Format | None:
+    """Return the first format that matches; plug-ins are only asked when no format of this package does."""
+    found = next(filter(matches, FORMATS.values()), None)
+    if found is None:
+        FORMATS.load_plugins()
+        found = next(filter(matches, FORMATS.values()), None)
+    return found

@@ -1,0 +1,109 @@
+"""JPEG XL, by the extra `jxl`: imagecodecs decodes and encodes pixels, pillow-jxl-plugin reads the metadata."""
+
+import struct
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import imagecodecs
+import numpy as np
+import pillow_jxl
+
+from upscale_cli.codecs.formats import Format
+from upscale_cli.codecs.jxl_header import ALPHA, BLACK, SPOT, read_jxl_header
+from upscale_cli.codecs.picture import Encoding, Picture, Reading
+from upscale_cli.codecs.writing import Enlarged, Writing
+from upscale_cli.errors import UpscaleError
+from upscale_cli.image.metadata import Metadata
+from upscale_cli.image.pixels import Frame, Mode, divided_by_alpha, full_depth
+
+MODES: dict[int, Mode] = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+BOXES = b"\0\0\0\x0cJXL \r\n\x87\n\0\0\0\x14ftypjxl \0\0\0\0jxl "
+"""The boxes that begin a file of boxes (ISO/IEC 18181-2, 9.1)."""
+SRGB = tuple(name.encode("utf-16-be") for name in ("sRGB", "RGB_D65_SRG_Rel_SRG", "Gra_D65_Rel_SRG"))
+"""Descriptions of the profile that libjxl makes up for a file that says sRGB and has none."""
+
+
+class JxlPicture(Picture):
+    """A JPEG XL file. libjxl turns it upright."""
+
+    def __init__(self, stream: BinaryIO, format: Format, reading: Reading) -> None:
+        super().__init__(stream, format, reading)
+        self._content = stream.read()
+        try:
+            self._header = header = read_jxl_header(self._content)
+        except EOFError as error:
+            raise UpscaleError(f"is a damaged JPEG XL file: {error}; get another copy.") from None
+        self.count, self.height, self.width = 1, header.height, header.width
+        kinds = [extra.kind for extra in header.extras]
+        if BLACK in kinds:
+            raise UpscaleError("has CMYK colours, which are not supported in JPEG XL; convert it to RGB first.")
+        if kinds.count(ALPHA) > 1:
+            raise UpscaleError("has several alpha channels, which are not supported; leave one.")
+        self._alpha = ALPHA in kinds
+        self.channels = 3 + self._alpha
+        self.itemsize = 1 if header.bits <= 8 else 2 if header.bits <= 16 else 4
+        # To spread 10 bits over 16 takes two arrays of 32.
+        self.decoded = self.channels * (self.itemsize * (2 + format.decoder) + 8 * (header.bits > 8))
+        self.encoding = Encoding(lossless=header.lossless)
+        if header.animated:
+            self.notes.append("it is an animation, of which only the first picture is enlarged")
+        if set(kinds) - {ALPHA, SPOT}:
+            self.notes.append("its channels besides colour and alpha are left out")
+
+    def decode(self) -> Iterator[Frame]:
+        samples = imagecodecs.jpegxl_decode(self._content, index=0 if self._header.animated else None)
+        samples = samples.astype(np.float32) if samples.dtype == np.float16 else samples
+        samples = samples.reshape(self.height, self.width, -1)
+        count = (1 if samples.shape[2] - self._alpha < 3 else 3) + self._alpha
+        if samples.shape[2] < count or samples.dtype not in (np.uint8, np.uint16, np.float32):
+            raise UpscaleError(
+                f"has {samples.shape[2]} channels of {samples.dtype}, which is not supported in JPEG XL; "
+                "convert it to PNG or TIFF first."
+            )
+        if samples.dtype != np.float32:
+            # imagecodecs does not spread 10 bits over 16.
+            samples = full_depth(samples, self._header.bits)
+        if any(extra.associated for extra in self._header.extras):
+            samples = divided_by_alpha(samples)
+        yield Frame(np.ascontiguousarray(samples[..., :count]), MODES[count], metadata=self._metadata())
+
+    def _metadata(self) -> Metadata:
+        _, _, _, profile, boxes = pillow_jxl.Decoder(num_threads=-1)(self._content)
+        found = {bytes(box.box_type): bytes(box.data) for box in reversed(boxes)}
+        exif = found.get(b"Exif", b"")
+        # The offset of its TIFF header comes first.
+        exif = exif[4 + int.from_bytes(exif[:4]) :]
+        icc = bytes(profile or b"")
+        if icc[4:8] == b"jxl " and any(name in icc for name in SRGB):
+            icc = b""
+        return Metadata(icc=icc or None, exif=exif or None, xmp=found.get(b"xml ") or None)
+
+
+def open(stream: BinaryIO, format: Format, reading: Reading) -> JxlPicture:
+    """Open a JPEG XL file; see `Codec`."""
+    return JxlPicture(stream, format, reading)
+
+
+def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
+    """Write a JPEG XL file of 8 bits, for imagecodecs says of more that they are linear light; see `Codec`."""
+    samples = next(frames).frame().samples
+    options: dict[str, Any] = {"lossless": True} if how.lossless else {"distance": _distance(how.quality)}
+    data = imagecodecs.jpegxl_encode(np.squeeze(samples, 2) if samples.shape[2] == 1 else samples, **options)
+    kept = how.stored("exif", "xmp")
+    if kept["exif"] or kept["xmp"]:
+        data = bytes(data)
+        data = data[len(BOXES) :] if data.startswith(BOXES) else _box(b"jxlc", data)
+        boxes = [(b"Exif", kept["exif"] and bytes(4) + kept["exif"]), (b"xml ", kept["xmp"])]
+        data = BOXES + b"".join(_box(kind, content) for kind, content in boxes if content) + data
+    stream.write(data)
+
+
+def _box(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + len(content), kind) + content
+
+
+def _distance(quality: int) -> float:
+    """Return the distance of a quality, as libjxl's tools have it (`JxlEncoderDistanceFromQuality`)."""
+    if quality >= 30:
+        return 0.1 + (100 - quality) * 0.09
+    return 53 / 3000 * quality**2 - 23 / 20 * quality + 25
