@@ -131,9 +131,8 @@ def _kinds(**depths: str) -> "frozenset[Kind]":
     return frozenset((mode, depth) for depth, modes in depths.items() for mode in modes.split())
 
 
-def _read_by_pillow(name: str, title: str, starts: tuple[bytes, ...], extensions: tuple[str, ...]) -> Format:
-    """Return a format that is only read."""
-    return Format(name, title, f"upscale_cli.codecs.{name}", sniff=has(*starts), extensions=extensions)
+def _only_read(name: str, title: str, sniff: Callable[[bytes], bool], extensions: tuple[str, ...]) -> Format:
+    return Format(name, title, f"upscale_cli.codecs.{name}", sniff=sniff, extensions=extensions)
 
 
 NUMBERS = (
@@ -300,22 +299,10 @@ _ROWS = (
         without_loss={},
         extra="jxl",
     ),
-    Format(
-        name="ico",
-        title="icon",
-        codec="upscale_cli.codecs.ico",
-        sniff=any_icon,
-        extensions=(".ico", ".cur"),
-        decoder=2,
-    ),
-    _read_by_pillow("psd", "Photoshop", (b"8BPS\0\1",), (".psd",)),
-    _read_by_pillow("pcx", "PCX", tuple(b"\n%c\1" % version for version in (0, 2, 3, 4, 5)), (".pcx",)),
-    _read_by_pillow(
-        "sgi",
-        "SGI",
-        tuple(b"\x01\xda%c%c" % (packed, size) for packed in (0, 1) for size in (1, 2)),
-        (".sgi", ".rgb", ".rgba", ".bw"),
-    ),
+    _only_read("ico", "icon", any_icon, (".ico", ".cur")),
+    _only_read("psd", "Photoshop", has(b"8BPS\0\1"), (".psd",)),
+    _only_read("pcx", "PCX", has(*(b"\n%c\1" % version for version in (0, 2, 3, 4, 5))), (".pcx",)),
+    _only_read("sgi", "SGI", has(b"\x01\xda\0", b"\x01\xda\1"), (".sgi", ".rgb", ".rgba", ".bw")),
     Format(
         name="npy",
         title=".npy",

@@ -28,7 +28,7 @@ class IconPicture(Picture):
             raise UpscaleError("is an icon of a kind that is not supported: its bitmap is compressed.")
         self.count, self.height, self.width = 1, dib.height, dib.width
         self.channels, self.itemsize = 4, 1
-        self.decoded = 4 * (2 + format.decoder)
+        self.decoded = 16
 
     def decode(self) -> Iterator[Frame]:
         dib = self._dib
