@@ -120,7 +120,12 @@ class Format(NamedTuple):
     @property
     def installed(self) -> bool:
         """Whether the library that it needs is there."""
-        return not self.library or find_spec(self.library) is not None
+        try:
+            return not self.library or find_spec(self.library) is not None
+        except ModuleNotFoundError:
+            return False
+        except Exception:  # whatever is wrong with it, opening a file says it
+            return True
 
     def lossless(self) -> "Format":
         """Return this format as it is written without loss."""
