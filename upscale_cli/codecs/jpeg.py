@@ -218,7 +218,7 @@ def _extra(metadata: Metadata) -> Iterator[bytes]:
     if metadata.xmp and metadata.extended_xmp:
         extension = metadata.extended_xmp
         yield written(1, XMP + announcing(metadata.xmp, extension))
-        name = EXTENSION + identifier(extension).encode()
+        name = EXTENSION + identifier(extension)
         for start, part in _parts(extension):
             yield written(1, name + struct.pack(">II", len(extension), start) + part)
     elif metadata.xmp:
