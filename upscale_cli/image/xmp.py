@@ -164,7 +164,8 @@ def _regions(packet: _Packet, xmp: bytes, change: Change) -> bytes:
         if not numbers:
             return found[0]
         pixels = packet.values(found[0], b"stArea:unit") == [b"pixel"]
-        before, after = ((width, height), enlarged) if pixels else ((1, 1), (1, 1))
+        unit = (Fraction(1), Fraction(1))
+        before, after = ((width, height), enlarged) if pixels else (unit, unit)
         shares = moved(*(number / side for number, side in zip(numbers, before * 2, strict=True)))
         made = [share * side for share, side in zip(shares, after * 2, strict=True)]
         return packet.with_numbers(found[0], AREA, made)

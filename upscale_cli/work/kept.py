@@ -8,7 +8,7 @@ from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import Picture
 from upscale_cli.codecs.writing import USUAL_QUALITY
 from upscale_cli.image.colour import fits
-from upscale_cli.image.exif import has_thumbnail, without_maker_note
+from upscale_cli.image.exif import MAKER_NOTE, has_thumbnail, without
 from upscale_cli.image.metadata import NAMES, Metadata, resized
 from upscale_cli.image.pixels import Frame
 from upscale_cli.image.xmp import merged, readable, split, unannounced
@@ -93,7 +93,7 @@ def _stored(metadata: Metadata, format: Format) -> tuple[Metadata, set[str]]:
     if "exif" in lost:
         lost -= {"makernote"}
     elif "makernote" in lost:
-        metadata = metadata._replace(exif=without_maker_note(present["exif"]))
+        metadata = metadata._replace(exif=without(present["exif"], MAKER_NOTE))
     if "xmp" in lost:
         lost -= {"extended_xmp"}
     elif "extended_xmp" in lost:
