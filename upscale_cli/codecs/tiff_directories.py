@@ -92,9 +92,11 @@ class Page:
         return tuple(top / bottom if bottom else 0.0 for top, bottom in zip(values[::2], values[1::2], strict=True))
 
     def data(self, number: int) -> bytes:
-        """Return the bytes of a tag, whatever its type says of them; none if it is not there."""
-        _, values = self.tag(number)
-        return values if isinstance(values, bytes) else bytes(int(value) & 255 for value in values)
+        """Return the bytes of a tag as they are stored, whatever its type; none if it is not there."""
+        kind, values = self.tag(number)
+        if isinstance(values, bytes):
+            return values
+        return struct.pack(f"{self.order}{len(values)}{TYPES[kind][0]}", *values)
 
     def integers(self, number: int, *default: int) -> tuple[int, ...]:
         """Return the integers of a tag, or what it stands for if it is not there."""
