@@ -4,7 +4,7 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from PIL import Image, PngImagePlugin
@@ -32,9 +32,8 @@ class PngPicture(PillowPicture):
     names = ("PNG",)
 
     def open_image(self) -> Image.Image:
-        # Pillow would import the plugins of five formats before it looks at the file.
         image: Image.Image
-        try:
+        try:  # Image.open would import the plugins of five formats before it looks at the file
             image = PngImageFile(self.stream)
         except Exception:  # Image.open says what is wrong with it
             self.stream.seek(0)
@@ -52,9 +51,7 @@ class PngPicture(PillowPicture):
 
     def bits(self, image: Image.Image) -> int:
         raw_mode = _raw_mode(image)
-        if raw_mode.endswith(";16B"):
-            return 16
-        return {"L;2": 2, "L;4": 4}.get(raw_mode, super().bits(image))
+        return 16 if raw_mode.endswith(";16B") else {"L;2": 2, "L;4": 4}.get(raw_mode, super().bits(image))
 
     def orientation(self, image: Image.Image) -> int:
         return self._orientation
@@ -104,21 +101,13 @@ def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
         return
     image = next(frames)
     height, width, channels = image.shape
-    colours = opacity = None
-    if image.palette is not None:
-        colours = image.palette[:, :3].tobytes()
-        opacity = image.palette[:, 3].tobytes().rstrip(b"\xff") or None
     depth = {"bool": 1, "uint8": 8, "uint16": 16}[image.dtype.name]
-    png = PngStream(
-        width,
-        height,
-        channels,
-        depth,
-        palette=colours,
-        palette_alpha=opacity,
-        chunks=_chunks_of(how, channels, depth, colours),
-        small=how.small,
-    )
+    colours, opacity = _colours(image), None
+    if image.palette is not None:
+        opacity = image.palette[:, 3].tobytes().rstrip(b"\xff")
+    chunks = _chunks_of(how, channels, depth, colours)
+    more: dict[str, Any] = {"palette": colours, "palette_alpha": opacity, "chunks": chunks, "small": how.small}
+    png = PngStream(width, height, channels, depth, **more)
     stream.write(png.head())
     for part in image.strips(png.pack):
         stream.write(png.idat(part))
@@ -132,23 +121,18 @@ def _write_animation(stream: BinaryIO, frames: list[Frame], how: Writing) -> Non
         raise UpscaleError(
             "has several images of 16 bits, which Pillow's PNG encoder reduces to 8; use --format tiff."
         )
-    still = how.metadata.still
-    encoded = io.BytesIO()
-    save(
-        encoded,
-        frames,
-        how,
-        "PNG",
-        compress_level=9 if how.small else 6,
-        **dict.fromkeys(("icc_profile", "exif", "xmp", "dpi", "comment")),
-        default_image=still,
-        duration=[frame.duration or 0 for frame in frames][still:],
-        loop=plays(how),
-    )
-    first = frames[0]
-    colours = None if first.palette is None else first.palette[:, :3].tobytes()
-    chunks = _chunks_of(how, first.samples.shape[2], 8, colours)
+    still, encoded = how.metadata.still, io.BytesIO()
+    options: dict[str, Any] = dict.fromkeys(("icc_profile", "exif", "xmp", "dpi", "comment"))
+    options |= {"compress_level": 9 if how.small else 6, "default_image": still, "loop": plays(how)}
+    options["duration"] = [frame.duration or 0 for frame in frames][still:]
+    save(encoded, frames, how, "PNG", **options)
+    chunks = _chunks_of(how, frames[0].samples.shape[2], 8, _colours(frames[0]))
     stream.write(with_chunks(encoded.getvalue(), chunks))
+
+
+def _colours(image: Enlarged | Frame) -> bytes | None:
+    """Return R, G, B of a palette."""
+    return None if image.palette is None else image.palette[:, :3].tobytes()
 
 
 def _chunks_of(how: Writing, channels: int, depth: int, palette: bytes | None) -> list[Chunk]:
@@ -171,18 +155,12 @@ def metadata_chunks(
 
     Parameters
     ----------
-    icc : bytes, optional
-        A colour profile.
-    exif : bytes, optional
-        A TIFF structure, with or without `Exif\0\0` before it.
-    xmp : bytes, optional
-        A packet, in UTF-8.
+    icc, exif, xmp, comment : bytes, optional
+        EXIF with or without `Exif\0\0` before it, XMP in UTF-8, a comment in UTF-8 or Latin-1.
     dpi : (float, float), optional
         Horizontal and vertical; rounded to whole pixels per metre.
     aspect : (int, int), optional
         Pixels of a length, horizontal and vertical, if there is no `dpi`.
-    comment : bytes, optional
-        A text, in UTF-8 or Latin-1.
 
     Returns
     -------
@@ -206,14 +184,8 @@ def metadata_chunks(
     if xmp:
         chunks.append((b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + xmp))
     if comment:
-        chunks.append(_comment(comment.replace(b"\0", b"")))
+        # A comment's encoding is unknown: tEXt is Latin-1, iTXt is UTF-8 (PNG, section 11.3.3).
+        text = comment.replace(b"\0", b"")
+        international = not text.isascii() and text.decode(errors="ignore").encode() == text
+        chunks.append((b"iTXt", b"Comment" + bytes(5) + text) if international else (b"tEXt", b"Comment\0" + text))
     return chunks
-
-
-def _comment(text: bytes) -> Chunk:
-    """Return a comment of unknown encoding: tEXt is Latin-1, iTXt is UTF-8 (PNG, section 11.3.3)."""
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return b"tEXt", b"Comment\0" + text
-    return (b"tEXt", b"Comment\0" + text) if text.isascii() else (b"iTXt", b"Comment" + bytes(5) + text)

@@ -74,16 +74,10 @@ def _curve(data: bytes) -> Transfer | None:
     if data[:4] == b"para":
         (kind,) = struct.unpack_from(">H", data, 8)
         count = (1, 3, 4, 5, 7)[kind]
-        g, a, b, c, d, e, f = [n / 65536 for n in struct.unpack_from(f">{count}i", data, 12)] + [
-            1.0,
-            0.0,
-            0.0,
-            0.0,
-            0.0,
-            0.0,
-        ][count - 1 :]
+        given = [number / 65536 for number in struct.unpack_from(f">{count}i", data, 12)]
+        g, a, b, c, d, e, f = given + [1.0, 0.0, 0.0, 0.0, 0.0, 0.0][count - 1 :]
         if kind in (1, 2):
-            c, d, e, f = 0.0, -b / a, (c if kind == 2 else 0.0), (c if kind == 2 else 0.0)
+            c, d, e, f = 0.0, -b / a, c, c
         x = np.linspace(0, 1, 4096)
         with np.errstate(all="ignore"):
             return _table(np.where(x >= d, np.maximum(a * x + b, 0) ** g + e, c * x + f))
@@ -158,15 +152,8 @@ def cmyk_to_rgb(samples: NDArray[np.uint8], icc: bytes | None) -> NDArray[np.uin
     if icc:
         from PIL import ImageCms
 
-        try:
-            made = ImageCms.profileToProfile(
-                image,
-                ImageCms.ImageCmsProfile(io.BytesIO(icc)),
-                ImageCms.createProfile("sRGB"),
-                outputMode="RGB",
-            )
-            assert made is not None
+        with suppress(ImageCms.PyCMSError):
+            source = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+            made = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
             return np.asarray(made)
-        except ImageCms.PyCMSError:
-            pass
     return np.asarray(image.convert("RGB"))

@@ -183,10 +183,9 @@ def _regions(packet: _Packet, xmp: bytes, change: Change) -> bytes:
     return packet.edited(xmp, {b"MPReg:Rectangle": face})
 
 
-def announced(xmp: bytes) -> str | None:
+def announced(xmp: bytes) -> bytes | None:
     """Return the identifier of the extension that a main packet announces."""
-    found = _Packet(xmp).values(xmp, EXTENDED)
-    return found[0].decode("latin-1") if found else None
+    return next(iter(_Packet(xmp).values(xmp, EXTENDED)), None)
 
 
 def identifier(extension: bytes) -> bytes:

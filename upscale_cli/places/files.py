@@ -4,7 +4,7 @@ import errno
 import os
 import unicodedata
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
@@ -14,19 +14,9 @@ from upscale_cli.machine.replacing import replacing_together, sweep
 from upscale_cli.places.place import LINKED, LeftAlone, Source, Target, Times, UnreadableError, counted
 
 OF_SYSTEMS = frozenset(
-    (
-        "#recycle",  # Synology
-        "#snapshot",
-        "@eadir",
-        "$recycle.bin",  # Windows
-        "desktop.ini",
-        "ehthumbs.db",
-        "system volume information",
-        "thumbs.db",
-        "__macosx",  # macOS
-        "icon\r",
-        "lost+found",  # Linux
-    )
+    {"desktop.ini", "ehthumbs.db", "thumbs.db", "$recycle.bin", "system volume information"}  # Windows
+    | {"__macosx", "icon\r"}  # macOS
+    | {"#recycle", "#snapshot", "@eadir", "lost+found"}  # Synology, Linux
 )
 """What systems put into folders of their users, in lower case; beside names that begin with a dot."""
 
@@ -40,8 +30,16 @@ class FileTarget(Target):
     def exists(self) -> bool:
         return os.path.isfile(self.path)  # Path.is_file raises an error for a name that is too long
 
-    def commit(self, overwrite: bool, *others: Target) -> AbstractContextManager[list[BinaryIO]]:
-        return _committed([target for target in (*others, self) if isinstance(target, FileTarget)], overwrite)
+    @contextmanager
+    def commit(self, overwrite: bool, *others: Target) -> Iterator[list[BinaryIO]]:
+        paths = [target.path for target in (*others, self) if isinstance(target, FileTarget)]
+        for path in paths:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except FileExistsError:
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
+        with replacing_together(paths, overwrite=overwrite, times=self.times) as streams:
+            yield streams
 
     def dated(self, times: Times | None) -> "FileTarget":
         return FileTarget(self.path, times)
@@ -50,7 +48,7 @@ class FileTarget(Target):
         return FileTarget(self.path.with_name(stem_of(self.path) + ending))
 
     def identity(self) -> Hashable | None:
-        return _identity(self.path) if os.path.isfile(self.path) else None
+        return _identity(self.path)
 
     def key(self) -> Hashable:
         # Some file systems do not distinguish upper and lower case, or how accents are composed.
@@ -58,19 +56,6 @@ class FileTarget(Target):
 
     def clean(self) -> None:
         sweep(self.path.resolve().parent)
-
-
-@contextmanager
-def _committed(targets: Sequence[FileTarget], overwrite: bool) -> Iterator[list[BinaryIO]]:
-    for target in targets:
-        try:
-            target.path.parent.mkdir(parents=True, exist_ok=True)
-        except FileExistsError:
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
-    with replacing_together(
-        [target.path for target in targets], overwrite=overwrite, times=targets[-1].times
-    ) as streams:
-        yield streams
 
 
 class FileSource(Source):
@@ -115,11 +100,13 @@ class FileSource(Source):
         return FileSource(beside) if beside.is_file() else None
 
     def identity(self) -> Hashable | None:
-        return _identity(self.path) if os.path.exists(self.path) else None
+        return _identity(self.path)
 
 
-def _identity(path: Path) -> Hashable:
-    """Return what all names of a file have in common."""
+def _identity(path: Path) -> Hashable | None:
+    """Return what all names of a file have in common; None if there is none."""
+    if not os.path.exists(path):  # Path.exists raises an error for a name that is too long
+        return None
     status = path.stat()
     return status.st_dev, status.st_ino
 
