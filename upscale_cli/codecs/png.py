@@ -39,13 +39,12 @@ class PngPicture(PillowPicture):
             self.stream.seek(0)
             image = super().open_image()
         position = self.stream.tell()
-        self._chunks = chunks = sorted_chunks(self.stream)
+        self._chunks, notes = sorted_chunks(self.stream)
         self.stream.seek(position)
-        self.notes += chunks.notes
+        self.notes += notes
         # Without an entry, Pillow would decode the pixels to look behind them.
-        image.info["exif"] = b"Exif\0\0" + (chunks.exif or b"")
-        if chunks.xmp:
-            image.info["xmp"] = chunks.xmp
+        image.info["exif"] = b"Exif\0\0" + (self._chunks.exif or b"")
+        image.info["xmp"] = self._chunks.xmp
         self._orientation = read_orientation(image)
         return image
 
@@ -58,10 +57,9 @@ class PngPicture(PillowPicture):
 
     def metadata(self, image: Image.Image, index: int) -> Metadata:
         if index == 0:
-            chunks = self._chunks
-            self._metadata = read_metadata(image, self.count > 1)._replace(
-                text=chunks.text, colour=chunks.colour, chunks=chunks.others, aspect=image.info.get("aspect")
-            )
+            read, chunks = read_metadata(image, self.count > 1), self._chunks
+            read = read._replace(text=chunks.text, colour=chunks.colour, chunks=chunks.chunks)
+            self._metadata = read._replace(aspect=image.info.get("aspect"))
         return self._metadata
 
     def read_samples(self, image: Image.Image, index: int) -> Frame:
@@ -138,54 +136,33 @@ def _colours(image: Enlarged | Frame) -> bytes | None:
 def _chunks_of(how: Writing, channels: int, depth: int, palette: bytes | None) -> list[Chunk]:
     """Return the chunks of all metadata, for pixels of a kind."""
     metadata = how.metadata
-    chunks = metadata_chunks(icc=metadata.icc, comment=metadata.comment, **how.stored("exif", "xmp", "dpi", "aspect"))
-    return [*adapted((*metadata.colour, *metadata.chunks), channels, depth, palette), *chunks, *metadata.text]
+    own = adapted((*metadata.colour, *metadata.chunks), channels, depth, palette)
+    return [*own, *metadata_chunks(metadata), *metadata.text]
 
 
-def metadata_chunks(
-    *,
-    icc: bytes | None = None,
-    exif: bytes | None = None,
-    xmp: bytes | None = None,
-    dpi: tuple[float, float] | None = None,
-    aspect: tuple[int, int] | None = None,
-    comment: bytes | None = None,
-) -> list[Chunk]:
-    r"""Return metadata as PNG chunks.
+def metadata_chunks(metadata: Metadata) -> list[Chunk]:
+    r"""Return what other formats have too as PNG chunks, in an order that PNG allows: names and payloads.
 
-    Parameters
-    ----------
-    icc, exif, xmp, comment : bytes, optional
-        EXIF with or without `Exif\0\0` before it, XMP in UTF-8, a comment in UTF-8 or Latin-1.
-    dpi : (float, float), optional
-        Horizontal and vertical; rounded to whole pixels per metre.
-    aspect : (int, int), optional
-        Pixels of a length, horizontal and vertical, if there is no `dpi`.
+    A resolution is rounded to whole pixels per metre; a comment is of UTF-8 or Latin-1. There are no dates: the same
+    input gives the same bytes.
 
-    Returns
-    -------
-    list of (bytes, bytes)
-        Name and payload, in an order that PNG allows. No dates: the same input gives the same bytes.
-
-    Examples
-    --------
-    >>> metadata_chunks(dpi=(300, 300), comment=b"Old Mill")
+    >>> metadata_chunks(Metadata(dpi=(300, 300), comment=b"Old Mill"))
     [(b'pHYs', b'\x00\x00.#\x00\x00.#\x01'), (b'tEXt', b'Comment\x00Old Mill')]
     """
-    chunks: list[Chunk] = []
-    if icc:
-        chunks.append((b"iCCP", b"ICC profile\0\0" + zlib.compress(icc, 9)))
-    if dpi and all(0 < side < 1e7 for side in dpi):
-        chunks.append((b"pHYs", struct.pack(">IIB", *(round(side / 0.0254) for side in dpi), 1)))
-    elif aspect and all(0 < side < 2**31 for side in aspect):
-        chunks.append((b"pHYs", struct.pack(">IIB", *aspect, 0)))
-    if exif:
-        chunks.append((b"eXIf", exif.removeprefix(b"Exif\0\0")))
-    if xmp:
-        chunks.append((b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + xmp))
-    if comment:
-        # A comment's encoding is unknown: tEXt is Latin-1, iTXt is UTF-8 (PNG, section 11.3.3).
-        text = comment.replace(b"\0", b"")
+    present, chunks = metadata.present(), []
+    if "icc" in present:
+        chunks.append((b"iCCP", b"ICC profile\0\0" + zlib.compress(present["icc"], 9)))
+    if "dpi" in present and all(0 < side < 1e7 for side in present["dpi"]):
+        chunks.append((b"pHYs", struct.pack(">IIB", *(round(side / 0.0254) for side in present["dpi"]), 1)))
+    elif "aspect" in present and all(0 < side < 2**31 for side in present["aspect"]):
+        chunks.append((b"pHYs", struct.pack(">IIB", *present["aspect"], 0)))
+    if "exif" in present:
+        chunks.append((b"eXIf", present["exif"].removeprefix(b"Exif\0\0")))
+    if "xmp" in present:
+        chunks.append((b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + present["xmp"]))
+    if "comment" in present:
+        # Its encoding is unknown: tEXt is Latin-1, iTXt is UTF-8 (PNG, section 11.3.3).
+        text = present["comment"].replace(b"\0", b"")
         international = not text.isascii() and text.decode(errors="ignore").encode() == text
         chunks.append((b"iTXt", b"Comment" + bytes(5) + text) if international else (b"tEXt", b"Comment\0" + text))
     return chunks

@@ -8,10 +8,11 @@ import os
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from upscale_cli.codecs.png_stream import SIGNATURE, Chunk
 from upscale_cli.errors import UpscaleError
+from upscale_cli.image.metadata import Metadata
 
 PIXELS = frozenset((b"IDAT", b"fdAT"))
 """Chunks that are not read here."""
@@ -45,26 +46,6 @@ DEPENDENT = {
 """Chunks that describe the source's pixels, and what people call them."""
 
 
-class Chunks(NamedTuple):
-    """What the chunks of a file say besides pixels, profile and resolution.
-
-    Attributes
-    ----------
-    colour, text, others : tuple of (bytes, bytes)
-        As they stand in the file; but a background colour is of 8 or 16 bits, not an index.
-    exif, xmp : bytes or None
-    notes : tuple of str
-        What is left out, in words.
-    """
-
-    colour: tuple[Chunk, ...]
-    text: tuple[Chunk, ...]
-    others: tuple[Chunk, ...]
-    exif: bytes | None
-    xmp: bytes | None
-    notes: tuple[str, ...]
-
-
 def read_chunks(stream: BinaryIO) -> Iterator[tuple[bytes, bytes, bool]]:
     """Yield name and payload of each chunk, and whether its checksum is right. Pixels are skipped.
 
@@ -85,8 +66,10 @@ def read_chunks(stream: BinaryIO) -> Iterator[tuple[bytes, bytes, bool]]:
             return
 
 
-def sorted_chunks(stream: BinaryIO) -> Chunks:
-    """Return what the chunks of a PNG say, whose header Pillow has read; the stream is left anywhere.
+def sorted_chunks(stream: BinaryIO) -> tuple[Metadata, list[str]]:
+    """Return what the chunks of a PNG say besides profile and resolution, and in words what of them is left out.
+
+    Pillow has read the header; the stream is left anywhere. A background colour is of 8 or 16 bits, not an index.
 
     Raises
     ------
@@ -123,14 +106,14 @@ def sorted_chunks(stream: BinaryIO) -> Chunks:
             others.append((name, payload))
     if b"bKGD" in found:
         found[b"bKGD"] = _background(found[b"bKGD"], found[b"IHDR"], found.get(b"PLTE", b""))
-    return Chunks(
+    metadata = Metadata(
         colour=tuple((name, found[name]) for name in COLOUR if name in found),
         text=tuple(texts),
-        others=(*others, *((name, found[name]) for name in (b"bKGD", b"tIME") if name in found)),
+        chunks=(*others, *((name, found[name]) for name in (b"bKGD", b"tIME") if name in found)),
         exif=found.get(b"eXIf", found.get(b"exif")),
         xmp=found.get(b"xmp"),
-        notes=tuple(f"{what}: {', '.join(dict.fromkeys(names))}" for what, names in left_out.items()),
     )
+    return metadata, [f"{what}: {', '.join(dict.fromkeys(names))}" for what, names in left_out.items()]
 
 
 def _background(payload: bytes, header: bytes, palette: bytes) -> bytes:
@@ -182,7 +165,7 @@ def adapted(chunks: Iterable[Chunk], channels: int, depth: int, palette: bytes |
     Parameters
     ----------
     chunks : iterable of (bytes, bytes)
-        `colour` and `others` of `Chunks`.
+        `colour` and `chunks` of `Metadata`.
     channels, depth : int
         Of the result.
     palette : bytes or None
