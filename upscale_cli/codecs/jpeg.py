@@ -176,13 +176,13 @@ def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
         while tables[-2:-1] == tables[-1:]:
             tables.pop()
         options |= {"quality": None, "qtables": tables}
-    if metadata.aspect is None:
-        save(stream, [frame], how, "JPEG", **options)
-        return
+    if metadata.aspect is not None:
+        options["dpi"] = _density(metadata.aspect)
     encoded = io.BytesIO()
-    save(encoded, [frame], how, "JPEG", **options, dpi=_density(metadata.aspect))
+    save(encoded, [frame], how, "JPEG", **options)
     data = encoded.getbuffer()
-    data[13] = 0  # the unit of the density, in the JFIF segment at the beginning: pixels per inch become an aspect
+    if metadata.aspect is not None:  # the unit of the density, in the JFIF segment at the beginning, is none
+        data[13] = 0
     stream.write(data)
 
 

@@ -56,7 +56,8 @@ class _Block:
         for tag, at in self.entries(directory):
             if tag in values:
                 short = self.read("H", at + 2) == SHORT and values[tag] < 65536
-                self.write("HIHxx" if short else "HII", at + 2, SHORT if short else LONG, 1, values[tag])
+                entry = (SHORT if short else LONG, 1, values[tag])
+                self.write("HIHxx" if short else "HII", at + 2, *entry)
 
     def drop(self, directory: int, dropped: int) -> None:
         """Take an entry out of a directory. Those behind it move up, and their values stay where they are."""

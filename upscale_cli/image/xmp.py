@@ -106,9 +106,7 @@ class _Packet:
 
     def values(self, xmp: bytes, name: bytes) -> list[bytes]:
         """Return the values of a property."""
-        found: list[bytes] = []
-        self.edited(xmp, {name: lambda value: found.append(value) or value})  # type: ignore[func-returns-value]
-        return found
+        return re.findall(rb"[\s<]" + self.named(name) + rb"(?:\s*=\s*[\"']|" + TAG + rb">)([^<\"']*)", xmp)
 
     def numbers(self, xmp: bytes, names: Sequence[bytes]) -> list[Fraction]:
         """Return the first value of each of some properties; none if one is no number."""
