@@ -135,13 +135,7 @@ def _unread(name: str, content: bytes) -> str:
 
 
 def _encoding(image: JpegImageFile, lying: bool) -> Encoding:
-    """Return how a JPEG was compressed, as far as Pillow can do it again.
-
-    Parameters
-    ----------
-    lying : bool
-        The picture is turned by a quarter, and with it the resolution of its colour.
-    """
+    """Return how a JPEG was compressed, as far as Pillow can do it again; a turn by a quarter turns its colour too."""
     layers = image.layer
     tables = tuple(tuple(image.quantization.get(table, ())) for _, _, _, table in layers)
     # Pillow writes CMYK, but no YCCK, whose tables are those of brightness and colour.
@@ -158,8 +152,8 @@ def _encoding(image: JpegImageFile, lying: bool) -> Encoding:
 def open(stream: BinaryIO, format: Format, reading: Reading) -> JpegPicture:
     """Open a JPEG file; see `Codec`."""
     picture = JpegPicture(stream, format, reading)
-    lying = picture.orientation(picture.image) >= 5
-    picture.encoding = _encoding(cast(JpegImageFile, picture.image), lying)
+    image = cast(JpegImageFile, picture.image)
+    picture.encoding = _encoding(image, lying=picture.orientation(image) >= 5)
     return picture
 
 
@@ -198,14 +192,11 @@ def _extra(metadata: Metadata) -> Iterator[bytes]:
         extension = metadata.extended_xmp
         yield written(1, XMP + announcing(metadata.xmp, extension))
         name = EXTENSION + identifier(extension)
-        for start, part in _parts(extension):
-            yield written(1, name + struct.pack(">II", len(extension), start) + part)
+        for start in range(0, len(extension), PART):
+            place = struct.pack(">II", len(extension), start)
+            yield written(1, name + place + extension[start : start + PART])
     elif metadata.xmp:
         yield written(1, XMP + metadata.xmp)
-    for _, part in _parts(metadata.photoshop or b""):
-        yield written(13, PHOTOSHOP + part)
-
-
-def _parts(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the parts of a long entry, and where each begins."""
-    return ((start, data[start : start + PART]) for start in range(0, len(data), PART))
+    resources = metadata.photoshop or b""
+    for start in range(0, len(resources), PART):
+        yield written(13, PHOTOSHOP + resources[start : start + PART])

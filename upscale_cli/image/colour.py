@@ -39,7 +39,9 @@ def transfer_of(metadata: Metadata) -> Transfer:
         return (None if gamma is None else _power(1e5 / max(1, int.from_bytes(gamma)))) or SRGB
     curve = None
     with suppress(struct.error, ValueError, IndexError, ArithmeticError):
-        tags = dict(_tags(metadata.icc))
+        (count,) = struct.unpack_from(">I", metadata.icc, 128)
+        entries = struct.iter_unpack(">4sII", metadata.icc[132 : 132 + 12 * min(count, 100)])
+        tags = {name: metadata.icc[offset : offset + size] for name, offset, size in entries}
         if len(codes := tags.get(b"cicp", b"")[8:12]) == 4 and codes[1] != UNSPECIFIED:
             return _of_codes(codes)
         curves = {tags[name] for name in (b"rTRC", b"gTRC", b"bTRC", b"kTRC") if name in tags}
@@ -56,12 +58,6 @@ def _of_codes(codes: bytes) -> Transfer:
         what = f"transfer function {codes[1]} of ITU-T H.273" if transfer is None else "narrow-range code values"
         raise UpscaleError(f"uses {what}, for which --linear has no curve; omit --linear.")
     return transfer
-
-
-def _tags(icc: bytes) -> list[tuple[bytes, bytes]]:
-    (count,) = struct.unpack_from(">I", icc, 128)
-    entries = [struct.unpack_from(">4sII", icc, 132 + 12 * i) for i in range(min(count, 100))]
-    return [(name, icc[offset : offset + size]) for name, offset, size in entries]
 
 
 def _curve(data: bytes) -> Transfer | None:

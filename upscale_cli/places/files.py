@@ -117,7 +117,7 @@ def _kind_of(path: Path) -> str:
 
 
 def _of_users(names: Iterable[str]) -> list[str]:
-    """Return the names that are neither hidden (those of macOS's own files, `._x.png`, too) nor a system's, sorted."""
+    """Return the names that are neither hidden (macOS's own `._x.png`, too) nor a system's, sorted."""
     return sorted(name for name in names if not name.startswith(".") and name.casefold() not in OF_SYSTEMS)
 
 
