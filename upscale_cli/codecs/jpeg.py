@@ -135,7 +135,7 @@ def _unread(name: str, content: bytes) -> str:
 
 
 def _encoding(image: JpegImageFile, lying: bool) -> Encoding:
-    """Return how a JPEG was compressed, as far as Pillow can do it again; a turn by a quarter turns its colour too."""
+    """Return how a JPEG was compressed, as far as Pillow can do it again. If it lies, so does its colour."""
     layers = image.layer
     tables = tuple(tuple(image.quantization.get(table, ())) for _, _, _, table in layers)
     # Pillow writes CMYK, but no YCCK, whose tables are those of brightness and colour.
