@@ -205,10 +205,11 @@ def unannounced(xmp: bytes) -> bytes:
 
 def _rdf(xmp: bytes) -> re.Match[bytes] | None:
     """Return what stands before, in and behind the descriptions of a packet, and the prefix of RDF."""
-    pattern = (
-        rb"(?s)(?P<head>.*?<(?P<prefix>" + NAME + rb":)RDF" + TAG + rb")(?P<body>>.*)(?P<tail></(?P=prefix)RDF.*)"
+    # Only the first element of the name is tried.
+    head = rb"(?P<head>(?>.*?<(?P<prefix>" + NAME + rb":)RDF" + TAG + rb"(?=>)))"
+    return (
+        re.fullmatch(rb"(?s)" + head + rb"(?P<body>.*)(?P<tail></(?P=prefix)RDF.*)", xmp) if readable(xmp) else None
     )
-    return re.fullmatch(pattern, xmp) if readable(xmp) else None
 
 
 def merged(xmp: bytes, extension: bytes) -> bytes | None:
