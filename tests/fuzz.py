@@ -1,5 +1,4 @@
-"""Fuzzing: `python tests/fuzz.py FOLDER SECONDS images`, `… arrays` and `… metadata`. Needs atheris
-and tifffile.
+"""Fuzzing: `python tests/fuzz.py FOLDER SECONDS images`, `… arrays`, `… metadata`. Needs atheris, tifffile.
 
 Each input is an image, or the file of a kernel, of places or of a network for one, and goes the whole way: decode,
 plan, enlarge, encode. A refusal (`UpscaleError`) is a good end; any other exception, a crash, a leak, or an input
