@@ -195,5 +195,6 @@ def _without_loss(frame: Frame, codes: bytes | None) -> bytes:
         ) from None
     grey = frame.mode == "L"
     samples = np.ascontiguousarray(frame.samples[:, :, 0] if grey else frame.samples)
-    named = {} if codes is None else {"primaries": codes[0], "transfer": codes[1]}
-    return bytes(avif_encode(samples, level=100, pixelformat="400" if grey else "444", **named))
+    primaries, transfer = (None, None) if codes is None else codes[:2]
+    form = "400" if grey else "444"
+    return bytes(avif_encode(samples, level=100, pixelformat=form, primaries=primaries, transfer=transfer))

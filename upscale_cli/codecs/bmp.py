@@ -97,9 +97,9 @@ def open(stream: BinaryIO, format: Format, reading: Reading) -> Picture:
     bits, compression = struct.unpack_from("<HI", header, 14) if size >= 40 else (24, RGB)
     fields = compression in (BITFIELDS, ALPHABITFIELDS)
     # In OS/2's header, of 64 bytes, the numbers mean other compressions.
-    if (not fields and compression > RLE4) or (fields and (size == 64 or not begin)):
+    if (not fields and compression > RLE4) or (fields and (size == 64 or not begin)) or bits == 2:
         raise UpscaleError(
-            f"has pixels that are compressed as BMP's number {compression}, which is not supported; "
+            f"is a BMP with compression {compression} of {bits}-bit pixels, which is not supported; "
             "convert it to PNG first."
         )
     return (FieldsPicture if fields or bits == 16 else BmpPicture)(stream, format, reading)

@@ -23,7 +23,7 @@ def read_both_bytes(stream: BinaryIO, bands: str) -> NDArray[np.uint16]:
     if bands == "LA":
         return _unpacked(stream, "RGBA").view(">u2").astype(np.uint16)
     high, low = _unpacked(stream, f"{bands};16B"), _unpacked(stream, f"{bands};16L")
-    return high.astype(np.uint16) << 8 | low
+    return np.stack((high, low), axis=3).view(">u2")[..., 0].astype(np.uint16)
 
 
 def _unpacked(stream: BinaryIO, raw_mode: str) -> NDArray[np.uint8]:

@@ -30,7 +30,7 @@ class HeifPicture(Picture):
             # Samples of more than 8 bits stay as they are, to be scaled here.
             self._file = pillow_heif.open_heif(stream.read(), convert_hdr_to_8bit=False, hdr_to_16bit=False)
         except (ValueError, EOFError, SyntaxError) as error:
-            raise UpscaleError(f"cannot be read as HEIC: {str(error).rstrip('.')}.") from None
+            raise UpscaleError(f"cannot be read as HEIC: {' '.join(str(error).split()).rstrip('.')}.") from None
         if not len(self._file):
             raise UpscaleError(
                 "is a HEIF file of a kind that is not supported: its pictures are not compressed by HEVC; "

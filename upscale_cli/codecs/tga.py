@@ -1,10 +1,12 @@
-"""TGA, by Pillow, which takes an unused fourth byte for alpha, and rounds 5 bits down and reverses alpha of 16 bits."""
+"""TGA: its runs are unpacked here, for Pillow refuses those across rows; what Pillow makes of alpha is corrected."""
 
 import io
+import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from PIL.TgaImagePlugin import MODES
 
@@ -16,7 +18,7 @@ from upscale_cli.errors import UpscaleError
 from upscale_cli.image.metadata import Metadata
 from upscale_cli.image.pixels import Frame, divided_by_alpha, full_depth
 
-GREY, PACKED = 3, 8
+INDEXED, GREY, PACKED = 1, 3, 8
 """Types of image data; `PACKED` is added for those that are run-length encoded."""
 ALPHA_BITS = 15
 """Bits of the image descriptor."""
@@ -31,41 +33,52 @@ class TgaPicture(PillowPicture):
     names = ("TGA",)
 
     def open_image(self) -> Image.Image:
-        # Pillow looks for the last 26 bytes, also of shorter files.
         self._data = data = self.stream.read()
-        mapped, kind, entry, self._depth = data[1], data[2] & ~PACKED, data[7], data[16]
-        if (kind, self._depth) not in MODES or (kind == 1 and not mapped) or (mapped and entry not in (24, 32)):
-            colours = f" and a palette of {entry} bits per colour" if mapped else ""
+        mapped, self._kind, self._entry, self._depth = data[1], data[2] & ~PACKED, data[7], data[16]
+        known = (self._kind, self._depth) in MODES and (mapped or self._kind != INDEXED)
+        if not known or (mapped and self._entry not in (16, 24, 32)):
             raise UpscaleError(
-                f"is a TGA of type {data[2]} with {self._depth} bits per pixel{colours}, which is not supported; "
-                "convert it to PNG first."
+                f"is a TGA of type {data[2]} with {self._depth} bits per pixel, and {self._entry} per colour of its "
+                "palette, which is not supported; convert it to PNG first."
             )
-        if kind == GREY and self._depth == 16 and not data[17] & ALPHA_BITS:
+        if self._kind == GREY and self._depth == 16 and not data[17] & ALPHA_BITS:
             raise UpscaleError("is a grey TGA of 16 bits that does not say what they are; convert it to PNG first.")
         return Image.open(io.BytesIO(data), formats=self.names)
+
+    def _unpacked(self) -> bytes:
+        """Return the file without packets of runs and of literals, and without what stands behind its pixels."""
+        data = self._data
+        title, mapped, colours = struct.unpack_from("<BB3xH", data)
+        at = start = 18 + title + mapped * colours * (self._entry // 8)
+        each = max(1, self._depth // 8)
+        count = self.height * ((self.width + 7) // 8 if self._depth == 1 else self.width * each)
+        pixels = bytearray() if data[2] & PACKED else data[at:]
+        while data[2] & PACKED and len(pixels) < count and at < len(data):
+            run, length = data[at] & 128, (data[at] & 127) + 1
+            part = data[at + 1 : at + 1 + (each if run else each * length)]
+            at += 1 + len(part)
+            pixels += part * length if run else part
+        return data[:2] + bytes([self._kind]) + data[3:start] + pixels[:count]
 
     def metadata(self, image: Image.Image, index: int) -> Metadata:
         title = image.info.get("id_section", b"").partition(b"\0")[0].strip()
         return Metadata(comment=title or None)
 
     def read(self, image: Image.Image, index: int) -> Frame:
-        frame, alpha = super().read(image, index), self._alpha()
+        with Image.open(io.BytesIO(self._unpacked()), formats=self.names) as plain:
+            frame, alpha = super().read(plain, index), self._alpha()
         samples = frame.samples
         if frame.palette is not None:
-            first, count = (int.from_bytes(self._data[at : at + 2], "little") for at in (3, 5))
+            first, count = struct.unpack_from("<HH", self._data, 3)
             if samples.min() < first or samples.max() >= first + count:
                 raise UpscaleError("has colours that its palette does not have: it is damaged; get another copy.")
-            if alpha == ASSOCIATED:
-                frame = frame._replace(palette=divided_by_alpha(frame.palette))
-            elif alpha != USEFUL:
-                frame.palette[:, 3] = 255
-            return frame
+            palette = frame.palette if self._entry > 16 else _unrounded(frame.palette)
+            if self._entry < 32 or alpha not in (USEFUL, ASSOCIATED):
+                palette[:, 3] = 255
+            return frame._replace(palette=divided_by_alpha(palette) if alpha == ASSOCIATED else palette)
         if frame.mode != "RGBA":
             return frame
-        if self._depth == 16:
-            fives, table = np.arange(32), np.zeros(256, np.uint8)
-            table[fives * 255 // 31] = full_depth(fives, 5)
-            samples = np.dstack([table[samples[:, :, :3]], 255 - samples[:, :, 3]])
+        samples = _unrounded(samples) if self._depth == 16 else samples
         if alpha == ASSOCIATED:
             return frame._replace(samples=divided_by_alpha(samples))
         if alpha == USEFUL:
@@ -80,6 +93,13 @@ class TgaPicture(PillowPicture):
             return 0
         start = int.from_bytes(self._data[-26:-22], "little") if self._data.endswith(FOOTER) else 0
         return self._data[start + 494] if 0 < start < len(self._data) - 494 else USEFUL
+
+
+def _unrounded(colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return colours of 5 bits, which Pillow rounds down, as the nearest of 8, and their alpha, which it reverses."""
+    fives, table = np.arange(32), np.zeros(256, np.uint8)
+    table[fives * 255 // 31] = full_depth(fives, 5)
+    return np.concatenate([table[colours[..., :3]], 255 - colours[..., 3:]], axis=-1)
 
 
 def open(stream: BinaryIO, format: Format, reading: Reading) -> TgaPicture:
