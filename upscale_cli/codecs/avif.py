@@ -42,7 +42,7 @@ class AvifPicture(PillowPicture):
             self.decoded *= self.count
         if b"tmap" in data[:HEAD_LENGTH]:
             self.notes.append("its gain map is left out")
-        if any(box.name == b"uuid" and data.startswith(CREDENTIALS, box.start) for box in boxes(data)):
+        if any(box.name == b"uuid" and box.content[:16] == CREDENTIALS for box in boxes(data)):
             self.notes.append("its content credentials (C2PA) are left out: they are of the source's pixels")
 
     def unidentified(self) -> str:

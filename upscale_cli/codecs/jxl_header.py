@@ -73,15 +73,15 @@ class _Bits:
         self.take(4)
         return bits
 
-    def extra(self) -> tuple[int, bool]:
+    def extra(self) -> tuple[int, int]:
         """Return the kind of an `ExtraChannelInfo`, and whether colour was multiplied by it."""
         if self.take(1):
-            return ALPHA, False
+            return ALPHA, 0
         kind = self.number((0, 0), (1, 0), (2, 4), (18, 6))
         self.depth()
         self.number((0, 0), (3, 0), (4, 0), (1, 3))
         self.take(8 * self.number((0, 0), (0, 4), (16, 5), (48, 10)))
-        return kind, bool(kind == ALPHA and self.take(1))
+        return kind, self.take(1)
 
 
 def read_jxl_header(data: bytes) -> JxlHeader:
@@ -96,7 +96,7 @@ def read_jxl_header(data: bytes) -> JxlHeader:
     if not data.startswith(b"\xff\n"):
         # The codestream, or parts of it, which have their number before them.
         heads = {b"jxlc": 0, b"jxlp": 4}
-        stream = b"".join(data[box.start + heads[box.name] : box.stop] for box in boxes(data) if box.name in heads)
+        stream = b"".join(box.content[heads[box.name] :] for box in boxes(data) if box.name in heads)
     bits = _Bits(stream[2:4096])
     height, width = bits.size()
     if bits.take(1):
@@ -113,12 +113,12 @@ def read_jxl_header(data: bytes) -> JxlHeader:
     depth = bits.depth()
     bits.take(1)
     count = bits.number((0, 0), (1, 0), (2, 4), (1, 12))
-    kind, associated = bits.extra() if count else (ALPHA, False)
+    kind, associated = bits.extra() if count else (ALPHA, 0)
     if count > 1 or kind != ALPHA:
         _refuse("channels besides colour and one of opacity")
     # Colours that are no longer "XYB" are those that were given, unless they are those of a JPEG.
     lossless = not bits.take(1) and b"jbrd" not in data
-    return JxlHeader(height, width, depth, bool(count), associated, lossless)
+    return JxlHeader(height, width, bits=depth, alpha=bool(count), associated=bool(associated), lossless=lossless)
 
 
 def _refuse(what: str) -> NoReturn:
