@@ -153,9 +153,7 @@ def _plays(data: bytes) -> int | None:
     return ceil(int.from_bytes(length) / segment) if segment else None
 
 
-def open(stream: BinaryIO, format: Format, reading: Reading) -> AvifPicture:
-    """Open an AVIF file; see `Codec`."""
-    return AvifPicture(stream, format, reading)
+open = AvifPicture
 
 
 def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:

@@ -79,9 +79,7 @@ class HeifPicture(Picture):
         )
 
 
-def open(stream: BinaryIO, format: Format, reading: Reading) -> HeifPicture:
-    """Open a HEIF file; see `Codec`."""
-    return HeifPicture(stream, format, reading)
+open = HeifPicture
 
 
 def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:

@@ -65,9 +65,7 @@ class JxlPicture(Picture):
         return Metadata(icc=icc or None, exif=exif or None, xmp=found.get(b"xml ") or None)
 
 
-def open(stream: BinaryIO, format: Format, reading: Reading) -> JxlPicture:
-    """Open a JPEG XL file; see `Codec`."""
-    return JxlPicture(stream, format, reading)
+open = JxlPicture
 
 
 def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:

@@ -1,13 +1,10 @@
 """Photoshop files: the flattened picture of 8-bit grey or RGB, by Pillow. They are only read."""
 
 import struct
-from typing import BinaryIO
 
 from PIL import Image
 from PIL.PsdImagePlugin import PsdImageFile
 
-from upscale_cli.codecs.formats import Format
-from upscale_cli.codecs.picture import Reading
 from upscale_cli.codecs.pillow import PillowPicture
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.metadata import Metadata
@@ -73,6 +70,4 @@ def _refuse(what: str) -> None:
     )
 
 
-def open(stream: BinaryIO, format: Format, reading: Reading) -> PsdPicture:
-    """Open a PSD file; see `Codec`."""
-    return PsdPicture(stream, format, reading)
+open = PsdPicture

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.TgaImagePlugin import MODES
 
-from upscale_cli.codecs.formats import Format
-from upscale_cli.codecs.picture import Reading
 from upscale_cli.codecs.pillow import PillowPicture, save
 from upscale_cli.codecs.writing import Enlarged, Writing
 from upscale_cli.errors import UpscaleError
@@ -102,9 +100,7 @@ def _unrounded(colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.concatenate([table[colours[..., :3]], 255 - colours[..., 3:]], axis=-1)
 
 
-def open(stream: BinaryIO, format: Format, reading: Reading) -> TgaPicture:
-    """Open a TGA file; see `Codec`."""
-    return TgaPicture(stream, format, reading)
+open = TgaPicture
 
 
 def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
