@@ -257,7 +257,9 @@ def blocked(error: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_an_extra_that_is_not_there_is_named_and_harms_nothing_else(error: str, said: str, tmp_path: Path) -> None:
     for name, content in {"a.heic": HEIC, "b.jpg": JXL, "c.png": encoded(noise("RGB"), "PNG")}.items():
         (tmp_path / name).write_bytes(content)
-    done = blocked(error, str(tmp_path), "-o", str(tmp_path / "made"))
+    done = blocked(
+        error, *(str(tmp_path / name) for name in ("a.heic", "b.jpg", "c.png")), "-o", str(tmp_path / "made")
+    )
     assert done.returncode == 1
     lines = done.stderr.splitlines()
     assert f"{tmp_path}/a.heic: {said.format('is a HEIC image, which needs', 'heif')}" in lines

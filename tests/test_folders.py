@@ -10,6 +10,7 @@ from breaking import POOL, needs_posix
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from upscale_cli.codecs import formats
 from upscale_cli.commands.evaluate import cli as evaluate_cli
 from upscale_cli.commands.pool import cli as pool_cli
 from upscale_cli.commands.upscale import cli
@@ -82,13 +83,21 @@ def test_what_is_named_is_tried(folder: Path, tmp_path: Path) -> None:
     assert call(folder / "Thumbs.db", "-o", f"{tmp_path}/three/").stderr == ""
 
 
+@pytest.fixture
+def without_extras(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No library of an extra is installed."""
+    monkeypatch.setattr(formats, "find_spec", lambda name: None)
+
+
+@pytest.mark.usefixtures("without_extras")
 def test_a_folder_without_images_is_an_error_that_counts_what_is_there(tmp_path: Path) -> None:
     for name in ("a.heic", "b.HEIC", "below/c.heic", "notes.txt", "README", ".hidden.txt", "Thumbs.db"):
         path = tmp_path / "in" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"")
     (tmp_path / "empty").mkdir()
-    why = "has no image of a known format: 3 .heic, 1 .txt, 1 without extension left alone."
+    others = "3 .heic, 1 .txt, 1 without extension left alone; pip install 'upscale-cli[heif]' reads more"
+    why = f"has no image of a known format: {others}."
     for quiet in ([], ["-q"], ["-n"]):
         assert call(tmp_path / "in", *quiet, status=1).stderr == f"{tmp_path / 'in'}: {why}\n"
     result = call(tmp_path / "in", "--json", status=1)
@@ -101,11 +110,12 @@ def test_a_folder_without_images_is_an_error_that_counts_what_is_there(tmp_path:
     assert call(tmp_path / "in", "-m", "nearest", status=2, command=evaluate_cli).stderr.splitlines()[0].endswith(why)
 
 
+@pytest.mark.usefixtures("without_extras")
 def test_the_closing_sentence_says_what_was_left_alone(tmp_path: Path) -> None:
-    for number, kind in enumerate(("heic", "HEIC", "txt", "mov", "psd", "svg", "xmp", "pdf")):
+    for number, kind in enumerate(("heic", "HEIC", "txt", "mov", "cdr", "svg", "xmp", "pdf")):
         (tmp_path / f"{number}.{kind}").write_bytes(b"")
     dot(tmp_path / "x.png")
-    said = "2 .heic, 1 .mov, 1 .pdf, 1 .psd, 1 .svg and 2 others left alone.\n"
+    said = "2 .heic, 1 .cdr, 1 .mov, 1 .pdf, 1 .svg and 2 others left alone.\n"
     assert call(tmp_path, "-o", tmp_path / "out", "-n").stderr.endswith(said)
     result = call(tmp_path, "-o", tmp_path / "out", "--json")
     assert result.stderr.startswith("1 image enlarged, in ")

@@ -198,6 +198,23 @@ def test_pages_keep_their_own_profile_resolution_and_texts() -> None:
     )
 
 
+def test_iptc_and_photoshop_resources_are_kept_and_maker_notes_reported() -> None:
+    iptc = b"\x1c\x02\x78\x00\x05words" + bytes(2)
+    paths = b"8BIM\x07\xd0\0\0" + struct.pack(">I", 4) + b"path"
+    both = saved(GREY, (34377, "B", len(paths), paths), (33723, "I", 3, np.frombuffer(iptc, "<u4").tolist()))
+    made, result = enlarged(both, scale=2)
+    assert not result.notes
+    assert bytes(tag_of(made, 33723)) == iptc
+    assert bytes(tag_of(made, 34377)).startswith(paths + b"8BIM\x04\x04")
+    jpeg = enlarged(both, "jpeg")[0]
+    again = enlarged(jpeg, "tiff")[0]
+    assert bytes(tag_of(again, 34377)) == bytes(tag_of(made, 34377))
+    block, stream = Image.Exif(), io.BytesIO()
+    block[0x8769] = {0x927C: b"Canon\0", 0x829A: 0.5}
+    Image.fromarray(GREY).save(stream, "TIFF", exif=block.tobytes())
+    assert enlarged(stream.getvalue())[1].notes == ["its MakerNote is left out"]
+
+
 def test_thumbnails_masks_and_inner_images_are_left_out_and_said() -> None:
     stream = io.BytesIO()
     with tifffile.TiffWriter(stream) as writer:

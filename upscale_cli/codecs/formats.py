@@ -6,6 +6,7 @@ format's codec is imported when a file of that format is opened or written.
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, cast
 
 from upscale_cli.codecs.sniffing import any_avif, any_heif, any_icon, any_jpeg, any_tga, any_tiff, has
@@ -83,6 +84,8 @@ class Format(NamedTuple):
         The most bits of an integer sample that it stores, if `stores` has uint16.
     extra : str
         The extra of this package whose libraries its codec imports; empty for none.
+    library : str
+        One of those libraries.
     """
 
     name: str
@@ -107,11 +110,22 @@ class Format(NamedTuple):
     keeps: frozenset[str] = frozenset()
     deepest: int = 16
     extra: str = ""
+    library: str = ""
 
     @property
     def writable(self) -> bool:
         """Whether it is written, not only read."""
         return bool(self.stores or self.arrays)
+
+    @property
+    def installed(self) -> bool:
+        """Whether the library that it needs is there."""
+        try:
+            return not self.library or find_spec(self.library) is not None
+        except ModuleNotFoundError:
+            return False
+        except Exception:  # whatever is wrong with it, opening a file says it
+            return True
 
     def lossless(self) -> "Format":
         """Return this format as it is written without loss."""
@@ -279,11 +293,12 @@ _ROWS = (
         lossy=True,
         encoder=15,
         decoder=2,
-        keeps=frozenset({"icc", "exif", "xmp"}),
+        keeps=_PHOTO | {"cicp"},
         # Only if it is asked for: few viewers show it.
         without_loss={"deepest": 10},
         deepest=10,
         extra="heif",
+        library="pillow_heif",
     ),
     Format(
         name="jxl",
@@ -295,9 +310,10 @@ _ROWS = (
         lossy=True,
         encoder=15,
         decoder=4,
-        keeps=frozenset({"exif", "xmp"}),
+        keeps=_PHOTO - {"icc"},
         without_loss={},
         extra="jxl",
+        library="pillow_jxl",
     ),
     _only_read("ico", "icon", any_icon, (".ico", ".cur")),
     _only_read("psd", "Photoshop", has(b"8BPS\0\1"), (".psd",)),

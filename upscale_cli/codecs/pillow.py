@@ -152,8 +152,8 @@ def from_pillow(image: Image.Image) -> Frame:
     """
     if image.mode == "P":
         return _indexed(image)
-    if image.mode == "PA" or (image.mode in ("L", "RGB", "1") and "transparency" in image.info):
-        return from_pillow(image.convert("LA" if image.mode in ("L", "1") else "RGBA"))
+    if image.mode in ("L", "RGB", "1") and "transparency" in image.info:
+        return from_pillow(image.convert("RGBA" if image.mode == "RGB" else "LA"))
     samples = np.asarray(image)
     if image.mode in EIGHT_BITS:
         return Frame(samples.reshape(*samples.shape[:2], -1), EIGHT_BITS[image.mode])

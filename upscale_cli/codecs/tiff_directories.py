@@ -52,7 +52,7 @@ class Page:
         stream.seek(min(offset, 2**62))
         count = self._integer(stream.read(8 if big else 2))
         data = stream.read(min(count, MOST_ENTRIES) * entry.size)
-        self.complete = 0 < len(data) == count * entry.size
+        self.complete = len(data) == count * entry.size and stream.tell() > offset
         self.following = self._integer(stream.read(8 if big else 4)) if self.complete else 0
         whole = data[: len(data) // entry.size * entry.size]
         # Of two entries of one tag the first counts.
@@ -92,9 +92,11 @@ class Page:
         return tuple(top / bottom if bottom else 0.0 for top, bottom in zip(values[::2], values[1::2], strict=True))
 
     def data(self, number: int) -> bytes:
-        """Return the bytes of a tag, whatever its type says of them; none if it is not there."""
-        _, values = self.tag(number)
-        return values if isinstance(values, bytes) else bytes(int(value) & 255 for value in values)
+        """Return the bytes of a tag as they are stored, whatever its type; none if it is not there."""
+        kind, values = self.tag(number)
+        if isinstance(values, bytes):
+            return values
+        return struct.pack(f"{self.order}{len(values)}{TYPES[kind][0]}", *values)
 
     def integers(self, number: int, *default: int) -> tuple[int, ...]:
         """Return the integers of a tag, or what it stands for if it is not there."""

@@ -8,6 +8,7 @@ from upscale_cli.codecs.tiff_directories import TYPES, Page, Tag, packed, read_p
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.georeference import Georeference
 from upscale_cli.image.metadata import Metadata
+from upscale_cli.image.photoshop import iptc_of, with_iptc
 
 RASTER_TYPE, CENTRES = 1025, 2
 """A key of `GEO_KEYS`, and its value for pixels that are points."""
@@ -24,17 +25,22 @@ def read_metadata(page: Page, notes: list[str]) -> Metadata:
     exif = None
     try:
         if described := _tree(page, page.entries.keys() & tag.DESCRIPTIVE):
+            if described.get(tag.EXIF, (0, {}))[1].pop(tag.MAKER_NOTE, None):
+                # Its offsets are counted from where it stood.
+                notes.append("its MakerNote is left out")
             exif = HEADER + packed(described, len(HEADER))
     except (UpscaleError, ValueError, OverflowError):
         notes.append("its EXIF is damaged and left out")
     x, y = (next(iter(page.values(number)), 0.0) for number in (tag.X_RESOLUTION, tag.Y_RESOLUTION))
     unit = {NO_UNIT: 0.0, CENTIMETRE: 2.54}.get(page.one(tag.RESOLUTION_UNIT, INCH), 1.0)
     known = 0 < x < 1e6 and 0 < y < 1e6
+    photoshop, iptc = page.data(tag.PHOTOSHOP), page.data(tag.IPTC)
     titles = {number: text for number in tag.NAMES_OF_PAGE if (text := page.data(number))}
     return Metadata(
         icc=page.data(tag.ICC) or None,
         exif=exif,
         xmp=page.data(tag.XMP) or None,
+        photoshop=photoshop if not iptc or iptc_of(photoshop) else photoshop + with_iptc(iptc),
         dpi=(x * unit, y * unit) if known and unit else None,
         aspect=(Fraction(x) / Fraction(y)).as_integer_ratio() if known and not unit and x != y else None,
         titles=titles,
@@ -92,6 +98,10 @@ def tags_of(metadata: Metadata) -> dict[int, Tag]:
         tags[tag.ICC] = UNDEFINED, metadata.icc
     if metadata.xmp:
         tags[tag.XMP] = BYTE, metadata.xmp
+    if metadata.photoshop:
+        tags[tag.PHOTOSHOP] = BYTE, metadata.photoshop
+        if iptc := iptc_of(metadata.photoshop):
+            tags[tag.IPTC] = UNDEFINED, iptc
     if sides := metadata.dpi or metadata.aspect:
         for number, side in zip((tag.X_RESOLUTION, tag.Y_RESOLUTION), sides, strict=True):
             # Both parts of a ratio have 32 bits.

@@ -154,6 +154,7 @@ class Files:
         left_out = os.path.realpath(output) if output is not None else None
         problems: list[UnreadableError] = []
         left_alone: list[LeftAlone] = []
+        missing: set[str] = set()
         images = 0
 
         def failed(error: OSError) -> None:
@@ -167,14 +168,17 @@ class Files:
             left_alone += [LeftAlone(each, LINKED) for each in below if os.path.islink(Path(folder, each))]
             for file in sorted(_of_users(files)):
                 path = Path(folder) / file
-                if format_of(path) is None:
+                format = format_of(path)
+                if format is None or not format.installed:
+                    missing |= {format.extra} if format is not None else set()
                     left_alone.append(LeftAlone(file, _kind_of(path)))
                     continue
                 images += 1
                 yield FileSource(path, root)
         if not images and not problems:
             others = counted(left_alone)
-            why = f"has no image of a known format{': ' if others else ''}{others}."
+            extras = f"; pip install 'upscale-cli[{','.join(sorted(missing))}]' reads more" if missing else ""
+            why = f"has no image of a known format{': ' if others else ''}{others}{extras}."
             yield UnreadableError(name, UpscaleError(why))
             return
         yield from left_alone
