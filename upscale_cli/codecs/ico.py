@@ -3,38 +3,39 @@
 import io
 import struct
 from collections.abc import Iterator
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import numpy as np
-from PIL.ImageFile import ImageFile
+from numpy.typing import NDArray
+from PIL import Image
 
 from upscale_cli.codecs import png
 from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import Picture, Reading
-from upscale_cli.codecs.pillow import PillowPicture
+from upscale_cli.codecs.pillow import from_pillow
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.pixels import Frame, to_mode, widen
 
 
-class IconPicture(PillowPicture):
+class IconPicture(Picture):
     """A bitmap of an icon: as high again as its picture, with a mask above the colours (Microsoft, "Icons")."""
 
-    names = ("DIB",)
-
     def __init__(self, data: bytes, format: Format, reading: Reading) -> None:
-        height, self._bits, compression = struct.unpack_from("<i2xHI", data, 8)
+        super().__init__(io.BytesIO(data), format, reading)
+        self.width, height, self._bits, compression = struct.unpack_from("<ii2xHI", data, 4)
         if height < 0 or compression or self._bits == 16:
             raise UpscaleError(
                 f"is an icon of {self._bits} bits per pixel of a kind that is not supported; convert it to PNG first."
             )
-        self._data = data[:8] + struct.pack("<i", height // 2) + data[12:]
-        super().__init__(io.BytesIO(self._data), format, reading)
-        self.channels, self.decoded = 4, 16
+        self.count, self.height = 1, height // 2
+        self.channels, self.itemsize, self.decoded = 4, 1, 16
+        self._data = data[:8] + struct.pack("<i", self.height) + data[12:]
 
     def decode(self) -> Iterator[Frame]:
-        start = cast(ImageFile, self.image).tile[0].offset
-        (frame,) = super().decode()
-        colours = to_mode(widen(frame), "RGB").samples
+        with Image.open(io.BytesIO(self._data), formats=("DIB",)) as image:
+            start = image.tile[0].offset
+            image.load()
+            colours = to_mode(widen(from_pillow(image)), "RGB").samples
         middle = start + self._stride(self._bits) * self.height
         alpha = self._rows(start, 32)[:, 3::4] if self._bits == 32 else np.zeros(1, np.uint8)
         if not alpha.any():
@@ -45,7 +46,7 @@ class IconPicture(PillowPicture):
     def _stride(self, bits: int) -> int:
         return (self.width * bits + 31) // 32 * 4
 
-    def _rows(self, start: int, bits: int) -> "np.ndarray[tuple[int, int], np.dtype[np.uint8]]":
+    def _rows(self, start: int, bits: int) -> NDArray[np.uint8]:
         """Return rows of bytes, the highest first."""
         shape = self.height, self._stride(bits)
         if len(self._data) < start + shape[0] * shape[1]:
