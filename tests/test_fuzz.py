@@ -12,6 +12,18 @@ FOUND: dict[str, str] = {
     "a GIF whose second frame makes Pillow fill a canvas of 131,070 x 65,535, in half a minute": (
         "AEdJRjg3YQgACACAAAAAAAAAAAAsAAAAAAgACAAACA8AAQgcSLCgwYMIEypMGBAAIfkEDQAAAAAs//8AAAEA//8AAgEEADs="
     ),
+    "a TIFF whose pixels are a million times as wide as they are high": (
+        "0k1NACoAAAAIAA0BAAAEAAAAAQAAADUBAQAEAAAAAQAAACUBAgADAAAAAQACAAABAwADAAAAAQABAAABBgADAAAAAQAAAAABEQAE"
+        "AAAAAQAAANABFQADAAAAAQABAAABFgAEAAAAAQAAACUBFwAEAAAAAQAAAgYBGgAFAAAAAQAAAKoBGwAFAAAAAQAAALIBKAADAAAA"
+        "AQABAAABMQACAAAADAAAALoAAAAAAAAAAQDPo7qQ861/8Z5906U4wbRf74ptxn+Ev3/cf7LtvJK6sJC+kqasvKUePfU/IdfZaMpe"
+        "Tcfba8dPGvX+IOu5B+hgHfBCScT3B7PKPsY5P8UTQ7MEPq+VRZqCQpQhX4LCcXtMeHoyH5XnDKM6M7E4Dn/buXWzr2k50nmgCCMD"
+        "yoMrP8BEOGEDA40jTCB4GLBFgRAVNywY4eGlgRggVSQk0Q/x1ibtv1b4vRC46M274o6j1r/Yfu3eLc/rD/HWJu2/Vvi9ELjozbvi"
+        "jqPWMajrHnnTz6O6kPOtf/GefdGlOMG0X++KbcZ/hL9/3H+y7bySurCQvpKmrAfCgNCuOB3Hc9r4gHWki0DYPWxHWoElT62A2Oft"
+        "DVljHo2asgQpX4AEmLrGhtjnyJdwoHarQEIzPamqQwivXm4dtThAHdtDb1yxjAHBoFAIOoC7vtxISu4zCyDxKIoAgB8HbBz5UDfy"
+        "UGjD+DFADUGCbpwQPgll9tlNy0DtkaINI7fTtFT4+uW8AA2tceVXfM2NjmKwsbcALC/s7YUz1GrCgTcRxgBtZq0AiCvR1nDf+4A9"
+        "gGurOAQmgbOrW7foYg7AEmG4oI3VqNsNalM+3MBA1lrObgBmYuJGdnMTQF52EVW7CFauaiqrIteAirtbZc+Av4nEHrrSzgCBsir4"
+        "gMCkx4dZN/FCwKPJcHh4zFJ0rv2O2UsAoWnAL9bQACmcHtAUjsCjTm0HD9djmsPXpfVzAA=="
+    ),
 }
 """What fuzzing found, in base64, by what it was; made shorter by hand."""
 

@@ -34,6 +34,7 @@ def read_metadata(page: Page, notes: list[str]) -> Metadata:
     x, y = (next(iter(page.values(number)), 0.0) for number in (tag.X_RESOLUTION, tag.Y_RESOLUTION))
     unit = {NO_UNIT: 0.0, CENTIMETRE: 2.54}.get(page.one(tag.RESOLUTION_UNIT, INCH), 1.0)
     known = 0 < x < 1e6 and 0 < y < 1e6
+    shaped = known and not unit and x != y and 1e-4 < x / y < 1e4
     photoshop, iptc = page.data(tag.PHOTOSHOP), page.data(tag.IPTC)
     titles = {number: text for number in tag.NAMES_OF_PAGE if (text := page.data(number))}
     return Metadata(
@@ -42,7 +43,7 @@ def read_metadata(page: Page, notes: list[str]) -> Metadata:
         xmp=page.data(tag.XMP) or None,
         photoshop=photoshop if not iptc or iptc_of(photoshop) else photoshop + with_iptc(iptc),
         dpi=(x * unit, y * unit) if known and unit else None,
-        aspect=(Fraction(x) / Fraction(y)).as_integer_ratio() if known and not unit and x != y else None,
+        aspect=Fraction(x / y).limit_denominator(10_000).as_integer_ratio() if shaped else None,
         titles=titles,
         geo=_georeference(page),
         no_data=_no_data(page),
