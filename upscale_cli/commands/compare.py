@@ -6,35 +6,31 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
 from upscale_cli.codecs.finding import stem_of
 from upscale_cli.commands.options import (
     CONTENDERS,
-    HELP,
+    JOBS,
     OVERWRITE,
     QUIET,
+    SCALE,
     VERBOSE,
     Command,
-    Count,
-    Factor,
     json_option,
-    version_option,
 )
 from upscale_cli.commands.terminal import (
     Bar,
-    ends,
     print_json,
     read_standard_input,
     refuse_closed_output,
     say,
     standard_output,
-    start,
 )
 from upscale_cli.compare.contenders import all_contenders, read_contender
-from upscale_cli.errors import ExitStatus, UpscaleError, UsageError, as_upscale_error
+from upscale_cli.errors import UpscaleError, UsageError, as_upscale_error
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -59,9 +55,9 @@ STREAM = "-"
 PAGES, SHEETS = (".html", ".htm"), (".png",)
 
 
-@click.command(cls=Command, intro=INTRO, outro=OUTRO, context_settings=HELP)
+@click.command("upscale-compare", cls=Command, intro=INTRO, outro=OUTRO)
 @click.argument("image", required=False, metavar="IMAGE", type=click.Path())
-@click.option("-s", "--scale", type=Factor(), metavar="FACTOR", help="Any number of at least 1, or 3x2 [2].")
+@SCALE
 @CONTENDERS
 @click.option("-o", "--output", metavar="FILE", help="Page (.html), sheet (.png), or - for a page on stdout.")
 @click.option(
@@ -75,21 +71,11 @@ PAGES, SHEETS = (".html", ".htm"), (".png",)
     help="Reduce the image by N first; the original is the reference.",
 )
 @OVERWRITE
-@click.option("-j", "--jobs", type=Count(), metavar="N", help="Threads [one per processor].")
+@JOBS
 @json_option("the numbers")
 @QUIET
 @VERBOSE
-@version_option("upscale-compare")
-@click.pass_context
-def cli(ctx: click.Context, /, image: str | None, verbose: int, **options: Any) -> None:
-    """Compare methods on an image."""
-    if not image:
-        click.echo(f"{INTRO}\nRun upscale-compare --help for all options.", err=True)
-        ctx.exit(ExitStatus.USAGE)
-    ends(lambda: run(image, **options), "upscale-compare", verbose)
-
-
-def run(
+def cli(
     image: str,
     *,
     scale: tuple[Fraction, Fraction] | None,
@@ -101,6 +87,7 @@ def run(
     jobs: int | None,
     as_json: bool,
     quiet: bool,
+    verbose: int,
 ) -> int:
     """Compare methods on an image, write the result, and return the exit status."""
     began = time.perf_counter()
@@ -281,10 +268,7 @@ def _refuse_to_replace(target: Path, sources: Sequence[Path | None], overwrite: 
         raise UpscaleError(f'"{target}" exists already; use --overwrite.')
 
 
-def main() -> None:
-    """Run the command."""
-    start(cli, "upscale-compare")
-
+main = cli.start
 
 if __name__ == "__main__":
     main()

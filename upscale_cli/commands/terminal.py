@@ -290,11 +290,12 @@ def ends(run: Callable[[], int], name: str, verbose: int) -> NoReturn:
     raise SystemExit(status)
 
 
-def start(command: click.Command, name: str) -> NoReturn:
+def start(command: click.Command) -> NoReturn:
     """Read the arguments, run a command, and exit. Invalid arguments are reported in one line, like all errors."""
     # NumPy and Pillow create tens of thousands of objects when they are imported, and all of them stay. Searching
     # them for garbage as often as Python does takes a twentieth of the time of a small image.
     gc.set_threshold(50_000, 50, 50)
+    name = str(command.name)
     if f"_{name.upper().replace('-', '_')}_COMPLETE" in os.environ:
         from upscale_cli.commands import completion
 
