@@ -100,27 +100,39 @@ def cli(
     if as_json:
         refuse_closed_output()
 
+    from concurrent.futures import ThreadPoolExecutor
+
     from upscale_cli.compare.comparison import compare
     from upscale_cli.compare.page import numbers
     from upscale_cli.compare.subject import find_subject
+    from upscale_cli.machine.processors import usable_threads
     from upscale_cli.places.files import FileSource
     from upscale_cli.places.streams import ContentSource
 
     source = ContentSource(read_standard_input()) if image == STREAM else FileSource(Path(image))
-    with _errors_about(image), _threads(jobs) as executor:
+    executor = ThreadPoolExecutor(usable_threads(jobs or os.cpu_count() or 1))
+    try:
         subject = find_subject(source, reduction, reference)
         with _progress(quiet) as progress:
             comparison = compare(
                 subject, contenders, factor, chosen=bool(methods), executor=executor, progress=progress
             )
         content = _render(comparison, image, target, executor)
+    except UsageError:
+        raise
+    except UpscaleError as error:
+        raise UpscaleError(f"{image}: {error}") from error.__cause__
+    finally:
+        executor.shutdown(cancel_futures=True)
     if target is not None:
         _write(content, target, stream, overwrite)
     if as_json:
         values = {"source": image, "scale": [float(s) for s in reversed(factor)]} | numbers(comparison)
         print_json(values)
     if not quiet:
-        _report_notes(image, comparison)
+        about_results = (f"{each.name}: {note}" for each in comparison.results for note in each.notes)
+        for note in (*comparison.notes, *about_results):
+            say(f"{image}: {note.rstrip('.')}.")
         if target is not None:
             _report_output(target, comparison, len(content), time.perf_counter() - began)
     return 0
@@ -139,31 +151,6 @@ def _write(content: bytes, path: Path | str, stream: BinaryIO | None, overwrite:
         if not target.portable:
             raise
         raise as_upscale_error(error, target.shown) from error
-
-
-@contextmanager
-def _errors_about(image: str) -> Iterator[None]:
-    """Put the name of the image before errors about it."""
-    try:
-        yield
-    except UsageError:
-        raise
-    except UpscaleError as error:
-        raise UpscaleError(f"{image}: {error}") from error.__cause__
-
-
-@contextmanager
-def _threads(jobs: int | None) -> "Iterator[Executor]":
-    """Start threads, one per processor unless a number is given; do not finish waiting work after an error."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    from upscale_cli.machine.processors import usable_threads
-
-    executor = ThreadPoolExecutor(usable_threads(jobs or os.cpu_count() or 1))
-    try:
-        yield executor
-    finally:
-        executor.shutdown(cancel_futures=True)
 
 
 @contextmanager
@@ -194,13 +181,6 @@ def _render(comparison: "Comparison", image: str, target: Path | str | None, exe
     if isinstance(target, Path) and target.suffix.lower() in SHEETS:
         return make_sheet(comparison, title)
     return make_page(comparison, title, executor)
-
-
-def _report_notes(image: str, comparison: "Comparison") -> None:
-    """Print what the user should know about the image and about single results."""
-    about_results = (f"{each.name}: {note}" for each in comparison.results for note in each.notes)
-    for note in (*comparison.notes, *about_results):
-        say(f"{image}: {note.rstrip('.')}.")
 
 
 def _report_output(target: Path | str, comparison: "Comparison", size: int, seconds: float) -> None:

@@ -8,13 +8,13 @@ import click
 
 from upscale_cli.commands.options import (
     CONTENDERS,
+    FACTOR,
     JOBS,
     PHOTOS,
     QUIET,
     REDUCE,
     VERBOSE,
     Command,
-    Factor,
     json_option,
 )
 from upscale_cli.commands.terminal import print_json, refuse_closed_output
@@ -41,7 +41,7 @@ OUTRO = (
 
 @click.command("upscale-evaluate", cls=Command, intro=INTRO, outro=OUTRO)
 @PHOTOS
-@click.option("-s", "--scale", type=Factor(), default="2", metavar="FACTOR", help="Scale, such as 2 or 1.5 [2].")
+@click.option("-s", "--scale", type=FACTOR, default="2", metavar="FACTOR", help="Scale, such as 2 or 1.5 [2].")
 @CONTENDERS
 @REDUCE
 @JOBS

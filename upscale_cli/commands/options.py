@@ -82,60 +82,60 @@ class MethodName(ParamType):
         ]
 
 
-class Factor(ParamType):
-    """A scale: a number of at least 1, or two as width x height."""
+class Value(ParamType):
+    """What a function reads from a text; its `ValueError` is a sentence about texts that it cannot read."""
 
-    name = "factor"
+    def __init__(self, name: str, read: Callable[[Any], Any]) -> None:
+        self.name, self._read = name, read
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
-            return read_scale(value)
-        except UpscaleError as error:
+            return self._read(value)
+        except ValueError as error:
             raise click.UsageError(str(error), ctx) from None
 
 
-class PairOf(ParamType):
-    """An integer, or two as width x height; read as (vertical, horizontal)."""
+def pair_of(low: int) -> Value:
+    """Return the type of an integer of at least `low`, or two as width x height; read as (vertical, horizontal)."""
+    kind = Pair(low)
 
-    name = "n"
-
-    def __init__(self, low: int) -> None:
-        self._kind = Pair(low)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def read(value: Any) -> Any:
         try:
-            return self._kind.read(value)
+            return kind.read(value)
         except ValueError:
-            raise click.UsageError(f'"{value}" is not {self._kind.domain}.', ctx) from None
+            raise ValueError(f'"{value}" is not {kind.domain}.') from None
+
+    return Value("n", read)
 
 
-class Count(ParamType):
-    """An integer of at least 1, with k, M or G for thousands."""
-
-    name = "n"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        units = {"k": 10**3, "m": 10**6, "g": 10**9}
-        unit = units.get(value[-1:].lower())
-        digits = value[:-1] if unit else value
-        if not digits.isascii() or not digits.isdigit() or int(digits) < 1:
-            raise click.UsageError(f'"{value}" is not an integer of at least 1, such as 500, 500M or 2G.', ctx)
-        return int(digits) * (unit or 1)
+def _positive(text: str) -> int:
+    """Return the integer that a text is; 0 if it is none."""
+    return int(text) if text.isascii() and text.isdigit() else 0
 
 
-class Quality(ParamType):
-    """An integer from 1 to 100, or keep; read as None."""
+def _read_count(value: int | str) -> int:
+    if isinstance(value, int):
+        return value
+    unit = {"k": 10**3, "m": 10**6, "g": 10**9}.get(value[-1:].lower())
+    count = _positive(value[:-1]) * unit if unit else _positive(value)
+    if not count:
+        raise ValueError(f'"{value}" is not an integer of at least 1, such as 500, 500M or 2G.')
+    return count
 
-    name = "n"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
-        if isinstance(value, int) or value == "keep":
-            return None if value == "keep" else value
-        if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= 100:
-            raise click.UsageError(f'--quality "{value}" is not an integer from 1 to 100, or keep.', ctx)
-        return int(value)
+def _read_quality(value: int | str) -> int | None:
+    quality = value if isinstance(value, int) else _positive(value)
+    if value != "keep" and not 1 <= quality <= 100:
+        raise ValueError(f'--quality "{value}" is not an integer from 1 to 100, or keep.')
+    return quality or None
+
+
+FACTOR = Value("factor", read_scale)
+"""A scale: a number of at least 1, or two as width x height."""
+COUNT = Value("n", _read_count)
+"""An integer of at least 1, with k, M or G for thousands."""
+QUALITY = Value("n", _read_quality)
+"""An integer from 1 to 100, or keep; read as None."""
 
 
 class KeyValue(ParamType):
@@ -222,8 +222,8 @@ def file_options(command: F) -> F:
 
 OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace existing results.")
 PHOTOS = click.argument("photos", nargs=-1, metavar="PHOTOS...", type=click.Path())
-SCALE = click.option("-s", "--scale", type=Factor(), metavar="FACTOR", help="Any number of at least 1, or 3x2 [2].")
-JOBS = click.option("-j", "--jobs", type=Count(), metavar="N", help="Threads [one per processor].")
+SCALE = click.option("-s", "--scale", type=FACTOR, metavar="FACTOR", help="Any number of at least 1, or 3x2 [2].")
+JOBS = click.option("-j", "--jobs", type=COUNT, metavar="N", help="Threads [one per processor].")
 QUIET = click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
 VERBOSE = click.option("-v", "--verbose", count=True, help="Explain decisions; -vv adds tracebacks.")
 CONTENDERS = click.option(
@@ -275,7 +275,7 @@ def batch_options(command: F) -> F:
         json_option("a JSON object per image"),
         click.option("--channels-first", is_flag=True, help="Arrays are (C, H, W), as in PyTorch."),
         click.option(
-            MAX_SOURCE_PIXELS, type=Count(), default=178_956_970, metavar="N", help="Refuse larger inputs [179M]."
+            MAX_SOURCE_PIXELS, type=COUNT, default=178_956_970, metavar="N", help="Refuse larger inputs [179M]."
         ),
         QUIET,
         VERBOSE,

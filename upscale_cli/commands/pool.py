@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from upscale_cli.commands.options import Command, PairOf, batch_options
+from upscale_cli.commands.options import Command, batch_options, pair_of
 
 INTRO = """\
 Max pooling: keep the largest pixel of each window, and its position.
@@ -20,12 +20,12 @@ OUTRO = "Sizes and indices are those of PyTorch's MaxPool2d. Pairs are width x h
 
 @click.command("upscale-pool", cls=Command, intro=INTRO, outro=OUTRO)
 @click.argument("inputs", nargs=-1, metavar="INPUT...", type=click.Path())
-@click.option("-s", "--scale", "stride", type=PairOf(1), default=(2, 2), metavar="N", help="Stride [2].")
-@click.option("--window", type=PairOf(1), metavar="N", help="Size of a window [the stride].")
+@click.option("-s", "--scale", "stride", type=pair_of(1), default=(2, 2), metavar="N", help="Stride [2].")
+@click.option("--window", type=pair_of(1), metavar="N", help="Size of a window [the stride].")
 @click.option(
-    "--padding", type=PairOf(0), default=(0, 0), metavar="N", help="Implicit padding, never the maximum [0]."
+    "--padding", type=pair_of(0), default=(0, 0), metavar="N", help="Implicit padding, never the maximum [0]."
 )
-@click.option("--dilation", type=PairOf(1), default=(1, 1), metavar="N", help="Spacing between window elements [1].")
+@click.option("--dilation", type=pair_of(1), default=(1, 1), metavar="N", help="Spacing between window elements [1].")
 @click.option("--ceil", is_flag=True, help="Keep the last, partial windows.")
 @batch_options
 def cli(inputs: tuple[str, ...], *, stride: tuple[int, int], window: tuple[int, int] | None, **options: Any) -> int:

@@ -30,6 +30,7 @@ from upscale_cli.machine.memory import in_bytes
 from upscale_cli.places.place import Target, counted
 from upscale_cli.places.streams import STREAM, ContentSource, StreamTarget
 from upscale_cli.work.request import Request
+from upscale_cli.work.result import Result
 
 
 class Session(NamedTuple):
@@ -59,9 +60,9 @@ class Session(NamedTuple):
         """Return the session that a command's options ask for, and take these options out."""
         return cls(name, done, **{field: options.pop(field) for field in cls._fields[2:]})
 
-    def fail(self, shown: str, failure: UpscaleError) -> list[str]:
+    def fail(self, shown: str, failure: UpscaleError) -> str:
         """Return the line about an image that failed."""
-        return [f"{_in_sentence(shown)}: {failure}{hint(failure, self.verbose)}"]
+        return f"{_in_sentence(shown)}: {failure}{hint(failure, self.verbose)}"
 
 
 def work_options(options: dict[str, Any]) -> dict[str, Any]:
@@ -85,7 +86,7 @@ def process(session: Session, inputs: Iterable[str], work: Work) -> int:
     left_alone = counted(plan.left_alone)
     report = Report(session.done, failed=len(plan.failures), skipped=len(plan.settled), left_alone=left_alone)
     for shown, failure in plan.failures:
-        say(*session.fail(shown, failure))
+        say(session.fail(shown, failure))
         show_cause(failure, session.verbose)
         if session.as_json:
             print_json({"source": shown, "error": str(failure)})
@@ -168,17 +169,23 @@ def _show(plan: Plan, as_json: bool) -> None:
         if as_json:
             print_json(_job(job))
         else:
-            (w, h), (width, height) = job.expected.before, job.expected.after
-            say(f"{job.source.shown} {w}x{h} → {job.target.name} {width}x{height}")
+            say(_sizes(job, job.expected))
+
+
+def _sizes(job: Job, result: Result) -> str:
+    (w, h), (width, height) = result.before, result.after
+    return f"{job.source.shown} {w}x{h} → {job.target.name} {width}x{height}"
 
 
 def _job(job: Job) -> dict[str, Any]:
+    before, after = job.expected.before, job.expected.after
     values: dict[str, Any] = {"source": job.source.shown, "target": job.target.name if job.target.portable else None}
     if isinstance(job.work, Request):
-        values["method"] = job.work.method.name
-        (w, h), (width, height) = job.expected.before, job.expected.after
-        values["scale"] = [width / w, height / h]
-    return values | {"before": list(job.expected.before), "after": list(job.expected.after)}
+        values |= {
+            "method": job.work.method.name,
+            "scale": [new / old for old, new in zip(before, after, strict=True)],
+        }
+    return values | {"before": before, "after": after}
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:
@@ -193,13 +200,12 @@ def _lines(outcome: Outcome, session: Session) -> list[str]:
     """Return what is printed about an outcome."""
     shown = outcome.job.source.shown
     if outcome.failure is not None:
-        return session.fail(shown, outcome.failure)
+        return [session.fail(shown, outcome.failure)]
     assert outcome.result is not None
     notes = [] if session.quiet else outcome.result.notes
     lines = [f"{_in_sentence(shown)}: {'; '.join(notes)}."] if notes else []
     if session.verbose:
-        (w, h), (width, height) = outcome.result.before, outcome.result.after
-        lines.append(f"{shown} {w}x{h} → {outcome.job.target.name} {width}x{height} in {outcome.seconds:.2f} s")
+        lines.append(f"{_sizes(outcome.job, outcome.result)} in {outcome.seconds:.2f} s")
         decisions = outcome.result.decisions | {"memory": f"about {in_bytes(outcome.job.memory)}"}
         lines += [f"  {subject:9}{decision}" for subject, decision in decisions.items()]
     return lines

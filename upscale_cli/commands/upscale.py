@@ -8,13 +8,13 @@ from typing import Any
 import click
 
 from upscale_cli.commands.options import (
+    COUNT,
     FILES,
+    QUALITY,
     SCALE,
     Command,
-    Count,
     KeyValue,
     MethodName,
-    Quality,
     batch_options,
     file_options,
 )
@@ -88,7 +88,7 @@ def _print_entry(name: str, text: str, column: int) -> None:
 )
 @click.option(
     "--quality",
-    type=Quality(),
+    type=QUALITY,
     default="keep",
     metavar="N",
     help="Quality of lossy formats [a JPEG's own, else 95].",
@@ -109,7 +109,7 @@ def _print_entry(name: str, text: str, column: int) -> None:
 )
 @click.option("--strip", is_flag=True, help="Drop all metadata except the colour profile.")
 @click.option("--preserve-times", is_flag=True, help="Give results the times of their sources.")
-@click.option("--max-pixels", type=Count(), default=10**9, metavar="N", help="Refuse larger results [1G].")
+@click.option("--max-pixels", type=COUNT, default=10**9, metavar="N", help="Refuse larger results [1G].")
 @batch_options
 @click.option(
     "--methods", is_flag=True, is_eager=True, expose_value=False, callback=show_methods, help="List the methods."
