@@ -117,7 +117,7 @@ def cli(
             comparison = compare(
                 subject, contenders, factor, chosen=bool(methods), executor=executor, progress=progress
             )
-        content = _render(comparison, image, target, executor)
+        content = b"" if target is None else _render(comparison, image, target, executor)
     except UsageError:
         raise
     except UpscaleError as error:
@@ -170,14 +170,12 @@ def _progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
             bar.close()
 
 
-def _render(comparison: "Comparison", image: str, target: Path | str | None, executor: "Executor") -> bytes:
-    """Return the content of the output: a sheet, a page, or nothing if only numbers are wanted."""
+def _render(comparison: "Comparison", image: str, target: Path | str, executor: "Executor") -> bytes:
+    """Return the content of the output: a sheet or a page."""
     from upscale_cli.compare.page import make_page
     from upscale_cli.compare.sheet import make_sheet
 
     title = "standard input" if image == STREAM else Path(image).name
-    if target is None:
-        return b""
     if isinstance(target, Path) and target.suffix.lower() in SHEETS:
         return make_sheet(comparison, title)
     return make_page(comparison, title, executor)

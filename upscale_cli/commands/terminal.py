@@ -187,12 +187,9 @@ def interruptible() -> Iterator[None]:
 
     Signals that are ignored stay ignored: nohup, and jobs in the background of a script, ask for that.
     """
-    statuses = {
-        "SIGINT": ExitStatus.INTERRUPTED,
-        "SIGTERM": ExitStatus.TERMINATED,
-        "SIGHUP": ExitStatus.HUNG_UP,
-    }
-    known = {getattr(signal, name): status for name, status in statuses.items() if hasattr(signal, name)}
+    known: dict[int, ExitStatus] = {signal.SIGINT: ExitStatus.INTERRUPTED, signal.SIGTERM: ExitStatus.TERMINATED}
+    if hasattr(signal, "SIGHUP"):
+        known[signal.SIGHUP] = ExitStatus.HUNG_UP
 
     def stop(number: int, frame: types.FrameType | None) -> None:
         for each in before:
@@ -249,7 +246,7 @@ def _silence_libraries() -> None:
     Decoders in C write to file descriptor 2, whatever `sys.stderr` is, so ours moves to another descriptor.
     """
     warnings.simplefilter("ignore")
-    try:
+    with suppress(AttributeError, OSError):  # closed, or not a file: nobody reads it
         if sys.stderr.fileno() != 2:
             return
         encoding, ours = sys.stderr.encoding, os.dup(2)
@@ -257,8 +254,6 @@ def _silence_libraries() -> None:
         silence = os.open(os.devnull, os.O_WRONLY)
         os.dup2(silence, 2)
         os.close(silence)
-    except (AttributeError, OSError):
-        pass  # closed, or not a file: nobody reads it
 
 
 def ends(run: Callable[[], int], name: str, verbose: int) -> NoReturn:

@@ -11,6 +11,7 @@ from upscale_cli.machine.memory import available_memory, in_bytes
 from upscale_cli.methods import Size, WorkingMemory
 from upscale_cli.methods.strips import STRIPS_AHEAD
 from upscale_cli.methods.upsampler import BAND_VALUES
+from upscale_cli.work.result import Result
 from upscale_cli.work.sizes import largest_factor
 
 MAX_PIXELS = 10**9
@@ -102,13 +103,20 @@ class Task(NamedTuple):
             return
         raise self._refusal(size, hint, self._allowed, way)
 
-    def check_memory(self, size: Size) -> None:
-        """Raise `UpscaleError` if a result of a height and width takes more memory than is available."""
-        available, needed, png = available_memory(), self.memory(size), FORMATS["png"]
+    def expected(self, size: Size) -> Result:
+        """Return what is known of a result of a height and width.
+
+        Raises
+        ------
+        UpscaleError
+            If it takes more memory than is available.
+        """
+        available, needed, png, picture = available_memory(), self.memory(size), FORMATS["png"], self.picture
         if needed <= available:
-            return
+            before = picture.width, picture.height
+            return Result(before=before, after=(size[1], size[0]), frames=picture.count, memory=needed)
         hint = f"which needs about {in_bytes(needed)} of memory, but only {in_bytes(available)} is available"
-        image = not self.format.arrays and self.picture.itemsize <= 2 and self.picture.count == 1
+        image = not self.format.arrays and picture.itemsize <= 2 and picture.count == 1
         leaner = image and self.memory(size, png) <= available
         way = "use --format png, which needs less" if leaner else "cut it into parts"
         raise self._refusal(size, hint, lambda size: self._allowed(size) and self.memory(size) <= available, way)

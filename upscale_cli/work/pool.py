@@ -87,13 +87,7 @@ class Pooling:
             extra=values * (picture.itemsize + 8) * (picture.count + 3),
             channels_first=self.reading.channels_first,
         )
-        task.check_memory((height, width))
-        return Result(
-            before=(picture.width, picture.height),
-            after=(width, height),
-            frames=picture.count,
-            memory=task.memory((height, width)),
-        )
+        return task.expected((height, width))
 
     def carry_out(
         self,

@@ -120,18 +120,13 @@ class Request(NamedTuple):
         parameters, remembered = self.read_parameters(source, picture.values, outline=True)
         format = self.format_for(picture)
         before = picture.height, picture.width, picture.channels
-        scale, (height, width, channels) = self.resolved(before, remembered, parameters)
+        scale, shape = self.resolved(before, remembered, parameters)
         check_frames(picture, format)
-        task = self.task(picture, format, parameters, channels)
-        task.check_size((height, width))
-        task.check_memory((height, width))
-        return Result(
-            before=(picture.width, picture.height),
-            after=(width, height),
-            scale=scale,
-            frames=picture.count,
-            memory=task.memory((height, width)),
-        )
+        task = self.task(picture, format, parameters, shape[2])
+        task.check_size(shape[:2])
+        expected = task.expected(shape[:2])
+        expected.scale = scale
+        return expected
 
     def task(self, picture: Picture, format: Format, parameters: Mapping[str, Any], channels: int) -> Task:
         """Return what limits are asked for a result of some channels."""
