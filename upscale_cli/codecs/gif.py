@@ -114,14 +114,11 @@ def _indexed(frame: Frame) -> Frame:
 
 
 def _palette(frame: Frame, transparent: bool) -> tuple[int, bytes, int]:
-    """Return the index of the transparent colour, or −1; the colours; and the bits of an index.
-
-    In a transparent animation each frame has such a colour, unless it has 256 others: some decoders clear frames
-    without one to the background colour.
-    """
+    """Return the index of the transparent colour, or −1; the colours; and the bits of an index."""
     assert frame.palette is not None
     clear = int(np.append(np.flatnonzero(frame.palette[:, 3] == 0), -1)[0])
     last = max(int(frame.samples.max()), clear)
+    # Some decoders clear frames without a transparent colour to the background.
     if transparent and clear < 0 and last < 255:
         clear = last = last + 1
     bits = max(1, last.bit_length())

@@ -230,10 +230,7 @@ def stopping(stop: Callable[[], None]) -> Iterator[None]:
 
 
 def _hold_standard_streams() -> None:
-    """Open the null device for each of the descriptors 0, 1 and 2 that is closed.
-
-    The next file to be opened would get such a number, and messages of libraries would go into an image.
-    """
+    """Open the null device for closed descriptors 0, 1 and 2: messages of libraries would go into the next file."""
     with suppress(OSError):
         while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
             pass
@@ -241,10 +238,7 @@ def _hold_standard_streams() -> None:
 
 
 def _silence_libraries() -> None:
-    """Keep messages of libraries off the terminal: we print the one line about a file.
-
-    Decoders in C write to file descriptor 2, whatever `sys.stderr` is, so ours moves to another descriptor.
-    """
+    """Discard what libraries print: decoders in C write to file descriptor 2, so our `sys.stderr` gets another."""
     warnings.simplefilter("ignore")
     with suppress(AttributeError, OSError):  # closed, or not a file: nobody reads it
         if sys.stderr.fileno() != 2:
@@ -308,11 +302,7 @@ def start(command: click.Command) -> NoReturn:
 
 
 def _leave(status: int) -> NoReturn:
-    """End the process with a status, at once.
-
-    By now all threads have ended and all files are closed. Python would now free every object of every module, which
-    takes an eighth of the time of a small image.
-    """
+    """End the process at once: to free the objects of all modules takes an eighth of the time of a small image."""
     try:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:

@@ -148,13 +148,7 @@ class _Enlargement(NamedTuple):
 
 
 def _mode_of_channels(ready: Arrangement, channels: int, format: Format) -> tuple[Any, tuple[int, ...]]:
-    """Return the mode, and the further channels, of a result whose channels a kernel has mixed.
-
-    Raises
-    ------
-    UpscaleError
-        If the source is an image, and there is no image of so many channels.
-    """
+    """Return the mode, and the further channels, of a result whose channels a kernel has mixed."""
     if ready.mode is None:
         return None, ()
     if channels in MODES:
