@@ -1,4 +1,4 @@
-"""Fuzzing: `python tests/fuzz.py FOLDER SECONDS images` and `… arrays`. Needs atheris (`pip install atheris`).
+"""Fuzzing: `python tests/fuzz.py FOLDER SECONDS images`, `… arrays` and `… metadata`. Needs atheris.
 
 Each input is an image, or the file of a kernel, of places or of a network for one, and goes the whole way: decode,
 plan, enlarge, encode. A refusal (`UpscaleError`) is a good end; any other exception, a crash, a leak, or an input
@@ -155,7 +155,50 @@ def write_arrays(folder: Path) -> None:
                 (folder / f"{name}-{choice}").write_bytes(bytes([ARRAYS + choice]) + data)
 
 
-SEEDS = {"images": write_images, "arrays": write_arrays}
+def write_metadata(folder: Path) -> None:
+    """Small images that are mostly metadata, behind a first byte."""
+    import struct
+
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    folder.mkdir(parents=True, exist_ok=True)
+    exif = Image.Exif()
+    exif[0x010E], exif[0x0112], exif[0x011A] = "Old Mill", 6, 300.0
+    exif[0x8769] = {
+        0x9003: "2026:01:02 03:04:05",
+        0x927C: b"Maker\0" * 9,
+        0xA002: 9,
+        0xA003: 11,
+        0x9214: (4, 5, 2, 2),
+    }
+    exif[0x8825] = {1: "N", 2: (48.0, 8.0, 14.0)}
+    xmp = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        b'<rdf:Description xmlns:GPano="http://ns.google.com/photos/1.0/panorama/" GPano:FullPanoWidthPixels="36" '
+        b'xmlns:tiff="http://ns.adobe.com/tiff/1.0/" tiff:Orientation="6" tiff:ImageWidth="9">'
+        b"<GPano:CroppedAreaLeftPixels>4</GPano:CroppedAreaLeftPixels></rdf:Description></rdf:RDF></x:xmpmeta>"
+    )
+    iptc = b"Photoshop 3.0\0" + b"8BIM\x04\x04\0\0" + struct.pack(">I", 9) + b"\x1c\x02\x78\0\x04word\0"
+    more = {"exif": exif.tobytes(), "xmp": xmp, "icc_profile": bytes(36) + b"acsp" + bytes(92)}
+    extra = b"".join(b"\xff\xed" + struct.pack(">H", 2 + len(part)) + part for part in (iptc, iptc))
+    text = PngInfo()
+    text.add_text("Title", "Mill")
+    text.add_itxt("Title", "Mühle", "de", "Titel", zip=True)
+    for name, payload in ((b"cICP", bytes((9, 16, 0, 1))), (b"pHYs", bytes((0, 0, 0, 2, 0, 0, 0, 1, 0)))):
+        text.add(name, payload)
+    image = Image.new("RGB", (9, 11), (10, 20, 30))
+    for number, (format, options) in enumerate(
+        (("JPEG", more | {"extra": extra, "comment": b"mill"}), ("PNG", {"exif": more["exif"], "pnginfo": text}),
+         ("WEBP", more), ("AVIF", more), ("TIFF", {"exif": more["exif"], "icc_profile": more["icc_profile"]}))
+    ):  # fmt: skip
+        stream = io.BytesIO()
+        image.save(stream, format, **options)  # type: ignore[arg-type]
+        for choice in range(number, ARRAYS, 37):
+            (folder / f"{format}-{choice}").write_bytes(bytes([choice]) + stream.getvalue())
+
+
+SEEDS = {"images": write_images, "arrays": write_arrays, "metadata": write_metadata}
 
 
 def main() -> None:

@@ -62,6 +62,7 @@ def test_every_block_is_followed() -> None:
     assert len(BLOCK.findall(GUIDE)) == GUIDE.count("```python") == 6
 
 
+@pytest.mark.long
 def test_the_new_method_passes_the_tests_that_are_there(copy: Path) -> None:
     files = ["tests/test_hamming.py", "tests/test_contract.py", "upscale_cli/methods/filters.py"]
     said = python(copy, "-m", "pytest", "-vv", "-k", "hamming", "-p", "no:cacheprovider", *files)
@@ -95,6 +96,7 @@ assert (np.concatenate(parts) == upsampler.rows(0, 111)).all()
     python(copy, "-c", code)
 
 
+@pytest.mark.long
 def test_the_new_format_passes_the_tests_that_are_there(copy: Path) -> None:
     files = ["tests/test_qoi.py", "tests/test_formats.py", "tests/test_layers.py"]
     said = python(copy, "-m", "pytest", "-vv", "-k", "qoi or are_short", "-p", "no:cacheprovider", *files)

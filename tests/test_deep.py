@@ -373,3 +373,17 @@ def test_animated_16_bit_png_is_refused() -> None:
     chunk = struct.pack(">I", 8) + control + struct.pack(">I", zlib.crc32(control))
     with pytest.raises(UpscaleError, match=r"has 16 bits per channel.*PNG"):
         frames_read(still[:33] + chunk + still[33:])
+
+
+@pytest.mark.skipif(not features.check("jpg_2000"), reason="this Pillow has no JPEG 2000")
+def test_a_palette_in_jpeg_2000_is_refused() -> None:
+    """Pillow makes one colour of equal ones, so that all indices behind them are wrong."""
+    file = saved("L", "JPEG2000").replace(b"colr\x01\0\0\0\0\0\x11", b"colr\x01\0\0\0\0\0\x10")
+    palette = struct.pack(">HB3B", 256, 3, 7, 7, 7) + bytes(768)
+    boxes = struct.pack(">I4s", 8 + len(palette), b"pclr") + palette
+    boxes += struct.pack(">I4s", 20, b"cmap") + b"".join(struct.pack(">HBB", 0, 1, channel) for channel in range(3))
+    start = file.index(b"jp2h") - 4
+    (length,) = struct.unpack_from(">I", file, start)
+    made = struct.pack(">I", length + len(boxes)) + file[start + 4 : start + length] + boxes
+    with pytest.raises(UpscaleError, match="has a palette"):
+        frames_read(file[:start] + made + file[start + length :])

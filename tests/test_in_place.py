@@ -362,6 +362,11 @@ def test_long_xmp_is_split_and_put_together_again() -> None:
     assert values(whole) == values(long)
 
 
+def test_packets_that_are_made_to_be_slow_are_not() -> None:
+    """Tried at each of its elements, the pattern of RDF would take minutes."""
+    assert split(b'<x xmlns:r="%b">' % RDF.encode() + b"<r:RDF />" * 16_000 + b"</x>", 65_500) is None
+
+
 def test_namespaces_of_an_extension_come_along() -> None:
     extension = f'<x xmlns:dc="{SPACES["dc"]}" xmlns:r="{RDF}"><r:RDF><r:Description dc:title="a"/></r:RDF></x>'
     whole = merged(packet('dc:format="b"'), extension.encode())

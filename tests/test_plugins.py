@@ -278,6 +278,7 @@ class TestLiar(MethodContract):
 '''
 
 
+@pytest.mark.long
 def test_the_contract_holds_methods_of_another_package(outer: Path) -> None:
     (outer / "test_outer.py").write_text(CONTRACT, "utf-8")
     line = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=no", "test_outer.py"]

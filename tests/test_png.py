@@ -22,6 +22,7 @@ from upscale_cli.codecs import png_stream
 from upscale_cli.codecs.png import metadata_chunks
 from upscale_cli.codecs.png_stream import AVERAGE, NONE, SUB, UP, PngStream, combined_adler
 from upscale_cli.errors import UpscaleError
+from upscale_cli.image.metadata import Metadata
 
 RNG = np.random.default_rng(2024)
 SCENE = Path(__file__).parents[1] / "sample_images" / "scene.png"
@@ -182,7 +183,7 @@ def test_adler_of_long_blocks_of_the_largest_bytes() -> None:
 
 
 def with_metadata(**metadata: Any) -> Image.Image:
-    file = encode(np.zeros((2, 2, 1), np.uint8), 2, palette=bytes(3), chunks=metadata_chunks(**metadata))
+    file = encode(np.zeros((2, 2, 1), np.uint8), 2, palette=bytes(3), chunks=metadata_chunks(Metadata(**metadata)))
     opened = Image.open(io.BytesIO(file))
     opened.load()
     return opened
@@ -210,12 +211,12 @@ def test_metadata_comes_back() -> None:
     ],
 )
 def test_a_comment_becomes_a_text_of_its_encoding(comment: bytes, chunk: tuple[bytes, bytes]) -> None:
-    assert metadata_chunks(comment=comment) == [chunk]
+    assert metadata_chunks(Metadata(comment=comment)) == [chunk]
 
 
 def test_chunks_stand_in_legal_order_and_without_metadata_there_are_none() -> None:
-    assert metadata_chunks() == []
-    chunks = [*metadata_chunks(icc=b"profile", exif=b"MM\0*", dpi=(72, 72)), (b"bKGD", b"\0")]
+    assert metadata_chunks(Metadata()) == []
+    chunks = [*metadata_chunks(Metadata(icc=b"profile", exif=b"MM\0*", dpi=(72, 72))), (b"bKGD", b"\0")]
     file = encode(np.zeros((2, 2, 1), np.uint8), 1, palette=bytes(3), palette_alpha=b"\0", chunks=chunks)
     names = [name.decode() for name, _ in chunks_of(file)]
     assert names == ["IHDR", "iCCP", "pHYs", "eXIf", "PLTE", "tRNS", "bKGD", "IDAT", "IDAT", "IDAT", "IEND"]
@@ -223,7 +224,7 @@ def test_chunks_stand_in_legal_order_and_without_metadata_there_are_none() -> No
 
 @pytest.mark.parametrize("dpi", [(0, 0), (-1, 72), (float("nan"), 72), (1e300, 72)])
 def test_impossible_resolutions_are_left_out(dpi: tuple[float, float]) -> None:
-    assert metadata_chunks(dpi=dpi) == []
+    assert metadata_chunks(Metadata(dpi=dpi)) == []
 
 
 def test_wrong_samples_and_missing_rows_are_refused() -> None:

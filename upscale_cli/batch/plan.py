@@ -12,7 +12,7 @@ from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import Picture, Reading, open_picture
 from upscale_cli.errors import UpscaleError, UsageError, as_upscale_error
 from upscale_cli.places import place_of
-from upscale_cli.places.place import LeftAlone, Source, Target, UnreadableError
+from upscale_cli.places.place import LeftAlone, Source, Target, Unreadable
 from upscale_cli.places.streams import STREAM
 from upscale_cli.work.result import Result
 
@@ -207,7 +207,7 @@ def find_sources(
             yield standard_input
             continue
         for found in place_of(name).sources(name, output):
-            if isinstance(found, UnreadableError):
+            if isinstance(found, Unreadable):
                 failures.append((found.shown, found.why))
             elif isinstance(found, LeftAlone):
                 left_alone.append(found)

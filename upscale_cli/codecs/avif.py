@@ -20,7 +20,7 @@ from upscale_cli.codecs.pillow import PillowPicture, save
 from upscale_cli.codecs.png_stream import Chunk
 from upscale_cli.codecs.writing import Enlarged, Writing, alike
 from upscale_cli.errors import UpscaleError
-from upscale_cli.image.exif import without_orientation
+from upscale_cli.image.exif import ORIENTATION, without
 from upscale_cli.image.metadata import UNSPECIFIED, Metadata
 from upscale_cli.image.pixels import Frame, Mode, oriented
 
@@ -197,7 +197,7 @@ def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
             more["advanced"] = {"color-primaries": str(named[0]), "transfer-characteristics": str(named[1])}
         more["subsampling"] = how.encoding.subsampling or "4:4:4"
         # The pixels are upright. Pillow would write EXIF anew to take its orientation out.
-        more["exif"] = without_orientation(how.metadata.exif) if how.metadata.exif else None
+        more["exif"] = without(how.metadata.exif, ORIENTATION) if how.metadata.exif else None
         save(encoded, whole, how, "AVIF", quality=how.quality, **more)
         data = encoded.getvalue()
     stream.write(data if codes is None else with_colour_codes(data, codes))

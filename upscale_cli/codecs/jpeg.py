@@ -15,7 +15,7 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from upscale_cli.codecs.formats import Format
-from upscale_cli.codecs.jpeg_segments import EOI, GAIN_MAP, JPEG_LS, START_OF_FRAME, behind, segments, written
+from upscale_cli.codecs.jpeg_segments import EOI, FRAMES, GAIN_MAP, behind, segments, written
 from upscale_cli.codecs.picture import Encoding, Reading
 from upscale_cli.codecs.pillow import PillowPicture, save
 from upscale_cli.codecs.writing import Enlarged, Writing
@@ -59,13 +59,10 @@ class JpegPicture(PillowPicture):
 
     def _check_kind(self) -> None:
         """Raise `UpscaleError` for JPEGs of other kinds than Pillow decodes."""
-        kinds = START_OF_FRAME | {JPEG_LS}
-        frame = next((found for found in segments(self.stream) if found.marker in kinds), None)
+        frame = next((found for found in segments(self.stream) if found.marker in FRAMES), None)
         if frame is None or len(frame.content) < 6:
             return
-        kind = "JPEG-LS" if frame.marker == JPEG_LS else "lossless JPEG" if frame.marker % 4 == 3 else ""
-        kind = kind or ("hierarchical JPEG" if frame.marker % 8 in (5, 6) else "")
-        if kind:
+        if kind := FRAMES[frame.marker]:
             raise UpscaleError(f"is a {kind}, which is not supported; convert it to PNG or TIFF first.")
         if frame.content[0] != 8:
             raise UpscaleError(
@@ -91,16 +88,15 @@ class JpegPicture(PillowPicture):
         """Yield what is left out: pictures and videos behind the end, and segments that nobody else can write."""
         found = behind(self.stream, end)
         announces = any(GAIN_MAP.search(content) for name, content in self._segments if name in ("APP1", "APP2"))
-        gain_maps = found.gain_maps or (announces and found.pictures > 0)
-        others = found.gain_maps + found.pictures - gain_maps
+        gain_maps = found["gain maps"] or (announces and found["pictures"] > 0)
         if gain_maps:
             yield "its HDR gain map is left out"
-        if found.video:
+        if found["videos"]:
             yield "its video (motion photo) is left out"
-        if others:
+        if others := found["gain maps"] + found["pictures"] - gain_maps:
             yield f"only the first of its {others + 1} pictures is enlarged"
-        if found.size:
-            yield f"{found.size:,} bytes behind its picture are left out"
+        if found["bytes"]:
+            yield f"{found['bytes']:,} bytes behind its picture are left out"
         for what in sorted({_unread(*segment) for segment in self._segments} - {""}):
             yield f"its {what} is left out"
 
@@ -111,13 +107,9 @@ class JpegPicture(PillowPicture):
         unit, (x, y) = image.info.get("jfif_unit"), image.info.get("jfif_density", (0, 0))
         aspect = (x, y) if unit == 0 and x != y and x and y else None
         # Where EXIF has no resolution, Pillow makes it 72.
-        known = unit in (1, 2) or X_RESOLUTION in tags_of(metadata.exif or b"")
-        metadata = metadata._replace(
-            photoshop=resources or None,
-            comment=b"\n".join(comments) or None,
-            aspect=aspect,
-            dpi=metadata.dpi if known and not aspect else None,
-        )
+        known = not aspect and (unit in (1, 2) or X_RESOLUTION in tags_of(metadata.exif or b""))
+        comment, dpi = b"\n".join(comments) or None, metadata.dpi if known else None
+        metadata = metadata._replace(photoshop=resources or None, comment=comment, aspect=aspect, dpi=dpi)
         return self._with_extension(metadata)
 
     def _with_extension(self, metadata: Metadata) -> Metadata:
@@ -126,11 +118,10 @@ class JpegPicture(PillowPicture):
         found = [content[len(EXTENSION) :] for _, content in self._segments if content.startswith(EXTENSION)]
         if wanted is None and not found:
             return metadata
-        own = sorted((part[32:40], part[40:]) for part in found if part[:32] == (wanted or "").encode())
+        own = sorted((part[32:40], part[40:]) for part in found if part[:32] == wanted)
         whole = b"".join(data for _, data in own)
-        lengths = {int.from_bytes(place[:4]) for place, _ in own}
-        ends = list(accumulate(len(data) for _, data in own))
-        if lengths == {len(whole)} and [int.from_bytes(place[4:]) for place, _ in own] == [0, *ends[:-1]]:
+        starts = accumulate((len(data) for _, data in own[:-1]), initial=0)
+        if own and [place for place, _ in own] == [struct.pack(">II", len(whole), start) for start in starts]:
             return metadata._replace(extended_xmp=whole)
         self.notes.append("its extended XMP is incomplete and left out")
         return metadata._replace(xmp=unannounced(metadata.xmp)) if metadata.xmp else metadata
@@ -144,13 +135,7 @@ def _unread(name: str, content: bytes) -> str:
 
 
 def _encoding(image: JpegImageFile, lying: bool) -> Encoding:
-    """Return how a JPEG was compressed, as far as Pillow can do it again.
-
-    Parameters
-    ----------
-    lying : bool
-        The picture is turned by a quarter, and with it the resolution of its colour.
-    """
+    """Return how a JPEG was compressed, as far as Pillow can do it again. If it lies, so does its colour."""
     layers = image.layer
     tables = tuple(tuple(image.quantization.get(table, ())) for _, _, _, table in layers)
     # Pillow writes CMYK, but no YCCK, whose tables are those of brightness and colour.
@@ -167,15 +152,16 @@ def _encoding(image: JpegImageFile, lying: bool) -> Encoding:
 def open(stream: BinaryIO, format: Format, reading: Reading) -> JpegPicture:
     """Open a JPEG file; see `Codec`."""
     picture = JpegPicture(stream, format, reading)
-    lying = picture.orientation(picture.image) >= 5
-    picture.encoding = _encoding(cast(JpegImageFile, picture.image), lying)
+    image = cast(JpegImageFile, picture.image)
+    picture.encoding = _encoding(image, lying=picture.orientation(image) >= 5)
     return picture
 
 
 def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
     """Write a JPEG file; see `Codec`."""
     frame, metadata, encoding = next(frames).frame(), how.metadata, how.encoding
-    options: dict[str, Any] = {"quality": how.quality, "subsampling": "4:4:4"}
+    options: dict[str, Any] = {"quality": how.quality, "subsampling": "4:4:4", "xmp": None}
+    options["extra"] = b"".join(_extra(metadata))
     if frame.mode == "RGB" and encoding.subsampling:
         options["subsampling"] = encoding.subsampling
     if len(encoding.tables) == frame.samples.shape[2]:
@@ -184,33 +170,20 @@ def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
         while tables[-2:-1] == tables[-1:]:
             tables.pop()
         options |= {"quality": None, "qtables": tables}
-    if metadata.aspect is None:
-        save(stream, [frame], how, "JPEG", **options, xmp=None, extra=b"".join(_extra(metadata)))
-        return
+    if metadata.aspect is not None:
+        options["dpi"] = _density(metadata.aspect)
     encoded = io.BytesIO()
-    save(
-        encoded,
-        [frame],
-        how,
-        "JPEG",
-        **options,
-        xmp=None,
-        extra=b"".join(_extra(metadata)),
-        dpi=_density(metadata.aspect),
-    )
+    save(encoded, [frame], how, "JPEG", **options)
     data = encoded.getbuffer()
-    data[13] = 0  # the unit of the density, in the JFIF segment at the beginning: pixels per inch become an aspect
+    if metadata.aspect is not None:  # the unit of the density, in the JFIF segment at the beginning, is none
+        data[13] = 0
     stream.write(data)
 
 
 def _density(aspect: tuple[int, int]) -> tuple[int, int]:
     """Return an aspect in numbers of 16 bits."""
-    ratio = min(max(Fraction(*aspect), Fraction(1, 65535)), Fraction(65535))
-    if ratio > 1:
-        y, x = (1 / ratio).limit_denominator(65535).as_integer_ratio()
-    else:
-        x, y = ratio.limit_denominator(65535).as_integer_ratio()
-    return x, y
+    ratio: Fraction = min(max(Fraction(*aspect), Fraction(1, 65535)), Fraction(65535))
+    return ratio.limit_denominator(65535 if ratio < 1 else int(65535 / ratio)).as_integer_ratio()
 
 
 def _extra(metadata: Metadata) -> Iterator[bytes]:
@@ -218,15 +191,12 @@ def _extra(metadata: Metadata) -> Iterator[bytes]:
     if metadata.xmp and metadata.extended_xmp:
         extension = metadata.extended_xmp
         yield written(1, XMP + announcing(metadata.xmp, extension))
-        name = EXTENSION + identifier(extension).encode()
-        for start, part in _parts(extension):
-            yield written(1, name + struct.pack(">II", len(extension), start) + part)
+        name = EXTENSION + identifier(extension)
+        for start in range(0, len(extension), PART):
+            place = struct.pack(">II", len(extension), start)
+            yield written(1, name + place + extension[start : start + PART])
     elif metadata.xmp:
         yield written(1, XMP + metadata.xmp)
-    for _, part in _parts(metadata.photoshop or b""):
-        yield written(13, PHOTOSHOP + part)
-
-
-def _parts(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield the parts of a long entry, and where each begins."""
-    return ((start, data[start : start + PART]) for start in range(0, len(data), PART))
+    resources = metadata.photoshop or b""
+    for start in range(0, len(resources), PART):
+        yield written(13, PHOTOSHOP + resources[start : start + PART])

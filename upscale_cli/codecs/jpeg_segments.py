@@ -3,17 +3,22 @@
 import os
 import re
 import struct
+from collections import Counter
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-SOI, EOI, SOS, APP0, COMMENT, JPEG_LS = 0xD8, 0xD9, 0xDA, 0xE0, 0xFE, 0xF7
-START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+SOI, EOI, SOS, APP0 = 0xD8, 0xD9, 0xDA, 0xE0
+FRAMES = {0xF7: "JPEG-LS", **dict.fromkeys((0xC0, 0xC1, 0xC2, 0xC9, 0xCA), "")}
+FRAMES |= dict.fromkeys((0xC3, 0xC7, 0xCB, 0xCF), "lossless JPEG")
+FRAMES |= dict.fromkeys((0xC5, 0xC6, 0xCD, 0xCE), "hierarchical JPEG")
+"""Markers of frames, and what people call those that Pillow does not decode."""
 WITHOUT_LENGTH = frozenset((0x01, SOI, *range(0xD0, 0xD8)))
 BLOCK = 1 << 16
 MOST_PICTURES = 64
-"""The most pictures that are looked for behind the first."""
+"""The most that is looked for behind the first picture."""
 
 _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+_OTHER = re.compile(rb"[^\0\xff\s]")
 _BEHIND = re.compile(rb"\xff\xd8\xff|\0\0\0[\x08-\xff]ftyp")
 GAIN_MAP = re.compile(rb"urn:iso:std:iso:ts:21496:-1|hdr-gain-map/1\.0/|HDRGainMap")
 """What a picture that is a gain map says of itself, and the picture before it that it has one."""
@@ -25,24 +30,6 @@ class Segment(NamedTuple):
     marker: int
     content: bytes
     end: int
-
-
-class Behind(NamedTuple):
-    """What stands behind the end of a picture.
-
-    Attributes
-    ----------
-    gain_maps, pictures : int
-        Pictures that say that they are gain maps, and others.
-    video : bool
-    size : int
-        Bytes that are none of these.
-    """
-
-    gain_maps: int = 0
-    pictures: int = 0
-    video: bool = False
-    size: int = 0
 
 
 def segments(stream: BinaryIO, start: int = 0) -> Iterator[Segment]:
@@ -67,26 +54,26 @@ def segments(stream: BinaryIO, start: int = 0) -> Iterator[Segment]:
         yield Segment(marker, content, at)
 
 
-def behind(stream: BinaryIO, end: int) -> Behind:
-    """Return what stands behind the end of a picture. Padding is nothing."""
-    found, length = Behind(), stream.seek(0, os.SEEK_END)
-    while (next_one := _find(stream, _BEHIND, end)) is not None and found.pictures + found.gain_maps < MOST_PICTURES:
-        match, start = next_one
-        found = found._replace(size=found.size + _unpadded(stream, end, start))
-        if match.endswith(b"ftyp"):
-            return found._replace(video=True)
+def behind(stream: BinaryIO, end: int) -> Counter[str]:
+    """Return what stands behind the end of a picture: gain maps, pictures, videos, and bytes that are none of these.
+
+    A picture is a gain map if it says so. Padding is nothing.
+    """
+    found, length = Counter[str](), stream.seek(0, os.SEEK_END)
+    for _ in range(MOST_PICTURES):
+        match, start = _find(stream, _BEHIND, end) or (b"", length)
+        other = _find(stream, _OTHER, end)
+        if other is not None and other[1] < start:
+            found["bytes"] += start - end
+        if not match or match.endswith(b"ftyp"):
+            found["videos"] += bool(match)
+            break
         gain_map, end = False, length
         for segment in segments(stream, start):
             gain_map |= segment.marker in (0xE1, 0xE2) and GAIN_MAP.search(segment.content) is not None
             end = segment.end if segment.marker == EOI else end
-        found = found._replace(gain_maps=found.gain_maps + gain_map, pictures=found.pictures + (not gain_map))
-    return found._replace(size=found.size + _unpadded(stream, end, length))
-
-
-def _unpadded(stream: BinaryIO, start: int, stop: int) -> int:
-    """Return the number of bytes between two offsets, 0 if all are padding."""
-    found = _find(stream, re.compile(rb"[^\0\xff\s]"), start)
-    return stop - start if found is not None and found[1] < stop else 0
+        found["gain maps" if gain_map else "pictures"] += 1
+    return found
 
 
 def _find(stream: BinaryIO, pattern: re.Pattern[bytes], at: int) -> tuple[bytes, int] | None:

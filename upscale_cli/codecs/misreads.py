@@ -88,6 +88,12 @@ MISREADS = (
         way="read",
         what="samples are scaled and rounded half up",
     ),
+    Misread(
+        formats=("JPEG2000",),
+        modes=("P", "PA"),
+        way="refuse",
+        what="has a palette, whose equal colours Pillow's JPEG 2000 decoder merges; convert it to PNG first.",
+    ),
     Misread(formats=("JPEG2000",), modes=MANY, bits=range(9, 65), way="refuse", what=_REDUCED),
     Misread(formats=("JPEG2000",), bits=range(17, 65), way="refuse", what=_REDUCED),
     Misread(formats=("SGI",), bits=(16,), way="refuse", what=_REDUCED),

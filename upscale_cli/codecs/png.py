@@ -4,7 +4,7 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from PIL import Image, PngImagePlugin
@@ -32,39 +32,34 @@ class PngPicture(PillowPicture):
     names = ("PNG",)
 
     def open_image(self) -> Image.Image:
-        # Pillow would import the plugins of five formats before it looks at the file.
         image: Image.Image
-        try:
+        try:  # Image.open would import the plugins of five formats before it looks at the file
             image = PngImageFile(self.stream)
         except Exception:  # Image.open says what is wrong with it
             self.stream.seek(0)
             image = super().open_image()
         position = self.stream.tell()
-        self._chunks = chunks = sorted_chunks(self.stream)
+        self._chunks, notes = sorted_chunks(self.stream)
         self.stream.seek(position)
-        self.notes += chunks.notes
+        self.notes += notes
         # Without an entry, Pillow would decode the pixels to look behind them.
-        image.info["exif"] = b"Exif\0\0" + (chunks.exif or b"")
-        if chunks.xmp:
-            image.info["xmp"] = chunks.xmp
+        image.info["exif"] = b"Exif\0\0" + (self._chunks.exif or b"")
+        image.info["xmp"] = self._chunks.xmp
         self._orientation = read_orientation(image)
         return image
 
     def bits(self, image: Image.Image) -> int:
         raw_mode = _raw_mode(image)
-        if raw_mode.endswith(";16B"):
-            return 16
-        return {"L;2": 2, "L;4": 4}.get(raw_mode, super().bits(image))
+        return 16 if raw_mode.endswith(";16B") else {"L;2": 2, "L;4": 4}.get(raw_mode, super().bits(image))
 
     def orientation(self, image: Image.Image) -> int:
         return self._orientation
 
     def metadata(self, image: Image.Image, index: int) -> Metadata:
         if index == 0:
-            chunks = self._chunks
-            self._metadata = read_metadata(image, self.count > 1)._replace(
-                text=chunks.text, colour=chunks.colour, chunks=chunks.others, aspect=image.info.get("aspect")
-            )
+            read, chunks = read_metadata(image, self.count > 1), self._chunks
+            read = read._replace(text=chunks.text, colour=chunks.colour, chunks=chunks.chunks)
+            self._metadata = read._replace(aspect=image.info.get("aspect"))
         return self._metadata
 
     def read_samples(self, image: Image.Image, index: int) -> Frame:
@@ -104,21 +99,13 @@ def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
         return
     image = next(frames)
     height, width, channels = image.shape
-    colours = opacity = None
-    if image.palette is not None:
-        colours = image.palette[:, :3].tobytes()
-        opacity = image.palette[:, 3].tobytes().rstrip(b"\xff") or None
     depth = {"bool": 1, "uint8": 8, "uint16": 16}[image.dtype.name]
-    png = PngStream(
-        width,
-        height,
-        channels,
-        depth,
-        palette=colours,
-        palette_alpha=opacity,
-        chunks=_chunks_of(how, channels, depth, colours),
-        small=how.small,
-    )
+    colours, opacity = _colours(image), None
+    if image.palette is not None:
+        opacity = image.palette[:, 3].tobytes().rstrip(b"\xff")
+    chunks = _chunks_of(how, channels, depth, colours)
+    more: dict[str, Any] = {"palette": colours, "palette_alpha": opacity, "chunks": chunks, "small": how.small}
+    png = PngStream(width, height, channels, depth, **more)
     stream.write(png.head())
     for part in image.strips(png.pack):
         stream.write(png.idat(part))
@@ -132,88 +119,50 @@ def _write_animation(stream: BinaryIO, frames: list[Frame], how: Writing) -> Non
         raise UpscaleError(
             "has several images of 16 bits, which Pillow's PNG encoder reduces to 8; use --format tiff."
         )
-    still = how.metadata.still
-    encoded = io.BytesIO()
-    save(
-        encoded,
-        frames,
-        how,
-        "PNG",
-        compress_level=9 if how.small else 6,
-        **dict.fromkeys(("icc_profile", "exif", "xmp", "dpi", "comment")),
-        default_image=still,
-        duration=[frame.duration or 0 for frame in frames][still:],
-        loop=plays(how),
-    )
-    first = frames[0]
-    colours = None if first.palette is None else first.palette[:, :3].tobytes()
-    chunks = _chunks_of(how, first.samples.shape[2], 8, colours)
+    still, encoded = how.metadata.still, io.BytesIO()
+    options: dict[str, Any] = dict.fromkeys(("icc_profile", "exif", "xmp", "dpi", "comment"))
+    options |= {"compress_level": 9 if how.small else 6, "default_image": still, "loop": plays(how)}
+    options["duration"] = [frame.duration or 0 for frame in frames][still:]
+    save(encoded, frames, how, "PNG", **options)
+    chunks = _chunks_of(how, frames[0].samples.shape[2], 8, _colours(frames[0]))
     stream.write(with_chunks(encoded.getvalue(), chunks))
+
+
+def _colours(image: Enlarged | Frame) -> bytes | None:
+    """Return R, G, B of a palette."""
+    return None if image.palette is None else image.palette[:, :3].tobytes()
 
 
 def _chunks_of(how: Writing, channels: int, depth: int, palette: bytes | None) -> list[Chunk]:
     """Return the chunks of all metadata, for pixels of a kind."""
     metadata = how.metadata
-    chunks = metadata_chunks(icc=metadata.icc, comment=metadata.comment, **how.stored("exif", "xmp", "dpi", "aspect"))
-    return [*adapted((*metadata.colour, *metadata.chunks), channels, depth, palette), *chunks, *metadata.text]
+    own = adapted((*metadata.colour, *metadata.chunks), channels, depth, palette)
+    return [*own, *metadata_chunks(metadata), *metadata.text]
 
 
-def metadata_chunks(
-    *,
-    icc: bytes | None = None,
-    exif: bytes | None = None,
-    xmp: bytes | None = None,
-    dpi: tuple[float, float] | None = None,
-    aspect: tuple[int, int] | None = None,
-    comment: bytes | None = None,
-) -> list[Chunk]:
-    r"""Return metadata as PNG chunks.
+def metadata_chunks(metadata: Metadata) -> list[Chunk]:
+    r"""Return what other formats have too as PNG chunks, in an order that PNG allows: names and payloads.
 
-    Parameters
-    ----------
-    icc : bytes, optional
-        A colour profile.
-    exif : bytes, optional
-        A TIFF structure, with or without `Exif\0\0` before it.
-    xmp : bytes, optional
-        A packet, in UTF-8.
-    dpi : (float, float), optional
-        Horizontal and vertical; rounded to whole pixels per metre.
-    aspect : (int, int), optional
-        Pixels of a length, horizontal and vertical, if there is no `dpi`.
-    comment : bytes, optional
-        A text, in UTF-8 or Latin-1.
+    A resolution is rounded to whole pixels per metre; a comment is of UTF-8 or Latin-1. There are no dates: the same
+    input gives the same bytes.
 
-    Returns
-    -------
-    list of (bytes, bytes)
-        Name and payload, in an order that PNG allows. No dates: the same input gives the same bytes.
-
-    Examples
-    --------
-    >>> metadata_chunks(dpi=(300, 300), comment=b"Old Mill")
+    >>> metadata_chunks(Metadata(dpi=(300, 300), comment=b"Old Mill"))
     [(b'pHYs', b'\x00\x00.#\x00\x00.#\x01'), (b'tEXt', b'Comment\x00Old Mill')]
     """
-    chunks: list[Chunk] = []
-    if icc:
-        chunks.append((b"iCCP", b"ICC profile\0\0" + zlib.compress(icc, 9)))
-    if dpi and all(0 < side < 1e7 for side in dpi):
-        chunks.append((b"pHYs", struct.pack(">IIB", *(round(side / 0.0254) for side in dpi), 1)))
-    elif aspect and all(0 < side < 2**31 for side in aspect):
-        chunks.append((b"pHYs", struct.pack(">IIB", *aspect, 0)))
-    if exif:
-        chunks.append((b"eXIf", exif.removeprefix(b"Exif\0\0")))
-    if xmp:
-        chunks.append((b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + xmp))
-    if comment:
-        chunks.append(_comment(comment.replace(b"\0", b"")))
+    present, chunks = metadata.present(), []
+    if "icc" in present:
+        chunks.append((b"iCCP", b"ICC profile\0\0" + zlib.compress(present["icc"], 9)))
+    if "dpi" in present and all(0 < side < 1e7 for side in present["dpi"]):
+        chunks.append((b"pHYs", struct.pack(">IIB", *(round(side / 0.0254) for side in present["dpi"]), 1)))
+    elif "aspect" in present and all(0 < side < 2**31 for side in present["aspect"]):
+        chunks.append((b"pHYs", struct.pack(">IIB", *present["aspect"], 0)))
+    if "exif" in present:
+        chunks.append((b"eXIf", present["exif"].removeprefix(b"Exif\0\0")))
+    if "xmp" in present:
+        chunks.append((b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + present["xmp"]))
+    if "comment" in present:
+        # Its encoding is unknown: tEXt is Latin-1, iTXt is UTF-8 (PNG, section 11.3.3).
+        text = present["comment"].replace(b"\0", b"")
+        international = not text.isascii() and text.decode(errors="ignore").encode() == text
+        chunks.append((b"iTXt", b"Comment" + bytes(5) + text) if international else (b"tEXt", b"Comment\0" + text))
     return chunks
-
-
-def _comment(text: bytes) -> Chunk:
-    """Return a comment of unknown encoding: tEXt is Latin-1, iTXt is UTF-8 (PNG, section 11.3.3)."""
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return b"tEXt", b"Comment\0" + text
-    return (b"tEXt", b"Comment\0" + text) if text.isascii() else (b"iTXt", b"Comment" + bytes(5) + text)

@@ -8,20 +8,22 @@ import os
 import struct
 import zlib
 from collections.abc import Iterable, Iterator
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
 from upscale_cli.codecs.png_stream import SIGNATURE, Chunk
 from upscale_cli.errors import UpscaleError
+from upscale_cli.image.metadata import Metadata
 
 PIXELS = frozenset((b"IDAT", b"fdAT"))
 """Chunks that are not read here."""
 
-REPLACED = frozenset((b"IHDR", b"PLTE", b"IEND", b"tRNS", b"acTL", b"fcTL", b"iCCP", b"pHYs", b"iDOT")) | PIXELS
+REPLACED = frozenset((b"IEND", b"tRNS", b"acTL", b"fcTL", b"iCCP", b"pHYs", b"iDOT")) | PIXELS
 """Chunks that are made anew. iDOT is Apple's index of the IDAT chunks."""
 
 COLOUR = (b"cICP", b"sRGB", b"gAMA", b"cHRM", b"mDCV", b"cLLI", b"sBIT")
 """Chunks that define colours (PNG, section 11.3.2)."""
 
+SINGLE = frozenset((b"IHDR", b"PLTE", b"bKGD", b"eXIf", b"tIME", *COLOUR))
 TEXTS = frozenset((b"tEXt", b"zTXt", b"iTXt"))
 XMP = b"XML:com.adobe.xmp"
 RAW_PROFILES = (b"Raw profile type exif", b"Raw profile type APP1")
@@ -31,8 +33,8 @@ LONGEST_TEXT = 2**26
 """The most bytes to which a text is decompressed."""
 
 LENGTHS = {b"cICP": 4, b"sRGB": 1, b"gAMA": 4, b"cHRM": 32, b"mDCV": 24, b"cLLI": 8, b"tIME": 7}
-BY_KIND = {0: (1, 2), 2: (3, 6), 3: (3, 1), 4: (2, 2), 6: (4, 6)}
-"""The lengths of sBIT and bKGD, by colour type."""
+BY_KIND = {b"sBIT": (1, 0, 3, 3, 2, 0, 4), b"bKGD": (2, 0, 6, 1, 2, 0, 6)}
+"""Lengths by colour type."""
 
 DEPENDENT = {
     b"caBX": "content credentials, C2PA",
@@ -42,26 +44,6 @@ DEPENDENT = {
     b"sCAL": "scale",
 }
 """Chunks that describe the source's pixels, and what people call them."""
-
-
-class Chunks(NamedTuple):
-    """What the chunks of a file say besides pixels, profile and resolution.
-
-    Attributes
-    ----------
-    colour, text, others : tuple of (bytes, bytes)
-        As they stand in the file; but a background colour is of 8 or 16 bits, not an index.
-    exif, xmp : bytes or None
-    notes : tuple of str
-        What is left out, in words.
-    """
-
-    colour: tuple[Chunk, ...]
-    text: tuple[Chunk, ...]
-    others: tuple[Chunk, ...]
-    exif: bytes | None
-    xmp: bytes | None
-    notes: tuple[str, ...]
 
 
 def read_chunks(stream: BinaryIO) -> Iterator[tuple[bytes, bytes, bool]]:
@@ -84,68 +66,54 @@ def read_chunks(stream: BinaryIO) -> Iterator[tuple[bytes, bytes, bool]]:
             return
 
 
-def sorted_chunks(stream: BinaryIO) -> Chunks:
-    """Return what the chunks of a PNG say, whose header Pillow has read; the stream is left anywhere.
+def sorted_chunks(stream: BinaryIO) -> tuple[Metadata, list[str]]:
+    """Return what the chunks of a PNG say besides profile and resolution, and in words what of them is left out.
+
+    Pillow has read the header; the stream is left anywhere. A background colour is of 8 or 16 bits, not an index.
 
     Raises
     ------
     UpscaleError
         If there is a chunk without which pixels cannot be read, and which PNG does not define.
     """
-    header = palette = b""
-    single: dict[bytes, bytes] = {}
+    found: dict[bytes, bytes] = {}
     texts: list[Chunk] = []
     others: list[Chunk] = []
-    found: dict[str, bytes] = {}
     left_out: dict[str, list[str]] = {}
     for name, payload, whole in read_chunks(stream):
-        header = payload if name == b"IHDR" else header
-        palette = payload if name == b"PLTE" else palette
-        if not whole or len(payload) != _length(name, header, len(payload)):
+        length = BY_KIND[name][found[b"IHDR"][9]] if name in BY_KIND else LENGTHS.get(name, len(payload))
+        if not whole or len(payload) != length:
             left_out.setdefault("damaged chunks are left out", []).append(name.decode())
+        elif name in SINGLE:
+            found.setdefault(name, payload)
         elif name in TEXTS:
-            key, value = _metadata(name, payload)
-            if value is None:
+            hidden = _hidden(name, payload)
+            if hidden is None:
                 texts.append((name, payload))
             else:
-                found.setdefault(key, value)
-        elif name == b"bKGD":
-            single.setdefault(name, _background(payload, header, palette))
-        elif name in COLOUR or name in (b"eXIf", b"tIME"):
-            single.setdefault(name, payload)
+                found.setdefault(*hidden)
+        elif name[:1].isupper() and name not in REPLACED:
+            raise UpscaleError(
+                f"needs its {name.decode()} chunk, which the PNG standard does not define; "
+                "save it as a plain PNG with the program that made it."
+            )
+        # PNG, section 5.4: by its last letter, a chunk may be copied when pixels change.
+        elif name in DEPENDENT or (name[3:].isupper() and name not in REPLACED):
+            known = f" ({DEPENDENT[name]})" if name in DEPENDENT else ""
+            what = "chunks that describe the source's pixels are left out"
+            left_out.setdefault(what, []).append(name.decode() + known)
         elif name not in REPLACED:
-            _check_known(name)
-            # PNG, section 5.4: by its last letter, a chunk may be copied when pixels change.
-            if name[3:].islower() and name not in DEPENDENT:
-                others.append((name, payload))
-            else:
-                known = f" ({DEPENDENT[name]})" if name in DEPENDENT else ""
-                left_out.setdefault("chunks that describe the source's pixels are left out", []).append(
-                    name.decode() + known
-                )
-    return Chunks(
-        colour=tuple((name, single[name]) for name in COLOUR if name in single),
+            others.append((name, payload))
+    if b"bKGD" in found:
+        found[b"bKGD"] = _background(found[b"bKGD"], found[b"IHDR"], found.get(b"PLTE", b""))
+    metadata = Metadata(
+        colour=tuple((name, found[name]) for name in COLOUR if name in found),
         text=tuple(texts),
-        others=(*others, *((name, single[name]) for name in (b"bKGD", b"tIME") if name in single)),
-        exif=single.get(b"eXIf", found.get("exif")),
-        xmp=found.get("xmp"),
-        notes=tuple(f"{what}: {', '.join(dict.fromkeys(names))}" for what, names in left_out.items()),
+        chunks=(*others, *((name, found[name]) for name in (b"bKGD", b"tIME") if name in found)),
+        exif=found.get(b"eXIf", found.get(b"exif")),
+        xmp=found.get(b"xmp"),
     )
-
-
-def _check_known(name: bytes) -> None:
-    if name[:1].isupper():
-        raise UpscaleError(
-            f"needs its {name.decode()} chunk, which the PNG standard does not define; "
-            "save it as a plain PNG with the program that made it."
-        )
-
-
-def _length(name: bytes, header: bytes, length: int) -> int:
-    """Return the bytes that a chunk must have: `length` if it may have any number."""
-    if name in (b"sBIT", b"bKGD"):
-        return BY_KIND[header[9]][name == b"bKGD"]
-    return LENGTHS.get(name, length)
+    return metadata, [f"{what}: {', '.join(dict.fromkeys(names))}" for what, names in left_out.items()]
 
 
 def _background(payload: bytes, header: bytes, palette: bytes) -> bytes:
@@ -159,18 +127,19 @@ def _background(payload: bytes, header: bytes, palette: bytes) -> bytes:
     return payload
 
 
-def _metadata(name: bytes, payload: bytes) -> tuple[str, bytes | None]:
-    """Return what a text is, "exif" or "xmp", and its bytes; None if it is just a text."""
+def _hidden(name: bytes, payload: bytes) -> tuple[bytes, bytes] | None:
+    """Return the XMP or EXIF that a text holds, and which of them it is; None if it is just a text."""
     keyword = payload.partition(b"\0")[0]
+    if keyword not in (XMP, *RAW_PROFILES) or (value := _value(name, payload)) is None:
+        return None
     if keyword == XMP:
-        return "xmp", _value(name, payload)
-    if keyword not in RAW_PROFILES:
-        return "", None
+        return b"xmp", value
     try:  # a line feed, a name, a length, and lines of hexadecimal digits
-        profile = bytes.fromhex((_value(name, payload) or b"").split(b"\n", 3)[3].decode("ascii"))
+        profile = bytes.fromhex(value.split(b"\n", 3)[3].decode("ascii"))
     except (ValueError, IndexError):
-        return "", None
-    return "exif", profile.removeprefix(b"Exif\0\0") if profile.startswith((b"Exif\0\0", b"II", b"MM")) else None
+        return None
+    known = profile.startswith((b"Exif\0\0", b"II", b"MM"))
+    return (b"exif", profile.removeprefix(b"Exif\0\0")) if known else None
 
 
 def _value(name: bytes, payload: bytes) -> bytes | None:
@@ -191,29 +160,26 @@ def _value(name: bytes, payload: bytes) -> bytes | None:
 
 
 def adapted(chunks: Iterable[Chunk], channels: int, depth: int, palette: bytes | None) -> list[Chunk]:
-    """Return chunks as they fit the pixels of a result.
+    """Return chunks as they fit the pixels of a result; a background that is not in the palette is left out.
 
     Parameters
     ----------
     chunks : iterable of (bytes, bytes)
-        `colour` and `others` of `Chunks`.
+        `colour` and `chunks` of `Metadata`.
     channels, depth : int
         Of the result.
     palette : bytes or None
         R, G, B of its colours.
     """
-    made = (_adapted(chunk, channels, depth, palette) for chunk in chunks)
-    return [chunk for chunk in made if chunk[1]]
-
-
-def _adapted(chunk: Chunk, channels: int, depth: int, palette: bytes | None) -> Chunk:
-    """Return a chunk as `adapted` does; an empty one if its colour is not in the palette."""
-    name, payload = chunk
-    if name == b"sBIT":  # an alpha channel of a result is exact
-        return name, (payload + bytes((depth,)))[: channels if palette is None else 3]
-    if name == b"bKGD" and palette is not None:
-        colours = range(0, len(palette), 3)
-        return name, bytes([i // 3 for i in colours if palette[i : i + 3] == payload[1::2]][:1])
-    if name == b"bKGD" and depth == 1:
-        return name, bytes((0, payload[1] // 255))
-    return chunk
+    made = []
+    for name, before in chunks:
+        payload = before
+        if name == b"sBIT":  # an alpha channel of a result is exact
+            payload = (before + bytes((depth,)))[: channels if palette is None else 3]
+        elif name == b"bKGD" and palette is not None:
+            colours = range(0, len(palette), 3)
+            payload = bytes([i // 3 for i in colours if palette[i : i + 3] == before[1::2]][:1])
+        elif name == b"bKGD" and depth == 1:
+            payload = bytes((0, before[1] // 255))
+        made += [(name, payload)] if payload else []
+    return made

@@ -52,7 +52,7 @@ class Page:
         stream.seek(min(offset, 2**62))
         count = self._integer(stream.read(8 if big else 2))
         data = stream.read(min(count, MOST_ENTRIES) * entry.size)
-        self.complete = 0 < len(data) == count * entry.size
+        self.complete = len(data) == count * entry.size and stream.tell() > offset
         self.following = self._integer(stream.read(8 if big else 4)) if self.complete else 0
         whole = data[: len(data) // entry.size * entry.size]
         # Of two entries of one tag the first counts.

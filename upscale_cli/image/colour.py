@@ -39,7 +39,9 @@ def transfer_of(metadata: Metadata) -> Transfer:
         return (None if gamma is None else _power(1e5 / max(1, int.from_bytes(gamma)))) or SRGB
     curve = None
     with suppress(struct.error, ValueError, IndexError, ArithmeticError):
-        tags = dict(_tags(metadata.icc))
+        (count,) = struct.unpack_from(">I", metadata.icc, 128)
+        entries = struct.iter_unpack(">4sII", metadata.icc[132 : 132 + 12 * min(count, 100)])
+        tags = {name: metadata.icc[offset : offset + size] for name, offset, size in entries}
         if len(codes := tags.get(b"cicp", b"")[8:12]) == 4 and codes[1] != UNSPECIFIED:
             return _of_codes(codes)
         curves = {tags[name] for name in (b"rTRC", b"gTRC", b"bTRC", b"kTRC") if name in tags}
@@ -58,12 +60,6 @@ def _of_codes(codes: bytes) -> Transfer:
     return transfer
 
 
-def _tags(icc: bytes) -> list[tuple[bytes, bytes]]:
-    (count,) = struct.unpack_from(">I", icc, 128)
-    entries = [struct.unpack_from(">4sII", icc, 132 + 12 * i) for i in range(min(count, 100))]
-    return [(name, icc[offset : offset + size]) for name, offset, size in entries]
-
-
 def _curve(data: bytes) -> Transfer | None:
     if data[:4] == b"curv":
         (count,) = struct.unpack_from(">I", data, 8)
@@ -74,16 +70,10 @@ def _curve(data: bytes) -> Transfer | None:
     if data[:4] == b"para":
         (kind,) = struct.unpack_from(">H", data, 8)
         count = (1, 3, 4, 5, 7)[kind]
-        g, a, b, c, d, e, f = [n / 65536 for n in struct.unpack_from(f">{count}i", data, 12)] + [
-            1.0,
-            0.0,
-            0.0,
-            0.0,
-            0.0,
-            0.0,
-        ][count - 1 :]
+        given = [number / 65536 for number in struct.unpack_from(f">{count}i", data, 12)]
+        g, a, b, c, d, e, f = given + [1.0, 0.0, 0.0, 0.0, 0.0, 0.0][count - 1 :]
         if kind in (1, 2):
-            c, d, e, f = 0.0, -b / a, (c if kind == 2 else 0.0), (c if kind == 2 else 0.0)
+            c, d, e, f = 0.0, -b / a, c, c
         x = np.linspace(0, 1, 4096)
         with np.errstate(all="ignore"):
             return _table(np.where(x >= d, np.maximum(a * x + b, 0) ** g + e, c * x + f))
@@ -158,15 +148,8 @@ def cmyk_to_rgb(samples: NDArray[np.uint8], icc: bytes | None) -> NDArray[np.uin
     if icc:
         from PIL import ImageCms
 
-        try:
-            made = ImageCms.profileToProfile(
-                image,
-                ImageCms.ImageCmsProfile(io.BytesIO(icc)),
-                ImageCms.createProfile("sRGB"),
-                outputMode="RGB",
-            )
-            assert made is not None
+        with suppress(ImageCms.PyCMSError):
+            source = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+            made = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
             return np.asarray(made)
-        except ImageCms.PyCMSError:
-            pass
     return np.asarray(image.convert("RGB"))

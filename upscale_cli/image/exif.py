@@ -5,7 +5,6 @@ the value or its offset (CIPA DC-008, "Exif 2.32", section 4.6).
 """
 
 import struct
-from collections.abc import Iterator
 from fractions import Fraction
 from math import floor
 
@@ -21,61 +20,65 @@ class _Block:
     """An EXIF block that can be changed. Raises `ValueError` or `struct.error` if it cannot be walked."""
 
     def __init__(self, exif: bytes) -> None:
-        self.data = bytearray(exif)
-        self.start = 6 if exif.startswith(b"Exif\0\0") else 0
-        self.order = {b"II": "<", b"MM": ">"}.get(exif[self.start : self.start + 2], "")
+        self.data = bytearray(exif.removeprefix(b"Exif\0\0"))
+        self.order = {b"II": "<", b"MM": ">"}.get(bytes(self.data[:2]), "")
         if not self.order or self.read("H", 2) != 42:
             raise ValueError("no TIFF header")
-        self.main = self.read("I", 4)
+        self.main, self.details = self.read("I", 4), 0
         self.end_of(self.main)
-        pointer = next((entry for tag, entry in self.entries(self.main) if tag == EXIF), None)
-        self.details = None if pointer is None else self.read("I", pointer + 8)
-        if self.details is not None:
-            self.end_of(self.details)
+        if (pointer := dict(self.entries(self.main)).get(EXIF)) is not None:
+            self.details = self.read("I", pointer + 8)
+        self.tags = {tag for directory in (self.main, self.details) for tag, _ in self.entries(directory)}
 
     def read(self, code: str, at: int) -> int:
         """Return a number at an offset."""
-        value: int = struct.unpack_from(self.order + code, self.data, self.start + at)[0]
+        value: int = struct.unpack_from(self.order + code, self.data, at)[0]
         return value
 
     def write(self, code: str, at: int, *values: int) -> None:
         """Write numbers at an offset."""
-        struct.pack_into(self.order + code, self.data, self.start + at, *values)
+        struct.pack_into(self.order + code, self.data, at, *values)
 
     def end_of(self, directory: int) -> int:
         """Return where the entries of a directory end, and the offset of the next directory stands."""
         end = directory + 2 + 12 * self.read("H", directory)
-        if directory < 8 or self.start + end > len(self.data):
+        if directory < 8 or end > len(self.data):
             raise ValueError("a directory is cut off")
         return end
 
-    def entries(self, directory: int | None) -> Iterator[tuple[int, int]]:
-        """Yield the tag of each entry of a directory, and where the entry stands."""
-        if directory is not None:
-            for entry in range(directory + 2, self.end_of(directory), 12):
-                yield self.read("H", entry), entry
+    def entries(self, directory: int) -> list[tuple[int, int]]:
+        """Return the tag of each entry of a directory, and where the entry stands; none if there is no directory."""
+        places = range(directory + 2, self.end_of(directory), 12) if directory else ()
+        return [(self.read("H", at), at) for at in places]
 
-    def set(self, directory: int | None, values: dict[int, int]) -> None:
+    def set(self, directory: int, values: dict[int, int]) -> None:
         """Set entries that are there to one number each: SHORT where they are and it fits, else LONG."""
-        for tag, entry in self.entries(directory):
+        for tag, at in self.entries(directory):
             if tag in values:
-                short = self.read("H", entry + 2) == SHORT and values[tag] < 65536
-                self.write("HI", entry + 2, SHORT if short else LONG, 1)
-                self.write("Hxx" if short else "I", entry + 8, values[tag])
+                short = self.read("H", at + 2) == SHORT and values[tag] < 65536
+                entry = (SHORT if short else LONG, 1, values[tag])
+                self.write("HIHxx" if short else "HII", at + 2, *entry)
 
-    def drop(self, directory: int | None, dropped: int) -> None:
+    def drop(self, directory: int, dropped: int) -> None:
         """Take an entry out of a directory. Those behind it move up, and their values stay where they are."""
-        for tag, entry in self.entries(directory):
-            if tag == dropped and directory is not None:
-                first, end = self.start + entry, min(self.start + self.end_of(directory) + 4, len(self.data))
-                self.data[first : end - 12] = self.data[first + 12 : end]
+        for tag, at in self.entries(directory):
+            if tag == dropped:
+                end = min(self.end_of(directory) + 4, len(self.data))
+                self.data[at : end - 12] = self.data[at + 12 : end]
                 self.write("H", directory, self.read("H", directory) - 1)
                 return
 
     def next_directory(self) -> int:
         """Return the offset of the directory of the thumbnail; 0 for none."""
         end = self.end_of(self.main)
-        return self.read("I", end) if self.start + end + 4 <= len(self.data) else 0
+        return self.read("I", end) if end + 4 <= len(self.data) else 0
+
+
+def _opened(exif: bytes) -> _Block | None:
+    try:
+        return _Block(exif)
+    except (ValueError, struct.error):
+        return None
 
 
 def resized(exif: bytes, change: Change) -> bytes | None:
@@ -89,66 +92,48 @@ def resized(exif: bytes, change: Change) -> bytes | None:
         block.set(block.main, {ORIENTATION: 1, WIDTH: width, HEIGHT: height})
         block.set(block.details, {PIXEL_X: width, PIXEL_Y: height})
         _move_subject(block, change)
-        if change.turned and block.next_directory():
-            block.write("I", block.end_of(block.main), 0)
     except (ValueError, struct.error):
         return None
+    if change.turned and block.next_directory():
+        block.write("I", block.end_of(block.main), 0)
     return bytes(block.data)
 
 
 def _move_subject(block: _Block, change: Change) -> None:
     """Move the main subject, a point, circle or rectangle in pixels as stored; drop it where 16 bits are too few."""
-    stored_height, stored_width = change.stored
+    height, width = change.stored
     across, down = change.factors
-    too_far = []
-    for tag, entry in block.entries(block.details):
-        count = block.read("I", entry + 4)
-        if (
-            tag not in (SUBJECT_AREA, SUBJECT_LOCATION)
-            or block.read("H", entry + 2) != SHORT
-            or count not in (2, 3, 4)
-        ):
+    for tag, entry in reversed(block.entries(block.details)):
+        kind, count = block.read("H", entry + 2), block.read("I", entry + 4)
+        if tag not in (SUBJECT_AREA, SUBJECT_LOCATION) or kind != SHORT or count not in (2, 3, 4):
             continue
         at = entry + 8 if count == 2 else block.read("I", entry + 8)
         x, y, *sides = (Fraction(block.read("H", at + 2 * index)) for index in range(count))
-        x, y = change.point(x, y, stored_width, stored_height)
-        factors = (across, down) if count == 4 else (min(across, down),)
-        sides = [side * factor for side, factor in zip(sides[:: -1 if change.swapped else 1], factors, strict=False)]
-        moved = [floor(number + Fraction(1, 2)) for number in (x * across, y * down, *sides)]
+        x, y = change.point(x, y, width, height)
+        sides = sides[::-1] if change.swapped else sides
+        factors = (across, down, *((across, down) if count == 4 else (min(across, down),)))
+        moved = [floor(n * factor + Fraction(1, 2)) for n, factor in zip((x, y, *sides), factors, strict=False)]
         if max(moved) < 65536:
             block.write(f"{count}H", at, *moved)
         else:
-            too_far.append(tag)
-    for tag in too_far:
-        block.drop(block.details, tag)
+            block.drop(block.details, tag)
 
 
 def has_thumbnail(exif: bytes) -> bool:
     """Return whether there is a thumbnail."""
-    try:
-        return _Block(exif).next_directory() > 0
-    except (ValueError, struct.error):
-        return False
+    block = _opened(exif)
+    return block is not None and block.next_directory() > 0
 
 
 def tags_of(exif: bytes) -> set[int]:
     """Return the tags of a block, of its two directories about the picture; none if it cannot be walked."""
-    try:
-        block = _Block(exif)
-        return {tag for directory in (block.main, block.details) for tag, _ in block.entries(directory)}
-    except (ValueError, struct.error):
-        return set()
+    block = _opened(exif)
+    return set() if block is None else block.tags
 
 
-def without_maker_note(exif: bytes) -> bytes:
-    """Return a block without its MakerNote, for formats that would move it and so break its offsets."""
+def without(exif: bytes, tag: int) -> bytes:
+    """Return a block without a tag: a MakerNote that would be moved, or an orientation that the container states."""
     block = _Block(exif)
-    block.drop(block.details, MAKER_NOTE)
-    return bytes(block.data)
-
-
-def without_orientation(exif: bytes) -> bytes:
-    """Return a block without its orientation, which the container states."""
-    block = _Block(exif)
-    block.drop(block.main, ORIENTATION)
+    for directory in (block.details, block.main):
+        block.drop(directory, tag)
     return bytes(block.data)

@@ -139,29 +139,28 @@ def resized(metadata: Metadata, before: Size, after: Size) -> Metadata:
         Height and width of the upright source, and of the result.
     """
     change = Change(before, after, metadata.orientation)
-    metadata = _stretched(metadata, before, after)
-    if metadata.geo is not None:
-        metadata = metadata._replace(geo=metadata.geo.resized(before, after))
-    if metadata.xmp is not None:
-        metadata = metadata._replace(xmp=xmp.resized(metadata.xmp, change))
-    if metadata.extended_xmp is not None:
-        metadata = metadata._replace(extended_xmp=xmp.resized(metadata.extended_xmp, change))
-    if metadata.exif is not None:
-        metadata = metadata._replace(exif=exif.resized(metadata.exif, change))
-    if metadata.photoshop is not None and change.turned:
-        metadata = metadata._replace(photoshop=photoshop.without_thumbnails(metadata.photoshop) or None)
-    if metadata.dpi is not None and change.swapped:
-        metadata = metadata._replace(dpi=metadata.dpi[::-1])
-    return metadata
+    changed: dict[str, Any] = {
+        "aspect": _shown_aspect(metadata, change),
+        "geo": metadata.geo and metadata.geo.resized(before, after),
+        "xmp": metadata.xmp and xmp.resized(metadata.xmp, change),
+        "extended_xmp": metadata.extended_xmp and xmp.resized(metadata.extended_xmp, change),
+        "exif": metadata.exif and exif.resized(metadata.exif, change),
+    }
+    if metadata.photoshop and change.turned:
+        changed["photoshop"] = photoshop.without_thumbnails(metadata.photoshop) or None
+    if metadata.dpi and change.swapped:
+        changed["dpi"] = metadata.dpi[::-1]
+    return metadata._replace(**changed)
 
 
-def _stretched(metadata: Metadata, before: Size, after: Size) -> Metadata:
-    """Return metadata whose pixel aspect is that of the upright result, whose factors may differ."""
+def _shown_aspect(metadata: Metadata, change: Change) -> tuple[int, int] | None:
+    """Return the pixel aspect of the upright result, whose factors may differ."""
     if metadata.aspect is None or not all(metadata.aspect):
-        return metadata._replace(aspect=None)
-    x, y = metadata.aspect if metadata.orientation < 5 else metadata.aspect[::-1]
+        return None
+    aspect = metadata.aspect[::-1] if change.swapped else metadata.aspect
+    across, down = change.factors
     # Sides are rounded to whole pixels, so that factors that are nearly the same are meant to be the same.
-    if abs(after[1] * before[0] - after[0] * before[1]) > max(before):
-        ratio = Fraction(x * after[1] * before[0], y * after[0] * before[1]).limit_denominator(10_000)
-        x, y = max(1, ratio.numerator), ratio.denominator
-    return metadata._replace(aspect=(x, y))
+    if abs(across - down) * change.before[0] * change.before[1] <= max(change.before):
+        return aspect
+    ratio = (Fraction(*aspect) * across / down).limit_denominator(10_000)
+    return max(1, ratio.numerator), ratio.denominator

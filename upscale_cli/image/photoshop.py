@@ -13,15 +13,13 @@ THUMBNAILS = (0x0409, 0x040C)
 def _blocks(resources: bytes) -> Iterator[tuple[int, bytes, bytes]]:
     """Yield the number, the data and all bytes of each block; stop where the bytes are no block."""
     at = 0
-    while at + 12 <= len(resources) and resources[at : at + 4] in (b"8BIM", b"MeSa", b"PHUT", b"AgHg", b"DCSR"):
+    while resources[at : at + 4] in (b"8BIM", b"MeSa", b"PHUT", b"AgHg", b"DCSR") and at + 12 <= len(resources):
         number, name = struct.unpack_from(">HB", resources, at + 4)
         data = at + 6 + (1 + name + 1) // 2 * 2 + 4  # a name and its length take an even number of bytes
-        if data > len(resources):
-            return
-        (size,) = struct.unpack_from(">I", resources, data - 4)
-        end = data + size + size % 2
+        size = int.from_bytes(resources[data - 4 : data])
         if data + size > len(resources):
             return
+        end = data + size + size % 2
         yield number, resources[data : data + size], resources[at:end]
         at = end
 

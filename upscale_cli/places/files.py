@@ -4,29 +4,19 @@ import errno
 import os
 import unicodedata
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
 from upscale_cli.codecs.finding import format_of, stem_of
 from upscale_cli.errors import UpscaleError
 from upscale_cli.machine.replacing import replacing_together, sweep
-from upscale_cli.places.place import LINKED, LeftAlone, Source, Target, Times, UnreadableError, counted
+from upscale_cli.places.place import LINKED, LeftAlone, Source, Target, Times, Unreadable, counted
 
 OF_SYSTEMS = frozenset(
-    (
-        "#recycle",  # Synology
-        "#snapshot",
-        "@eadir",
-        "$recycle.bin",  # Windows
-        "desktop.ini",
-        "ehthumbs.db",
-        "system volume information",
-        "thumbs.db",
-        "__macosx",  # macOS
-        "icon\r",
-        "lost+found",  # Linux
-    )
+    {"desktop.ini", "ehthumbs.db", "thumbs.db", "$recycle.bin", "system volume information"}  # Windows
+    | {"__macosx", "icon\r"}  # macOS
+    | {"#recycle", "#snapshot", "@eadir", "lost+found"}  # Synology, Linux
 )
 """What systems put into folders of their users, in lower case; beside names that begin with a dot."""
 
@@ -40,8 +30,16 @@ class FileTarget(Target):
     def exists(self) -> bool:
         return os.path.isfile(self.path)  # Path.is_file raises an error for a name that is too long
 
-    def commit(self, overwrite: bool, *others: Target) -> AbstractContextManager[list[BinaryIO]]:
-        return _committed([target for target in (*others, self) if isinstance(target, FileTarget)], overwrite)
+    @contextmanager
+    def commit(self, overwrite: bool, *others: Target) -> Iterator[list[BinaryIO]]:
+        paths = [target.path for target in (*others, self) if isinstance(target, FileTarget)]
+        for path in paths:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            except FileExistsError:
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
+        with replacing_together(paths, overwrite=overwrite, times=self.times) as streams:
+            yield streams
 
     def dated(self, times: Times | None) -> "FileTarget":
         return FileTarget(self.path, times)
@@ -50,7 +48,7 @@ class FileTarget(Target):
         return FileTarget(self.path.with_name(stem_of(self.path) + ending))
 
     def identity(self) -> Hashable | None:
-        return _identity(self.path) if os.path.isfile(self.path) else None
+        return _identity(self.path)
 
     def key(self) -> Hashable:
         # Some file systems do not distinguish upper and lower case, or how accents are composed.
@@ -58,19 +56,6 @@ class FileTarget(Target):
 
     def clean(self) -> None:
         sweep(self.path.resolve().parent)
-
-
-@contextmanager
-def _committed(targets: Sequence[FileTarget], overwrite: bool) -> Iterator[list[BinaryIO]]:
-    for target in targets:
-        try:
-            target.path.parent.mkdir(parents=True, exist_ok=True)
-        except FileExistsError:
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
-    with replacing_together(
-        [target.path for target in targets], overwrite=overwrite, times=targets[-1].times
-    ) as streams:
-        yield streams
 
 
 class FileSource(Source):
@@ -115,11 +100,13 @@ class FileSource(Source):
         return FileSource(beside) if beside.is_file() else None
 
     def identity(self) -> Hashable | None:
-        return _identity(self.path) if os.path.exists(self.path) else None
+        return _identity(self.path)
 
 
-def _identity(path: Path) -> Hashable:
-    """Return what all names of a file have in common."""
+def _identity(path: Path) -> Hashable | None:
+    """Return what all names of a file have in common; None if there is none."""
+    if not os.path.exists(path):  # Path.exists raises an error for a name that is too long
+        return None
     status = path.stat()
     return status.st_dev, status.st_ino
 
@@ -129,9 +116,9 @@ def _kind_of(path: Path) -> str:
     return path.suffix.lower() if stem_of(path) != path.name else "without extension"
 
 
-def _of_users(names: Iterable[str]) -> Iterator[str]:
-    """Yield the names that are neither hidden (those of macOS's own files, `._x.png`, too) nor a system's."""
-    return (name for name in names if not name.startswith(".") and name.casefold() not in OF_SYSTEMS)
+def _of_users(names: Iterable[str]) -> list[str]:
+    """Return the names that are neither hidden (macOS's own `._x.png`, too) nor a system's, sorted."""
+    return sorted(name for name in names if not name.startswith(".") and name.casefold() not in OF_SYSTEMS)
 
 
 class Files:
@@ -143,7 +130,7 @@ class Files:
     def exists(self, name: str) -> bool:
         return os.path.exists(name)
 
-    def sources(self, name: str, output: str | None) -> Iterator[FileSource | UnreadableError | LeftAlone]:
+    def sources(self, name: str, output: str | None) -> Iterator[FileSource | Unreadable | LeftAlone]:
         """Yield the source of a name, or what is in a folder: images are the files with the extension of a format.
 
         Links to folders are not followed. The output folder is left out, and so is what is hidden or a system's own.
@@ -152,34 +139,30 @@ class Files:
             yield FileSource(Path(name))
             return
         left_out = os.path.realpath(output) if output is not None else None
-        problems: list[UnreadableError] = []
+        problems: list[Unreadable] = []
         left_alone: list[LeftAlone] = []
         missing: set[str] = set()
         images = 0
 
         def failed(error: OSError) -> None:
-            problems.append(UnreadableError(str(error.filename), UpscaleError(f"cannot be read: {error.strerror}.")))
+            problems.append(Unreadable(str(error.filename), UpscaleError(f"cannot be read: {error.strerror}.")))
 
-        root = Path(name)
-        for folder, below, files in os.walk(root, onerror=failed):
-            below[:] = sorted(
-                each for each in _of_users(below) if os.path.realpath(os.path.join(folder, each)) != left_out
-            )
+        for folder, below, files in os.walk(name, onerror=failed):
+            below[:] = (each for each in _of_users(below) if os.path.realpath(os.path.join(folder, each)) != left_out)
             left_alone += [LeftAlone(each, LINKED) for each in below if os.path.islink(Path(folder, each))]
-            for file in sorted(_of_users(files)):
-                path = Path(folder) / file
+            for path in (Path(folder, file) for file in _of_users(files)):
                 format = format_of(path)
-                if format is None or not format.installed:
-                    missing |= {format.extra} if format is not None else set()
-                    left_alone.append(LeftAlone(file, _kind_of(path)))
+                if format is not None and format.installed:
+                    images += 1
+                    yield FileSource(path, Path(name))
                     continue
-                images += 1
-                yield FileSource(path, root)
+                missing |= {format.extra} if format is not None else set()
+                left_alone.append(LeftAlone(path.name, _kind_of(path)))
         if not images and not problems:
             others = counted(left_alone)
             extras = f"; pip install 'upscale-cli[{','.join(sorted(missing))}]' reads more" if missing else ""
             why = f"has no image of a known format{': ' if others else ''}{others}{extras}."
-            yield UnreadableError(name, UpscaleError(why))
+            yield Unreadable(name, UpscaleError(why))
             return
         yield from left_alone
         yield from problems

@@ -131,7 +131,7 @@ class Place(Protocol):
     def exists(self, name: str) -> bool:
         """Return whether there is anything under a name."""
 
-    def sources(self, name: str, output: str | None) -> "Iterator[Source | UnreadableError | LeftAlone]":
+    def sources(self, name: str, output: str | None) -> "Iterator[Source | Unreadable | LeftAlone]":
         """Yield the source of a name, or what is in a folder, without what is in the output folder."""
 
     def target(self, name: str, parts: Sequence[str] = ()) -> Target:
@@ -141,12 +141,7 @@ class Place(Protocol):
 class LeftAlone(NamedTuple):
     """A file of a folder that is not taken for an image, or a link to a folder, which is not followed.
 
-    Attributes
-    ----------
-    name : str
-        Its file name.
-    kind : str
-        What people call it: its extension, or that it has none.
+    `kind` is what people call it: its extension, or that it has none.
     """
 
     name: str
@@ -165,16 +160,8 @@ def counted(left_alone: Iterable[LeftAlone]) -> str:
     return f"{', '.join(parts)}{f' and {others:,} others' if others else ''} left alone" if counts else ""
 
 
-class UnreadableError(Exception):
-    """A folder, or a part of one, that cannot be listed or has no image.
+class Unreadable(NamedTuple):
+    """A folder, or a part of one, that cannot be listed or has no image: its name in messages, and why."""
 
-    Parameters
-    ----------
-    shown : str
-        Its name in messages.
-    why : UpscaleError
-    """
-
-    def __init__(self, shown: str, why: UpscaleError) -> None:
-        super().__init__(shown, why)
-        self.shown, self.why = shown, why
+    shown: str
+    why: UpscaleError

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import PurePath
 from typing import BinaryIO
 
@@ -40,11 +40,8 @@ class StreamTarget(Target):
     def clean(self) -> None:
         """Do nothing: nothing lies beside a stream."""
 
-    def commit(self, overwrite: bool, *others: Target) -> AbstractContextManager[list[BinaryIO]]:
-        return self._spooled()
-
     @contextmanager
-    def _spooled(self) -> Iterator[list[BinaryIO]]:
+    def commit(self, overwrite: bool, *others: Target) -> Iterator[list[BinaryIO]]:
         import shutil
         import tempfile
 

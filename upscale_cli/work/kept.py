@@ -1,14 +1,13 @@
 """What of a source's metadata its result keeps, and what the user is told about the rest."""
 
-from collections.abc import Iterator
 from math import floor
-from typing import Any, cast
+from typing import Any
 
 from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import Picture
 from upscale_cli.codecs.writing import USUAL_QUALITY
 from upscale_cli.image.colour import fits
-from upscale_cli.image.exif import has_thumbnail, without_maker_note
+from upscale_cli.image.exif import MAKER_NOTE, has_thumbnail, without
 from upscale_cli.image.metadata import NAMES, Metadata, resized
 from upscale_cli.image.pixels import Frame
 from upscale_cli.image.xmp import merged, readable, split, unannounced
@@ -30,12 +29,10 @@ def kept_metadata(
 
     Parameters
     ----------
-    frame : Frame
-        As it was read.
+    frame, picture : Frame, Picture
+        As it was read, and its file.
     mode : Mode or None
         The mode of the output.
-    picture : Picture
-        The file of the frame.
     format : Format
         The target's.
     after : (int, int)
@@ -43,13 +40,15 @@ def kept_metadata(
     strip : bool
         Keep only what is needed to show the pixels.
     """
-    height, width, _ = frame.samples.shape
     read = frame.metadata.stripped() if strip else frame.metadata
-    metadata = resized(read, (height, width), after)
-    for note in _left_out(read, metadata):
-        result.note(note)
+    metadata = resized(read, frame.samples.shape[:2], after)
+    if read.exif and metadata.exif is None:
+        result.note("its EXIF is damaged and left out")
+    elif read.exif and has_thumbnail(read.exif) and not has_thumbnail(metadata.exif or b""):
+        result.note("its EXIF thumbnail, which was not turned with it, is left out")
     metadata, lost = _stored(metadata, format)
-    lost |= {"durations"} - format.keeps if frame.duration is not None else set()
+    if frame.duration is not None:
+        lost |= {"durations"} - format.keeps
     if metadata.plays == 0 == format.timing.plays:
         lost.discard("loop")
     elif "loop" not in lost and (metadata.plays or 0) > (most := format.timing.plays):
@@ -70,14 +69,6 @@ def kept_metadata(
     return metadata
 
 
-def _left_out(read: Metadata, made: Metadata) -> Iterator[str]:
-    """Yield what the upright, larger image has not because it is damaged, or described the one that lay."""
-    if read.exif is not None and made.exif is None:
-        yield "its EXIF is damaged and left out"
-    if made.exif is not None and has_thumbnail(cast(bytes, read.exif)) and not has_thumbnail(made.exif):
-        yield "its EXIF thumbnail, which was not turned with it, is left out"
-
-
 def _stored(metadata: Metadata, format: Format) -> tuple[Metadata, set[str]]:
     """Return metadata in the parts that a format stores, and the names of what it cannot store."""
     extends = "extended_xmp" in format.keeps
@@ -90,16 +81,14 @@ def _stored(metadata: Metadata, format: Format) -> tuple[Metadata, set[str]]:
     present = metadata.present()
     lost = set(present) - format.keeps
     lost |= {name for name in ("exif", "xmp", "comment") if len(present.get(name, b"")) > format.entry}
-    if "exif" in lost:
-        lost -= {"makernote"}
-    elif "makernote" in lost:
-        metadata = metadata._replace(exif=without_maker_note(present["exif"]))
-    if "xmp" in lost:
-        lost -= {"extended_xmp"}
-    elif "extended_xmp" in lost:
-        metadata = metadata._replace(xmp=unannounced(present["xmp"]))
-    without: dict[str, Any] = dict.fromkeys(lost & {"exif", "xmp", "extended_xmp", "comment"})
-    return metadata._replace(**without), lost
+    changed: dict[str, Any] = dict.fromkeys(lost & {"exif", "xmp", "extended_xmp", "comment"})
+    if "makernote" in lost and "exif" not in lost:
+        changed["exif"] = without(present["exif"], MAKER_NOTE)
+    if "extended_xmp" in lost and "xmp" not in lost:
+        changed["xmp"] = unannounced(present["xmp"])
+    # A part is lost with its whole.
+    lost -= {part for whole, part in (("exif", "makernote"), ("xmp", "extended_xmp")) if whole in lost}
+    return metadata._replace(**changed), lost
 
 
 def note_first_loss(picture: Picture, format: Format, result: Result) -> None:
