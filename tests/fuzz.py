@@ -1,4 +1,4 @@
-"""Fuzzing: `python tests/fuzz.py FOLDER SECONDS images`, `… arrays` and `… metadata`. Needs atheris.
+"""Fuzzing: `python tests/fuzz.py FOLDER SECONDS images`, `… arrays`, `… metadata`. Needs atheris, tifffile.
 
 Each input is an image, or the file of a kernel, of places or of a network for one, and goes the whole way: decode,
 plan, enlarge, encode. A refusal (`UpscaleError`) is a good end; any other exception, a crash, a leak, or an input
@@ -9,6 +9,7 @@ that takes longer than ten seconds is a finding, and is written to FOLDER. A fin
 import functools
 import importlib
 import io
+import itertools
 import json
 import pkgutil
 import subprocess
@@ -117,6 +118,7 @@ def flat() -> bytes:
 def write_images(folder: Path) -> None:
     """Images to begin with, behind a first byte: the samples, a small one of each format, and arrays."""
     import numpy as np
+    from kinds import tiffs
     from make_hostile import unusual
     from PIL import Image
 
@@ -125,12 +127,27 @@ def write_images(folder: Path) -> None:
         subprocess.run([sys.executable, SAMPLES, made], check=True)
         files = [path.read_bytes() for path in sorted(Path(made).iterdir()) if path.stat().st_size < LONGEST_SEED]
     small = Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 11, 4), np.uint8))
-    for format in ("PNG", "JPEG", "GIF", "TIFF", "WEBP", "BMP", "PPM", "JPEG2000", "TGA", "AVIF"):
+    for format in (
+        "PNG",
+        "JPEG",
+        "GIF",
+        "TIFF",
+        "WEBP",
+        "BMP",
+        "PPM",
+        "JPEG2000",
+        "TGA",
+        "AVIF",
+        "ICO",
+        "PCX",
+        "SGI",
+    ):
         stream = io.BytesIO()
-        image = small if format in ("PNG", "TIFF", "WEBP", "TGA") else small.convert("RGB")
+        image = small if format in ("PNG", "TIFF", "WEBP", "TGA", "ICO") else small.convert("RGB")
         image.save(stream, format)
         files.append(stream.getvalue())
-    for number, data in enumerate([*files, *unusual().values()]):
+    kinds = [data for _, data, *_ in itertools.islice(tiffs(thorough=False), 0, None, 9) if len(data) < LONGEST_SEED]
+    for number, data in enumerate([*files, *kinds, *unusual().values()]):
         (folder / f"image-{number}").write_bytes(bytes([number * 7 % ARRAYS]) + data)
 
 

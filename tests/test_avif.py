@@ -138,22 +138,11 @@ def test_it_is_turned_upright_once(orientation: int) -> None:
         assert np.abs(next(picture.frames()).samples.astype(int) - upright).max() < 12
 
 
-@pytest.mark.parametrize(
-    ("numbers", "rows", "columns"),
-    [
-        ((20, 1, 10, 1, 0, 1, 0, 1), slice(19, 29), slice(22, 42)),
-        ((20, 1, 10, 1, -22, 1, 19, 1), slice(38, 48), slice(0, 20)),
-        ((21, 1, 10, 1, 1, 2, 0, 1), slice(19, 29), slice(22, 43)),
-        ((64, 1, 48, 1, 1, 1, 0, 1), slice(None), slice(None)),
-        ((64, 0, 48, 1, 0, 1, 0, 1), slice(None), slice(None)),
-    ],
-)
-def test_only_what_is_shown_is_enlarged(numbers: tuple[int, ...], rows: slice, columns: slice) -> None:
-    file = with_property(b"clap", struct.pack(">8i", *numbers))
-    shown = np.asarray(opened(file))[rows, columns]
-    with open_picture(source_of(file).open()) as picture:
-        assert (picture.height, picture.width) == shown.shape[:2]
-        np.testing.assert_array_equal(next(picture.frames()).samples, shown)
+def test_a_crop_is_refused_unless_it_is_the_whole() -> None:
+    whole = with_property(b"clap", struct.pack(">8i", 64, 1, 48, 1, 0, 1, 0, 1))
+    np.testing.assert_array_equal(frames_read(whole)[0].samples, np.asarray(opened(whole)))
+    with pytest.raises(UpscaleError, match="shows only a part of its picture"):
+        frames_read(with_property(b"clap", struct.pack(">8i", 20, 1, 10, 1, 0, 1, 0, 1)))
 
 
 def test_the_shape_of_pixels_and_the_light_of_the_screen_are_read() -> None:

@@ -203,18 +203,21 @@ def test_the_header_of_a_jxl(lossless: bool) -> None:
     for height, width in ((8, 8), (40, 60), (301, 17), (256, 256)):
         file = imagecodecs.jpegxl_encode(np.zeros((height, width, 4), np.uint8), lossless=lossless)
         header = read_jxl_header(file)
-        assert (header.height, header.width, header.lossless, len(header.extras)) == (height, width, lossless, 1)
+        assert (header.height, header.width, header.lossless, header.alpha) == (height, width, lossless, True)
         for length in (2, 3, 12):
             with pytest.raises(UpscaleError, match=r"damaged JPEG XL file|cannot be"):
                 frames_read(file[:length] if length < 12 else file[:-5])
 
 
-def test_of_an_animated_jxl_the_first_picture_is_enlarged_and_it_is_said() -> None:
+@pytest.mark.parametrize(
+    ("shape", "options", "said"),
+    [((2, 64, 66, 3), {}, "several frames"), ((5, 64, 66), {"planar": True}, "channels besides colour")],
+)
+def test_a_jxl_that_is_not_read_is_named(shape: tuple[int, ...], options: dict[str, Any], said: str) -> None:
     imagecodecs = pytest.importorskip("imagecodecs")
-    frames = np.stack([samples(8, 3), 255 - samples(8, 3)])
-    data, result = enlarged(imagecodecs.jpegxl_encode(frames, lossless=True), "png")
-    assert result.notes == ["it is an animation, of which only the first picture is enlarged"]
-    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(data))), frames[0])
+    file = imagecodecs.jpegxl_encode(np.zeros(shape, np.uint8), lossless=True, **options)
+    with pytest.raises(UpscaleError, match=said):
+        frames_read(file)
 
 
 # Extras that are absent, or broken ---------------------------------------------------------------------------------

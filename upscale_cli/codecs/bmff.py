@@ -1,40 +1,35 @@
-"""Boxes of an AVIF or HEIF file: ISO/IEC 14496-12 (ISO base media file format) and 23008-12 (image items)."""
+"""Boxes of an AVIF or JPEG XL file: ISO/IEC 14496-12 (ISO base media file format) and 23008-12 (image items)."""
 
+import io
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
 NCLX = re.compile(rb"colrnclx(?s:(..)(..))")
 """The beginning of a box of colours, with primaries and transfer as ITU-T H.273 numbers them."""
+NOTHING = memoryview(b"")
 
 
 class Box(NamedTuple):
-    """A box, and where its content lies in the file."""
+    """A box: its name, its content, and where it ends."""
 
     name: bytes
-    start: int
+    content: memoryview
     stop: int
 
 
-NOWHERE = Box(b"", 0, 0)
-
-
-def boxes(data: bytes, within: Box | None = None, skip: int = 0) -> Iterator[Box]:
-    """Yield the boxes of a file, or those within a box whose content begins with some other bytes.
-
-    It stops at a box that is longer than there is room.
-    """
-    _, start, stop = within or Box(b"", 0, len(data))
-    start += skip
-    while start + 8 <= stop:
-        size, name, begin = int.from_bytes(data[start : start + 4]), data[start + 4 : start + 8], start + 8
+def boxes(data: bytes | memoryview) -> Iterator[Box]:
+    """Yield the boxes of a file or of a box's content. It stops at a box that is longer than there is room."""
+    data, start = memoryview(data), 0
+    while start + 8 <= len(data):
+        size, begin = int.from_bytes(data[start : start + 4]), start + 8
         if size == 1:
-            size, begin = int.from_bytes(data[start + 8 : start + 16]), start + 16
-        end = start + size if size else stop
-        if not begin <= end <= stop:
+            size, begin = int.from_bytes(data[begin : begin + 8]), begin + 8
+        stop = start + size if size else len(data)
+        if not begin <= stop <= len(data):
             return
-        yield Box(name, begin, end)
-        start = end
+        yield Box(bytes(data[start + 4 : start + 8]), data[begin:stop], stop)
+        start = stop
 
 
 def is_complete(data: bytes) -> bool:
@@ -47,14 +42,15 @@ def properties(data: bytes) -> dict[bytes, bytes]:
 
     A sequence without images has its colours in its track.
     """
-    outer = {box.name: box for box in boxes(data)}
-    inner = {box.name: box for box in boxes(data, outer.get(b"meta", NOWHERE), 4)}
-    inner |= {box.name: box for box in boxes(data, inner.get(b"iprp", NOWHERE))}
-    every = list(boxes(data, inner.get(b"ipco", NOWHERE)))
-    own = [every[index - 1] for index in _of_primary(data, inner) if 0 < index <= len(every)]
-    found = {name: data[start:stop] for name, start, stop in own if not data.startswith((b"prof", b"rICC"), start)}
-    _, start, stop = outer.get(b"moov", NOWHERE)
-    if b"colr" not in found and (track := NCLX.search(data, start, stop)):
+    outer = _named(data)
+    meta = _named(outer.get(b"meta", NOTHING)[4:])
+    meta |= _named(meta.get(b"iprp", NOTHING))
+    every = list(boxes(meta.get(b"ipco", NOTHING)))
+    numbers = _of_primary(meta.get(b"pitm", NOTHING), meta.get(b"ipma", NOTHING))
+    own = [every[number - 1] for number in numbers if 0 < number <= len(every)]
+    contents = ((box.name, bytes(box.content)) for box in own)
+    found = {name: content for name, content in contents if not content.startswith((b"prof", b"rICC"))}
+    if b"colr" not in found and (track := NCLX.search(outer.get(b"moov", NOTHING))):
         found[b"colr"] = track[0][4:]
     return found
 
@@ -65,21 +61,21 @@ def with_colour_codes(data: bytes, codes: bytes) -> bytes:
     return NCLX.sub(b"colrnclx" + bytes((0, codes[0], 0, codes[1])).replace(b"\\", rb"\\"), head) + name + rest
 
 
-def _of_primary(data: bytes, inner: dict[bytes, Box]) -> list[int]:
+def _named(data: bytes | memoryview) -> dict[bytes, memoryview]:
+    return {box.name: box.content for box in boxes(data)}
+
+
+def _of_primary(pitm: memoryview, ipma: memoryview) -> list[int]:
     """Return the numbers, from 1, of the properties of the primary item."""
-    if b"pitm" not in inner or b"ipma" not in inner:
+    primary, stream = int.from_bytes(pitm[4:]), io.BytesIO(ipma)
+    head = stream.read(8)
+    if len(head) < 8:
         return []
-    _, start, stop = inner[b"pitm"]
-    primary = int.from_bytes(data[start + 4 : stop])
-    _, start, stop = inner[b"ipma"]
-    item_size, size = 4 if data[start] else 2, 1 + (data[start + 3] & 1)
-    position = start + 8
-    while position < stop:
-        item, position = int.from_bytes(data[position : position + item_size]), position + item_size + 1
-        count = data[position - 1] if position <= stop else 0
-        if item == primary:
-            places = range(position, min(position + count * size, stop), size)
+    item_size, size = 4 if head[0] else 2, 1 + (head[3] & 1)
+    while item := stream.read(item_size):
+        numbers = stream.read(size * int.from_bytes(stream.read(1)))
+        if int.from_bytes(item) == primary:
+            each = [int.from_bytes(numbers[at : at + size]) for at in range(0, len(numbers), size)]
             # The highest bit says that the property is essential.
-            return [int.from_bytes(data[place : place + size]) & (2 ** (8 * size - 1) - 1) for place in places]
-        position += count * size
+            return [number & (1 << 8 * size - 1) - 1 for number in each]
     return []

@@ -22,8 +22,8 @@ def find_format(name: str) -> Format:
     """
     lower = name.lower().lstrip(".")
     found = FORMATS.get(lower) or format_of(PurePath(f"x.{lower}")) or FORMATS.find(lower)
-    able = [format.name for format in FORMATS.values() if format.writable]
     if found is None:
+        able = [format.name for format in FORMATS.values() if format.writable]
         raise UsageError(f'unknown format "{name}".{did_you_mean(lower, able)} Formats: {", ".join(able)}.')
     return check_writable(found)
 

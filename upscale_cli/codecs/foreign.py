@@ -13,7 +13,7 @@ ARCHIVE = "unpack it first"
 
 
 class Foreign(NamedTuple):
-    """A kind of files: what people call it, how it begins, and what to do with it; built by keyword."""
+    """A kind of files: what people call it, what to do with it, how it begins, and where that stands."""
 
     what: str
     way: str
@@ -23,64 +23,51 @@ class Foreign(NamedTuple):
 
 FOREIGN = (
     Foreign("a PDF document", DRAWING + "pdftoppm -png -r 600 FILE page", (b"%PDF-",)),
-    Foreign(
-        "a PostScript file (EPS)", DRAWING + "gs or Inkscape does it", (b"%!PS", b"\xc5\xd0\xd3\xc6", b"\x04%!PS")
-    ),
-    Foreign("a Windows metafile (WMF, EMF)", DRAWING + "Inkscape does it", (b"\xd7\xcd\xc6\x9a", b"\1\0\x09\0\0\3")),
-    Foreign("a Windows metafile (WMF, EMF)", DRAWING + "Inkscape does it", (b" EMF",), at=40),
+    Foreign("a PostScript file (EPS)", DRAWING + "gs does it", (b"%!PS", b"\xc5\xd0\xd3\xc6", b"\x04%!PS")),
+    Foreign("a Windows metafile (WMF)", DRAWING + "Inkscape does it", (b"\xd7\xcd\xc6\x9a", b"\1\0\x09\0\0\3")),
+    Foreign("a Windows metafile (EMF)", DRAWING + "Inkscape does it", (b" EMF",), 40),
     Foreign("an OpenEXR image", f"{RASTER}, or its channels to .npy", (b"v/1\x01",)),
     Foreign("a Radiance HDR image", f"{RASTER}, or its values to .npy", (b"#?RADIANCE", b"#?RGBE")),
-    Foreign("a camera's raw file (Canon CR2)", RAW, (b"CR\2",), at=8),
-    Foreign("a camera's raw file (Canon CR3)", RAW, (b"ftypcrx ",), at=4),
-    Foreign("a camera's raw file (Canon CRW)", RAW, (b"HEAPCCDR",), at=6),
-    Foreign("a camera's raw file (Fujifilm RAF)", RAW, (b"FUJIFILMCCD-RAW",)),
+    Foreign("a PFM image in colour", f"{RASTER}, or its values to .npy", (b"PF\n", b"PF ")),
+    Foreign("a camera's raw file (Canon CR2)", RAW, (b"CR\2",), 8),
+    Foreign("a camera's raw file (Canon CR3)", RAW, (b"ftypcrx ",), 4),
+    Foreign("a camera's raw file (Canon CRW)", RAW, (b"HEAPCCDR",), 6),
     Foreign("a camera's raw file (Olympus ORF)", RAW, (b"IIRO", b"IIRS", b"MMOR")),
-    Foreign("a camera's raw file (Panasonic RW2)", RAW, (b"IIU\0",)),
-    Foreign("a camera's raw file (Minolta MRW)", RAW, (b"\0MRM",)),
-    Foreign("a camera's raw file (Sigma X3F)", RAW, (b"FOVb",)),
-    Foreign("a DICOM image", SCIENCE, (b"DICM",), at=128),
+    Foreign("a camera's raw file (RAF, RW2, MRW, X3F)", RAW, (b"FUJIFILMCCD-RAW", b"IIU\0", b"\0MRM", b"FOVb")),
+    Foreign("a DICOM image", SCIENCE, (b"DICM",), 128),
     Foreign("a FITS image", SCIENCE, (b"SIMPLE  =",)),
     Foreign("an HDF5 or NetCDF file", SCIENCE, (b"\x89HDF\r\n\x1a\n", b"CDF\1", b"CDF\2", b"CDF\5")),
-    Foreign("a NIfTI image", SCIENCE, (b"n+1\0", b"ni1\0"), at=344),
-    Foreign("an archive of arrays (.npz)", "save one of its arrays as .npy first", (b".npy",), at=30),
+    Foreign("a NIfTI image", SCIENCE, (b"n+1\0", b"ni1\0"), 344),
+    Foreign("an archive of arrays (.npz)", "save one of its arrays as .npy first", (b".npy",), 30),
     Foreign("a JPEG XR image", RASTER, (b"II\xbc",)),
     Foreign("a JPEG-LS image", RASTER, (b"\xff\xd8\xff\xf7",)),
     Foreign("a PAM image", RASTER, (b"P7\n",)),
-    Foreign("a PFM image in colour", "convert it to a TIFF of floats, or its values to .npy", (b"PF\n", b"PF ")),
     Foreign("a QOI image", RASTER, (b"qoif",)),
-    Foreign("a DDS texture", RASTER, (b"DDS ",)),
-    Foreign("a KTX texture", RASTER, (b"\xabKTX ",)),
-    Foreign("a BLP texture", RASTER, (b"BLP1", b"BLP2")),
-    Foreign("a BPG image", RASTER, (b"BPG\xfb",)),
-    Foreign("a FLIF image", RASTER, (b"FLIF",)),
+    Foreign("a texture (DDS, KTX, BLP)", RASTER, (b"DDS ", b"\xabKTX ", b"BLP1", b"BLP2")),
+    Foreign("a BPG or FLIF image", RASTER, (b"BPG\xfb", b"FLIF")),
     Foreign("a DjVu document", RASTER, (b"AT&TFORM",)),
-    Foreign("a Farbfeld image", RASTER, (b"farbfeld",)),
-    Foreign("a Sun raster image", RASTER, (b"\x59\xa6\x6a\x95",)),
+    Foreign("a Farbfeld or Sun raster image", RASTER, (b"farbfeld", b"\x59\xa6\x6a\x95")),
     Foreign("an XPM or XBM image", RASTER, (b"/* XPM */", b"#define ")),
-    Foreign("an Amiga image (IFF)", RASTER, (b"ILBM", b"PBM "), at=8),
+    Foreign("an Amiga image (IFF)", RASTER, (b"ILBM", b"PBM "), 8),
     Foreign("a Macintosh icon (ICNS)", RASTER, (b"icns",)),
-    Foreign("an animated cursor (ANI)", RASTER, (b"ACON",), at=8),
+    Foreign("an animated cursor (ANI)", RASTER, (b"ACON",), 8),
     Foreign("a large Photoshop document (PSB)", EXPORT, (b"8BPS\0\2",)),
     Foreign("a GIMP image (XCF)", EXPORT, (b"gimp xcf",)),
-    Foreign("a Krita image", EXPORT, (b"mimetypeapplication/x-krita",), at=30),
-    Foreign("an OpenRaster image", EXPORT, (b"mimetypeimage/openraster",), at=30),
-    Foreign("an OpenDocument file", EXPORT, (b"mimetypeapplication/vnd.oasis",), at=30),
-    Foreign("a Windows document (Office)", EXPORT, (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",)),
-    Foreign("a film (MOV)", FRAMES, (b"ftypqt", b"moov", b"mdat", b"wide", b"skip"), at=4),
-    Foreign("a film (MP4)", FRAMES, (b"ftyp",), at=4),
-    Foreign("a film (MKV, WebM)", FRAMES, (b"\x1a\x45\xdf\xa3",)),
-    Foreign("a film (AVI)", FRAMES, (b"AVI ",), at=8),
-    Foreign("a film (Y4M)", FRAMES, (b"YUV4MPEG2",)),
-    Foreign("a film (MPEG)", FRAMES, (b"\0\0\1\xba", b"\0\0\1\xb3")),
+    Foreign("a Krita image", EXPORT, (b"mimetypeapplication/x-krita",), 30),
+    Foreign("an OpenRaster image", EXPORT, (b"mimetypeimage/openraster",), 30),
+    Foreign("an Office document", EXPORT, (b"mimetypeapplication/vnd.oasis",), 30),
+    Foreign("an Office document", EXPORT, (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",)),
+    Foreign("a film (MOV)", FRAMES, (b"ftypqt", b"moov", b"mdat", b"wide", b"skip"), 4),
+    Foreign("a film (MP4)", FRAMES, (b"ftyp",), 4),
+    Foreign("a film (AVI)", FRAMES, (b"AVI ",), 8),
+    Foreign("a film (MKV, WebM, FLV)", FRAMES, (b"\x1a\x45\xdf\xa3", b"FLV\1")),
+    Foreign("a film (MPEG, Y4M)", FRAMES, (b"\0\0\1\xba", b"\0\0\1\xb3", b"YUV4MPEG2")),
     Foreign("a film (WMV)", FRAMES, (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11",)),
-    Foreign("a film (FLV)", FRAMES, (b"FLV\1",)),
-    Foreign("a film (FLI, FLC)", FRAMES, (b"\x11\xaf", b"\x12\xaf"), at=4),
+    Foreign("a film (FLI, FLC)", FRAMES, (b"\x11\xaf", b"\x12\xaf"), 4),
     Foreign("an animation (MNG)", FRAMES, (b"\x8aMNG",)),
     Foreign("a ZIP archive", ARCHIVE, (b"PK\3\4",)),
-    Foreign("a gzip file", ARCHIVE, (b"\x1f\x8b",)),
-    Foreign(
-        "an archive (7z, RAR, xz, zstd, bzip2)", ARCHIVE, (b"7z\xbc\xaf", b"Rar!", b"\xfd7zXZ", b"(\xb5/\xfd", b"BZh")
-    ),
+    Foreign("an archive (gzip, bzip2, xz, zstd)", ARCHIVE, (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"(\xb5/\xfd")),
+    Foreign("an archive (7z, RAR)", ARCHIVE, (b"7z\xbc\xaf", b"Rar!")),
 )
 """The first row that fits says it: those of a longer beginning stand before those of a part of it."""
 
@@ -98,11 +85,8 @@ def what_it_is(head: bytes) -> str | None:
     'is a PDF document, which is not supported; draw it as a PNG at the size that you need, which is sharper than \
 enlarging: pdftoppm -png -r 600 FILE page.'
     """
-    for row in FOREIGN:
-        if head.startswith(row.starts, row.at):
-            return f"is {row.what}, which is not supported; {row.way}."
+    found = next(((row.what, row.way) for row in FOREIGN if head.startswith(row.starts, row.at)), None)
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    for pattern, what, way in TEXTS:
-        if text.startswith(b"<") and re.search(pattern, text, re.IGNORECASE):
-            return f"is {what}, which is not supported; {way}."
-    return None
+    if found is None and text.startswith(b"<"):
+        found = next(((what, way) for pattern, what, way in TEXTS if re.search(pattern, text, re.IGNORECASE)), None)
+    return f"is {found[0]}, which is not supported; {found[1]}." if found else None

@@ -10,12 +10,11 @@ from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import Picture, Reading
 from upscale_cli.codecs.writing import Enlarged, Writing
 from upscale_cli.errors import UpscaleError
-from upscale_cli.image.metadata import Metadata
+from upscale_cli.image.metadata import UNSPECIFIED, Metadata
 from upscale_cli.image.pixels import Frame, Mode, divided_by_alpha, full_depth
 
 SRGB = (1, 13)
 """Colour primaries and transfer characteristics of sRGB (ITU-T H.273)."""
-UNSPECIFIED = (0, 2)
 
 
 class HeifPicture(Picture):
@@ -31,53 +30,44 @@ class HeifPicture(Picture):
             # Samples of more than 8 bits stay as they are, to be scaled here.
             self._file = pillow_heif.open_heif(stream.read(), convert_hdr_to_8bit=False, hdr_to_16bit=False)
         except (ValueError, EOFError, SyntaxError) as error:
-            raise UpscaleError(f"cannot be read as HEIC: {_reason(error)}.") from None
+            raise UpscaleError(f"cannot be read as HEIC: {' '.join(str(error).split()).rstrip('.')}.") from None
         if not len(self._file):
             raise UpscaleError(
                 "is a HEIF file of a kind that is not supported: its pictures are not compressed by HEVC; "
                 "convert it to PNG or TIFF first."
             )
         self.count, (self.width, self.height) = 1, self._file.size
-        self._mode, _, bits = self._file.mode.partition(";")
-        self._bits = int(bits or 8)
-        self._grey = self._mode == "I"
-        self.channels = 1 if self._grey else len(self._mode)
+        mode, _, bits = self._file.mode.partition(";")
+        self._mode, self._bits = "L" if mode == "I" else mode, int(bits or 8)
+        self.channels = len(self._mode)
         self.itemsize = 1 if self._bits == 8 else 2
         # To spread 10 bits over 16 takes two arrays of 32.
         self.decoded = self.channels * (self.itemsize * (2 + format.decoder) + 8 * (self._bits > 8))
-        self._tell()
-
-    def _tell(self) -> None:
-        """Note what is left out."""
-        info = self._file.info
-        if len(self._file) > 1:
-            self.notes.append(f"only the main one of its {len(self._file)} pictures is enlarged")
-        if info["depth_images"]:
-            self.notes.append("its depth map is left out")
-        if any("gainmap" in name.lower() for name in info.get("aux", ())):
-            self.notes.append("its gain map is left out: the picture is enlarged without its HDR part")
-        if info.keys() & {"content_light_level", "mastering_display_colour_volume"}:
-            self.notes.append("its HDR light levels are left out")
+        info, count = self._file.info, len(self._file)
+        light = info.keys() & {"content_light_level", "mastering_display_colour_volume"}
+        left_out = (
+            (count > 1, f"only the main one of its {count} pictures is enlarged"),
+            (info["depth_images"], "its depth map is left out"),
+            (
+                any("gainmap" in name.lower() for name in info.get("aux", ())),
+                "its gain map is left out: the picture is enlarged without its HDR part",
+            ),
+            (light, "its HDR light levels are left out"),
+        )
+        self.notes += [note for found, note in left_out if found]
 
     def decode(self) -> Iterator[Frame]:
-        try:
-            samples = np.asarray(self._file)
-        except (ValueError, EOFError, SyntaxError) as error:
-            raise UpscaleError(f"cannot be decoded: {_reason(error)}.") from None
-        samples = full_depth(samples.reshape(self.height, self.width, self.channels), self._bits)
+        samples = np.asarray(self._file).reshape(self.height, self.width, self.channels)
+        samples = full_depth(samples, self._bits)
         if self._mode.endswith("a"):
             samples = divided_by_alpha(samples)
-        mode = "L" if self._grey else self._mode.upper()
-        yield Frame(samples, cast(Mode, mode), metadata=self._metadata())
+        yield Frame(samples, cast(Mode, self._mode.upper()), metadata=self._metadata())
 
     def _metadata(self) -> Metadata:
         info = self._file.info
-        nclx = info.get("nclx_profile")
-        colour: tuple[tuple[bytes, bytes], ...] = ()
-        if nclx is not None:
-            kind = nclx["color_primaries"], nclx["transfer_characteristics"]
-            if kind != SRGB and not set(kind) & set(UNSPECIFIED):
-                colour = ((b"cICP", bytes([*kind, 0, 1])),)
+        nclx = info.get("nclx_profile") or {}
+        kind = nclx.get("color_primaries", 0), nclx.get("transfer_characteristics", 0)
+        usual = kind == SRGB or 0 in kind or UNSPECIFIED in kind
         exif, xmp, shape = info.get("exif"), info.get("xmp"), info.get("pixel_aspect_ratio", (1, 1))
         return Metadata(
             # A pixel's width and height there, pixels per length here.
@@ -85,33 +75,32 @@ class HeifPicture(Picture):
             icc=info.get("icc_profile") or None,
             exif=exif.removeprefix(b"Exif\0\0") if exif else None,
             xmp=xmp.rstrip(b"\0") if xmp else None,
-            colour=colour,
+            colour=() if usual else ((b"cICP", bytes([*kind, 0, 1])),),
         )
 
 
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
-
-
-def open(stream: BinaryIO, format: Format, reading: Reading) -> HeifPicture:
-    """Open a HEIF file; see `Codec`."""
-    return HeifPicture(stream, format, reading)
+open = HeifPicture
 
 
 def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
     """Write a HEIC file, its colour at full resolution, deeper samples as 10 bits; see `Codec`."""
     frame = next(frames).frame()
     height, width, _ = frame.samples.shape
-    options: dict[str, Any] = {"quality": -1 if how.lossless else how.quality, "chroma": 444}
     kept = how.stored("icc", "exif", "xmp")
-    named = {"icc": "icc_profile", "exif": "exif", "xmp": "xmp"}
-    options |= {named[name]: value for name, value in kept.items() if value is not None}
+    options: dict[str, Any] = {
+        "quality": -1 if how.lossless else how.quality,
+        "chroma": 444,
+        # Without loss, the channels are stored as they are: to change them to luma and chroma rounds.
+        "matrix_coefficients": 0 if how.lossless and frame.mode != "L" else 6,
+        "icc_profile": kept["icc"],
+        "exif": kept["exif"],
+        "xmp": kept["xmp"],
+    }
     if (cicp := dict(how.metadata.colour).get(b"cICP")) is not None and kept["icc"] is None:
         options |= {"color_primaries": cicp[0], "transfer_characteristics": cicp[1], "full_range_flag": 1}
-    # Without loss, the channels are stored as they are: to change them to luma and chroma rounds.
-    options["matrix_coefficients"] = 0 if how.lossless and frame.mode != "L" else 6
     samples, mode = np.ascontiguousarray(frame.samples), str(frame.mode)
     if samples.dtype == np.uint16:
         # The encoder keeps the upper bits of 16.
         samples, mode = ((samples.astype(np.uint32) * 1023 + 32767) // 65535 << 6).astype(np.uint16), f"{mode};16"
+    options = {name: value for name, value in options.items() if value is not None}
     pillow_heif.encode(mode, (width, height), samples.tobytes(), stream, **options)

@@ -30,10 +30,14 @@ class Jpeg2000Picture(PillowPicture):
         return max(((depth & 127) + 1 for depth in segment[38 : 38 + 3 * count : 3]), default=8)
 
     def check_complete(self) -> None:
-        """Raise `UpscaleError` if no EOC marker follows the first SOT: ISO/IEC 15444-1, A.4.
+        """Raise `UpscaleError` for palettes, and if no EOC marker follows the first SOT: ISO/IEC 15444-1, A.4.
 
         Packed data holds no such bytes.
         """
+        if self.image.mode in ("P", "PA"):
+            raise UpscaleError(
+                "has a palette, whose equal colours Pillow's JPEG 2000 decoder merges; convert it to PNG first."
+            )
         self.stream.seek(0)
         data = self.stream.read()
         if data.find(b"\xff\xd9", data.find(b"\xff\x90")) < 0:

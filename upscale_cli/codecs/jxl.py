@@ -9,7 +9,7 @@ import numpy as np
 import pillow_jxl
 
 from upscale_cli.codecs.formats import Format
-from upscale_cli.codecs.jxl_header import ALPHA, BLACK, SPOT, read_jxl_header
+from upscale_cli.codecs.jxl_header import read_jxl_header
 from upscale_cli.codecs.picture import Encoding, Picture, Reading
 from upscale_cli.codecs.writing import Enlarged, Writing
 from upscale_cli.errors import UpscaleError
@@ -29,43 +29,29 @@ class JxlPicture(Picture):
     def __init__(self, stream: BinaryIO, format: Format, reading: Reading) -> None:
         super().__init__(stream, format, reading)
         self._content = stream.read()
-        try:
-            self._header = header = read_jxl_header(self._content)
-        except EOFError as error:
-            raise UpscaleError(f"is a damaged JPEG XL file: {error}; get another copy.") from None
+        self._header = header = read_jxl_header(self._content)
         self.count, self.height, self.width = 1, header.height, header.width
-        kinds = [extra.kind for extra in header.extras]
-        if BLACK in kinds:
-            raise UpscaleError("has CMYK colours, which are not supported in JPEG XL; convert it to RGB first.")
-        if kinds.count(ALPHA) > 1:
-            raise UpscaleError("has several alpha channels, which are not supported; leave one.")
-        self._alpha = ALPHA in kinds
-        self.channels = 3 + self._alpha
+        self.channels = 3 + header.alpha
         self.itemsize = 1 if header.bits <= 8 else 2 if header.bits <= 16 else 4
         # To spread 10 bits over 16 takes two arrays of 32.
         self.decoded = self.channels * (self.itemsize * (2 + format.decoder) + 8 * (header.bits > 8))
         self.encoding = Encoding(lossless=header.lossless)
-        if header.animated:
-            self.notes.append("it is an animation, of which only the first picture is enlarged")
-        if set(kinds) - {ALPHA, SPOT}:
-            self.notes.append("its channels besides colour and alpha are left out")
 
     def decode(self) -> Iterator[Frame]:
-        samples = imagecodecs.jpegxl_decode(self._content, index=0 if self._header.animated else None)
-        samples = samples.astype(np.float32) if samples.dtype == np.float16 else samples
-        samples = samples.reshape(self.height, self.width, -1)
-        count = (1 if samples.shape[2] - self._alpha < 3 else 3) + self._alpha
-        if samples.shape[2] < count or samples.dtype not in (np.uint8, np.uint16, np.float32):
+        header = self._header
+        samples = imagecodecs.jpegxl_decode(self._content).reshape(self.height, self.width, -1)
+        channels = samples.shape[2]
+        if header.alpha != (channels in (2, 4)) or samples.dtype not in (np.uint8, np.uint16, np.float32):
             raise UpscaleError(
-                f"has {samples.shape[2]} channels of {samples.dtype}, which is not supported in JPEG XL; "
+                f"has {channels} channels of {samples.dtype}, which is not supported in JPEG XL; "
                 "convert it to PNG or TIFF first."
             )
         if samples.dtype != np.float32:
             # imagecodecs does not spread 10 bits over 16.
-            samples = full_depth(samples, self._header.bits)
-        if any(extra.associated for extra in self._header.extras):
+            samples = full_depth(samples, header.bits)
+        if header.associated:
             samples = divided_by_alpha(samples)
-        yield Frame(np.ascontiguousarray(samples[..., :count]), MODES[count], metadata=self._metadata())
+        yield Frame(samples, MODES[channels], metadata=self._metadata())
 
     def _metadata(self) -> Metadata:
         _, _, _, profile, boxes = pillow_jxl.Decoder(num_threads=-1)(self._content)
@@ -79,9 +65,7 @@ class JxlPicture(Picture):
         return Metadata(icc=icc or None, exif=exif or None, xmp=found.get(b"xml ") or None)
 
 
-def open(stream: BinaryIO, format: Format, reading: Reading) -> JxlPicture:
-    """Open a JPEG XL file; see `Codec`."""
-    return JxlPicture(stream, format, reading)
+open = JxlPicture
 
 
 def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:

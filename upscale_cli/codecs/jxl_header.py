@@ -1,19 +1,14 @@
-"""What the header of a JPEG XL codestream says: ISO/IEC 18181-1:2022, annex D; boxes: ISO/IEC 18181-2."""
+"""What the header of a JPEG XL codestream says: ISO/IEC 18181-1:2022, annex D."""
 
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
-SHORT_SIDES = ((0, 9), (0, 13), (0, 18), (0, 30))
+from upscale_cli.codecs.bmff import boxes
+from upscale_cli.errors import UpscaleError
+
 RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 """Width to height, for 1 … 7."""
-ALPHA, SPOT, BLACK, CFA = 0, 2, 4, 5
-"""Kinds of extra channels."""
-
-
-class Extra(NamedTuple):
-    """An extra channel: its kind, and whether colour was multiplied by it."""
-
-    kind: int
-    associated: bool = False
+ALPHA = 0
+"""The kind of an extra channel."""
 
 
 class JxlHeader(NamedTuple):
@@ -23,19 +18,19 @@ class JxlHeader(NamedTuple):
     ----------
     height, width : int
         Upright.
-    animated : bool
     bits : int
         Of a sample.
-    extras : tuple of Extra
+    alpha, associated : bool
+        Whether it has opacity, and whether colour was multiplied by it.
     lossless : bool
         Its colours are those that were compressed.
     """
 
     height: int
     width: int
-    animated: bool = False
     bits: int = 8
-    extras: tuple[Extra, ...] = ()
+    alpha: bool = False
+    associated: bool = False
     lossless: bool = False
 
 
@@ -46,19 +41,16 @@ class _Bits:
         self._bits, self._left = int.from_bytes(data, "little"), 8 * len(data)
 
     def take(self, count: int) -> int:
-        if (left := self._left - count) < 0:
-            raise EOFError("the header is incomplete")
-        value, self._bits, self._left = self._bits & ((1 << count) - 1), self._bits >> count, left
+        self._left -= count
+        if self._left < 0:
+            raise UpscaleError("is a damaged JPEG XL file: its header is incomplete; get another copy.")
+        value, self._bits = self._bits & ((1 << count) - 1), self._bits >> count
         return value
 
     def number(self, *forms: tuple[int, int]) -> int:
         """Return a `U32`: one of four forms, each an offset and a number of bits."""
         offset, count = forms[self.take(2)]
         return offset + self.take(count)
-
-    def choice(self) -> int:
-        """Return an `Enum`."""
-        return self.number((0, 0), (1, 0), (2, 4), (18, 6))
 
     def size(self) -> tuple[int, int]:
         """Return height and width of a `SizeHeader`."""
@@ -71,88 +63,63 @@ class _Bits:
         return height, height * across // down
 
     def _side(self, small: int) -> int:
-        return 8 * (self.take(5) + 1) if small else 1 + self.number(*SHORT_SIDES)
+        return 8 * (self.take(5) + 1) if small else 1 + self.number((0, 9), (0, 13), (0, 18), (0, 30))
 
     def depth(self) -> int:
         """Return the bits of a `BitDepth`."""
+        if not self.take(1):
+            return self.number((8, 0), (10, 0), (12, 0), (1, 6))
+        bits = self.number((32, 0), (16, 0), (24, 0), (1, 6))
+        self.take(4)
+        return bits
+
+    def extra(self) -> tuple[int, int]:
+        """Return the kind of an `ExtraChannelInfo`, and whether colour was multiplied by it."""
         if self.take(1):
-            bits = self.number((32, 0), (16, 0), (24, 0), (1, 6))
-            self.take(4)
-            return bits
-        return self.number((8, 0), (10, 0), (12, 0), (1, 6))
-
-    def preview(self) -> None:
-        """Skip a `PreviewHeader`."""
-        eighths = self.take(1)
-        forms = ((16, 0), (32, 0), (1, 5), (33, 9)) if eighths else ((1, 6), (65, 8), (321, 10), (1345, 12))
-        self.number(*forms)
-        if not self.take(3):
-            self.number(*forms)
-
-    def animation(self) -> None:
-        """Skip an `AnimationHeader`."""
-        self.number((100, 0), (1000, 0), (1, 10), (1, 30))
-        self.number((1, 0), (1001, 0), (1, 8), (1, 10))
-        self.number((0, 0), (0, 3), (0, 16), (0, 32))
-        self.take(1)
-
-    def extra(self) -> Extra:
-        """Return an `ExtraChannelInfo`."""
-        if self.take(1):
-            return Extra(ALPHA)
-        kind = self.choice()
+            return ALPHA, 0
+        kind = self.number((0, 0), (1, 0), (2, 4), (18, 6))
         self.depth()
         self.number((0, 0), (3, 0), (4, 0), (1, 3))
         self.take(8 * self.number((0, 0), (0, 4), (16, 5), (48, 10)))
-        associated = bool(kind == ALPHA and self.take(1))
-        self.take(64 if kind == SPOT else 0)
-        if kind == CFA:
-            self.number((1, 0), (0, 2), (3, 4), (19, 8))
-        return Extra(kind, associated)
+        return kind, self.take(1)
 
 
 def read_jxl_header(data: bytes) -> JxlHeader:
-    """Return the header of a JPEG XL file, a bare codestream or one in boxes.
+    """Return the header of a JPEG XL file, a bare codestream or one in boxes (ISO/IEC 18181-2).
 
     Raises
     ------
-    EOFError
-        If it is incomplete.
+    UpscaleError
+        If it is incomplete, or of a kind that is not supported.
     """
-    bits = _Bits(_codestream(data)[2:65536])
+    stream = data
+    if not data.startswith(b"\xff\n"):
+        # The codestream, or parts of it, which have their number before them.
+        heads = {b"jxlc": 0, b"jxlp": 4}
+        stream = b"".join(box.content[heads[box.name] :] for box in boxes(data) if box.name in heads)
+    bits = _Bits(stream[2:4096])
     height, width = bits.size()
     if bits.take(1):
         return JxlHeader(height, width)
-    animated = False
     if bits.take(1):
         if bits.take(3) >= 4:
             height, width = width, height
         if bits.take(1):
             bits.size()
         if bits.take(1):
-            bits.preview()
-        animated = bool(bits.take(1))
-        if animated:
-            bits.animation()
+            _refuse("a preview")
+        if bits.take(1):
+            _refuse("several frames (an animation)")
     depth = bits.depth()
     bits.take(1)
-    extras = tuple(bits.extra() for _ in range(bits.number((0, 0), (1, 0), (2, 4), (1, 12))))
+    count = bits.number((0, 0), (1, 0), (2, 4), (1, 12))
+    kind, associated = bits.extra() if count else (ALPHA, 0)
+    if count > 1 or kind != ALPHA:
+        _refuse("channels besides colour and one of opacity")
     # Colours that are no longer "XYB" are those that were given, unless they are those of a JPEG.
     lossless = not bits.take(1) and b"jbrd" not in data
-    return JxlHeader(height, width, animated=animated, bits=depth, extras=extras, lossless=lossless)
+    return JxlHeader(height, width, bits=depth, alpha=bool(count), associated=bool(associated), lossless=lossless)
 
 
-def _codestream(data: bytes) -> bytes:
-    """Return the beginning of the codestream, which may be in parts."""
-    if data.startswith(b"\xff\n"):
-        return data
-    at, parts = 0, []
-    while at + 8 <= len(data):
-        length, kind, head = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8], 8
-        if length == 1:
-            length, head = int.from_bytes(data[at + 8 : at + 16]), 16
-        end = at + length if length >= head else len(data)
-        if kind in (b"jxlc", b"jxlp"):
-            parts.append(data[at + head + 4 * (kind == b"jxlp") : end])
-        at = end
-    return b"".join(parts)
+def _refuse(what: str) -> NoReturn:
+    raise UpscaleError(f"is a JPEG XL file with {what}, which is not supported; convert it to PNG or TIFF first.")

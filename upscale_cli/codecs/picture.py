@@ -199,7 +199,7 @@ def decoding(reading: Reading) -> Iterator[None]:
     except Exception as error:
         if type(error).__name__ == "DecompressionBombError":  # Pillow's, which need not be imported here
             refuse_pixels(int("".join(filter(str.isdigit, str(error).partition("pixels")[0]))), reading)
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise UpscaleError(f"cannot be decoded: {reason}.") from error
 
 

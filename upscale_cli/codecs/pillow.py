@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from upscale_cli.codecs.formats import Format
-from upscale_cli.codecs.misreads import Layout, way_of
 from upscale_cli.codecs.picture import Picture, Reading, check_frame, check_source
 from upscale_cli.codecs.pillow_metadata import read_metadata, read_orientation
 from upscale_cli.codecs.writing import Writing
@@ -54,7 +53,13 @@ class PillowPicture(Picture):
         check_source(self.height, self.width, reading)
         self.check_complete()
         self.count = self.frame_count()
-        way = way_of(self.layout(image))
+        bits = self.bits(image)
+        deep = bits > _bits(image.mode)
+        if deep and not self.reads_deep():
+            raise UpscaleError(
+                f"has {bits} bits per channel, which Pillow's {self.names[0]} decoder reduces to 8; "
+                "convert it to a 16-bit PNG or TIFF first."
+            )
         if not format.frames and self.count > 1:
             self.notes.append(f"only the first of its {self.count} pictures is enlarged")
             self.count = 1
@@ -63,9 +68,7 @@ class PillowPicture(Picture):
         self.ink = image.mode == "CMYK"
         self.encoding = self.encoding._replace(exact=image.mode == "P")
         self.channels = 3 if image.mode == "P" else len(image.getbands())
-        deep = way is not None and way.way == "read"
-        wide = deep or image.mode.startswith("I;16")
-        self.itemsize = {"I": 4, "F": 4}.get(image.mode, 2 if wide else 1)
+        self.itemsize = 2 if deep else -(-_bits(image.mode) // 8)
         stored = {"1": 1, "L": 1, "P": 1}.get(image.mode, 4)
         self.decoded = stored + self.channels * (self.itemsize * (3 if deep else 2) + format.decoder)
 
@@ -87,27 +90,22 @@ class PillowPicture(Picture):
     def check_complete(self) -> None:
         """Raise `UpscaleError` if the file lacks its end and Pillow would decode what there is."""
 
-    def check_header(self, image: Image.Image) -> None:
-        """Raise `UpscaleError` if Pillow has not read all of a frame's header, and would decode something else."""
-
     def bits(self, image: Image.Image) -> int:
-        """Return the bits of the deepest sample as the file stores it."""
-        return 16 if image.mode.startswith("I;16") else {"1": 1, "I": 32, "F": 32}.get(image.mode, 8)
+        """Return the bits of the deepest sample as the file stores it, where Pillow's mode has fewer."""
+        return _bits(image.mode)
 
-    def layout(self, image: Image.Image) -> Layout:
-        """Return how the file stores a frame, by which `MISREADS` tells its way."""
-        return Layout(self.names[0], image.mode, self.bits(image), frames=self.count)
+    def reads_deep(self) -> bool:
+        """Return whether `read` returns all bits of samples that Pillow would reduce. Otherwise they are refused."""
+        return False
 
     def orientation(self, image: Image.Image) -> int:
-        """Return the orientation that a frame's samples still have."""
+        """Return the EXIF orientation of a frame, 1 … 8; 1 if it has none that can be read."""
         return read_orientation(image)
 
-    def read_samples(self, image: Image.Image, index: int) -> Frame:
-        """Return a frame that the codec reads itself, as stored: the orientation is not applied."""
-        raise NotImplementedError(f"{self.names[0]} has no reader of its own")
-
-    def prepare(self, image: Image.Image) -> None:
-        """Correct what Pillow's decoder is told, before it decodes a frame that is converted."""
+    def read(self, image: Image.Image, index: int) -> Frame:
+        """Return a frame as stored: the orientation is not applied."""
+        image.load()
+        return from_pillow(image)
 
     def metadata(self, image: Image.Image, index: int) -> Metadata:
         """Return the metadata of a frame: those of the first, which are those of the file."""
@@ -122,17 +120,7 @@ class PillowPicture(Picture):
                 image.seek(index)
             width, height = image.size
             check_frame(self, index + 1, height, width)
-            self.check_header(image)
-            way = way_of(self.layout(image))
-            if way is not None and way.way == "read":
-                frame = self.read_samples(image, index)
-            else:
-                if way is not None:
-                    self.prepare(image)
-                image.load()
-                frame = from_pillow(image)
-            # Pillow turns TIFF pages while it decodes them, and then says that they are upright.
-            orientation = self.orientation(image)
+            frame, orientation = self.read(image, index), self.orientation(image)
             yield frame._replace(
                 samples=oriented(frame.samples, orientation),
                 duration=image.info.get("duration") if self.count > 1 else None,
@@ -145,27 +133,32 @@ class PillowPicture(Picture):
 
 
 def limit_pillow(reading: Reading) -> None:
-    """Let Pillow's own limit follow ours.
-
-    `check_source` comes before any decoding. Pillow's limit stands behind it, for what a decoder makes larger on its
-    way: an error above twice this number, and a warning above it.
-    """
+    """Let Pillow's own limit follow ours, for what a decoder makes larger on its way: an error above twice this."""
     Image.MAX_IMAGE_PIXELS = -(-reading.max_pixels // 2)
 
 
+def _bits(mode: str) -> int:
+    """Return the bits of a sample in one of Pillow's modes."""
+    return 16 if mode.startswith("I;16") else {"1": 1, "I": 32, "F": 32}.get(mode, 8)
+
+
 def from_pillow(image: Image.Image) -> Frame:
-    """Return a loaded Pillow image as a frame; `MISREADS` lists what is converted and what is refused before."""
+    """Return a loaded Pillow image as a frame.
+
+    Raises
+    ------
+    UpscaleError
+        If it has colours that cannot be weighed.
+    """
     if image.mode == "P":
         return _indexed(image)
     if image.mode in ("L", "RGB", "1") and "transparency" in image.info:
         return from_pillow(image.convert("RGBA" if image.mode == "RGB" else "LA"))
-    if image.mode in ("PA", "RGBa", "La"):
-        image = image.convert("LA" if image.mode == "La" else "RGBA")
-    if image.mode == "RGBX":
-        image = image.convert("RGB")
     samples = np.asarray(image)
     if image.mode in EIGHT_BITS:
         return Frame(samples.reshape(*samples.shape[:2], -1), EIGHT_BITS[image.mode])
+    if len(image.getbands()) > 1:
+        raise UpscaleError(f"has {image.mode} colours, which cannot be resampled; convert it to RGB first.")
     # A PGM of 16 bits comes as 32, spread over 0 … 65535.
     kept = np.dtype(np.uint16) if image.format == "PPM" and image.mode == "I" else samples.dtype
     samples = samples.astype(kept.newbyteorder("="), copy=False)

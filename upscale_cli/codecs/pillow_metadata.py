@@ -2,9 +2,8 @@
 
 from contextlib import suppress
 
-from PIL import ExifTags, Image, TiffImagePlugin
+from PIL import ExifTags, Image
 
-from upscale_cli.codecs.tiff_tags import DESCRIPTIVE
 from upscale_cli.image.metadata import Metadata
 
 
@@ -36,8 +35,6 @@ def read_orientation(image: Image.Image) -> int:
 
 
 def _read_dpi(image: Image.Image) -> tuple[float, float] | None:
-    if isinstance(image, TiffImagePlugin.TiffImageFile) and ExifTags.Base.XResolution not in image.tag_v2:
-        return None  # Pillow makes it 1
     try:
         x, y = (float(v) for v in image.info["dpi"])
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
@@ -46,9 +43,7 @@ def _read_dpi(image: Image.Image) -> tuple[float, float] | None:
 
 
 def _read_exif(image: Image.Image) -> bytes | None:
-    """Return the EXIF of a file as it stands there; of a TIFF, a block of the tags that describe its picture."""
-    if image.format == "TIFF":
-        return _exif_of_tags(image)
+    """Return the EXIF of a file as it stands there."""
     found = image.info.get("exif") or b""
     for name in ("Raw profile type exif", "Raw profile type APP1"):
         # ImageMagick's way to store EXIF in a PNG: a line of its kind, one of its length, and digits.
@@ -56,15 +51,3 @@ def _read_exif(image: Image.Image) -> bytes | None:
             with suppress(ValueError):
                 found = bytes.fromhex("".join(text.split("\n")[3:]))
     return found.removeprefix(b"Exif\0\0") or None
-
-
-def _exif_of_tags(image: Image.Image) -> bytes | None:
-    try:
-        exif = image.getexif()
-        for tag in list(exif):
-            if tag not in DESCRIPTIVE:
-                del exif[tag]
-        data = exif.tobytes() if len(exif) else b""
-    except Exception:  # as above
-        return None
-    return data.removeprefix(b"Exif\0\0") or None

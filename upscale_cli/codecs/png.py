@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 from PIL.PngImagePlugin import PngImageFile
 
-from upscale_cli.codecs.bytewise import read_both_bytes, read_raw
+from upscale_cli.codecs.bytewise import read_both_bytes
 from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import Reading
 from upscale_cli.codecs.pillow import PillowPicture, plays, save
@@ -20,7 +20,7 @@ from upscale_cli.codecs.png_stream import Chunk, PngStream, with_chunks
 from upscale_cli.codecs.writing import Enlarged, Writing, alike
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.metadata import Metadata
-from upscale_cli.image.pixels import Frame
+from upscale_cli.image.pixels import Frame, Mode
 
 # Pillow refuses files with a text or profile of more than 1 MiB. All texts together are limited to 64 MiB.
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
@@ -46,11 +46,17 @@ class PngPicture(PillowPicture):
         image.info["exif"] = b"Exif\0\0" + (self._chunks.exif or b"")
         image.info["xmp"] = self._chunks.xmp
         self._orientation = read_orientation(image)
+        # Pillow scales samples of 2 and 4 bits to 8, but not the transparent one.
+        factor = {"L;2": 85, "L;4": 17}.get(_raw_mode(image))
+        if factor and "transparency" in image.info:
+            image.info["transparency"] *= factor
         return image
 
     def bits(self, image: Image.Image) -> int:
-        raw_mode = _raw_mode(image)
-        return 16 if raw_mode.endswith(";16B") else {"L;2": 2, "L;4": 4}.get(raw_mode, super().bits(image))
+        return 16 if _raw_mode(image).endswith(";16B") else super().bits(image)
+
+    def reads_deep(self) -> bool:
+        return self.count == 1
 
     def orientation(self, image: Image.Image) -> int:
         return self._orientation
@@ -62,23 +68,15 @@ class PngPicture(PillowPicture):
             self._metadata = read._replace(aspect=image.info.get("aspect"))
         return self._metadata
 
-    def read_samples(self, image: Image.Image, index: int) -> Frame:
-        raw_mode = _raw_mode(image)
-        if raw_mode == "LA;16B":
-            both = read_raw(self.stream, index, "RGBA")
-            return Frame(both.view(">u2").astype(np.uint16), "LA")
-        samples = read_both_bytes(self.stream, index, raw_mode)
-        key = image.info.get("transparency")
-        if image.mode == "RGB" and key is not None:
+    def read(self, image: Image.Image, index: int) -> Frame:
+        bands, _, depth = _raw_mode(image).partition(";")
+        if depth != "16B" or image.mode.startswith("I"):
+            return super().read(image, index)
+        samples, key = read_both_bytes(self.stream, bands), image.info.get("transparency")
+        if bands == "RGB" and key is not None:
             alpha = np.where((samples == np.array(key, np.uint16)).all(axis=2), 0, 65535)
             return Frame(np.dstack((samples, alpha.astype(np.uint16))), "RGBA")
-        return Frame(samples, "RGBA" if image.mode == "RGBA" else "RGB")
-
-    def prepare(self, image: Image.Image) -> None:
-        """Scale a colour key of 2 or 4 bits to 8 bits, as Pillow scales the samples."""
-        factor = {2: 85, 4: 17}[self.bits(image)]
-        if "transparency" in image.info:
-            image.info["transparency"] *= factor
+        return Frame(samples, cast(Mode, bands))
 
 
 def _raw_mode(image: Image.Image) -> str:

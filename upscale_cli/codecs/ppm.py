@@ -30,7 +30,13 @@ class PpmPicture(PillowPicture):
             return super().bits(image)
         return {255: 8, 65535: 16}.get(tile.args[1], 15 if tile.args[1] > 255 else 7)
 
-    def read_samples(self, image: Image.Image, index: int) -> Frame:
+    def reads_deep(self) -> bool:
+        return True
+
+    def read(self, image: Image.Image, index: int) -> Frame:
+        bits = self.bits(image)
+        if bits not in (7, 15) and (bits != 16 or image.mode != "RGB"):
+            return super().read(image, index)
         samples = _read_scaled(self.stream, cast(ImageFile.ImageFile, image))
         return Frame(samples, "RGB" if samples.shape[2] == 3 else "L")
 

@@ -1,11 +1,7 @@
 """SGI, by Pillow. It is only read."""
 
-from typing import BinaryIO
-
 from PIL import Image
 
-from upscale_cli.codecs.formats import Format
-from upscale_cli.codecs.picture import Reading
 from upscale_cli.codecs.pillow import PillowPicture
 from upscale_cli.errors import UpscaleError
 
@@ -25,6 +21,4 @@ class SgiPicture(PillowPicture):
             raise UpscaleError("is an SGI image of a kind that is not supported: its samples are indices.")
 
 
-def open(stream: BinaryIO, format: Format, reading: Reading) -> SgiPicture:
-    """Open a SGI file; see `Codec`."""
-    return SgiPicture(stream, format, reading)
+open = SgiPicture
