@@ -143,7 +143,7 @@ def test_no_more_jobs_run_at_once_than_fit(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(Request, "carry_out", slow)
     for room, expected in ((1, 1), (2, 2), (3, 3)):
         most = 0
-        monkeypatch.setattr(batch_run, "available_memory", lambda room=room: room * plan.jobs[0].memory)
+        monkeypatch.setattr(batch_run, "available_memory", lambda room=room: room * plan.jobs[0].expected.memory)
         work = Request(method=METHODS["nearest"], overwrite=True)
         jobs = [job._replace(work=work) for job in plan.jobs]
         outcomes = list(Run(replace(plan, jobs=jobs), 4))

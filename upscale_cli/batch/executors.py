@@ -25,10 +25,6 @@ class ExecutorKind(NamedTuple):
     start: Callable[[int], Executor | None]
 
 
-def _no_executor(jobs: int) -> None:
-    return None
-
-
 def _processes(jobs: int) -> Executor:
     import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
@@ -61,7 +57,7 @@ def _follow_parent() -> None:
 EXECUTORS: Registry[ExecutorKind] = Registry(
     "upscale_cli.executors",
     (
-        ExecutorKind(name="threads", summary="threads of this process, the default", start=_no_executor),
+        ExecutorKind(name="threads", summary="threads of this process, the default", start=lambda jobs: None),
         ExecutorKind(name="processes", summary="processes of this machine", start=_processes),
     ),
     kind=ExecutorKind,

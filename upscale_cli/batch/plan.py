@@ -86,11 +86,6 @@ class Job(NamedTuple):
         """The pixels of the result, all its frames together."""
         return self.expected.after[0] * self.expected.after[1] * self.expected.frames
 
-    @property
-    def memory(self) -> int:
-        """Approximate bytes that it needs."""
-        return self.expected.memory
-
 
 @dataclass
 class Plan:

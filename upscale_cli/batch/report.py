@@ -1,6 +1,5 @@
 """The report of a run: counts, a closing sentence, and one exit status."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from upscale_cli.errors import ExitStatus
@@ -44,9 +43,7 @@ class Report:
         '1 image enlarged, in 0.1 s; 3 .heic left alone.'
         """
         parts = [f"{self.done or 'No'} image{'s' if self.done > 1 else ''} {self.word}"]
-        parts += [f"{n} {word}" for n, word in self._others() if n]
+        others = (self.failed, "failed"), (self.skipped, "skipped"), (self.left, "not begun")
+        parts += [f"{n} {word}" for n, word in others if n]
         rate = f" ({pixels / seconds / 1e6:.1f} Mpx/s)" if pixels and seconds else ""
         return f"{', '.join(parts)}, in {seconds:.1f} s{rate}{'; ' if self.left_alone else ''}{self.left_alone}."
-
-    def _others(self) -> Sequence[tuple[int, str]]:
-        return (self.failed, "failed"), (self.skipped, "skipped"), (self.left, "not begun")

@@ -147,7 +147,7 @@ class Run:
             stack.callback(self._over.set)
             while True:
                 while waiting and not self._over.is_set() and not disk_full and len(running) < count:
-                    if running and sum(job.memory for job in (*running.values(), waiting[0])) > memory:
+                    if running and sum(job.expected.memory for job in (*running.values(), waiting[0])) > memory:
                         break
                     job = waiting.popleft()
                     try:

@@ -5,14 +5,14 @@ Format: CompuServe, "Graphics Interchange Format, Version 89a", 1990. Only the L
 
 import io
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from upscale_cli.codecs.formats import FORMATS, Format
+from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.gif_frames import CLEAR, KEEP, read_outline, shown
 from upscale_cli.codecs.picture import Encoding, Reading, check_source
 from upscale_cli.codecs.pillow import PillowPicture
@@ -72,32 +72,9 @@ def open(stream: BinaryIO, format: Format, reading: Reading) -> GifPicture:
 
 
 def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
-    """Write a GIF file; see `Codec`."""
-    whole = (frame.frame() for frame in frames)
-    write_gif(stream, whole, plays=how.metadata.plays, comment=how.metadata.comment)
-
-
-def write_gif(
-    stream: BinaryIO, frames: Iterable[Frame], *, plays: int | None = None, comment: bytes | None = None
-) -> None:
-    """Write a GIF file. A frame without transparency is cut to what differs from the one before.
-
-    Parameters
-    ----------
-    stream : binary file
-        Only written to, forwards.
-    frames : iterable of Frame
-        At least one, of 8 bits or 1, all of one size. Colours beyond 256 are reduced, and alpha becomes 0 or 255.
-    plays : int, optional
-        How often the animation is shown; 0 for ever.
-    comment : bytes, optional
-
-    Raises
-    ------
-    UpscaleError
-        If frames have different sizes.
-    """
-    pages = same_size([_indexed(frame) for frame in frames], FORMATS["gif"])
+    """Write a GIF file; see `Codec`. A frame without transparency is cut to what differs from the one before."""
+    plays, comment = how.metadata.plays, how.metadata.comment
+    pages = same_size([_indexed(frame.frame()) for frame in frames], how.format)
     height, width = pages[0].samples.shape[:2]
     shows = [_shows(page) for page in pages]
     if any(shows):
@@ -109,8 +86,7 @@ def write_gif(
         struct.pack("<6sHHBBB", b"GIF89a", width, height, (0xF0 if table else 0x70) | bits - 1, 0, 0) + table
     )
     if plays is not None and plays != 1:
-        repeats = plays - 1 if plays else 0
-        stream.write(b"!\xff\x0bNETSCAPE2.0\x03\x01" + struct.pack("<HB", repeats, 0))
+        stream.write(b"!\xff\x0bNETSCAPE2.0\x03\x01" + struct.pack("<HB", max(plays - 1, 0), 0))
     if comment:
         stream.write(b"!\xfe" + _blocks(comment))
     for index, (page, (clear, colours, bits)) in enumerate(zip(pages, palettes, strict=True)):
@@ -138,14 +114,11 @@ def _indexed(frame: Frame) -> Frame:
 
 
 def _palette(frame: Frame, transparent: bool) -> tuple[int, bytes, int]:
-    """Return the index of the transparent colour, or −1; the colours; and the bits of an index.
-
-    In a transparent animation each frame has such a colour, unless it has 256 others: some decoders clear frames
-    without one to the background colour.
-    """
+    """Return the index of the transparent colour, or −1; the colours; and the bits of an index."""
     assert frame.palette is not None
     clear = int(np.append(np.flatnonzero(frame.palette[:, 3] == 0), -1)[0])
     last = max(int(frame.samples.max()), clear)
+    # Some decoders clear frames without a transparent colour to the background.
     if transparent and clear < 0 and last < 255:
         clear = last = last + 1
     bits = max(1, last.bit_length())

@@ -98,15 +98,8 @@ def read_outline(stream: BinaryIO) -> Outline:
     for block in blocks:
         if block.width > width or block.height > height:
             width, height = max(width, block.left + block.width), max(height, block.top + block.height)
-    return Outline(
-        width=max(1, width),
-        height=max(1, height),
-        palette=palette,
-        background=background,
-        blocks=blocks,
-        plays=plays,
-        complete=kind == b";",
-    )
+    size = max(1, width), max(1, height)
+    return Outline(*size, palette, background, blocks=blocks, plays=plays, complete=kind == b";")
 
 
 def _read_block(stream: BinaryIO, control: bytes) -> Block:
@@ -117,10 +110,10 @@ def _read_block(stream: BinaryIO, control: bytes) -> Block:
     _skip_data(stream)
     disposal = control[0] >> 2 & 7
     return Block(
-        left=left,
-        top=top,
-        width=width,
-        height=height,
+        left,
+        top,
+        width,
+        height,
         interlaced=bool(flags & 0x40),
         palette=palette,
         data=(start, stream.tell()),

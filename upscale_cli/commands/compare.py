@@ -6,35 +6,31 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
 from upscale_cli.codecs.finding import stem_of
 from upscale_cli.commands.options import (
     CONTENDERS,
-    HELP,
+    JOBS,
     OVERWRITE,
     QUIET,
+    SCALE,
     VERBOSE,
     Command,
-    Count,
-    Factor,
     json_option,
-    version_option,
 )
 from upscale_cli.commands.terminal import (
     Bar,
-    ends,
     print_json,
     read_standard_input,
     refuse_closed_output,
     say,
     standard_output,
-    start,
 )
 from upscale_cli.compare.contenders import all_contenders, read_contender
-from upscale_cli.errors import ExitStatus, UpscaleError, UsageError, as_upscale_error
+from upscale_cli.errors import UpscaleError, UsageError, as_upscale_error
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -59,9 +55,9 @@ STREAM = "-"
 PAGES, SHEETS = (".html", ".htm"), (".png",)
 
 
-@click.command(cls=Command, intro=INTRO, outro=OUTRO, context_settings=HELP)
+@click.command("upscale-compare", cls=Command, intro=INTRO, outro=OUTRO)
 @click.argument("image", required=False, metavar="IMAGE", type=click.Path())
-@click.option("-s", "--scale", type=Factor(), metavar="FACTOR", help="Any number of at least 1, or 3x2 [2].")
+@SCALE
 @CONTENDERS
 @click.option("-o", "--output", metavar="FILE", help="Page (.html), sheet (.png), or - for a page on stdout.")
 @click.option(
@@ -75,21 +71,11 @@ PAGES, SHEETS = (".html", ".htm"), (".png",)
     help="Reduce the image by N first; the original is the reference.",
 )
 @OVERWRITE
-@click.option("-j", "--jobs", type=Count(), metavar="N", help="Threads [one per processor].")
+@JOBS
 @json_option("the numbers")
 @QUIET
 @VERBOSE
-@version_option("upscale-compare")
-@click.pass_context
-def cli(ctx: click.Context, /, image: str | None, verbose: int, **options: Any) -> None:
-    """Compare methods on an image."""
-    if not image:
-        click.echo(f"{INTRO}\nRun upscale-compare --help for all options.", err=True)
-        ctx.exit(ExitStatus.USAGE)
-    ends(lambda: run(image, **options), "upscale-compare", verbose)
-
-
-def run(
+def cli(
     image: str,
     *,
     scale: tuple[Fraction, Fraction] | None,
@@ -101,6 +87,7 @@ def run(
     jobs: int | None,
     as_json: bool,
     quiet: bool,
+    verbose: int,
 ) -> int:
     """Compare methods on an image, write the result, and return the exit status."""
     began = time.perf_counter()
@@ -113,27 +100,39 @@ def run(
     if as_json:
         refuse_closed_output()
 
+    from concurrent.futures import ThreadPoolExecutor
+
     from upscale_cli.compare.comparison import compare
     from upscale_cli.compare.page import numbers
     from upscale_cli.compare.subject import find_subject
+    from upscale_cli.machine.processors import usable_threads
     from upscale_cli.places.files import FileSource
     from upscale_cli.places.streams import ContentSource
 
     source = ContentSource(read_standard_input()) if image == STREAM else FileSource(Path(image))
-    with _errors_about(image), _threads(jobs) as executor:
+    executor = ThreadPoolExecutor(usable_threads(jobs or os.cpu_count() or 1))
+    try:
         subject = find_subject(source, reduction, reference)
         with _progress(quiet) as progress:
             comparison = compare(
                 subject, contenders, factor, chosen=bool(methods), executor=executor, progress=progress
             )
-        content = _render(comparison, image, target, executor)
+        content = b"" if target is None else _render(comparison, image, target, executor)
+    except UsageError:
+        raise
+    except UpscaleError as error:
+        raise UpscaleError(f"{image}: {error}") from error.__cause__
+    finally:
+        executor.shutdown(cancel_futures=True)
     if target is not None:
         _write(content, target, stream, overwrite)
     if as_json:
         values = {"source": image, "scale": [float(s) for s in reversed(factor)]} | numbers(comparison)
         print_json(values)
     if not quiet:
-        _report_notes(image, comparison)
+        about_results = (f"{each.name}: {note}" for each in comparison.results for note in each.notes)
+        for note in (*comparison.notes, *about_results):
+            say(f"{image}: {note.rstrip('.')}.")
         if target is not None:
             _report_output(target, comparison, len(content), time.perf_counter() - began)
     return 0
@@ -155,31 +154,6 @@ def _write(content: bytes, path: Path | str, stream: BinaryIO | None, overwrite:
 
 
 @contextmanager
-def _errors_about(image: str) -> Iterator[None]:
-    """Put the name of the image before errors about it."""
-    try:
-        yield
-    except UsageError:
-        raise
-    except UpscaleError as error:
-        raise UpscaleError(f"{image}: {error}") from error.__cause__
-
-
-@contextmanager
-def _threads(jobs: int | None) -> "Iterator[Executor]":
-    """Start threads, one per processor unless a number is given; do not finish waiting work after an error."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    from upscale_cli.machine.processors import usable_threads
-
-    executor = ThreadPoolExecutor(usable_threads(jobs or os.cpu_count() or 1))
-    try:
-        yield executor
-    finally:
-        executor.shutdown(cancel_futures=True)
-
-
-@contextmanager
 def _progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
     """Provide a function that advances a bar by some of a total number of pixels; the first call shows the bar."""
     bar: Bar | None = None
@@ -196,24 +170,15 @@ def _progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
             bar.close()
 
 
-def _render(comparison: "Comparison", image: str, target: Path | str | None, executor: "Executor") -> bytes:
-    """Return the content of the output: a sheet, a page, or nothing if only numbers are wanted."""
+def _render(comparison: "Comparison", image: str, target: Path | str, executor: "Executor") -> bytes:
+    """Return the content of the output: a sheet or a page."""
     from upscale_cli.compare.page import make_page
     from upscale_cli.compare.sheet import make_sheet
 
     title = "standard input" if image == STREAM else Path(image).name
-    if target is None:
-        return b""
     if isinstance(target, Path) and target.suffix.lower() in SHEETS:
         return make_sheet(comparison, title)
     return make_page(comparison, title, executor)
-
-
-def _report_notes(image: str, comparison: "Comparison") -> None:
-    """Print what the user should know about the image and about single results."""
-    about_results = (f"{each.name}: {note}" for each in comparison.results for note in each.notes)
-    for note in (*comparison.notes, *about_results):
-        say(f"{image}: {note.rstrip('.')}.")
 
 
 def _report_output(target: Path | str, comparison: "Comparison", size: int, seconds: float) -> None:
@@ -281,10 +246,7 @@ def _refuse_to_replace(target: Path, sources: Sequence[Path | None], overwrite: 
         raise UpscaleError(f'"{target}" exists already; use --overwrite.')
 
 
-def main() -> None:
-    """Run the command."""
-    start(cli, "upscale-compare")
-
+main = cli.start
 
 if __name__ == "__main__":
     main()

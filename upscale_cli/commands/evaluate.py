@@ -8,19 +8,18 @@ import click
 
 from upscale_cli.commands.options import (
     CONTENDERS,
-    HELP,
+    FACTOR,
+    JOBS,
+    PHOTOS,
     QUIET,
     REDUCE,
     VERBOSE,
     Command,
-    Count,
-    Factor,
     json_option,
-    version_option,
 )
-from upscale_cli.commands.terminal import ends, print_json, refuse_closed_output, start
+from upscale_cli.commands.terminal import print_json, refuse_closed_output
 from upscale_cli.compare.contenders import Contender, read_contender, self_sufficient_contenders
-from upscale_cli.errors import ExitStatus, UsageError
+from upscale_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from upscale_cli.learning.evaluate import Score
@@ -40,26 +39,16 @@ OUTRO = (
 )
 
 
-@click.command(cls=Command, intro=INTRO, outro=OUTRO, context_settings=HELP)
-@click.argument("photos", nargs=-1, metavar="PHOTOS...", type=click.Path())
-@click.option("-s", "--scale", type=Factor(), default="2", metavar="FACTOR", help="Scale, such as 2 or 1.5 [2].")
+@click.command("upscale-evaluate", cls=Command, intro=INTRO, outro=OUTRO)
+@PHOTOS
+@click.option("-s", "--scale", type=FACTOR, default="2", metavar="FACTOR", help="Scale, such as 2 or 1.5 [2].")
 @CONTENDERS
 @REDUCE
-@click.option("-j", "--jobs", type=Count(), metavar="N", help="Threads [one per processor].")
+@JOBS
 @json_option("a JSON object")
 @QUIET
 @VERBOSE
-@version_option("upscale-evaluate")
-@click.pass_context
-def cli(ctx: click.Context, /, photos: tuple[str, ...], verbose: int, **options: Any) -> None:
-    """Measure methods on photographs."""
-    if not photos:
-        click.echo(f"{INTRO}\nRun upscale-evaluate --help for all options.", err=True)
-        ctx.exit(ExitStatus.USAGE)
-    ends(lambda: run(photos, **options), "upscale-evaluate", verbose)
-
-
-def run(
+def cli(
     photos: Sequence[str],
     *,
     scale: tuple[Fraction, Fraction],
@@ -68,12 +57,15 @@ def run(
     jobs: int | None,
     as_json: bool,
     quiet: bool,
+    verbose: int,
 ) -> int:
     """Measure methods on photographs, print a table, and return the exit status."""
     if scale[0] != scale[1] or scale[0] <= 1:
         raise UsageError("--scale must be one factor above 1 for both directions, such as 2 or 1.5.")
     refuse_closed_output()
-    contenders = [_read_complete(text) for text in methods] or self_sufficient_contenders(scale)
+    contenders = [read_contender(text) for text in methods] or self_sufficient_contenders(scale)
+    for each in contenders:
+        each.method.read_parameters(each.parameters)  # a required one may be missing
 
     from upscale_cli.commands.photo_set import PhotoSet
     from upscale_cli.learning.evaluate import Trial
@@ -100,21 +92,13 @@ def run(
     return 1 if photographs.failed else 0
 
 
-def _read_complete(text: str) -> Contender:
-    """Return the contender that a text describes; raise an error if a required parameter is missing."""
-    contender = read_contender(text)
-    contender.method.read_parameters(contender.parameters)
-    return contender
-
-
 def _summary(contender: Contender, index: int, scores: "Sequence[tuple[str, list[Score]]]") -> dict[str, Any]:
     """Return the mean scores of the contender at an index, and those of each photograph, for JSON."""
     own = [(photograph, each[index]) for photograph, each in scores]
+    means = {name: sum(getattr(score, name) for _, score in own) / len(own) for name in ("psnr", "ssim", "seconds")}
     return {
         "method": contender.name,
-        "psnr": sum(score.psnr for _, score in own) / len(own),
-        "ssim": sum(score.ssim for _, score in own) / len(own),
-        "seconds": sum(score.seconds for _, score in own) / len(own),
+        **means,
         "each": [{"photograph": photograph, "psnr": score.psnr, "ssim": score.ssim} for photograph, score in own],
     }
 
@@ -130,10 +114,7 @@ def _table(results: Sequence[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Run the command."""
-    start(cli, "upscale-evaluate")
-
+main = cli.start
 
 if __name__ == "__main__":
     main()

@@ -2,24 +2,13 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
-from upscale_cli.commands.options import (
-    HELP,
-    OVERWRITE,
-    QUIET,
-    REDUCE,
-    VERBOSE,
-    Command,
-    json_option,
-    version_option,
-)
-from upscale_cli.commands.terminal import ends, print_json, refuse_closed_output, say, start
-from upscale_cli.errors import ExitStatus, UpscaleError, UsageError, as_upscale_error
+from upscale_cli.commands.options import OVERWRITE, PHOTOS, QUIET, REDUCE, VERBOSE, Command, json_option
+from upscale_cli.commands.terminal import print_json, refuse_closed_output, say
+from upscale_cli.errors import UpscaleError, UsageError, as_upscale_error
 
 INTRO = """\
 Fit the kernel of a transposed convolution to your own photographs.
@@ -40,8 +29,8 @@ RIVALS = ("bicubic", "lanczos")
 """Methods that the kernel is measured against."""
 
 
-@click.command(cls=Command, intro=INTRO, outro=OUTRO, context_settings=HELP)
-@click.argument("photos", nargs=-1, metavar="PHOTOS...", type=click.Path())
+@click.command("upscale-fit", cls=Command, intro=INTRO, outro=OUTRO)
+@PHOTOS
 @click.option("-s", "--scale", type=click.IntRange(2, 16), default=2, metavar="N", help="Scale [2].")
 @click.option("-o", "--output", metavar="FILE", type=click.Path(path_type=Path), help="Kernel to write, a .npy file.")
 @REDUCE
@@ -60,17 +49,7 @@ RIVALS = ("bicubic", "lanczos")
 @json_option("a JSON object")
 @QUIET
 @VERBOSE
-@version_option("upscale-fit")
-@click.pass_context
-def cli(ctx: click.Context, /, photos: tuple[str, ...], verbose: int, **options: Any) -> None:
-    """Fit a kernel to photographs."""
-    if not photos:
-        click.echo(f"{INTRO}\nRun upscale-fit --help for all options.", err=True)
-        ctx.exit(ExitStatus.USAGE)
-    ends(lambda: run(photos, **options), "upscale-fit", verbose)
-
-
-def run(
+def cli(
     photos: Sequence[str],
     *,
     scale: int,
@@ -84,6 +63,7 @@ def run(
     overwrite: bool,
     as_json: bool,
     quiet: bool,
+    verbose: int,
 ) -> int:
     """Fit a kernel to photographs, measure and write it, and return the exit status."""
     from upscale_cli.codecs.npy import write_array
@@ -109,19 +89,24 @@ def run(
             write_array(stream, kernel)
     except OSError as error:
         raise as_upscale_error(error, target.shown) from error
-    summary = Summary(
-        kernel=target.name,
-        shape=kernel.shape,
-        pixels=fitting.pixels,
-        seconds=time.perf_counter() - began,
-        held_out=len(scores),
-        psnr={name: sum(each[name] for each in scores) / len(scores) for name in (scores[0] if scores else {})},
-    )
+    shown, seconds = " x ".join(map(str, kernel.shape)), time.perf_counter() - began
+    psnr = {name: sum(each[name] for each in scores) / len(scores) for name in (scores[0] if scores else {})}
     if as_json:
-        print_json(summary.values())
+        values = {
+            "kernel": target.name,
+            "shape": kernel.shape,
+            "pixels": fitting.pixels,
+            "seconds": round(seconds, 2),
+            "held_out": len(scores),
+            "psnr": {name: round(value, 3) for name, value in psnr.items()},
+        }
+        print_json(values)
     if not quiet:
-        for line in summary.lines():
-            say(line)
+        say(f"{target.name}: {shown} kernel, fitted to {fitting.pixels / 1e6:.1f} Mpx in {seconds:.1f} s.")
+        decibels = ", ".join(f"{name} {value:.2f} dB" for name, value in psnr.items())
+        count = f"{len(scores)} held-out photograph{'s' if len(scores) > 1 else ''}"
+        nothing = "Nothing was held out to measure the kernel; give at least two photographs."
+        say(f"PSNR of {count}: {decibels}." if scores else nothing)
     return 1 if photographs.failed else 0
 
 
@@ -136,59 +121,7 @@ def _check_output(output: Path | None, overwrite: bool) -> Path:
     return output
 
 
-@dataclass(frozen=True)
-class Summary:
-    """What was fitted, and how well.
-
-    Attributes
-    ----------
-    kernel : str
-        The file.
-    shape : tuple of int
-        Shape of the kernel.
-    pixels : int
-        Number of pixels of photographs that the kernel was fitted to.
-    seconds : float
-        Duration of the whole run.
-    held_out : int
-        Number of photographs that the kernel was measured on.
-    psnr : dict of str to float
-        Mean PSNR over these photographs in decibels, of the kernel and of its rivals. Empty if there are none.
-    """
-
-    kernel: str
-    shape: tuple[int, ...]
-    pixels: int
-    seconds: float
-    held_out: int
-    psnr: dict[str, float]
-
-    def values(self) -> dict[str, Any]:
-        """Return the summary for JSON."""
-        return {
-            "kernel": self.kernel,
-            "shape": list(self.shape),
-            "pixels": self.pixels,
-            "seconds": round(self.seconds, 2),
-            "held_out": self.held_out,
-            "psnr": {name: round(value, 3) for name, value in self.psnr.items()},
-        }
-
-    def lines(self) -> list[str]:
-        """Return the summary as lines of text."""
-        shape = " x ".join(map(str, self.shape))
-        fitted = f"{self.kernel}: {shape} kernel, fitted to {self.pixels / 1e6:.1f} Mpx in {self.seconds:.1f} s."
-        if not self.psnr:
-            return [fitted, "Nothing was held out to measure the kernel; give at least two photographs."]
-        values = ", ".join(f"{name} {value:.2f} dB" for name, value in self.psnr.items())
-        count = f"{self.held_out} held-out photograph{'s' if self.held_out > 1 else ''}"
-        return [fitted, f"PSNR of {count}: {values}."]
-
-
-def main() -> None:
-    """Run the command."""
-    start(cli, "upscale-fit")
-
+main = cli.start
 
 if __name__ == "__main__":
     main()

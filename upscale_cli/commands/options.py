@@ -1,13 +1,14 @@
-"""Options that commands share, and values that they read."""
+"""What commands share: how they begin and end, their options, and the values that these read."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 import click
 
 from upscale_cli import __version__
-from upscale_cli.errors import UpscaleError
+from upscale_cli.commands.terminal import ends, start
+from upscale_cli.errors import ExitStatus, UpscaleError
 from upscale_cli.learning import REDUCTION_NAMES
 from upscale_cli.methods import METHODS, Method, find_method
 from upscale_cli.methods.parameters import Pair, read_scale
@@ -24,17 +25,33 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Command(click.Command):
-    """A command whose help begins with examples.
+    """A command whose help begins with examples. Its function returns the exit status, and has a `verbose`.
 
     Parameters
     ----------
     intro, outro : str
         The text before the options (a sentence, examples, the usage) and the paragraph after them.
+    more : str
+        What helps besides --help.
     """
 
-    def __init__(self, *args: Any, intro: str, outro: str, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.intro, self.outro = intro, outro
+    def __init__(self, name: str, *, intro: str, outro: str, more: str = "", **kwargs: Any) -> None:
+        names = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
+        super().__init__(name, context_settings=names, **kwargs)
+        self.intro, self.outro, self._more = intro, outro, more
+        text = "%(prog)s %(version)s"
+        click.version_option(__version__, "--version", prog_name=name, message=text, help="Show the version.")(self)
+
+    def invoke(self, ctx: click.Context) -> NoReturn:
+        if not ctx.params[self.params[0].name]:
+            click.echo(f"{self.intro}\nRun {self.name} --help for all options{self._more}.", err=True)
+            ctx.exit(ExitStatus.USAGE)
+        run = super().invoke
+        ends(lambda: cast(int, run(ctx)), str(self.name), ctx.params["verbose"])
+
+    def start(self) -> NoReturn:
+        """Read the arguments, run the command, and end the process."""
+        start(self)
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write(self.intro)
@@ -65,60 +82,60 @@ class MethodName(ParamType):
         ]
 
 
-class Factor(ParamType):
-    """A scale: a number of at least 1, or two as width x height."""
+class Value(ParamType):
+    """What a function reads from a text; its `ValueError` is a sentence about texts that it cannot read."""
 
-    name = "factor"
+    def __init__(self, name: str, read: Callable[[Any], Any]) -> None:
+        self.name, self._read = name, read
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         try:
-            return read_scale(value)
-        except UpscaleError as error:
+            return self._read(value)
+        except ValueError as error:
             raise click.UsageError(str(error), ctx) from None
 
 
-class PairOf(ParamType):
-    """An integer, or two as width x height; read as (vertical, horizontal)."""
+def pair_of(low: int) -> Value:
+    """Return the type of an integer of at least `low`, or two as width x height; read as (vertical, horizontal)."""
+    kind = Pair(low)
 
-    name = "n"
-
-    def __init__(self, low: int) -> None:
-        self._kind = Pair(low)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def read(value: Any) -> Any:
         try:
-            return self._kind.read(value)
+            return kind.read(value)
         except ValueError:
-            raise click.UsageError(f'"{value}" is not {self._kind.domain}.', ctx) from None
+            raise ValueError(f'"{value}" is not {kind.domain}.') from None
+
+    return Value("n", read)
 
 
-class Count(ParamType):
-    """An integer of at least 1, with k, M or G for thousands."""
-
-    name = "n"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        units = {"k": 10**3, "m": 10**6, "g": 10**9}
-        unit = units.get(value[-1:].lower())
-        digits = value[:-1] if unit else value
-        if not digits.isascii() or not digits.isdigit() or int(digits) < 1:
-            raise click.UsageError(f'"{value}" is not an integer of at least 1, such as 500, 500M or 2G.', ctx)
-        return int(digits) * (unit or 1)
+def _positive(text: str) -> int:
+    """Return the integer that a text is; 0 if it is none."""
+    return int(text) if text.isascii() and text.isdigit() else 0
 
 
-class Quality(ParamType):
-    """An integer from 1 to 100, or keep; read as None."""
+def _read_count(value: int | str) -> int:
+    if isinstance(value, int):
+        return value
+    unit = {"k": 10**3, "m": 10**6, "g": 10**9}.get(value[-1:].lower())
+    count = _positive(value[:-1]) * unit if unit else _positive(value)
+    if not count:
+        raise ValueError(f'"{value}" is not an integer of at least 1, such as 500, 500M or 2G.')
+    return count
 
-    name = "n"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
-        if isinstance(value, int) or value == "keep":
-            return None if value == "keep" else value
-        if not value.isascii() or not value.isdigit() or not 1 <= int(value) <= 100:
-            raise click.UsageError(f'--quality "{value}" is not an integer from 1 to 100, or keep.', ctx)
-        return int(value)
+def _read_quality(value: int | str) -> int | None:
+    quality = value if isinstance(value, int) else _positive(value)
+    if value != "keep" and not 1 <= quality <= 100:
+        raise ValueError(f'--quality "{value}" is not an integer from 1 to 100, or keep.')
+    return quality or None
+
+
+FACTOR = Value("factor", read_scale)
+"""A scale: a number of at least 1, or two as width x height."""
+COUNT = Value("n", _read_count)
+"""An integer of at least 1, with k, M or G for thousands."""
+QUALITY = Value("n", _read_quality)
+"""An integer from 1 to 100, or keep; read as None."""
 
 
 class KeyValue(ParamType):
@@ -187,12 +204,15 @@ class FormatName(ParamType):
         ]
 
 
+FILES = {p.name: p for method in METHODS.values() for p in method.parameters if p.file}
+"""The arrays that methods of this package take from files, by the names of their options."""
+
+
 def file_options(command: F) -> F:
-    """Add an option for each array that a method of this package takes from a file."""
-    files = {p.name: p for method in METHODS.values() for p in method.parameters if p.file}
-    for name in reversed(files):
+    """Add an option for each of `FILES`."""
+    for name in reversed(FILES):
         users = [method.name for method in METHODS.values() if any(p.name == name for p in method.parameters)]
-        kind = f"{name.capitalize()} ({'.npz' if files[name].archive else '.npy'})"
+        kind = f"{name.capitalize()} ({'.npz' if FILES[name].archive else '.npy'})"
         option = click.option(
             f"--{name}", metavar="FILE", type=click.Path(path_type=Path), help=f"{kind} for {', '.join(users)}."
         )
@@ -201,6 +221,9 @@ def file_options(command: F) -> F:
 
 
 OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace existing results.")
+PHOTOS = click.argument("photos", nargs=-1, metavar="PHOTOS...", type=click.Path())
+SCALE = click.option("-s", "--scale", type=FACTOR, metavar="FACTOR", help="Any number of at least 1, or 3x2 [2].")
+JOBS = click.option("-j", "--jobs", type=COUNT, metavar="N", help="Threads [one per processor].")
 QUIET = click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
 VERBOSE = click.option("-v", "--verbose", count=True, help="Explain decisions; -vv adds tracebacks.")
 CONTENDERS = click.option(
@@ -222,8 +245,6 @@ REDUCE = click.option(
 )
 MAX_SOURCE_PIXELS = "--max-source-pixels"
 """The option that raises the limit of sources."""
-HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
-"""Settings of every command."""
 
 
 def json_option(what: str) -> Callable[[F], F]:
@@ -246,7 +267,7 @@ def batch_options(command: F) -> F:
         ),
         OVERWRITE,
         click.option("--skip-existing", is_flag=True, help="Keep existing results: resume a run."),
-        click.option("-j", "--jobs", type=Count(), metavar="N", help="Threads [one per processor]."),
+        JOBS,
         click.option(
             "--executor", default="threads", metavar="NAME", help="threads, processes, or a plug-in's [threads]."
         ),
@@ -254,7 +275,7 @@ def batch_options(command: F) -> F:
         json_option("a JSON object per image"),
         click.option("--channels-first", is_flag=True, help="Arrays are (C, H, W), as in PyTorch."),
         click.option(
-            MAX_SOURCE_PIXELS, type=Count(), default=178_956_970, metavar="N", help="Refuse larger inputs [179M]."
+            MAX_SOURCE_PIXELS, type=COUNT, default=178_956_970, metavar="N", help="Refuse larger inputs [179M]."
         ),
         QUIET,
         VERBOSE,
@@ -262,9 +283,3 @@ def batch_options(command: F) -> F:
     for option in reversed(options):
         command = option(command)
     return command
-
-
-def version_option(name: str) -> Callable[[F], F]:
-    """Return the option that shows the version of the command `name`."""
-    text = "%(prog)s %(version)s"
-    return click.version_option(__version__, "--version", prog_name=name, message=text, help="Show the version.")

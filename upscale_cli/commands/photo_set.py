@@ -59,7 +59,7 @@ class PhotoSet:
         if not self.sources:
             raise UsageError("no photograph can be read; give image files, or folders that contain some.")
 
-    def _fail(self, shown: str, why: object) -> None:
+    def _fail(self, shown: str, why: UpscaleError, say: Callable[[str], None] = say) -> None:
         """Report and count a photograph that cannot be used."""
         say(f"{shown}: {why}")
         self.failed += 1
@@ -73,8 +73,7 @@ class PhotoSet:
                 try:
                     work(source.shown, read_photograph(source))
                 except UpscaleError as error:
-                    self.failed += 1
-                    bar.say(f"{source.shown}: {error}")
+                    self._fail(source.shown, error, bar.say)
                 bar.advance(self._pixels[source])
                 bar.image_ended()
         finally:

@@ -10,6 +10,9 @@ from upscale_cli.batch.executors import find_executor
 from upscale_cli.batch.plan import Job, Plan, Work, make_plan
 from upscale_cli.batch.report import Report
 from upscale_cli.batch.run import Outcome, Run
+from upscale_cli.codecs.finding import find_format
+from upscale_cli.codecs.picture import Reading
+from upscale_cli.commands.options import MAX_SOURCE_PIXELS
 from upscale_cli.commands.terminal import (
     Bar,
     Interrupted,
@@ -27,43 +30,49 @@ from upscale_cli.machine.memory import in_bytes
 from upscale_cli.places.place import Target, counted
 from upscale_cli.places.streams import STREAM, ContentSource, StreamTarget
 from upscale_cli.work.request import Request
+from upscale_cli.work.result import Result
 
 
 class Session(NamedTuple):
-    """How a command talks.
+    """What is asked of a run, whatever it does to images.
 
     Attributes
     ----------
     name, done : str
         The command, and what it does to images: enlarged, pooled.
-    quiet : bool
-    verbose : int
-    as_json : bool
-    dry_run : bool
+    output, skip_existing, jobs, executor, dry_run, as_json, quiet, verbose
+        The values of `batch_options`.
     """
 
     name: str
     done: str
+    output: str | None
+    skip_existing: bool
+    jobs: int | None
+    executor: str
+    dry_run: bool
+    as_json: bool
     quiet: bool
     verbose: int
-    as_json: bool
-    dry_run: bool
 
-    def fail(self, shown: str, failure: UpscaleError) -> list[str]:
+    @classmethod
+    def of(cls, name: str, done: str, options: dict[str, Any]) -> "Session":
+        """Return the session that a command's options ask for, and take these options out."""
+        return cls(name, done, **{field: options.pop(field) for field in cls._fields[2:]})
+
+    def fail(self, shown: str, failure: UpscaleError) -> str:
         """Return the line about an image that failed."""
-        return [f"{_in_sentence(shown)}: {failure}{hint(failure, self.verbose)}"]
+        return f"{_in_sentence(shown)}: {failure}{hint(failure, self.verbose)}"
 
 
-def process(
-    session: Session,
-    inputs: Iterable[str],
-    work: Work,
-    *,
-    output: str | None,
-    skip_existing: bool,
-    jobs: int | None,
-    executor: str,
-) -> int:
+def work_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Return options with the format and the reading as `Work` has them."""
+    format, channels_first, most = (options.pop(name) for name in ("format", "channels_first", "max_source_pixels"))
+    reading = Reading(channels_first=channels_first, max_pixels=most, raised_by=MAX_SOURCE_PIXELS)
+    return options | {"format": find_format(format) if format else None, "reading": reading}
+
+
+def process(session: Session, inputs: Iterable[str], work: Work) -> int:
     """Plan, run, report; return the exit status.
 
     Raises
@@ -72,12 +81,12 @@ def process(
         If the request is invalid for every image.
     """
     start, inputs = time.perf_counter(), list(inputs)
-    kind = find_executor(executor)
-    plan = _planned(session, inputs, work, output=output, skip_existing=skip_existing)
+    kind = find_executor(session.executor)
+    plan = _planned(session, inputs, work)
     left_alone = counted(plan.left_alone)
     report = Report(session.done, failed=len(plan.failures), skipped=len(plan.settled), left_alone=left_alone)
     for shown, failure in plan.failures:
-        say(*session.fail(shown, failure))
+        say(session.fail(shown, failure))
         show_cause(failure, session.verbose)
         if session.as_json:
             print_json({"source": shown, "error": str(failure)})
@@ -88,8 +97,8 @@ def process(
         return report.exit_status
 
     bar = Bar(sum(job.pixels for job in plan.jobs), len(plan.jobs), not session.quiet)
-    others = kind.start(jobs or os.cpu_count() or 1) if len(plan.jobs) > 1 else None
-    running = Run(plan, jobs, executor=others, progress=bar.advance)
+    others = kind.start(session.jobs or os.cpu_count() or 1) if len(plan.jobs) > 1 else None
+    running = Run(plan, session.jobs, executor=others, progress=bar.advance)
     try:
         pixels = _run(session, plan, running, bar=bar, report=report)
     except Interrupted:
@@ -110,9 +119,10 @@ def process(
     return report.exit_status
 
 
-def _planned(session: Session, inputs: list[str], work: Work, *, output: str | None, skip_existing: bool) -> Plan:
+def _planned(session: Session, inputs: list[str], work: Work) -> Plan:
     """Return the plan; standard input is read, if it is an input."""
-    if work.overwrite and skip_existing:
+    output = session.output
+    if work.overwrite and session.skip_existing:
         raise UsageError("--overwrite and --skip-existing exclude each other; leave one out.")
     to_stream = output == STREAM or (output is None and STREAM in inputs)
     if to_stream and session.as_json:
@@ -124,13 +134,8 @@ def _planned(session: Session, inputs: list[str], work: Work, *, output: str | N
         # A dry run writes nothing.
         stream = StreamTarget(None if session.dry_run else standard_output())
     standard_input = ContentSource(read_standard_input(), target=stream) if STREAM in inputs else None
-    return make_plan(
-        inputs,
-        stream if output == STREAM else output,
-        work,
-        standard_input=standard_input,
-        skip_existing=skip_existing,
-    )
+    where = stream if output == STREAM else output
+    return make_plan(inputs, where, work, standard_input=standard_input, skip_existing=session.skip_existing)
 
 
 def _run(session: Session, plan: Plan, running: Run, *, bar: Bar, report: Report) -> int:
@@ -164,17 +169,23 @@ def _show(plan: Plan, as_json: bool) -> None:
         if as_json:
             print_json(_job(job))
         else:
-            (w, h), (width, height) = job.expected.before, job.expected.after
-            say(f"{job.source.shown} {w}x{h} → {job.target.name} {width}x{height}")
+            say(_sizes(job, job.expected))
+
+
+def _sizes(job: Job, result: Result) -> str:
+    (w, h), (width, height) = result.before, result.after
+    return f"{job.source.shown} {w}x{h} → {job.target.name} {width}x{height}"
 
 
 def _job(job: Job) -> dict[str, Any]:
+    before, after = job.expected.before, job.expected.after
     values: dict[str, Any] = {"source": job.source.shown, "target": job.target.name if job.target.portable else None}
     if isinstance(job.work, Request):
-        values["method"] = job.work.method.name
-        (w, h), (width, height) = job.expected.before, job.expected.after
-        values["scale"] = [width / w, height / h]
-    return values | {"before": list(job.expected.before), "after": list(job.expected.after)}
+        values |= {
+            "method": job.work.method.name,
+            "scale": [new / old for old, new in zip(before, after, strict=True)],
+        }
+    return values | {"before": before, "after": after}
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:
@@ -189,13 +200,12 @@ def _lines(outcome: Outcome, session: Session) -> list[str]:
     """Return what is printed about an outcome."""
     shown = outcome.job.source.shown
     if outcome.failure is not None:
-        return session.fail(shown, outcome.failure)
+        return [session.fail(shown, outcome.failure)]
     assert outcome.result is not None
     notes = [] if session.quiet else outcome.result.notes
     lines = [f"{_in_sentence(shown)}: {'; '.join(notes)}."] if notes else []
     if session.verbose:
-        (w, h), (width, height) = outcome.result.before, outcome.result.after
-        lines.append(f"{shown} {w}x{h} → {outcome.job.target.name} {width}x{height} in {outcome.seconds:.2f} s")
-        decisions = outcome.result.decisions | {"memory": f"about {in_bytes(outcome.job.memory)}"}
+        lines.append(f"{_sizes(outcome.job, outcome.result)} in {outcome.seconds:.2f} s")
+        decisions = outcome.result.decisions | {"memory": f"about {in_bytes(outcome.job.expected.memory)}"}
         lines += [f"  {subject:9}{decision}" for subject, decision in decisions.items()]
     return lines

@@ -187,12 +187,9 @@ def interruptible() -> Iterator[None]:
 
     Signals that are ignored stay ignored: nohup, and jobs in the background of a script, ask for that.
     """
-    statuses = {
-        "SIGINT": ExitStatus.INTERRUPTED,
-        "SIGTERM": ExitStatus.TERMINATED,
-        "SIGHUP": ExitStatus.HUNG_UP,
-    }
-    known = {getattr(signal, name): status for name, status in statuses.items() if hasattr(signal, name)}
+    known: dict[int, ExitStatus] = {signal.SIGINT: ExitStatus.INTERRUPTED, signal.SIGTERM: ExitStatus.TERMINATED}
+    if hasattr(signal, "SIGHUP"):
+        known[signal.SIGHUP] = ExitStatus.HUNG_UP
 
     def stop(number: int, frame: types.FrameType | None) -> None:
         for each in before:
@@ -233,10 +230,7 @@ def stopping(stop: Callable[[], None]) -> Iterator[None]:
 
 
 def _hold_standard_streams() -> None:
-    """Open the null device for each of the descriptors 0, 1 and 2 that is closed.
-
-    The next file to be opened would get such a number, and messages of libraries would go into an image.
-    """
+    """Open the null device for closed descriptors 0, 1 and 2: messages of libraries would go into the next file."""
     with suppress(OSError):
         while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
             pass
@@ -244,12 +238,9 @@ def _hold_standard_streams() -> None:
 
 
 def _silence_libraries() -> None:
-    """Keep messages of libraries off the terminal: we print the one line about a file.
-
-    Decoders in C write to file descriptor 2, whatever `sys.stderr` is, so ours moves to another descriptor.
-    """
+    """Discard what libraries print: decoders in C write to file descriptor 2, so our `sys.stderr` gets another."""
     warnings.simplefilter("ignore")
-    try:
+    with suppress(AttributeError, OSError):  # closed, or not a file: nobody reads it
         if sys.stderr.fileno() != 2:
             return
         encoding, ours = sys.stderr.encoding, os.dup(2)
@@ -257,8 +248,6 @@ def _silence_libraries() -> None:
         silence = os.open(os.devnull, os.O_WRONLY)
         os.dup2(silence, 2)
         os.close(silence)
-    except (AttributeError, OSError):
-        pass  # closed, or not a file: nobody reads it
 
 
 def ends(run: Callable[[], int], name: str, verbose: int) -> NoReturn:
@@ -290,11 +279,12 @@ def ends(run: Callable[[], int], name: str, verbose: int) -> NoReturn:
     raise SystemExit(status)
 
 
-def start(command: click.Command, name: str) -> NoReturn:
+def start(command: click.Command) -> NoReturn:
     """Read the arguments, run a command, and exit. Invalid arguments are reported in one line, like all errors."""
     # NumPy and Pillow create tens of thousands of objects when they are imported, and all of them stay. Searching
     # them for garbage as often as Python does takes a twentieth of the time of a small image.
     gc.set_threshold(50_000, 50, 50)
+    name = str(command.name)
     if f"_{name.upper().replace('-', '_')}_COMPLETE" in os.environ:
         from upscale_cli.commands import completion
 
@@ -312,11 +302,7 @@ def start(command: click.Command, name: str) -> NoReturn:
 
 
 def _leave(status: int) -> NoReturn:
-    """End the process with a status, at once.
-
-    By now all threads have ended and all files are closed. Python would now free every object of every module, which
-    takes an eighth of the time of a small image.
-    """
+    """End the process at once: to free the objects of all modules takes an eighth of the time of a small image."""
     try:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:

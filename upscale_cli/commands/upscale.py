@@ -8,20 +8,17 @@ from typing import Any
 import click
 
 from upscale_cli.commands.options import (
-    HELP,
-    MAX_SOURCE_PIXELS,
+    COUNT,
+    FILES,
+    QUALITY,
+    SCALE,
     Command,
-    Count,
-    Factor,
     KeyValue,
     MethodName,
-    Quality,
     batch_options,
     file_options,
-    version_option,
 )
-from upscale_cli.commands.terminal import ends, start
-from upscale_cli.errors import ExitStatus, UsageError
+from upscale_cli.errors import UsageError
 from upscale_cli.methods import METHODS, Method, find_method
 from upscale_cli.methods.parameters import REQUIRED, read_parameters, shown
 
@@ -47,7 +44,6 @@ def show_methods(ctx: click.Context, param: click.Parameter, asked: bool) -> Non
     if not asked or ctx.resilient_parsing:
         return
     click.echo(f"{'METHOD':{NAMES}}WHEN TO USE IT, what it does, and its parameters\n")
-    options = {p.name for method in METHODS.values() for p in method.parameters if p.file}
     for problem in METHODS.load_plugins():
         click.echo(problem, err=True)
     for method in METHODS.values():
@@ -56,7 +52,7 @@ def show_methods(ctx: click.Context, param: click.Parameter, asked: bool) -> Non
         _print_entry("", f"{method.summary} ({method.source}){only}", NAMES)
         for p in method.parameters:
             option = f"-p {p.name}={'FILE' if p.file else ''}"
-            option = f"--{p.name} FILE" if p.file and p.name in options else option
+            option = f"--{p.name} FILE" if p.name in FILES and p.file else option
             domain = "" if p.file else f" ({p.domain})"
             default = "" if p.file or p.default in (None, REQUIRED) else f" [{shown(p.default)}]"
             _print_entry(f"{'':{NAMES}}{option}", f"{p.summary}{domain}{default}", OPTIONS)
@@ -73,14 +69,9 @@ def _print_entry(name: str, text: str, column: int) -> None:
     click.echo(lines)
 
 
-@click.command(
-    cls=Command,
-    intro=INTRO,
-    outro=OUTRO,
-    context_settings=HELP,
-)
+@click.command("upscale", cls=Command, intro=INTRO, outro=OUTRO, more=", upscale --methods for the methods")
 @click.argument("inputs", nargs=-1, metavar="INPUT...", type=click.Path())
-@click.option("-s", "--scale", type=Factor(), metavar="FACTOR", help="Any number of at least 1, or 3x2 [2].")
+@SCALE
 @click.option("--size", metavar="SIZE", help="3840 | 3840x2160 | 3840x | x2160, instead of a scale.")
 @click.option("-m", "--method", type=MethodName(), default="lanczos", metavar="NAME", help="See --methods [lanczos].")
 @click.option(
@@ -97,7 +88,7 @@ def _print_entry(name: str, text: str, column: int) -> None:
 )
 @click.option(
     "--quality",
-    type=Quality(),
+    type=QUALITY,
     default="keep",
     metavar="N",
     help="Quality of lossy formats [a JPEG's own, else 95].",
@@ -118,96 +109,37 @@ def _print_entry(name: str, text: str, column: int) -> None:
 )
 @click.option("--strip", is_flag=True, help="Drop all metadata except the colour profile.")
 @click.option("--preserve-times", is_flag=True, help="Give results the times of their sources.")
-@click.option("--max-pixels", type=Count(), default=10**9, metavar="N", help="Refuse larger results [1G].")
+@click.option("--max-pixels", type=COUNT, default=10**9, metavar="N", help="Refuse larger results [1G].")
 @batch_options
 @click.option(
     "--methods", is_flag=True, is_eager=True, expose_value=False, callback=show_methods, help="List the methods."
 )
-@version_option("upscale")
-@click.pass_context
-def cli(ctx: click.Context, /, inputs: tuple[str, ...], verbose: int, **options: Any) -> None:
-    """Enlarge images."""
-    if not inputs:
-        click.echo(f"{INTRO}\nRun upscale --help for all options, upscale --methods for the methods.", err=True)
-        ctx.exit(ExitStatus.USAGE)
-    ends(lambda: upscale(inputs, verbose=verbose, **options), "upscale", verbose)
-
-
-def upscale(
-    inputs: Iterable[str],
-    *,
-    scale: Any,
-    size: str | None,
-    method: str,
-    given: Iterable[tuple[str, str]],
-    linear: bool,
-    alpha: Any,
-    quality: int | None,
-    subsampling: str | None,
-    lossless: bool,
-    compression: str,
-    strip: bool,
-    preserve_times: bool,
-    max_pixels: int,
-    output: str | None,
-    format: str | None,
-    overwrite: bool,
-    skip_existing: bool,
-    jobs: int | None,
-    executor: str,
-    dry_run: bool,
-    as_json: bool,
-    channels_first: bool,
-    max_source_pixels: int,
-    quiet: bool,
-    verbose: int,
-    **files: Path | None,
+def cli(
+    inputs: tuple[str, ...], *, method: str, given: Iterable[tuple[str, str]], compression: str, **options: Any
 ) -> int:
     """Plan, run, report; return the exit status."""
-    from upscale_cli.codecs.finding import find_format
-    from upscale_cli.codecs.picture import Reading
-    from upscale_cli.commands.process import Session, process
+    from upscale_cli.commands.process import Session, process, work_options
     from upscale_cli.places.streams import STREAM
     from upscale_cli.work.request import Request
     from upscale_cli.work.sizes import wanted_size
 
-    inputs = list(inputs)
-    if preserve_times and STREAM in (output, *inputs):
+    session = Session.of("upscale", "enlarged", options)
+    files = {name: options.pop(name) for name in FILES}
+    if options["preserve_times"] and STREAM in (session.output, *inputs):
         raise UsageError("--preserve-times needs files, because standard input and output have no times.")
-    if scale is not None and size is not None:
-        raise UsageError("--scale and --size exclude each other; leave one out.")
-    if lossless and quality is not None:
-        raise UsageError("--lossless and --quality exclude each other; leave one out.")
-    if size is not None:
+    for one, other in (("scale", "size"), ("lossless", "quality")):
+        if options[one] and options[other] is not None:
+            raise UsageError(f"--{one} and --{other} exclude each other; leave one out.")
+    if options["size"] is not None:
         # A size that is invalid for every image is reported before any is opened.
-        wanted_size(size, 1, 1)
+        wanted_size(options["size"], 1, 1)
     request = Request(
         method=find_method(method),
         parameters=parameters(find_method(method), given, files),
-        scale=scale,
-        size=size,
-        format=find_format(format) if format else None,
-        quality=quality,
-        subsampling=subsampling,
-        lossless=lossless,
-        linear=linear,
-        alpha=alpha,
-        strip=strip,
-        preserve_times=preserve_times,
-        reading=Reading(channels_first=channels_first, max_pixels=max_source_pixels, raised_by=MAX_SOURCE_PIXELS),
-        overwrite=overwrite,
-        max_pixels=max_pixels,
         small=compression == "small",
+        **work_options(options),
     )
-    return process(
-        Session(name="upscale", done="enlarged", quiet=quiet, verbose=verbose, as_json=as_json, dry_run=dry_run),
-        inputs,
-        request,
-        output=output,
-        skip_existing=skip_existing,
-        jobs=jobs,
-        executor=executor,
-    )
+    return process(session, inputs, request)
 
 
 def parameters(method: Method, given: Iterable[tuple[str, str]], files: dict[str, Path | None]) -> dict[str, Any]:
@@ -232,6 +164,4 @@ def parameters(method: Method, given: Iterable[tuple[str, str]], files: dict[str
     return {name: read[name] for name in texts} | arrays
 
 
-def main() -> None:
-    """The entry point."""
-    start(cli, "upscale")
+main = cli.start

@@ -36,16 +36,15 @@ def filled(source: Array, reach: int) -> Array:
     stride = padded.shape[1]
     colours = padded.reshape(-1, padded.shape[2])
     known = (padded[..., -1] > 0).ravel()
-    free = np.zeros(padded.shape[:2], bool)
-    free[1:-1, 1:-1] = True
-    waiting = free.ravel() & ~known
+    waiting = np.pad(~(source[..., -1] > 0), 1).ravel()
     around = [y * stride + x for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x]
     edge = np.flatnonzero(_grown(known.reshape(padded.shape[:2])).ravel() & waiting)
     waiting[edge] = False
     for _ in range(reach):
         if not len(edge):
             break
-        for part in _parts(edge):
+        for start in range(0, len(edge), CHUNK):
+            part = edge[start : start + CHUNK]
             colours[part, :-1] = _mean(colours, known, part, around)
         known[edge] = True
         edge = _next(edge, waiting, around)
@@ -104,10 +103,6 @@ def _grown(known: NDArray[np.bool_]) -> NDArray[np.bool_]:
     wide[:, 1:] |= tall[:, :-1]
     wide[:, :-1] |= tall[:, 1:]
     return wide
-
-
-def _parts(edge: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
-    return (edge[start : start + CHUNK] for start in range(0, len(edge), CHUNK))
 
 
 def _mean(colours: Array, known: NDArray[np.bool_], part: NDArray[np.intp], around: list[int]) -> Array:

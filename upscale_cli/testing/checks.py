@@ -1,4 +1,4 @@
-"""Images, and comparisons of results, for tests of methods."""
+"""What tests of methods share: images, comparisons of results, and a method with its arrays."""
 
 from math import prod
 from typing import Any
@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 
 from upscale_cli.api import upscale
 from upscale_cli.errors import UpscaleError
-from upscale_cli.methods.upsampler import Array, Scratch
+from upscale_cli.methods import Method, resolve
+from upscale_cli.methods.parameters import read_scale
+from upscale_cli.methods.samples import Samples
+from upscale_cli.methods.upsampler import Array, Scratch, Upsampler
 
 
 def image(shape: tuple[int, ...], dtype: str = "u1", seed: int = 0) -> Array:
@@ -58,3 +61,37 @@ def poisoned(self: Scratch, name: str, shape: tuple[int, ...], dtype: Any) -> Ar
     memory = np.full(prod(shape) * np.dtype(dtype).itemsize, 255, np.uint8)
     view: Array = memory.view(dtype).reshape(shape)
     return view
+
+
+class MethodTests:
+    """A method, and how tests apply it."""
+
+    method: Method
+
+    def arrays(self, shape: tuple[int, int, int], scale: tuple[int, int]) -> dict[str, Any]:
+        """Return a value for each parameter that is an array: for a source (H, W, C), and integer factors at least.
+
+        Override it for a method that requires one.
+        """
+        return {}
+
+    def given_arrays(self, source: Array, scale: Any) -> dict[str, Any]:
+        """Return the arrays for a source (H, W), (H, W, C) or (N, H, W, C)."""
+        height, width, channels = (source.shape if source.ndim == 4 else (1, *source.shape, 1))[1:4]
+        return self.arrays((height, width, channels), scale if isinstance(scale, tuple) else (scale, scale))
+
+    def enlarge(self, source: Array, scale: Any = 2, **more: Any) -> Array:
+        """Return the source, enlarged by the method."""
+        return upscale(source, scale, self.method.name, **self.given_arrays(source, scale), **more)
+
+    def scales(self) -> list[Any]:
+        """Return factors that the method supports."""
+        return [1, 2, (2, 3)] if self.method.integer_scale else [1, 2, (2, 3), 1.5, (1, 7.3)]
+
+    def upsampler(self, source: Array, scale: Any, samples: Samples | None = None, **parameters: Any) -> Upsampler:
+        """Return the method's upsampler of a source (H, W, C) of some meaning: just numbers, if none is given."""
+        read = self.method.read_parameters(self.given_arrays(source, scale) | parameters)
+        height, width, channels = source.shape
+        exact, shape = resolve(self.method, (height, width, channels), scale=read_scale(scale), parameters=read)
+        samples = samples or Samples(source.dtype, channels, source.dtype)
+        return self.method.make(source, scale=exact, size=shape[:2], samples=samples, parameters=read)

@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 
 from upscale_cli import api
 from upscale_cli.api import upscale
-from upscale_cli.methods import Method, find_method, placement, resolve, strips
-from upscale_cli.methods.parameters import REQUIRED, read_scale
-from upscale_cli.methods.samples import Samples
-from upscale_cli.methods.upsampler import Array, Scratch, Upsampler
+from upscale_cli.methods import find_method, placement, strips
+from upscale_cli.methods.parameters import REQUIRED
+from upscale_cli.methods.upsampler import Array, Scratch
 from upscale_cli.testing.checks import assert_near, assert_rounded, image, poisoned, refusal, ties
 from upscale_cli.testing.transparency import TransparencyContract
 
@@ -33,41 +32,9 @@ class MethodContract(TransparencyContract):
     was used before change a bit, fails.
     """
 
-    method: Method
-
-    def arrays(self, shape: tuple[int, int, int], scale: tuple[int, int]) -> dict[str, Any]:
-        """Return a value for each parameter that is an array: for a source (H, W, C), and integer factors at least.
-
-        Override it for a method that requires one.
-        """
-        return {}
-
     def few_values(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Make bands so short that a result of 340 x 69 has several; override it for bands of your own."""
         monkeypatch.setattr(placement, "BAND_VALUES", FEW_VALUES)
-
-    # What the tests share.
-
-    def given_arrays(self, source: Array, scale: Any) -> dict[str, Any]:
-        """Return the arrays for a source (H, W), (H, W, C) or (N, H, W, C)."""
-        height, width, channels = (source.shape if source.ndim == 4 else (1, *source.shape, 1))[1:4]
-        return self.arrays((height, width, channels), scale if isinstance(scale, tuple) else (scale, scale))
-
-    def enlarge(self, source: Array, scale: Any = 2, **more: Any) -> Array:
-        """Return the source, enlarged by the method."""
-        return upscale(source, scale, self.method.name, **self.given_arrays(source, scale), **more)
-
-    def scales(self) -> list[Any]:
-        """Return factors that the method supports."""
-        return [1, 2, (2, 3)] if self.method.integer_scale else [1, 2, (2, 3), 1.5, (1, 7.3)]
-
-    def upsampler(self, source: Array, scale: Any) -> Upsampler:
-        """Return the method's upsampler of a source (H, W, C)."""
-        parameters = self.method.read_parameters(self.given_arrays(source, scale))
-        height, width, channels = source.shape
-        exact, shape = resolve(self.method, (height, width, channels), scale=read_scale(scale), parameters=parameters)
-        samples = Samples(source.dtype, channels, source.dtype)
-        return self.method.make(source, scale=exact, size=shape[:2], samples=samples, parameters=parameters)
 
     def large(self, bad: bool) -> tuple[Array, Any]:
         """Return a source and a scale that make several bands; `bad` holds a sample that is not finite."""
@@ -113,14 +80,11 @@ class MethodContract(TransparencyContract):
                 assert p.kind.read(p.default) == p.default
 
     def test_it_can_be_sent_to_another_process(self) -> None:
-        again = pickle.loads(pickle.dumps(self.method))
-        assert again == self.method
-        source = image((5, 4, 3))
-        parameters = again.read_parameters(self.given_arrays(source, 2))
-        exact, shape = resolve(again, (5, 4, 3), scale=read_scale(2), parameters=parameters)
-        samples = Samples(source.dtype, 3, source.dtype)
-        made = again.make(source, scale=exact, size=shape[:2], samples=samples, parameters=parameters)
-        assert made.rows(0, shape[0]).tobytes() == self.upsampler(source, 2).rows(0, shape[0]).tobytes()
+        source, again = image((5, 4, 3)), type(self)()
+        again.method = pickle.loads(pickle.dumps(self.method))
+        assert again.method == self.method
+        made, expected = again.upsampler(source, 2), self.upsampler(source, 2)
+        assert made.rows(0, made.shape[0]).tobytes() == expected.rows(0, made.shape[0]).tobytes()
 
     # Shape and type.
 

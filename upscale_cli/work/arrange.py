@@ -1,6 +1,6 @@
 """How a frame goes through a method into a format: what is kept, what is converted, and what is reported."""
 
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -8,17 +8,9 @@ from upscale_cli.codecs.fitting import fit
 from upscale_cli.codecs.formats import Format
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.colour import cmyk_to_rgb, transfer_of
-from upscale_cli.image.pixels import (
-    Frame,
-    Kind,
-    Mode,
-    expand_palette,
-    index_colours,
-    to_mode,
-    widen,
-)
+from upscale_cli.image.pixels import Frame, Kind, Mode, expand_palette, index_colours, to_mode, widen
 from upscale_cli.methods import Method
-from upscale_cli.methods.samples import SRGB, Samples, Transfer, white
+from upscale_cli.methods.samples import SRGB, Samples, white
 from upscale_cli.methods.upsampler import Array
 from upscale_cli.work.bands import as_image, with_bands, without_missing
 
@@ -78,47 +70,47 @@ def arrange(
     """
     weighed = method.values == "weighed"
     linear = linear and weighed
+    notes = _rounded(frame.samples) if weighed else []
+    if linear:
+        _check_light(frame.samples.dtype)
+    if frame.mode is None and format.arrays:
+        return _array_kept(frame, notes, linear)
     if frame.mode is None:
-        if format.arrays:
-            return _plain_array(frame, linear, weighed)
         frame = as_image(frame, format)
-    notes: list[str] = [*_rounded(frame.samples, weighed)]
     if frame.extra:
         frame, lost_bands = with_bands(frame, method, format)
         notes += lost_bands
     before = frame
+
     if method.values == "copied" and (indexed := _in_palette(frame, format)) is not None:
-        samples = _plain_samples(indexed)
-        return Arrangement(indexed, samples, "P", colour="palette, kept: values are only copied")
+        return Arrangement(indexed, _unchanged(indexed), "P", colour="palette, kept: values are only copied")
     frame = expand_palette(frame)
     if frame.samples.dtype == bool and weighed:
         frame = widen(frame)
         notes.append("1 bit a pixel becomes 8, because values are blended")
-    wanted, depth = str(frame.mode), frame.samples.dtype.name
-    if not format.arrays:
-        (wanted, depth), lost = fit(frame.kind, format)
-        notes += [f"{format.title}: {lost}"] if lost else []
-    if frame.mode == "CMYK" and (wanted in ("RGB", "P") or linear):
-        if wanted == "CMYK":
-            raise UpscaleError("is CMYK, which has no linear light; omit --linear, or convert it to RGB first.")
-        frame, reduced = _without_ink(frame)
-        depth, notes = (depth, notes) if not reduced else ("uint8", [*notes, f"{format.title}: {reduced}"])
-    wanted, quantised = (str(frame.mode), True) if wanted == "P" else (wanted, False)
-    flatten = frame.alpha and wanted not in ("LA", "RGBA")
-    frame = to_mode(frame, {"L": "LA", "RGB": "RGBA"}[wanted] if flatten else wanted)
-    transfer = _transfer(frame) if linear else None
-    frame, no_data = without_missing(frame, method, np.dtype(depth))
+
+    frame, (wanted, depth), lost = _fitted(frame, format, linear)
+    notes += [f"{format.title}: {each}" for each in lost]
+    quantised = wanted == "P"
+    mode = frame.mode if quantised else cast(Mode, wanted)
+    flatten = frame.alpha and mode not in ("LA", "RGBA")
+    frame = to_mode(frame, {"L": "LA", "RGB": "RGBA"}[str(mode)] if flatten else str(mode))
     if apart and frame.alpha and (flatten or quantised):
         raise UpscaleError(
             f"has alpha that {format.title} cannot store as data; omit --alpha separate, or use --format png."
         )
-    notes += _given_up(before, method, kept=apart or flatten)
+    if weighed and not apart and not flatten and _hides_colours(before):
+        notes.append("colour under full transparency is given up; --alpha separate keeps it")
+    transfer = transfer_of(frame.metadata) if linear else None
+    frame, no_data = without_missing(frame, method, np.dtype(depth))
+
+    constant = frame.alpha and weighed and method.keeps_constants
     samples = Samples(
         stored=frame.samples.dtype,
         channels_in=frame.samples.shape[2],
         target=np.dtype(depth),
         alpha=frame.alpha or no_data is not None,
-        opaque=_is_opaque(frame, method),
+        opaque=constant and bool((frame.samples[..., -1] == white(frame.samples.dtype)).all()),
         flatten=flatten,
         straight=method.straight,
         apart=apart and frame.alpha,
@@ -126,41 +118,66 @@ def arrange(
         constants=method.keeps_constants,
         no_data=no_data,
     )
-    kinds = [before.kind, ("P" if quantised else wanted, depth)]
+    kinds = [before.kind, (wanted, depth)]
     colour = _colour_explained(kinds, method, samples, indexed=before.palette is not None)
-    return Arrangement(frame, samples, cast(Mode, wanted), quantised=quantised, notes=tuple(notes), colour=colour)
+    return Arrangement(frame, samples, mode, quantised=quantised, notes=tuple(notes), colour=colour)
 
 
-def _is_opaque(frame: Frame, method: Method) -> bool:
-    """Return whether alpha is full everywhere, and stays so."""
-    if not frame.alpha or method.values != "weighed" or not method.keeps_constants:
-        return False
-    return bool((frame.samples[..., -1] == white(frame.samples.dtype)).all())
+def _fitted(frame: Frame, format: Format, linear: bool) -> tuple[Frame, Kind, list[str]]:
+    """Return a frame, without ink if the format cannot store it, the kind of pixels it becomes, and what is lost."""
+    if format.arrays:
+        kind, lost = frame.kind, ""
+    else:
+        kind, lost = fit(frame.kind, format)
+    losses = [lost] if lost else []
+    if kind[0] == "CMYK" and linear:
+        raise UpscaleError("is CMYK, which has no linear light; omit --linear, or convert it to RGB first.")
+    if frame.mode == "CMYK" != kind[0]:
+        # Profiles are applied to 8 bits.
+        if frame.samples.dtype == np.uint16:
+            frame = frame._replace(samples=((frame.samples + np.uint32(128)) // 257).astype(np.uint8))
+        frame = frame._replace(samples=cmyk_to_rgb(frame.samples, frame.metadata.icc), mode="RGB")
+        losses += ["16 bits a channel become 8"] if kind[1] == "uint16" else []
+        kind = kind[0], "uint8"
+    return frame, kind, losses
 
 
-def _given_up(frame: Frame, method: Method, *, kept: bool) -> list[str]:
-    """Return what is said about colours of transparent pixels that a method gives up.
-
-    One colour in a palette is not counted: it stands for what is not shown.
-    """
-    if kept or method.values != "weighed":
+def _rounded(samples: Array) -> list[str]:
+    """Return a note if samples are integers that the floats do not all have in which they are weighed."""
+    dtype = samples.dtype
+    if dtype.kind not in "iu" or dtype.itemsize < 8 or -EXACT <= int(samples.min()) <= int(samples.max()) <= EXACT:
         return []
+    return [f"values beyond 2^53 are rounded, because {dtype} is weighed in float64"]
+
+
+def _check_light(dtype: np.dtype[Any]) -> None:
+    """Raise `UpscaleError` if linear light has no meaning for samples: a curve is defined from black to white."""
+    if dtype.kind == "i" or (dtype.kind == "u" and dtype.itemsize > 2):
+        raise UpscaleError(
+            f"has values of {dtype}, for which linear light is not defined; omit --linear, or convert it to uint8, "
+            "uint16 or float32 first."
+        )
+
+
+def _array_kept(frame: Frame, notes: list[str], linear: bool) -> Arrangement:
+    """Return an array that stays one: its channels have no meaning."""
+    light = ", as linear light of sRGB" if linear else ""
+    colour = f"{frame.samples.dtype}, channels {frame.samples.shape[2]}; kept as they are{light}"
+    samples = _unchanged(frame)._replace(transfer=SRGB if linear else None)
+    return Arrangement(frame, samples, None, notes=tuple(notes), colour=colour)
+
+
+def _unchanged(frame: Frame) -> Samples:
+    """Return the meaning of samples that are just numbers."""
+    return Samples(stored=frame.samples.dtype, channels_in=frame.samples.shape[2], target=frame.samples.dtype)
+
+
+def _hides_colours(frame: Frame) -> bool:
+    """Return whether transparent pixels have colours; one of a palette only stands for what is not shown."""
     if frame.palette is not None:
         used = frame.palette[np.unique(frame.samples)]
-        given_up = len(np.unique(used[used[:, 3] == 0], axis=0)) > 1
-    else:
-        given_up = frame.alpha and (frame.samples[..., :-1].any(axis=2) & (frame.samples[..., -1] == 0)).any()
-    return ["colour under full transparency is given up; --alpha separate keeps it"] if given_up else []
-
-
-def _without_ink(frame: Frame) -> tuple[Frame, str]:
-    """Return a CMYK frame as RGB of 8 bits, and what is lost, in words."""
-    lost = ""
-    if frame.samples.dtype == np.uint16:
-        # Profiles are applied to 8 bits.
-        frame = frame._replace(samples=((frame.samples + np.uint32(128)) // 257).astype(np.uint8))
-        lost = "16 bits a channel become 8"
-    return frame._replace(samples=cmyk_to_rgb(frame.samples, frame.metadata.icc), mode="RGB"), lost
+        return len(np.unique(used[used[:, 3] == 0], axis=0)) > 1
+    return frame.alpha and bool((frame.samples[..., :-1].any(axis=2) & (frame.samples[..., -1] == 0)).any())
 
 
 def _colour_explained(kinds: list[Kind], method: Method, samples: Samples, indexed: bool) -> str:
@@ -200,44 +217,3 @@ def _in_palette(frame: Frame, format: Format) -> Frame | None:
         return None
     frame = frame._replace(palette=palette)
     return index_colours(frame) if len(clear) > 1 else frame
-
-
-def _transfer(frame: Frame) -> Transfer:
-    """Return the curve by which the code values of a frame represent light; raise `UpscaleError` if there is none."""
-    _check_light(frame)
-    return transfer_of(frame.metadata)
-
-
-def _check_light(frame: Frame) -> None:
-    """Raise `UpscaleError` if linear light has no meaning for samples: a curve is defined from black to white."""
-    dtype = frame.samples.dtype
-    if dtype.kind == "i" or (dtype.kind == "u" and dtype.itemsize > 2):
-        raise UpscaleError(
-            f"has values of {dtype}, for which linear light is not defined; omit --linear, or convert it to uint8, "
-            "uint16 or float32 first."
-        )
-
-
-def _rounded(samples: Array, weighed: bool) -> tuple[str, ...]:
-    """Return a note if samples are integers that the floats do not all have in which they are weighed."""
-    dtype = samples.dtype
-    if not weighed or dtype.kind not in "iu" or dtype.itemsize < 8:
-        return ()
-    beyond = int(samples.max()) > EXACT or int(samples.min()) < -EXACT
-    return (f"values beyond 2^53 are rounded, because {dtype} is weighed in float64",) if beyond else ()
-
-
-def _plain_array(frame: Frame, linear: bool, weighed: bool) -> Arrangement:
-    """Return an array that stays one: its channels have no meaning."""
-    if linear:
-        _check_light(frame)
-    light = ", as linear light of sRGB" if linear else ""
-    colour = f"{frame.samples.dtype}, channels {frame.samples.shape[2]}; kept as they are{light}"
-    notes = _rounded(frame.samples, weighed)
-    return Arrangement(frame, _plain_samples(frame, linear), None, notes=notes, colour=colour)
-
-
-def _plain_samples(frame: Frame, linear: bool = False) -> Samples:
-    """Return the meaning of samples that are just numbers."""
-    dtype = frame.samples.dtype
-    return Samples(stored=dtype, channels_in=frame.samples.shape[2], target=dtype, transfer=SRGB if linear else None)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from itertools import chain
+from itertools import chain, starmap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from upscale_cli.codecs.formats import Format
@@ -11,7 +11,7 @@ from upscale_cli.codecs.writing import USUAL_QUALITY, Enlarged, Writing
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.pixels import Frame
 from upscale_cli.image.stacks import to_stack
-from upscale_cli.methods import Method, Scale, Size, resolve
+from upscale_cli.methods import Method, Scale, Size
 from upscale_cli.methods.parameters import shown
 from upscale_cli.places.place import Source, Target
 from upscale_cli.work.arrange import Arrangement, arrange
@@ -31,17 +31,10 @@ def enlarge(
     source: Source,
     target: Target,
     *,
-    executor: Executor | None = None,
-    progress: Callable[[int], None] = lambda pixels: None,
+    executor: Executor | None,
+    progress: Callable[[int], None],
 ) -> Result:
-    """Make one target of one source, and return what became of it.
-
-    Parameters
-    ----------
-    executor : Executor, optional
-        The executor whose threads compute strips.
-    progress : callable
-        Called with the number of output pixels that are done since the last call.
+    """Make one target of one source, as `Work.carry_out` says.
 
     Raises
     ------
@@ -51,7 +44,7 @@ def enlarge(
     times = source.times() if request.preserve_times else None
     with open_picture(source.open(), request.reading) as picture:
         parameters, remembered = request.read_parameters(source, picture.values)
-        format = request.format_for(picture)
+        format, result = request.format_for(picture), Result()
         check_frames(picture, format)
         work = _Enlargement(
             request=request,
@@ -59,12 +52,11 @@ def enlarge(
             format=format,
             parameters=parameters,
             remembered=remembered,
-            result=Result(),
+            result=result,
+            executor=executor,
+            progress=progress,
         )
-        frames = (
-            work.enlarged(index, frame, executor=executor, progress=progress)
-            for index, frame in enumerate(picture.frames())
-        )
+        frames = starmap(work.enlarged, enumerate(picture.frames()))
         first = next(frames)
         how = Writing(
             format=format,
@@ -79,11 +71,10 @@ def enlarge(
         )
         with target.dated(times).commit(request.overwrite) as (stream,):
             format.load_codec().write(stream, chain((first,), frames), how)
-        for note in picture.notes:
-            work.result.note(note)
+        result.note(*picture.notes)
         if request.quality is None:
-            note_first_loss(picture, format, work.result)
-    return work.result
+            note_first_loss(picture, format, result)
+    return result
 
 
 def _followed(request: "Request", picture: Picture, format: Format) -> Encoding:
@@ -105,27 +96,23 @@ class _Enlargement(NamedTuple):
     parameters: dict[str, Any]
     remembered: Size | None
     result: Result
+    executor: Executor | None
+    progress: Callable[[int], None]
 
-    def enlarged(
-        self, index: int, frame: Frame, *, executor: Executor | None, progress: Callable[[int], None]
-    ) -> Enlarged:
+    def enlarged(self, index: int, frame: Frame) -> Enlarged:
         """Return a frame with its upsampler, if the limits allow it."""
         request, picture, result = self.request, self.picture, self.result
         method = request.method
         ready = arrange(frame, method, self.format, linear=request.linear, apart=request.alpha == "separate")
-        for note in ready.notes:
-            result.note(note)
+        result.note(*ready.notes)
         parameters = _parameters_of_frame(self.parameters, index, request.reading.channels_first and picture.ndim > 0)
         height, width, _ = ready.frame.samples.shape
-        size = request.output_size(self.remembered, height, width)
         before = height, width, ready.samples.channels
-        asked = None if size else request.scale
-        scale, after = resolve(method, before, scale=asked, size=size, parameters=parameters)
+        scale, after = request.resolved(before, self.remembered, parameters)
         # Frames may differ in size.
         task = request.task(picture, self.format, parameters, after[2])
-        task._replace(height=height, width=width).check_size(after[:2])
-        if (warning := method.warn(before, scale, parameters)) is not None:
-            result.note(warning)
+        task._replace(before=(height, width)).check_size(after[:2])
+        result.note(*filter(None, [method.warn(before, scale, parameters)]))
         if not result.decisions:
             result.decisions = {
                 "method": _method_explained(method, before, scale, parameters),
@@ -155,19 +142,13 @@ class _Enlargement(NamedTuple):
             metadata=metadata,
             extra=extra,
             quantised=ready.quantised,
-            executor=executor,
-            progress=progress,
+            executor=self.executor,
+            progress=self.progress,
         )
 
 
 def _mode_of_channels(ready: Arrangement, channels: int, format: Format) -> tuple[Any, tuple[int, ...]]:
-    """Return the mode, and the further channels, of a result whose channels a kernel has mixed.
-
-    Raises
-    ------
-    UpscaleError
-        If the source is an image, and there is no image of so many channels.
-    """
+    """Return the mode, and the further channels, of a result whose channels a kernel has mixed."""
     if ready.mode is None:
         return None, ()
     if channels in MODES:
@@ -185,22 +166,17 @@ def _parameters_of_frame(parameters: dict[str, Any], index: int, channels_first:
     if indices is None:
         return parameters
     stack = to_stack(indices, channels_first)
-    if len(stack) == 1:
-        return parameters | {"indices": stack[0]}
-    if index >= len(stack):
+    if index >= len(stack) > 1:
         raise UpscaleError(f"has more frames than the {len(stack)} for which there are indices.")
-    return parameters | {"indices": stack[index]}
+    return parameters | {"indices": stack[index if len(stack) > 1 else 0]}
 
 
 def _method_explained(
     method: Method, shape: tuple[int, int, int], scale: Scale, parameters: Mapping[str, Any]
 ) -> str:
     """Describe a method with its parameters, defaults included."""
-    values = [
-        f"{p.name}={shown(parameters[p.name])}"
-        for p in method.parameters
-        if not p.file and parameters.get(p.name) is not None
-    ]
+    given = [(p.name, parameters.get(p.name)) for p in method.parameters if not p.file]
+    values = [f"{name}={shown(value)}" for name, value in given if value is not None]
     own = method.explain(shape, scale, parameters)
     return f"{', '.join([method.name, *values])}: {own or f'{method.summary} ({method.source})'}"
 
@@ -208,7 +184,9 @@ def _method_explained(
 def _size_explained(request: "Request", remembered: Size | None, scale: Scale) -> str:
     factors = "x".join(dict.fromkeys(f"{float(s):.4g}" for s in reversed(scale)))
     if request.size is not None:
-        return f"{factors} times, to fit --size {request.size}"
-    if remembered is not None:
-        return f"{factors} times, as the indices file says"
-    return f"{factors} times, {'as requested' if request.scale is not None else 'the default'}"
+        why = f"to fit --size {request.size}"
+    elif remembered is not None:
+        why = "as the indices file says"
+    else:
+        why = "as requested" if request.scale is not None else "the default"
+    return f"{factors} times, {why}"

@@ -11,6 +11,7 @@ from upscale_cli.machine.memory import available_memory, in_bytes
 from upscale_cli.methods import Size, WorkingMemory
 from upscale_cli.methods.strips import STRIPS_AHEAD
 from upscale_cli.methods.upsampler import BAND_VALUES
+from upscale_cli.work.result import Result
 from upscale_cli.work.sizes import largest_factor
 
 MAX_PIXELS = 10**9
@@ -32,16 +33,16 @@ class Task(NamedTuple):
     ----------
     picture : Picture
         The source.
-    height, width : int
-        The sides of its frame that is enlarged.
     format : Format
         The format that is written.
     channels : int
         Channels of the result.
     extra : int
         Further bytes, such as those of a parameter's arrays.
-    transposed : bool
-        It is an array that is written channels first, which is done in memory.
+    before : (int, int), optional
+        Height and width of its frame that is enlarged, if they are not those of the picture.
+    channels_first : bool
+        Arrays are written channels first, which is done in memory.
     max_pixels : int
         The most pixels of a frame of the result.
     integer_scale : bool
@@ -51,12 +52,11 @@ class Task(NamedTuple):
     """
 
     picture: Picture
-    height: int
-    width: int
     format: Format
     channels: int
     extra: int = 0
-    transposed: bool = False
+    before: Size | None = None
+    channels_first: bool = False
     max_pixels: int = MAX_PIXELS
     integer_scale: bool = False
     working_memory: Callable[[Size], WorkingMemory] = lambda size: WorkingMemory()
@@ -72,12 +72,17 @@ class Task(NamedTuple):
         values = size[0] * size[1] * channels
         needed = self.working_memory(size)
         strip = min(values, max(BAND_VALUES, needed.rows * size[1] * channels))
-        taken = self.height * self.width * self.picture.decoded + self.extra + strip * (5 * itemsize + 4) + FIXED
+        taken = (
+            self.picture.height * self.picture.width * self.picture.decoded
+            + self.extra
+            + strip * (5 * itemsize + 4)
+            + FIXED
+        )
         threads = min(STRIPS_AT_ONCE, os.cpu_count() or 1)
         # Samples of four bytes may be weighed in eight, and so are those of two with opacity.
         wide = itemsize > 2 or (itemsize == 2 and channels in (2, 4))
         taken += (needed.values + threads * needed.values_per_thread) * (8 if wide else 4)
-        if self.transposed:
+        if self.channels_first and format.arrays:
             taken += 2 * values * itemsize * count
         elif not (format.strips == "all" or (format.strips == "one" and count == 1)):
             taken += values * itemsize * (format.encoder + (format.retained * count if count > 1 else 0))
@@ -98,13 +103,20 @@ class Task(NamedTuple):
             return
         raise self._refusal(size, hint, self._allowed, way)
 
-    def check_memory(self, size: Size) -> None:
-        """Raise `UpscaleError` if a result of a height and width takes more memory than is available."""
-        available, needed, png = available_memory(), self.memory(size), FORMATS["png"]
+    def expected(self, size: Size) -> Result:
+        """Return what is known of a result of a height and width.
+
+        Raises
+        ------
+        UpscaleError
+            If it takes more memory than is available.
+        """
+        available, needed, png, picture = available_memory(), self.memory(size), FORMATS["png"], self.picture
         if needed <= available:
-            return
+            before = picture.width, picture.height
+            return Result(before=before, after=(size[1], size[0]), frames=picture.count, memory=needed)
         hint = f"which needs about {in_bytes(needed)} of memory, but only {in_bytes(available)} is available"
-        image = not self.format.arrays and self.picture.itemsize <= 2 and self.picture.count == 1
+        image = not self.format.arrays and picture.itemsize <= 2 and picture.count == 1
         leaner = image and self.memory(size, png) <= available
         way = "use --format png, which needs less" if leaner else "cut it into parts"
         raise self._refusal(size, hint, lambda size: self._allowed(size) and self.memory(size) <= available, way)
@@ -114,7 +126,8 @@ class Task(NamedTuple):
         return size[0] * size[1] <= most and max(size) <= self.format.longest
 
     def _refusal(self, size: Size, hint: str, fits: Callable[[Size], bool], way: str) -> UpscaleError:
-        factor = largest_factor((self.height, self.width), fits, 100 if self.integer_scale else 1)
+        before = self.before or (self.picture.height, self.picture.width)
+        factor = largest_factor(before, fits, 100 if self.integer_scale else 1)
         smaller = f"the largest factor that fits is {factor}; or " if factor else ""
         return UpscaleError(f"would be {size[1]}x{size[0]}, {hint}; {smaller}{way}.")
 

@@ -89,38 +89,32 @@ def load_arrays(source: Source, most: int = MAX_VALUES, outline: bool = False) -
     UpscaleError
         If it cannot be read, is neither, or holds more; the sentence does not name the file.
     """
-    with source.open() as stream:
-        try:
-            magic = stream.read(len(MAGIC))
-            stream.seek(0)
-            if magic == MAGIC:
-                length = stream.seek(0, os.SEEK_END)
-                stream.seek(0)
-                return {"": _Reader(max(most, MAX_VALUES), outline).read(stream, length)}
-            if not magic.startswith(b"PK"):
-                raise UpscaleError("is not a .npy or .npz file; save it with numpy.save or numpy.savez.")
-            return _unpacked(stream, _Reader(max(most, MAX_VALUES), outline).read)
-        except OSError as error:
-            raise UpscaleError(f"cannot be read: {error.strerror}.") from None
+    left = max(most, MAX_VALUES)
 
-
-class _Reader:
-    """Reads arrays until they have more values than are left."""
-
-    def __init__(self, left: int, outline: bool) -> None:
-        self.left, self.outline = left, outline
-
-    def read(self, stream: BinaryIO, length: int) -> Array:
+    def read(stream: BinaryIO, length: int) -> Array:
+        nonlocal left
         start = stream.tell()
         shape, _, dtype = read_header(stream, length)
         count = int(np.prod(shape, dtype=object))
-        if count > self.left:
-            raise UpscaleError(f"holds {count:,} values, more than the limit of {self.left:,}.")
-        self.left -= count
-        if self.outline and count > 2:  # a size has two values
+        if count > left:
+            raise UpscaleError(f"holds {count:,} values, more than the limit of {left:,}.")
+        left -= count
+        if outline and count > 2:  # a size has two values
             return np.broadcast_to(np.zeros((), dtype.newbyteorder("=")), shape)
         stream.seek(start)
         return read_array(stream, length)
+
+    with source.open() as stream:
+        try:
+            magic, length = stream.read(len(MAGIC)), stream.seek(0, os.SEEK_END)
+            stream.seek(0)
+            if magic == MAGIC:
+                return {"": read(stream, length)}
+            if not magic.startswith(b"PK"):
+                raise UpscaleError("is not a .npy or .npz file; save it with numpy.save or numpy.savez.")
+            return _unpacked(stream, read)
+        except OSError as error:
+            raise UpscaleError(f"cannot be read: {error.strerror}.") from None
 
 
 def _unpacked(stream: BinaryIO, read: Callable[[BinaryIO, int], Array]) -> dict[str, Array]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -31,7 +31,7 @@ def _unpooling() -> tuple[Method, Parameter]:
 
 @dataclass(frozen=True, kw_only=True)
 class Pooling:
-    """What is done to each image. It can be sent to another process.
+    """Max pooling, as a `Work` of batches.
 
     Attributes
     ----------
@@ -54,26 +54,17 @@ class Pooling:
     format: Format | None = None
     resume: bool = False
 
-    @property
-    def reads(self) -> tuple[Source, ...]:
-        """What is read for every image, besides the image."""
-        return ()
-
-    @property
-    def reads_beside(self) -> tuple[str, ...]:
-        """The endings of files that are read if they lie beside an image."""
-        return ()
+    reads: ClassVar[tuple[Source, ...]] = ()
+    reads_beside: ClassVar[tuple[str, ...]] = ()
 
     @property
     def _geometry(self) -> dict[str, Any]:
         return {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, "ceil": self.ceil}
 
     def with_format(self, format: Format) -> "Pooling":
-        """Return the same work with another format."""
         return replace(self, format=format)
 
     def targets(self, target: Target) -> tuple[Target, ...]:
-        """Return everything that is written for a target, in this order: the indices, and the target."""
         return target.beside(str(_unpooling()[1].beside)), target
 
     def format_for(self, picture: Picture) -> Format:
@@ -81,28 +72,22 @@ class Pooling:
         return self.format or (FORMATS["png"] if picture.format.lossy else written_for(picture.format))
 
     def label(self, expected: Result, several: bool) -> str:
-        """Return what a result's name says about it."""
         return "pooled"
 
     def check(self, picture: Picture, source: Source) -> Result:
-        """Return what the header of a source tells about its result; raise `UpscaleError` if there can be none."""
         format = self.format_for(picture)
         check_frames(picture, format)
-        sides = pooled_sides((picture.height, picture.width), self.window, **self._geometry)
-        values = sides[0] * sides[1] * picture.channels
+        height, width = pooled_sides((picture.height, picture.width), self.window, **self._geometry)
+        values = height * width * picture.channels
         task = Task(
             picture=picture,
-            height=picture.height,
-            width=picture.width,
             format=format,
             channels=picture.channels,
             # The values and the indices of each frame, and while one is pooled as much twice again.
             extra=values * (picture.itemsize + 8) * (picture.count + 3),
-            transposed=self.reading.channels_first and format.arrays,
+            channels_first=self.reading.channels_first,
         )
-        task.check_memory(sides)
-        before, after = (picture.width, picture.height), (sides[1], sides[0])
-        return Result(before=before, after=after, frames=picture.count, memory=task.memory(sides))
+        return task.expected((height, width))
 
     def carry_out(
         self,
@@ -132,8 +117,7 @@ class Pooling:
                 values, enlarged = self._pooled(frame, picture, format, result=result)
                 pooled.append(values)
                 frames.append(enlarged._replace(executor=executor, progress=progress))
-            for note in picture.notes:
-                result.note(note)
+            result.note(*picture.notes)
             result.before, result.frames = (picture.width, picture.height), picture.count
             how = Writing(
                 format=format,
@@ -159,8 +143,7 @@ class Pooling:
         """Return a pooled frame, and how it is written."""
         # Pooling only chooses samples, so they are kept like those that a method places.
         ready = arrange(frame, _unpooling()[0], format)
-        for note in ready.notes:
-            result.note(note)
+        result.note(*ready.notes)
         result.decisions["colour"] = ready.colour
         pooled = max_pool(ready.frame.samples, self.window, **self._geometry)
         height, width, channels = pooled.values.shape

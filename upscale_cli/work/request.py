@@ -9,7 +9,8 @@ from upscale_cli.codecs.finding import written_for
 from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import USUAL, Picture, Reading
 from upscale_cli.errors import UpscaleError
-from upscale_cli.methods import Method, Parameter, Scale, Size, resolve
+from upscale_cli.methods import Method, Scale, Size, resolve
+from upscale_cli.methods.method import Shape
 from upscale_cli.places.place import Source, Target
 from upscale_cli.work.enlarge import enlarge
 from upscale_cli.work.estimate import MAX_PIXELS, Task, check_frames
@@ -19,7 +20,7 @@ from upscale_cli.work.sizes import check_remembered, wanted_size
 
 
 class Request(NamedTuple):
-    """What is done to each image: a record that is built by keyword. It can be sent to another process.
+    """Enlarging, as a `Work` of batches: a record that is built by keyword.
 
     Attributes
     ----------
@@ -69,16 +70,13 @@ class Request(NamedTuple):
 
     @property
     def reads(self) -> tuple[Source, ...]:
-        """What is read for every image, besides the image."""
         return tuple(value.source for value in self.parameters.values() if isinstance(value, ParameterFile))
 
     @property
     def reads_beside(self) -> tuple[str, ...]:
-        """The endings of files that are read if they lie beside an image."""
         return tuple(parameter.beside for parameter in self.method.parameters if parameter.beside)
 
     def with_format(self, format: Format) -> "Request":
-        """Return the same request with another format."""
         return self._replace(format=format)
 
     def format_for(self, picture: Picture) -> Format:
@@ -116,46 +114,30 @@ class Request(NamedTuple):
         return f"{'x'.join(dict.fromkeys(f'{float(s):g}' for s in reversed(scale)))}x"
 
     def targets(self, target: Target) -> tuple[Target, ...]:
-        """Return everything that is written for a target."""
         return (target,)
 
     def check(self, picture: Picture, source: Source) -> Result:
-        """Return what the header of a source tells about its result, without decoding it.
-
-        Raises
-        ------
-        UpscaleError
-            If there can be no result: its size, its frames, its parameters.
-        """
         parameters, remembered = self.read_parameters(source, picture.values, outline=True)
         format = self.format_for(picture)
-        size = self.output_size(remembered, picture.height, picture.width)
-        scale, shape = resolve(
-            self.method,
-            (picture.height, picture.width, picture.channels),
-            scale=None if size else self.scale,
-            size=size,
-            parameters=parameters,
-        )
+        before = picture.height, picture.width, picture.channels
+        scale, shape = self.resolved(before, remembered, parameters)
         check_frames(picture, format)
         task = self.task(picture, format, parameters, shape[2])
         task.check_size(shape[:2])
-        task.check_memory(shape[:2])
-        before, after = (picture.width, picture.height), (shape[1], shape[0])
-        return Result(before=before, after=after, scale=scale, frames=picture.count, memory=task.memory(shape[:2]))
+        expected = task.expected(shape[:2])
+        expected.scale = scale
+        return expected
 
     def task(self, picture: Picture, format: Format, parameters: Mapping[str, Any], channels: int) -> Task:
         """Return what limits are asked for a result of some channels."""
         shape = picture.height, picture.width, channels
         return Task(
             picture=picture,
-            height=picture.height,
-            width=picture.width,
             format=format,
             channels=channels,
             # Arrays are read, and brought into the order that the method needs.
             extra=sum(2 * value.nbytes for value in parameters.values() if hasattr(value, "nbytes")),
-            transposed=self.reading.channels_first and format.arrays,
+            channels_first=self.reading.channels_first,
             max_pixels=self.max_pixels,
             integer_scale=self.method.integer_scale,
             working_memory=self.method.working_memory(shape, parameters),
@@ -168,7 +150,6 @@ class Request(NamedTuple):
         executor: Executor | None = None,
         progress: Callable[[int], None] = lambda pixels: None,
     ) -> Result:
-        """Make the target of a source; see `work.enlarge.enlarge`."""
         return enlarge(self, source, target, executor=executor, progress=progress)
 
     def read_parameters(
@@ -195,26 +176,28 @@ class Request(NamedTuple):
             value, named = given.get(parameter.name), None
             if isinstance(value, ParameterFile):
                 given[parameter.name], named = value.load(values)
-            elif value is None and (beside := _beside(parameter, source)) is not None:
+            elif value is None and parameter.beside and (beside := source.beside(parameter.beside)) is not None:
                 given[parameter.name], named = load_parameter(parameter, beside, values, outline)
             size = named or size
         return self.method.read_parameters(given), size
 
-    def output_size(self, remembered: Size | None, height: int, width: int) -> Size | None:
-        """Return height and width of the output if they are asked for or remembered; None if the scale says them.
+    def resolved(self, before: Shape, remembered: Size | None, parameters: Mapping[str, Any]) -> tuple[Scale, Shape]:
+        """Return the exact factors and the shape of the output, of a source (H, W, C).
+
+        Parameters
+        ----------
+        remembered : (int, int) or None
+            The size that an indices file says; it is the output's if no other is asked for.
 
         Raises
         ------
         UpscaleError
-            If what is remembered does not match the scale that is asked for.
+            If what is remembered does not match the scale that is asked for, or the method cannot make the size.
         """
+        size = remembered
         if self.size is not None:
-            return wanted_size(self.size, height, width)
-        if remembered is not None and self.scale is not None:
-            check_remembered(remembered, self.scale, height, width)
-        return remembered
-
-
-def _beside(parameter: Parameter, source: Source) -> Source | None:
-    """Return the file of a parameter that lies beside an image."""
-    return source.beside(parameter.beside) if parameter.beside else None
+            size = wanted_size(self.size, *before[:2])
+        elif size is not None and self.scale is not None:
+            check_remembered(size, self.scale, *before[:2])
+        scale = None if size else self.scale
+        return resolve(self.method, before, scale=scale, size=size, parameters=parameters)

@@ -33,7 +33,6 @@ class Result:
     decisions: dict[str, str] = field(default_factory=dict)
     memory: int = 0
 
-    def note(self, text: str) -> None:
-        """Add a note, unless it is there already."""
-        if text not in self.notes:
-            self.notes.append(text)
+    def note(self, *texts: str) -> None:
+        """Add notes that are not there already."""
+        self.notes += [text for text in dict.fromkeys(texts) if text not in self.notes]
