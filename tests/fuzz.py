@@ -201,7 +201,7 @@ def write_metadata(folder: Path) -> None:
     extra = b"".join(b"\xff\xed" + struct.pack(">H", 2 + len(part)) + part for part in (iptc, iptc))
     text = PngInfo()
     text.add_text("Title", "Mill")
-    text.add_itxt("Title", "Mühle", "de", "Titel", zip=True)
+    text.add_itxt("Title", "Mühle", "de", "Bild", zip=True)
     for name, payload in ((b"cICP", bytes((9, 16, 0, 1))), (b"pHYs", bytes((0, 0, 0, 2, 0, 0, 0, 1, 0)))):
         text.add(name, payload)
     image = Image.new("RGB", (9, 11), (10, 20, 30))
