@@ -104,3 +104,14 @@ def test_lossless_is_refused_where_it_cannot_be() -> None:
     assert Image.open(io.BytesIO(data)).format == "PNG"
     run = CliRunner().invoke(cli, ["x.png", "--lossless", "--quality", "80"])
     assert run.exit_code == 2
+
+
+def test_colours_that_hide_in_what_cannot_store_them_are_named() -> None:
+    hidden = noise("RGBA")
+    hidden.putalpha(Image.fromarray((np.asarray(hidden)[..., 3] > 99).astype(np.uint8) * 255))
+    for format, title, several in (("gif", "GIF", False), ("webp", "WebP", True)):
+        source = encoded(hidden, "PNG", save_all=True, append_images=[hidden.rotate(180)] * several)
+        said = f"{title} cannot store its colour under full transparency"
+        assert said in enlarged(source, format)[1].notes
+        assert said not in enlarged(source, "png")[1].notes
+    assert "WebP cannot" not in str(enlarged(encoded(hidden, "PNG"), "webp")[1].notes)

@@ -59,6 +59,8 @@ class Format(NamedTuple):
         The largest height or width in pixels.
     clear : {"none", "one", "any"}
         The colours of a palette that can be transparent: none; one, fully; any, by any degree.
+    hidden : (bool, bool)
+        It changes colours of full transparency: in a single image, and in several frames.
     frames : bool
         It can store several images.
     timing : Timing
@@ -98,6 +100,7 @@ class Format(NamedTuple):
     bands: bool = False
     longest: int = 2**31 - 1
     clear: Literal["none", "one", "any"] = "none"
+    hidden: tuple[bool, bool] = (False, False)
     frames: bool = False
     timing: Timing = Timing()
     lossy: bool = False
@@ -192,6 +195,7 @@ _ROWS = (
         extensions=(".webp",),
         stores=_kinds(uint8="RGB RGBA"),
         longest=16_383,
+        hidden=(False, True),
         frames=True,
         timing=Timing(step=1, longest=2**24 - 1, plays=65_535),
         lossy=True,
@@ -221,6 +225,7 @@ _ROWS = (
         stores=_kinds(bool="L", uint8="L P"),
         longest=65_535,
         clear="one",
+        hidden=(True, True),
         frames=True,
         # It stores repeats in 16 bits.
         timing=Timing(step=10, longest=655_350, plays=65_536),

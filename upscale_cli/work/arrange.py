@@ -99,7 +99,7 @@ def arrange(
         raise UpscaleError(
             f"has alpha that {format.title} cannot store as data; omit --alpha separate, or use --format png."
         )
-    if weighed and not apart and not flatten and _hides_colours(before):
+    if weighed and not apart and not flatten and hides_colours(before):
         notes.append("colour under full transparency is given up; --alpha separate keeps it")
     transfer = transfer_of(frame.metadata) if linear else None
     frame, no_data = without_missing(frame, method, np.dtype(depth))
@@ -172,7 +172,7 @@ def _unchanged(frame: Frame) -> Samples:
     return Samples(stored=frame.samples.dtype, channels_in=frame.samples.shape[2], target=frame.samples.dtype)
 
 
-def _hides_colours(frame: Frame) -> bool:
+def hides_colours(frame: Frame) -> bool:
     """Return whether transparent pixels have colours; one of a palette only stands for what is not shown."""
     if frame.palette is not None:
         used = frame.palette[np.unique(frame.samples)]

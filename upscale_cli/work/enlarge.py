@@ -14,7 +14,7 @@ from upscale_cli.image.stacks import to_stack
 from upscale_cli.methods import Method, Scale, Size
 from upscale_cli.methods.parameters import shown
 from upscale_cli.places.place import Source, Target
-from upscale_cli.work.arrange import Arrangement, arrange
+from upscale_cli.work.arrange import Arrangement, arrange, hides_colours
 from upscale_cli.work.estimate import check_frames
 from upscale_cli.work.kept import kept_duration, kept_metadata, note_first_loss
 from upscale_cli.work.result import Result
@@ -105,6 +105,9 @@ class _Enlargement(NamedTuple):
         method = request.method
         ready = arrange(frame, method, self.format, linear=request.linear, apart=request.alpha == "separate")
         result.note(*ready.notes)
+        apart = method.values != "weighed" or request.alpha == "separate"
+        if apart and self.format.hidden[picture.count > 1] and hides_colours(frame):
+            result.note(f"{self.format.title} cannot store its colour under full transparency")
         parameters = _parameters_of_frame(self.parameters, index, request.reading.channels_first and picture.ndim > 0)
         height, width, _ = ready.frame.samples.shape
         before = height, width, ready.samples.channels
