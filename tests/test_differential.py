@@ -10,6 +10,7 @@ pytest.importorskip("imagecodecs", reason="imagecodecs decodes for comparison")
 pytest.importorskip("pyvips", reason="libvips decodes for comparison")
 
 from kinds import MAKERS, compared
+from second_opinion import MAGICK
 
 KNOWN = r"is not an image of a known format \("
 """The refusal of what is not named."""
@@ -29,7 +30,9 @@ def test_no_tiff_is_read_wrong(tmp_path: Path) -> None:
 
 def check(maker: str, folder: Path, thorough: bool) -> None:
     outcomes = list(compared(maker, thorough, folder))
+    if maker.startswith("by ") and MAGICK is None:
+        pytest.skip("ImageMagick is not installed")
     assert [found for found in outcomes if found[1] not in ("equal", "refused")] == []
     for name, outcome, why in outcomes:
         assert outcome == "equal" or not re.search(rf"damaged|truncated|cannot be decoded|{KNOWN}", why), name
-    assert len(outcomes) >= 20 or not outcomes
+    assert len(outcomes) >= 20

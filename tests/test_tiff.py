@@ -2,16 +2,21 @@
 
 import io
 import struct
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pytest
-from pictures import enlarged, frames_read, written
+from pictures import enlarged, frames_read, source_of, written
 from PIL import Image, ImageCms
 
 from upscale_cli.codecs import tiff_writer
+from upscale_cli.codecs.tiff_directories import packed as directory
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.pixels import Frame
+from upscale_cli.places.files import FileTarget
+from upscale_cli.work.pool import Pooling
 
 tifffile = pytest.importorskip("tifffile", reason="tifffile makes the files, and reads the results")
 
@@ -119,9 +124,29 @@ def test_every_band_is_kept(planar: bool, channels: int, photometric: str, extra
     colours = {"minisblack": 1, "rgb": 3}[photometric] + (2 in extra)
     made, result = enlarged(file, "png")
     lost = channels - colours
-    what = "a further channel" if lost == 1 else f"{lost} further channels"
-    assert result.notes == [f"PNG cannot store {what} of it"]
+    what = "further channel" if lost == 1 else f"{lost} further channels"
+    assert result.notes == [f"PNG cannot store its {what}"]
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(made))).reshape(8, 12, -1), samples[..., :colours])
+
+
+def test_bands_that_a_palette_cannot_store_are_named_by_methods_that_copy_too() -> None:
+    samples = np.zeros((8, 12, 4), np.uint8)
+    samples[..., 3] = np.arange(12)
+    for method in ("nearest", "bilinear"):
+        _, result = enlarged(saved(samples, photometric="rgb", extrasamples=(0,)), "gif", method=method)
+        assert "GIF cannot store its further channel" in result.notes
+
+
+def test_pooling_keeps_bands() -> None:
+    samples = RNG.integers(0, 256, (8, 12, 4), np.uint8)
+    source, made = saved(samples, photometric="rgb", extrasamples=(0,)), io.BytesIO()
+    with TemporaryDirectory() as folder:
+        target = FileTarget(Path(folder) / "pooled.tif")
+        Pooling(window=(2, 2), stride=(2, 2)).carry_out(source_of(source), target)
+        made.write(target.path.read_bytes())
+    page = pages_of(made.getvalue())[0]
+    assert (page.photometric.name, page.extrasamples) == ("RGB", (0,))
+    np.testing.assert_array_equal(page.asarray(), samples.reshape(4, 2, 6, 2, 4).max(axis=(1, 3)))
 
 
 def test_an_array_of_many_channels_becomes_a_tiff() -> None:
@@ -258,6 +283,13 @@ def on_earth(file: bytes, corner: tuple[float, float], centres: bool) -> tuple[f
     return east + (column - i) * x, north - (row - j) * y
 
 
+def test_the_georeference_of_a_turned_picture_is_left_out_and_said() -> None:
+    tags = [(SCALE, "d", 3, (10.0, 20.0, 0.0)), (TIE, "d", 6, (0.0, 0.0, 0.0, 500.0, 900.0, 0.0))]
+    made, result = enlarged(saved(GREY, *tags, (274, "H", 1, 6), photometric="minisblack"), scale=2)
+    assert result.notes == ["its georeference, which was not turned with it, is left out"]
+    assert SCALE not in pages_of(made)[0].tags
+
+
 @pytest.mark.parametrize("no_data", ["-9999", "nan", "0"])
 @pytest.mark.parametrize("method", ["bilinear", "bicubic", "lanczos", "learned"])
 def test_cells_without_data_are_neither_blended_nor_lost(method: str, no_data: str) -> None:
@@ -311,6 +343,29 @@ def test_large_results_are_big_tiffs(monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_array_equal(ours.samples, samples)
     np.testing.assert_array_equal(again.samples, samples[::2])
     assert ours.metadata.dpi == (300, 300)
+
+
+def test_pages_that_outgrow_a_tiff_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = RNG.integers(0, 65536, (700, 500, 3), np.uint16)
+    monkeypatch.setattr(tiff_writer, "LARGEST", 1_000_000)
+    with pytest.raises(UpscaleError, match="grows beyond the 4 GiB of a TIFF; save its pages"):
+        written("tiff", [Frame(samples[:2, :2], "RGB"), Frame(samples, "RGB")])
+
+
+@pytest.mark.parametrize("bits", [1, 4, 8])
+def test_opacity_beside_a_palette_is_scaled(bits: int) -> None:
+    """A row of four pixels by hand: no other program here writes palettes with opacity."""
+    most = 2**bits - 1
+    values = [index for pair in ((0, most), (most, 0), (most, most), (0, 0)) for index in pair]
+    packed = int("".join(f"{value:0{bits}b}" for value in values), 2).to_bytes(bits, "big")
+    colours = [0] * 3 * (most + 1)
+    colours[most :: most + 1] = [65535, 32768, 257]
+    tags = {256: (3, (4,)), 257: (3, (1,)), 258: (3, (bits, bits)), 259: (3, (1,)), 262: (3, (3,)), 277: (3, (2,))}
+    tags |= {273: (4, (0,)), 279: (4, (len(packed),)), 320: (3, tuple(colours)), 338: (3, (2,))}
+    tags[273] = 4, (8 + len(directory(tags, 8)),)
+    frame = frames_read(b"II*\0\x08\0\0\0" + directory(tags, 8) + packed)[0]
+    assert frame.mode == "RGBA"
+    assert frame.samples[0].tolist() == [[0, 0, 0, 255], [255, 128, 1, 0], [255, 128, 1, 255], [0, 0, 0, 0]]
 
 
 def exif() -> bytes:

@@ -19,11 +19,10 @@ from upscale_cli.codecs.png_stream import Chunk
 from upscale_cli.codecs.writing import Enlarged, Writing, alike
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.exif import ORIENTATION, without
-from upscale_cli.image.metadata import UNSPECIFIED, Metadata
-from upscale_cli.image.pixels import Frame, Mode, full_depth
+from upscale_cli.image.metadata import Metadata, colour_codes
+from upscale_cli.image.pixels import MODES, Frame, full_depth
 from upscale_cli.methods.upsampler import Array
 
-MODES: dict[int, Mode] = {1: "L", 3: "RGB", 4: "RGBA"}
 HEAD_LENGTH = 64
 """Bytes of a file in which its brands stand."""
 CREDENTIALS = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
@@ -37,16 +36,15 @@ class AvifPicture(PillowPicture):
 
     def __init__(self, stream: BinaryIO, format: Format, reading: Reading) -> None:
         super().__init__(stream, format, reading)
-        data = self._data()
         if self._bits > 8:  # all frames are decoded at once
             self.decoded *= self.count
-        if b"tmap" in data[:HEAD_LENGTH]:
+        if b"tmap" in self._data[:HEAD_LENGTH]:
             self.notes.append("its gain map is left out")
-        if any(box.name == b"uuid" and box.content[:16] == CREDENTIALS for box in boxes(data)):
+        if any(box.name == b"uuid" and box.content[:16] == CREDENTIALS for box in boxes(self._data)):
             self.notes.append("its content credentials (C2PA) are left out: they are of the source's pixels")
 
     def unidentified(self) -> str:
-        if is_complete(self._data()):
+        if is_complete(self._data):
             return (
                 "is an AVIF file of a kind that libavif, the decoder, does not read; "
                 "convert it to PNG first with the program that made it."
@@ -69,7 +67,7 @@ class AvifPicture(PillowPicture):
 
     @cached_property
     def _properties(self) -> dict[bytes, bytes]:
-        return properties(self._data())
+        return properties(self._data)
 
     @cached_property
     def _bits(self) -> int:
@@ -81,10 +79,11 @@ class AvifPicture(PillowPicture):
         found = self._properties
         if b"av1C" not in found and len(pixi := found.get(b"pixi", b"")) > 5:
             return max(pixi[5:])
-        every = [found[b"av1C"]] if b"av1C" in found else re.findall(rb"(?s)av1C(\x81..)", self._data())
+        every = [found[b"av1C"]] if b"av1C" in found else re.findall(rb"(?s)av1C(\x81..)", self._data)
         flags = [each[2] for each in every if len(each) > 2]
         return max((8 if not flag & 64 else 12 if flag & 32 else 10 for flag in flags), default=8)
 
+    @cached_property
     def _data(self) -> bytes:
         self.stream.seek(0)
         return self.stream.read()
@@ -96,17 +95,15 @@ class AvifPicture(PillowPicture):
             self._metadata = metadata._replace(
                 colour=self._colour(metadata.icc),
                 aspect=(int.from_bytes(pasp[4:]), int.from_bytes(pasp[:4])) if len(pasp) == 8 else None,
-                plays=_plays(self._data()) if self.count > 1 else metadata.plays,
+                plays=_plays(self._data) if self.count > 1 else metadata.plays,
             )
         return self._metadata
 
     def _colour(self, icc: bytes | None) -> tuple[Chunk, ...]:
         """Return the colours as chunks of a PNG, which holds the same numbers in another order and other units."""
         found = self._properties
-        chunks = []
         primaries, transfer = struct.unpack_from(">HH", found.get(b"colr", b"nclx\0\1\0\x0d"), 4)
-        if icc is None and not (primaries in (1, UNSPECIFIED) and transfer in (13, UNSPECIFIED)):
-            chunks.append((b"cICP", bytes((primaries & 255, transfer & 255, 0, 1))))
+        chunks = [*colour_codes(primaries, transfer)] if icc is None else []
         if len(mdcv := found.get(b"mdcv", b"")) == 24:  # green, blue, red
             chunks.append((b"mDCV", mdcv[8:12] + mdcv[:8] + mdcv[12:]))
         if len(clli := found.get(b"clli", b"")) == 4:  # candelas a square metre; of a PNG, 0.0001
@@ -131,7 +128,7 @@ class AvifPicture(PillowPicture):
                 f"has {self._bits} bits per channel, which Pillow reduces to 8; "
                 "pip install 'upscale-cli[avif]' reads them."
             ) from None
-        samples: Array = avif_decode(self._data())
+        samples: Array = avif_decode(self._data)
         return samples.reshape(self.count, *self.image.size[::-1], -1)
 
 

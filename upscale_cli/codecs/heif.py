@@ -10,11 +10,8 @@ from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import Picture, Reading
 from upscale_cli.codecs.writing import Enlarged, Writing
 from upscale_cli.errors import UpscaleError
-from upscale_cli.image.metadata import UNSPECIFIED, Metadata
+from upscale_cli.image.metadata import UNSPECIFIED, Metadata, colour_codes
 from upscale_cli.image.pixels import Frame, Mode, divided_by_alpha, full_depth
-
-SRGB = (1, 13)
-"""Colour primaries and transfer characteristics of sRGB (ITU-T H.273)."""
 
 
 class HeifPicture(Picture):
@@ -30,7 +27,8 @@ class HeifPicture(Picture):
             # Samples of more than 8 bits stay as they are, to be scaled here.
             self._file = pillow_heif.open_heif(stream.read(), convert_hdr_to_8bit=False, hdr_to_16bit=False)
         except (ValueError, EOFError, SyntaxError) as error:
-            raise UpscaleError(f"cannot be read as HEIC: {' '.join(str(error).split()).rstrip('.')}.") from None
+            reason = " ".join(str(error).split()).rstrip(".")
+            raise UpscaleError(f"cannot be read as HEIC: {reason}; get another copy, or convert it first.") from None
         if not len(self._file):
             raise UpscaleError(
                 "is a HEIF file of a kind that is not supported: its pictures are not compressed by HEVC; "
@@ -66,8 +64,8 @@ class HeifPicture(Picture):
     def _metadata(self) -> Metadata:
         info = self._file.info
         nclx = info.get("nclx_profile") or {}
-        kind = nclx.get("color_primaries", 0), nclx.get("transfer_characteristics", 0)
-        usual = kind == SRGB or 0 in kind or UNSPECIFIED in kind
+        names = ("color_primaries", "transfer_characteristics")
+        primaries, transfer = (nclx.get(name, UNSPECIFIED) for name in names)
         exif, xmp, shape = info.get("exif"), info.get("xmp"), info.get("pixel_aspect_ratio", (1, 1))
         return Metadata(
             # A pixel's width and height there, pixels per length here.
@@ -75,7 +73,7 @@ class HeifPicture(Picture):
             icc=info.get("icc_profile") or None,
             exif=exif.removeprefix(b"Exif\0\0") if exif else None,
             xmp=xmp.rstrip(b"\0") if xmp else None,
-            colour=() if usual else ((b"cICP", bytes([*kind, 0, 1])),),
+            colour=colour_codes(primaries, transfer),
         )
 
 

@@ -14,9 +14,8 @@ from upscale_cli.codecs.picture import Encoding, Picture, Reading
 from upscale_cli.codecs.writing import Enlarged, Writing
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.metadata import Metadata
-from upscale_cli.image.pixels import Frame, Mode, divided_by_alpha, full_depth
+from upscale_cli.image.pixels import MODES, Frame, divided_by_alpha, full_depth
 
-MODES: dict[int, Mode] = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 BOXES = b"\0\0\0\x0cJXL \r\n\x87\n\0\0\0\x14ftypjxl \0\0\0\0jxl "
 """The boxes that begin a file of boxes (ISO/IEC 18181-2, 9.1)."""
 SRGB = tuple(name.encode("utf-16-be") for name in ("sRGB", "RGB_D65_SRG_Rel_SRG", "Gra_D65_Rel_SRG"))

@@ -1,22 +1,18 @@
 """The metadata of a Pillow image."""
 
-from contextlib import suppress
-
 from PIL import ExifTags, Image
 
 from upscale_cli.image.metadata import Metadata
 
 
 def read_metadata(image: Image.Image, animated: bool) -> Metadata:
-    """Return the metadata of a loaded Pillow image. Unreadable EXIF is left out, as viewers ignore it too."""
+    """Return the metadata of a loaded Pillow image, EXIF and XMP as they stand in the file."""
     info = image.info
-    xmp = info.get("xmp") or info.get("XML:com.adobe.xmp")
-    if isinstance(xmp, str):
-        xmp = xmp.encode()
+    exif, xmp = info.get("exif") or b"", info.get("xmp")
     comment = info.get("comment")
     return Metadata(
         icc=info.get("icc_profile") or None,
-        exif=_read_exif(image),
+        exif=exif.removeprefix(b"Exif\0\0") or None,
         xmp=xmp or None,
         dpi=_read_dpi(image),
         comment=comment.encode() if isinstance(comment, str) else comment,
@@ -40,14 +36,3 @@ def _read_dpi(image: Image.Image) -> tuple[float, float] | None:
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
     return (x, y) if 0 < x < 1e6 and 0 < y < 1e6 else None
-
-
-def _read_exif(image: Image.Image) -> bytes | None:
-    """Return the EXIF of a file as it stands there."""
-    found = image.info.get("exif") or b""
-    for name in ("Raw profile type exif", "Raw profile type APP1"):
-        # ImageMagick's way to store EXIF in a PNG: a line of its kind, one of its length, and digits.
-        if not found and isinstance(text := image.info.get(name), str):
-            with suppress(ValueError):
-                found = bytes.fromhex("".join(text.split("\n")[3:]))
-    return found.removeprefix(b"Exif\0\0") or None

@@ -30,12 +30,12 @@ from upscale_cli.codecs.tiff_samples import (
     places,
     read_samples,
     stored,
+    unsupported,
 )
 from upscale_cli.codecs.tiff_writer import write_tiff
 from upscale_cli.codecs.writing import Enlarged, Writing
 from upscale_cli.errors import UpscaleError
-from upscale_cli.image.pixels import CHANNELS, Frame, Mode, divided_by_alpha, oriented
-from upscale_cli.methods.samples import white
+from upscale_cli.image.pixels import CHANNELS, Frame, Mode, divided_by_alpha, full_depth, oriented
 from upscale_cli.methods.upsampler import Array
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, INKS, YCBCR = 0, 1, 2, 3, 5, 6
@@ -112,7 +112,7 @@ class TiffPicture(Picture):
         self.ink = mode == "CMYK"
         self.encoding = Encoding(lossless=how.compression != JPEG, exact=mode == "P")
         self.channels = (3 if mode == "P" else CHANNELS[mode]) + len(extra)
-        self.itemsize = max(1, how.bits // 8 if how.bits % 8 == 0 else -(-how.bits // 8))
+        self.itemsize = -(-how.bits // 8)
         # The bytes of libtiff, those of all segments, and the samples; turned and scaled ones are made of these.
         self.decoded = how.samples * self.itemsize * 4 + (3 if mode == "P" else 0)
 
@@ -171,34 +171,30 @@ def check(page: Page, how: Stored) -> tuple[Mode, tuple[int, ...]]:
     photometric = page.one(tag.PHOTOMETRIC, RGB if how.samples > 2 else BLACK_IS_ZERO)
     if how.compression not in BYTEWISE | FAX | {JPEG}:
         name = COMPRESSIONS.get(how.compression, f"number {how.compression}")
-        raise UpscaleError(f"is a TIFF with {name} compression, which is not supported; save it with deflate or LZW.")
+        raise unsupported(f"with {name} compression", "save it with deflate or LZW")
     if photometric in OTHERS or photometric not in MODES:
         what = OTHERS.get(photometric, f"pixels of the unknown kind {photometric}")
-        raise UpscaleError(f"is a TIFF with {what}, which is not supported; convert it to RGB or grey first.")
+        raise unsupported(f"with {what}", "convert it to RGB or grey first")
     if photometric == YCBCR and how.compression == PLAIN:
-        raise UpscaleError("is a TIFF with YCbCr colours that are not compressed, which is not supported; use RGB.")
+        raise unsupported("with YCbCr colours that are not compressed", "save it as RGB")
     if page.one(tag.DEPTH, 1) > 1 or page.one(tag.TILE_DEPTH, 1) > 1:
-        raise UpscaleError("is a TIFF of a volume, which is not supported; save its slices as pages.")
+        raise unsupported("of a volume", "save its slices as pages")
     if how.bits not in DEPTHS.get(how.kind, ()):
         number = {UNSIGNED: "", SIGNED: "signed ", FLOAT: "floating-point "}.get(how.kind, "complex ")
-        raise UpscaleError(f"is a TIFF of {how.bits} {number}bits per channel, which is not supported; convert it.")
+        raise unsupported(f"of {how.bits} {number}bits per channel", "convert it to 16 or 32 bits")
     known = (1, 2, 3) if how.kind == FLOAT else (1, 2)
     if how.predictor not in known or (how.predictor != 1 and how.bits % 8):
-        raise UpscaleError(
-            f"is a TIFF with predictor {how.predictor} for {how.bits} bits per channel, which is not supported; "
-            "save it without a predictor."
-        )
+        what = f"with predictor {how.predictor} for {how.bits} bits per channel"
+        raise unsupported(what, "save it without a predictor")
     if photometric == WHITE_IS_ZERO and how.kind != UNSIGNED:
-        raise UpscaleError(
-            "is a TIFF of signed or floating-point numbers whose 0 is white, which is not supported; invert it first."
-        )
+        raise unsupported("of signed or floating-point numbers whose 0 is white", "invert it first")
     mode = MODES[photometric]
     extra = how.samples - CHANNELS[mode]
     if extra < 0 or (mode == "CMYK" and page.one(tag.INKS, 1) != 1):
-        raise UpscaleError(f"is a TIFF of {how.samples} channels that are not {mode}, which is not supported.")
+        raise unsupported(f"of {how.samples} channels that are not {mode}", "convert it to RGB first")
     kinds = page.integers(tag.EXTRA_SAMPLES)[:extra]
     if extra and how.compression not in BYTEWISE:
-        raise UpscaleError("is a TIFF with lossy compression of extra channels, which is not supported; use LZW.")
+        raise unsupported("with lossy compression of extra channels", "save it with LZW")
     return mode, kinds + (0,) * (extra - len(kinds))
 
 
@@ -215,20 +211,9 @@ def read_frame(page: Page, how: Stored) -> Frame:
         return _with_alpha(samples, mode, extra)
     if page.one(tag.PHOTOMETRIC, BLACK_IS_ZERO) == WHITE_IS_ZERO:
         samples = ~samples if how.bits in (1, 8, 16, 32, 64) else samples ^ samples.dtype.type(2**how.bits - 1)
-    if samples.dtype == bool and samples.shape[2] > 1:
-        samples = samples.view(np.uint8)
-    return _with_alpha(_scaled(samples, how.bits), mode, extra)
-
-
-def _scaled(samples: Array, bits: int) -> Array:
-    """Return samples of odd depths in 8 or 16 bits: the largest number becomes the largest, rounded half up."""
-    full = int(white(samples.dtype))
-    if samples.dtype.kind != "u" or bits == samples.dtype.itemsize * 8:
-        return samples
-    most = 2**bits - 1
-    table = (np.arange(most + 1) * full + most // 2) // most
-    scaled: Array = table.astype(samples.dtype)[samples]
-    return scaled
+    if how.bits < 16 and (how.bits, how.samples) != (1, 1) and how.kind == UNSIGNED:
+        samples = full_depth(samples, how.bits)
+    return _with_alpha(samples, mode, extra)
 
 
 def _coloured(page: Page, how: Stored, samples: Array) -> tuple[Array, Mode, Any]:
@@ -236,7 +221,7 @@ def _coloured(page: Page, how: Stored, samples: Array) -> tuple[Array, Mode, Any
     flat = page.integers(tag.COLOUR_MAP)
     size = len(flat) // 3
     if not size or how.kind != UNSIGNED or how.bits > 16:
-        raise UpscaleError("is a TIFF without the palette of its indices, which is not supported; convert it to RGB.")
+        raise unsupported("without the palette of its indices", "convert it to RGB first")
     colours = np.array(flat[: 3 * size], np.uint16).reshape(3, size).T
     samples = samples.view(np.uint8) if samples.dtype == bool else samples
     # Old writers store 8 bits: libtiff's rule.
@@ -250,7 +235,7 @@ def _coloured(page: Page, how: Stored, samples: Array) -> tuple[Array, Mode, Any
     true = colours[np.minimum(samples[..., 0], size - 1)]
     if how.bits <= 8:
         true = (true >> 8).astype(np.uint8)
-    return np.concatenate([true, samples[..., 1:].astype(true.dtype)], axis=2), "RGB", None
+    return np.concatenate([true, full_depth(samples[..., 1:], how.bits)], axis=2), "RGB", None
 
 
 def _with_alpha(samples: Array, mode: Mode, extra: tuple[int, ...]) -> Frame:
@@ -259,7 +244,7 @@ def _with_alpha(samples: Array, mode: Mode, extra: tuple[int, ...]) -> Frame:
         return Frame(samples, mode, extra=extra)
     if extra[0] == ASSOCIATED:
         if samples.dtype.kind == "i" or samples.dtype == np.uint64:
-            raise UpscaleError(f"is a TIFF of {samples.dtype} multiplied by opacity, which is not supported.")
+            raise unsupported(f"of {samples.dtype} multiplied by opacity", "save its opacity unassociated")
         samples = divided_by_alpha(samples)
     return Frame(samples, "LA" if mode == "L" else "RGBA")
 

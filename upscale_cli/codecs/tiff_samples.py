@@ -76,6 +76,11 @@ class Stored(NamedTuple):
         return -(-self.height // self.down), -(-self.width // self.across)
 
 
+def unsupported(what: str, way: str) -> UpscaleError:
+    """Return the refusal of an intact file, and what to do with it."""
+    return UpscaleError(f"is a TIFF {what}, which is not supported; {way}.")
+
+
 def stored(page: Page) -> Stored:
     """Return how the samples of a page are stored.
 
@@ -87,12 +92,12 @@ def stored(page: Page) -> Stored:
     height, width, samples = page.one(tag.HEIGHT), page.one(tag.WIDTH), page.one(tag.SAMPLES, 1)
     bits, kinds = page.integers(tag.BITS, 1), page.integers(tag.SAMPLE_FORMAT, UNSIGNED)
     if len({*bits[:samples]}) > 1 or len({*kinds[:samples]}) > 1:
-        raise UpscaleError("is a TIFF of different depths per channel, which is not supported; convert it first.")
+        raise unsupported("of different depths per channel", "convert it to 8 or 16 bits")
     tiled, compression = tag.TILE_WIDTH in page.entries, page.one(tag.COMPRESSION, PLAIN)
     across = page.one(tag.TILE_WIDTH) if tiled else width
     down = page.one(tag.TILE_HEIGHT) if tiled else min(page.one(tag.STRIP_ROWS, height) or height, height)
     if not all((height, width, samples, bits[0], across, down)) or across * down * samples * bits[0] > 2**40:
-        raise UpscaleError(f"is {width}x{height}: it has no pixels, or they are not as its directory says.")
+        raise UpscaleError(f"is {width}x{height}: its pixels are not as its directory says; get another copy.")
     return Stored(
         height=height,
         width=width,
@@ -180,7 +185,7 @@ def _segments(page: Page, how: Stored) -> NDArray[np.uint8]:
     if len(starts) != count * how.planes or len(lengths) != len(starts):
         raise UpscaleError("does not say where its pixels are; it is damaged, get another copy.")
     if 0 in lengths:
-        raise UpscaleError("is a sparse TIFF: not all of its pixels are stored, which is not supported; fill it.")
+        raise unsupported("that does not store all of its pixels (sparse)", "fill it with gdal_translate")
     height = count * how.down if how.tiled else how.height
     numbers = {tag.COMPRESSION: how.compression, tag.FILL_ORDER: page.one(tag.FILL_ORDER, 1), tag.BITS: 8}
     numbers |= {tag.SAMPLES: 1, tag.PHOTOMETRIC: 1, tag.WIDTH: how.row, tag.HEIGHT: height, tag.STRIP_ROWS: how.down}

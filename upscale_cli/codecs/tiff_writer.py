@@ -16,6 +16,7 @@ from upscale_cli.codecs.png_stream import compressed
 from upscale_cli.codecs.tiff_directories import Tag, packed
 from upscale_cli.codecs.tiff_metadata import tags_of
 from upscale_cli.codecs.writing import Enlarged, Writing
+from upscale_cli.errors import UpscaleError
 from upscale_cli.image.pixels import Frame
 
 STRIP_BYTES = 1 << 18
@@ -42,7 +43,7 @@ def write_tiff(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> No
     Raises
     ------
     UpscaleError
-        If an EXIF block is damaged.
+        If an EXIF block is damaged, or pages that are larger than the first exceed the 4 GiB of a TIFF.
     """
     enlarged: Enlarged | None = next(frames)
     assert enlarged is not None
@@ -64,6 +65,11 @@ def write_tiff(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> No
         first = start + len(packed(tags, start, big=big))
         tags[tag.STRIP_OFFSETS] = offsets, [first + place for place in places[:-1]]
         following = first + places[-1]
+        if following > LARGEST and not big:
+            raise UpscaleError(
+                "has a first page that is smaller than others, and grows beyond the 4 GiB of a TIFF; "
+                "save its pages as files of their own, or use a smaller scale."
+            )
         stream.write(packed(tags, start, big=big, following=following if enlarged is not None else 0))
         stream.writelines(strips)
         start = following

@@ -11,8 +11,6 @@ from upscale_cli.methods.method import Size
 
 SRGB_CODES = bytes((1, 13, 0, 1))
 """The payload of a cICP chunk that says sRGB: primaries and transfer of ITU-T H.273, no matrix, full range."""
-
-
 UNSPECIFIED = 2
 """The number of primaries or a transfer that a file leaves open (ITU-T H.273): viewers take those of sRGB."""
 
@@ -103,6 +101,13 @@ class Metadata(NamedTuple):
         return present
 
 
+def colour_codes(primaries: int, transfer: int) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the cICP chunk of colours that a file names by ITU-T H.273's numbers; none if they are those of sRGB."""
+    if primaries in (SRGB_CODES[0], UNSPECIFIED) and transfer in (SRGB_CODES[1], UNSPECIFIED):
+        return ()
+    return ((b"cICP", bytes((primaries & 255, transfer & 255, 0, 1))),)
+
+
 NAMES = {
     "icc": "colour profile",
     "exif": "EXIF",
@@ -131,7 +136,7 @@ NAMES = {
 def resized(metadata: Metadata, before: Size, after: Size) -> Metadata:
     """Return the metadata of the enlarged image: it is upright, and its sizes are the new ones.
 
-    Damaged EXIF is left out.
+    Damaged EXIF is left out, and so is the georeference of a picture that was turned, because it was not.
 
     Parameters
     ----------
@@ -141,7 +146,7 @@ def resized(metadata: Metadata, before: Size, after: Size) -> Metadata:
     change = Change(before, after, metadata.orientation)
     changed: dict[str, Any] = {
         "aspect": _shown_aspect(metadata, change),
-        "geo": metadata.geo and metadata.geo.resized(before, after),
+        "geo": None if change.turned or metadata.geo is None else metadata.geo.resized(before, after),
         "xmp": metadata.xmp and xmp.resized(metadata.xmp, change),
         "extended_xmp": metadata.extended_xmp and xmp.resized(metadata.extended_xmp, change),
         "exif": metadata.exif and exif.resized(metadata.exif, change),

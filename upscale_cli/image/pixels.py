@@ -15,6 +15,8 @@ Mode = Literal["L", "LA", "RGB", "RGBA", "CMYK", "P"]
 Kind = tuple[str, str]
 """Channels and depth of pixels: a `Mode`, and a NumPy type among bool, uint8, uint16, int32, float32."""
 
+MODES: dict[int, Mode] = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+"""What an image of so many channels is, if nothing else is said."""
 CHANNELS: dict[str, int] = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4, "P": 1}
 
 

@@ -49,7 +49,13 @@ LAYOUTS = {"P": "palette", "L": "grey", "LA": "grey and alpha", "RGBA": "RGB and
 
 
 def arrange(
-    frame: Frame, method: Method, format: Format, *, linear: bool = False, apart: bool = False
+    frame: Frame,
+    method: Method,
+    format: Format,
+    *,
+    several: bool = False,
+    linear: bool = False,
+    apart: bool = False,
 ) -> Arrangement:
     """Make a frame ready for a method and a format.
 
@@ -58,6 +64,8 @@ def arrange(
 
     Parameters
     ----------
+    several : bool
+        It is one of several frames.
     linear : bool
         Light is weighed instead of code values.
     apart : bool
@@ -81,9 +89,12 @@ def arrange(
         frame, lost_bands = with_bands(frame, method, format)
         notes += lost_bands
     before = frame
+    if (apart or not weighed) and format.hidden[several] and _hides_colours(frame):
+        notes.append(f"{format.title} cannot store its colour under full transparency")
 
     if method.values == "copied" and (indexed := _in_palette(frame, format)) is not None:
-        return Arrangement(indexed, _unchanged(indexed), "P", colour="palette, kept: values are only copied")
+        colour = "palette, kept: values are only copied"
+        return Arrangement(indexed, _unchanged(indexed), "P", notes=tuple(notes), colour=colour)
     frame = expand_palette(frame)
     if frame.samples.dtype == bool and weighed:
         frame = widen(frame)
@@ -99,7 +110,7 @@ def arrange(
         raise UpscaleError(
             f"has alpha that {format.title} cannot store as data; omit --alpha separate, or use --format png."
         )
-    if weighed and not apart and not flatten and hides_colours(before):
+    if weighed and not apart and not flatten and _hides_colours(before):
         notes.append("colour under full transparency is given up; --alpha separate keeps it")
     transfer = transfer_of(frame.metadata) if linear else None
     frame, no_data = without_missing(frame, method, np.dtype(depth))
@@ -172,7 +183,7 @@ def _unchanged(frame: Frame) -> Samples:
     return Samples(stored=frame.samples.dtype, channels_in=frame.samples.shape[2], target=frame.samples.dtype)
 
 
-def hides_colours(frame: Frame) -> bool:
+def _hides_colours(frame: Frame) -> bool:
     """Return whether transparent pixels have colours; one of a palette only stands for what is not shown."""
     if frame.palette is not None:
         used = frame.palette[np.unique(frame.samples)]

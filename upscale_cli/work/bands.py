@@ -6,7 +6,7 @@ import numpy as np
 
 from upscale_cli.codecs.formats import Format
 from upscale_cli.errors import UpscaleError
-from upscale_cli.image.pixels import CHANNELS, Frame, Mode, divided_by_alpha
+from upscale_cli.image.pixels import CHANNELS, MODES, Frame, divided_by_alpha
 from upscale_cli.methods import Method
 from upscale_cli.methods.samples import white
 
@@ -28,8 +28,8 @@ def with_bands(frame: Frame, method: Method, format: Format) -> tuple[Frame, lis
         mode = "LA" if mode == "L" else "RGBA"
         if frame.extra[opacity[0]] == 1:
             samples = divided_by_alpha(samples)
-    what = "a further channel" if lost == 1 else f"{lost} further channels"
-    return frame._replace(samples=samples, mode=mode, extra=()), [f"{format.title} cannot store {what} of it"]
+    what = "further channel" if lost == 1 else f"{lost} further channels"
+    return frame._replace(samples=samples, mode=mode, extra=()), [f"{format.title} cannot store its {what}"]
 
 
 def without_missing(frame: Frame, method: Method, target: np.dtype[Any]) -> tuple[Frame, float | None]:
@@ -69,13 +69,12 @@ def as_image(frame: Frame, format: Format) -> Frame:
     UpscaleError
         If there is no such image.
     """
-    modes: dict[int, Mode] = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
     count, dtype = frame.samples.shape[2], frame.samples.dtype
     if format.bands and dtype.kind in "uif":
-        return frame._replace(mode=modes.get(count, "L"), extra=() if count in modes else (0,) * (count - 1))
-    if count not in modes or dtype.name not in ("bool", "uint8", "uint16", "int32", "float32"):
+        return frame._replace(mode=MODES.get(count, "L"), extra=() if count in MODES else (0,) * (count - 1))
+    if count not in MODES or dtype.name not in ("bool", "uint8", "uint16", "int32", "float32"):
         raise UpscaleError(
             f"is an array of {count} channels of {dtype}, which no image format can store; use --format npy, "
             "or 1 to 4 channels of uint8 or uint16."
         )
-    return frame._replace(mode=modes[count])
+    return frame._replace(mode=MODES[count])

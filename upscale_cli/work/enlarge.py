@@ -14,7 +14,7 @@ from upscale_cli.image.stacks import to_stack
 from upscale_cli.methods import Method, Scale, Size
 from upscale_cli.methods.parameters import shown
 from upscale_cli.places.place import Source, Target
-from upscale_cli.work.arrange import Arrangement, arrange, hides_colours
+from upscale_cli.work.arrange import Arrangement, arrange
 from upscale_cli.work.estimate import check_frames
 from upscale_cli.work.kept import kept_duration, kept_metadata, note_first_loss
 from upscale_cli.work.result import Result
@@ -73,7 +73,7 @@ def enlarge(
             format.load_codec().write(stream, chain((first,), frames), how)
         result.note(*picture.notes)
         if request.quality is None:
-            note_first_loss(picture, format, result)
+            note_first_loss(picture, format, how.quality, result)
     return result
 
 
@@ -103,11 +103,9 @@ class _Enlargement(NamedTuple):
         """Return a frame with its upsampler, if the limits allow it."""
         request, picture, result = self.request, self.picture, self.result
         method = request.method
-        ready = arrange(frame, method, self.format, linear=request.linear, apart=request.alpha == "separate")
+        apart, several = request.alpha == "separate", picture.count > 1
+        ready = arrange(frame, method, self.format, several=several, linear=request.linear, apart=apart)
         result.note(*ready.notes)
-        apart = method.values != "weighed" or request.alpha == "separate"
-        if apart and self.format.hidden[picture.count > 1] and hides_colours(frame):
-            result.note(f"{self.format.title} cannot store its colour under full transparency")
         parameters = _parameters_of_frame(self.parameters, index, request.reading.channels_first and picture.ndim > 0)
         height, width, _ = ready.frame.samples.shape
         before = height, width, ready.samples.channels

@@ -5,7 +5,6 @@ from typing import Any
 
 from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import Picture
-from upscale_cli.codecs.writing import USUAL_QUALITY
 from upscale_cli.image.colour import fits
 from upscale_cli.image.exif import MAKER_NOTE, has_thumbnail, without
 from upscale_cli.image.metadata import NAMES, Metadata, resized
@@ -46,6 +45,8 @@ def kept_metadata(
         result.note("its EXIF is damaged and left out")
     elif read.exif and has_thumbnail(read.exif) and not has_thumbnail(metadata.exif or b""):
         result.note("its EXIF thumbnail, which was not turned with it, is left out")
+    if read.geo is not None and metadata.geo is None:
+        result.note("its georeference, which was not turned with it, is left out")
     metadata, lost = _stored(metadata, format)
     if frame.duration is not None:
         lost |= {"durations"} - format.keeps
@@ -91,11 +92,11 @@ def _stored(metadata: Metadata, format: Format) -> tuple[Metadata, set[str]]:
     return metadata._replace(**changed), lost
 
 
-def note_first_loss(picture: Picture, format: Format, result: Result) -> None:
+def note_first_loss(picture: Picture, format: Format, quality: int, result: Result) -> None:
     """Report that a lossless source becomes lossy, of which nothing was asked."""
     if format.lossy and picture.encoding.lossless:
         way = "" if format.without_loss is None else "; --lossless keeps every value"
-        result.note(f"{format.title} is lossy, quality {USUAL_QUALITY}{way}")
+        result.note(f"{format.title} is lossy, quality {quality}{way}")
 
 
 def kept_duration(duration: float | None, format: Format, result: Result) -> float | None:

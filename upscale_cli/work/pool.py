@@ -20,7 +20,7 @@ from upscale_cli.methods.upsampler import Array
 from upscale_cli.places.place import Source, Target
 from upscale_cli.work.arrange import arrange
 from upscale_cli.work.estimate import Task, check_frames
-from upscale_cli.work.kept import kept_metadata
+from upscale_cli.work.kept import kept_metadata, note_first_loss
 from upscale_cli.work.result import Result
 
 
@@ -68,8 +68,12 @@ class Pooling:
         return target.beside(str(_unpooling()[1].beside)), target
 
     def format_for(self, picture: Picture) -> Format:
-        """Return the format of a result: the one that was named, else the one of the source if it is lossless."""
-        return self.format or (FORMATS["png"] if picture.format.lossy else written_for(picture.format))
+        """Return the format of a result: the one that was named, else that of a lossless source.
+
+        It is written without loss if it can be: a changed value is no longer the maximum.
+        """
+        format = self.format or (FORMATS["png"] if picture.format.lossy else written_for(picture.format))
+        return format.lossless() if format.without_loss == {} else format
 
     def label(self, expected: Result, several: bool) -> str:
         return "pooled"
@@ -118,12 +122,14 @@ class Pooling:
                 pooled.append(values)
                 frames.append(enlarged._replace(executor=executor, progress=progress))
             result.note(*picture.notes)
+            note_first_loss(picture, format, 100, result)
             result.before, result.frames = (picture.width, picture.height), picture.count
             how = Writing(
                 format=format,
                 metadata=frames[0].metadata,
                 frame_count=picture.count,
                 quality=100,
+                lossless=not format.lossy,
                 ndim=picture.ndim,
                 channels_first=self.reading.channels_first,
             )
@@ -142,7 +148,7 @@ class Pooling:
     def _pooled(self, frame: Frame, picture: Picture, format: Format, *, result: Result) -> tuple[Pooled, Enlarged]:
         """Return a pooled frame, and how it is written."""
         # Pooling only chooses samples, so they are kept like those that a method places.
-        ready = arrange(frame, _unpooling()[0], format)
+        ready = arrange(frame, _unpooling()[0], format, several=picture.count > 1)
         result.note(*ready.notes)
         result.decisions["colour"] = ready.colour
         pooled = max_pool(ready.frame.samples, self.window, **self._geometry)
@@ -155,6 +161,7 @@ class Pooling:
             dtype=ready.samples.target,
             mode=ready.mode,
             duration=frame.duration,
+            extra=ready.frame.extra,
             metadata=kept_metadata(frame, ready.mode, picture, format=format, after=(height, width), result=result),
             quantised=ready.quantised,
         )
