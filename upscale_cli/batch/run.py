@@ -86,10 +86,13 @@ def run_job_elsewhere(job: Job) -> Outcome:
 
 
 def _workers_for(jobs: Collection[Job], count: int, memory: int) -> int:
-    """Return how many of the threads shall compute strips of all images: none unless there are more than images."""
+    """Return how many of the threads shall compute strips of all images: none unless there are more than images.
+
+    Each image may have as many strips in work as there are threads.
+    """
     if not 0 < len(jobs) < count:
         return 0
-    each = max(job.expected.memory_per_thread for job in jobs)
+    each = sum(job.expected.memory_per_thread for job in jobs)
     return min(count, 1 + max(0, memory - sum(job.expected.memory for job in jobs)) // max(1, each))
 
 
