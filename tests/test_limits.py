@@ -19,7 +19,6 @@ from upscale_cli.batch.run import Run
 from upscale_cli.codecs.formats import FORMATS
 from upscale_cli.codecs.picture import open_picture
 from upscale_cli.errors import UpscaleError
-from upscale_cli.machine import memory
 from upscale_cli.methods import METHODS
 from upscale_cli.methods.parameters import read_scale
 from upscale_cli.work import estimate
@@ -27,13 +26,14 @@ from upscale_cli.work.request import Request
 from upscale_cli.work.result import Result
 
 MEASURED = """if True:
-    import os, sys
+    import sys
     from concurrent.futures import ThreadPoolExecutor
     from pathlib import Path
     from fractions import Fraction
     from upscale_cli import commands
     from upscale_cli.codecs.formats import FORMATS
     from upscale_cli.codecs.picture import open_picture
+    from upscale_cli.machine.processors import processors
     from upscale_cli.methods import METHODS
     from upscale_cli.places.files import FileSource, FileTarget
     from upscale_cli.work.estimate import STRIPS_AT_ONCE
@@ -47,7 +47,7 @@ MEASURED = """if True:
     request = Request(method=METHODS[method], parameters=given, scale=scale, format=format, overwrite=True)
     # What all methods import is no part of it, nor is what a method's own first use takes.
     warm = Request(method=METHODS["lanczos" if size else method], scale=(Fraction(2),) * 2, format=format)
-    threads = ThreadPoolExecutor(min(STRIPS_AT_ONCE, os.cpu_count())) if size else None
+    threads = ThreadPoolExecutor(min(STRIPS_AT_ONCE, processors())) if size else None
     warm.carry_out(FileSource(Path(source)), FileTarget(Path(target + ".small")), threads)
     large = FileSource(Path(source + ".large"))
     with open_picture(large.open()) as picture:
@@ -149,17 +149,6 @@ def test_no_more_jobs_run_at_once_than_fit(tmp_path: Path, monkeypatch: pytest.M
         outcomes = list(Run(replace(plan, jobs=jobs), 4))
         assert [outcome.failure for outcome in outcomes] == [None] * 6
         assert most == expected
-
-
-def test_control_groups_are_asked(tmp_path: Path) -> None:
-    inner = tmp_path / "a" / "b"
-    inner.mkdir(parents=True)
-    (tmp_path / "own").write_text("0::/a/b\n")
-    for folder, limit in ((inner, "max"), (tmp_path / "a", "1000000")):
-        (folder / "memory.max").write_text(limit + "\n")
-        (folder / "memory.current").write_text("900000\n")
-        (folder / "memory.stat").write_text("anon 500000\ninactive_file 300000\n")
-    assert list(memory._group_room(tmp_path, tmp_path / "own")) == [400_000]
 
 
 @needs_posix

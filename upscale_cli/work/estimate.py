@@ -1,6 +1,5 @@
 """What one image takes, estimated from its header before any work: pixels and memory."""
 
-import os
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -8,6 +7,7 @@ from upscale_cli.codecs.formats import FORMATS, Format
 from upscale_cli.codecs.picture import Picture
 from upscale_cli.errors import UpscaleError
 from upscale_cli.machine.memory import available_memory, in_bytes
+from upscale_cli.machine.processors import processors
 from upscale_cli.methods import Size, WorkingMemory
 from upscale_cli.methods.strips import STRIPS_AHEAD
 from upscale_cli.methods.upsampler import BAND_VALUES
@@ -78,7 +78,7 @@ class Task(NamedTuple):
             + strip * (5 * itemsize + 4)
             + FIXED
         )
-        threads = min(STRIPS_AT_ONCE, os.cpu_count() or 1)
+        threads = min(STRIPS_AT_ONCE, processors())
         # Samples of four bytes may be weighed in eight, and so are those of two with opacity.
         wide = itemsize > 2 or (itemsize == 2 and channels in (2, 4))
         taken += (needed.values + threads * needed.values_per_thread) * (8 if wide else 4)
