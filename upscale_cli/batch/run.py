@@ -1,6 +1,5 @@
 """Carrying out a plan: jobs on threads, as many at once as memory allows, each with its own end."""
 
-import os
 import threading
 import time
 import traceback
@@ -14,7 +13,7 @@ from queue import SimpleQueue
 from upscale_cli.batch.plan import Job, Plan
 from upscale_cli.errors import UpscaleError, as_upscale_error
 from upscale_cli.machine.memory import available_memory, in_bytes
-from upscale_cli.machine.processors import usable_threads
+from upscale_cli.machine.processors import processors, usable_threads
 from upscale_cli.methods.strips import Workers
 from upscale_cli.work.result import Result
 
@@ -124,7 +123,7 @@ class Run:
         executor: Executor | None = None,
         progress: Callable[[int], None] = lambda pixels: None,
     ) -> None:
-        self._plan, self._count, self._executor = plan, jobs or os.cpu_count() or 1, executor
+        self._plan, self._count, self._executor = plan, jobs or processors(), executor
         self._progress = progress
         self._over = threading.Event()
         self._elsewhere: set[Future[Outcome]] = set()
