@@ -135,9 +135,10 @@ class Run:
         """Description of how it is carried out, shown with -v."""
         jobs, count = self._plan.jobs, self._count
         memory = f"{in_bytes(available_memory())} of memory available"
+        if len(jobs) < 2:
+            return f"{len(jobs)} image, its strips by {count} threads; {memory}"
         if len(jobs) < count:
-            images = "1 image, its" if len(jobs) == 1 else f"{len(jobs)} images at once, their"
-            return f"{images} strips by {count} threads, if memory allows; {memory}"
+            return f"{len(jobs)} images at once, their strips by {count} threads, if memory allows; {memory}"
         return f"{len(jobs)} images, {count} at once with a thread each, if memory allows; {memory}"
 
     def stop(self) -> None:
