@@ -1,6 +1,5 @@
 """What commands for many images have in common: plan, run, report."""
 
-import os
 import time
 from collections.abc import Iterable
 from contextlib import closing
@@ -27,6 +26,7 @@ from upscale_cli.commands.terminal import (
 )
 from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.machine.memory import in_bytes
+from upscale_cli.machine.processors import processors
 from upscale_cli.places.place import Target, counted
 from upscale_cli.places.streams import STREAM, ContentSource, StreamTarget
 from upscale_cli.work.request import Request
@@ -97,7 +97,7 @@ def process(session: Session, inputs: Iterable[str], work: Work) -> int:
         return report.exit_status
 
     bar = Bar(sum(job.pixels for job in plan.jobs), len(plan.jobs), not session.quiet)
-    others = kind.start(session.jobs or os.cpu_count() or 1) if len(plan.jobs) > 1 else None
+    others = kind.start(session.jobs or processors()) if len(plan.jobs) > 1 else None
     running = Run(plan, session.jobs, executor=others, progress=bar.advance)
     try:
         pixels = _run(session, plan, running, bar=bar, report=report)
@@ -207,6 +207,8 @@ def _lines(outcome: Outcome, session: Session) -> list[str]:
     lines = [f"{_in_sentence(shown)}: {'; '.join(notes)}."] if notes else []
     if session.verbose:
         lines.append(f"{_sizes(outcome.job, outcome.result)} in {outcome.seconds:.2f} s")
-        decisions = outcome.result.decisions | {"memory": f"about {in_bytes(outcome.job.expected.memory)}"}
+        expected = outcome.job.expected
+        further = f"and {in_bytes(expected.memory_per_thread)} for each thread beyond the first"
+        decisions = outcome.result.decisions | {"memory": f"about {in_bytes(expected.memory)}, {further}"}
         lines += [f"  {subject:9}{decision}" for subject, decision in decisions.items()]
     return lines
