@@ -21,11 +21,8 @@ from upscale_cli.methods.upsampler import Array, Upsampler
 
 WORTH_THREADS = 1 << 19
 """Fewest output values for which a pool of threads saves more time than it takes to start."""
-
-
 Scalar = TypeVar("Scalar", bound=np.generic)
 Factor = SupportsFloat | str
-
 WORDS = "channels_first=True", "channels_first=False"
 """What says where the channels of an array are."""
 PLAIN_MODES = frozenset(("1", "L", "LA", "RGB", "RGBA", "I", "F", "I;16"))
@@ -124,14 +121,11 @@ def upscale(
         if not any(p.name == "size" for p in chosen.parameters):
             raise UsageError(f"size must be two integers (vertical, horizontal), got {size!r}.")
         parameters, size = parameters | {"size": size}, None
-    count, height, width, channels = stack_shape(
-        source.shape, channels_first, ("channels_first=True", "channels_first=False")
-    )
+    count, height, width, channels = stack_shape(source.shape, channels_first, WORDS)
     read = chosen.read_parameters(parameters)
     factors = None if scale is None else read_scale(scale)
-    exact, shape = resolve(
-        chosen, (height, width, channels), scale=factors, size=size, parameters=read, shown=_in_python
-    )
+    before = height, width, channels
+    exact, shape = resolve(chosen, before, scale=factors, size=size, parameters=read, shown=_in_python)
     samples = Samples(source.dtype, channels, source.dtype, constants=chosen.keeps_constants)
     finish = samples.finisher(chosen.values == "weighed")
     try:

@@ -171,13 +171,7 @@ class Bar:
 
 
 class Interrupted(BaseException):
-    """A signal asked to stop.
-
-    Attributes
-    ----------
-    said : bool
-        The user has been told.
-    """
+    """A signal asked to stop; `said` if the user has been told."""
 
     said = False
 

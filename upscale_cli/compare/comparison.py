@@ -170,11 +170,7 @@ class _Run(NamedTuple):
     request: Request
 
     def time_sample(self, workers: Workers) -> float:
-        """Return the seconds that a small image takes.
-
-        The second of two is timed. The first warms up: imports, parameter files and starting threads must not count
-        for the method that comes first.
-        """
+        """Return the seconds that a small image takes, once imports are made, files read and threads started."""
         sample = ContentSource(as_png(Frame(np.zeros((SAMPLE, SAMPLE, 3), np.uint8), "RGB"), Metadata()))
         began = 0.0
         for _ in range(2):

@@ -84,11 +84,11 @@ def told_apart(contenders: Sequence[Contender]) -> list[Contender]:
     named = []
     for each in contenders:
         keys = {key for other in contenders if other.method is each.method for key in other.parameters}
+        used = [p for p in each.method.parameters if p.name in keys and not p.file and not each.parameters]
         # A choice without a default is its first word.
-        usual = {p.name: p.words[:1] if p.default is None else (shown(p.default),) for p in each.method.parameters}
-        added = ",".join(f"{key}={word}" for key, words in usual.items() if key in keys for word in words)
-        bare = added and not each.parameters
-        named.append(replace(each, name=f"{each.name}:{added}") if bare else each)
+        usual = [(p.name, p.words[:1] if p.default is None else [shown(p.default)]) for p in used]
+        added = ",".join(f"{name}={word}" for name, words in usual for word in words)
+        named.append(replace(each, name=f"{each.name}:{added}") if added else each)
     return named
 
 

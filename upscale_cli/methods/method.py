@@ -22,12 +22,6 @@ Remark = Callable[[Shape, Scale, Parameters], str | None]
 
 if TYPE_CHECKING:
 
-    class Shown(Protocol):
-        """How errors show pairs."""
-
-        def __call__(self, pair: Sequence[Any], last: bool = True, /) -> str:
-            """Return a pair as users type it."""
-
     class Make(Protocol):
         """How a method makes an upsampler."""
 
@@ -159,7 +153,7 @@ class Method(NamedTuple):
         """Return a value for every parameter, from text or Python values; raises `UsageError`."""
         return read_parameters(self.name, self.parameters, given)
 
-    def check_scale(self, scale: Scale, shown: "Shown" = as_typed) -> None:
+    def check_scale(self, scale: Scale, shown: Callable[..., str] = as_typed) -> None:
         """Raise `UpscaleError` if the method does not support these factors."""
         if self.integer_scale and any(s.denominator != 1 for s in scale):
             factor = shown(scale) if scale[0] != scale[1] else f"{float(scale[0]):g}"
@@ -173,7 +167,7 @@ def resolve(
     scale: Scale | None = None,
     size: Size | None = None,
     parameters: Parameters,
-    shown: "Shown" = as_typed,
+    shown: Callable[..., str] = as_typed,
 ) -> tuple[Scale, Shape]:
     """Return the exact factors and the shape of the output for a source of `shape` (H, W, C).
 

@@ -20,12 +20,7 @@ def stack_shape(
     `FEW` and the last two axes are at least as alike as the two before the last: sides of a picture are alike. So
     (8, 8, 64) and (480, 640, 12) are accepted; (3, 480, 640), (5, 64, 64) and (1, 64, 7, 9) are refused.
 
-    Parameters
-    ----------
-    channels_first : bool or None
-        What the user says; None for nothing.
-    words : (str, str)
-        What the user types for channels first, and last.
+    `words` are what the user types for channels first, and last.
 
     Raises
     ------
