@@ -263,7 +263,7 @@ def batch_options(command: F) -> F:
             "--format",
             metavar="FORMAT",
             type=FormatName(),
-            help="Format to write [the output's name, else the input's].",
+            help="Format to write [the output's, else the input's].",
         ),
         OVERWRITE,
         click.option("--skip-existing", is_flag=True, help="Keep existing results: resume a run."),
