@@ -51,6 +51,7 @@ def stack_shape(
 
 def to_stack(array: Array, channels_first: bool | None) -> Array:
     """Return an array (H, W), or of three or four dimensions, as (N, H, W, C)."""
+    stack_shape(array.shape, False)  # raises for other dimensions
     if array.ndim == 2:
         return array[None, :, :, None]
     stack = array if array.ndim == 4 else array[None]
