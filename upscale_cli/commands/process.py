@@ -101,11 +101,12 @@ def process(session: Session, inputs: Iterable[str], work: Work) -> int:
     running = Run(plan, session.jobs, executor=others, progress=bar.advance)
     try:
         pixels = _run(session, plan, running, bar=bar, report=report)
-    except Interrupted:
+    except Interrupted as interrupted:
         bar.close()
         rest = "--skip-existing makes the others" if not work.overwrite else "the others are unchanged"
         done = f" after {report.done} of {len(plan.jobs)}; {rest}" if report.done else "; nothing was written"
         say(f"{session.name}: stopped{done}.")
+        interrupted.said = True
         raise
     finally:
         bar.close()
