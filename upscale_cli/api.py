@@ -1,8 +1,9 @@
 """The Python interface: `upscale` for arrays."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from numbers import Integral
 from typing import Any
 
@@ -16,7 +17,7 @@ from upscale_cli.methods import Shape, find_method, resolve
 from upscale_cli.methods.parameters import read_scale
 from upscale_cli.methods.samples import Samples
 from upscale_cli.methods.strips import share_out, strip_ranges
-from upscale_cli.methods.upsampler import Array, Upsampler
+from upscale_cli.methods.upsampler import Array
 
 WORTH_THREADS = 1 << 19
 """Fewest output values for which a pool of threads saves more time than it takes to start."""
@@ -89,7 +90,6 @@ def upscale(
     factors = None if scale is None else read_scale(scale)
     exact, shape = resolve(chosen, _shape(stack), scale=factors, size=size, parameters=read)
     samples = Samples(source.dtype, stack.shape[3], source.dtype, constants=chosen.keeps_constants)
-    finish = samples.finisher(chosen.values == "weighed")
     result = np.empty((len(stack), *shape), source.dtype)
     large = result.size >= WORTH_THREADS
     helpers = (threads or processors()) - 1 if large else 0
@@ -98,9 +98,10 @@ def upscale(
         for number, (image, out) in enumerate(zip(stack, result, strict=True)):
             own = read | _indices_of(read, number, stacked=source.ndim == 4)
             upsampler = chosen.make(image, scale=exact, size=shape[:2], samples=samples, parameters=own)
+            rows = partial(upsampler.rows, finish=samples.finisher(chosen.values == "weighed", upsampler.averages))
 
-            def work(start: int, stop: int, upsampler: Upsampler = upsampler, out: Array = out) -> None:
-                upsampler.rows(start, stop, out[start:stop], finish)
+            def work(start: int, stop: int, rows: Callable[..., Array] = rows, out: Array = out) -> None:
+                rows(start, stop, out[start:stop])
 
             share_out(work, strip_ranges(upsampler), pool, helpers)
     if source.ndim == 4:
