@@ -32,6 +32,7 @@ PHOTOMETRICS = {"L": 1, "LA": 1, "RGB": 2, "RGBA": 2, "P": 3, "CMYK": 5}
 SAMPLE_FORMATS = {"u": 1, "b": 1, "i": 2, "f": 3}
 PLAIN, ALPHA = 1, 2
 SHORT, LONG, LONG8 = 3, 4, 16
+OF_STRIPS = (tag.STRIP_OFFSETS, tag.STRIP_COUNTS)
 
 
 def write_tiff(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
@@ -60,7 +61,7 @@ def write_tiff(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> No
         places = list(accumulate(sizes, initial=start))
         start = places.pop()
         pages.append(tags | {tag.STRIP_OFFSETS: (LONG, places), tag.STRIP_COUNTS: (LONG, sizes)})
-    start += stream.write(bytes(start % 2))
+    start += stream.write(bytes(start % 2))  # directories begin on a word boundary
     big = start + len(_directories(pages, start, big=True)) > LARGEST
     stream.write(_directories(pages, start, big))
     stream.seek(0)
@@ -71,7 +72,7 @@ def _directories(pages: list[dict[int, Tag]], start: int, big: bool) -> bytes:
     """Return the directories of pages, one behind the other."""
     parts = []
     for index, page in enumerate(pages):
-        tags = page | {tag.STRIP_OFFSETS: (LONG8 if big else LONG, page[tag.STRIP_OFFSETS][1])}
+        tags = page | {number: (LONG8 if big else LONG, page[number][1]) for number in OF_STRIPS}
         end = start + len(packed(tags, start, big=big))
         parts.append(packed(tags, start, big=big, following=end if index + 1 < len(pages) else 0))
         start = end
