@@ -1,20 +1,27 @@
 """JPEGs written strip by strip: the pixels of the serial encoder, in every decoder, for every kind of MCU."""
 
+import io
 import shutil
 import subprocess
 from collections.abc import Sequence
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from pictures import encoded, noise, opened
+from pictures import encoded, noise, opened, source_of
 from PIL import Image
 
 from upscale_cli.codecs import jpeg_stream
+from upscale_cli.codecs.formats import FORMATS
 from upscale_cli.codecs.jpeg_stream import END, JpegStream
+from upscale_cli.methods import METHODS, strips
+from upscale_cli.methods.strips import Workers
 from upscale_cli.methods.upsampler import Array
+from upscale_cli.places.streams import StreamTarget
+from upscale_cli.work.request import Request
 
 KINDS = [("L", "4:4:4"), ("CMYK", "4:4:4"), ("RGB", "4:4:4"), ("RGB", "4:2:2"), ("RGB", "4:2:0")]
 SIZES = [(1, 1), (7, 9), (8, 16), (16, 16), (17, 33), (40, 64), (100, 47), (129, 31), (255, 257)]
@@ -24,8 +31,8 @@ SIZES = [(1, 1), (7, 9), (8, 16), (16, 16), (17, 33), (40, 64), (100, 47), (129,
 def joined(samples: Array, mode: str, **options: Any) -> tuple[bytes, int]:
     """A JPEG that was packed strip by strip, from below, and the number of its strips."""
     jpeg = JpegStream(samples.shape, mode, options)
-    starts = range(0, len(samples), jpeg.rows)
-    packed = [jpeg.pack(samples[at : at + jpeg.rows], at == 0, at == starts[-1]) for at in reversed(starts)]
+    starts = range(0, len(samples), jpeg.most)
+    packed = [jpeg.pack(samples[at : at + jpeg.most], at == 0, at == starts[-1]) for at in reversed(starts)]
     return b"".join(map(jpeg.part, reversed(packed))) + END, len(starts)
 
 
@@ -83,8 +90,8 @@ def test_an_interval_has_no_more_mcus_than_its_marker_can_say(
     jpeg = JpegStream((65_500, 65_500, channels), mode, {"subsampling": subsampling})
     across, down = {"4:4:4": (8, 8), "4:2:2": (16, 8), "4:2:0": (16, 16)}[subsampling]
     each = -(-65_500 // across)
-    assert jpeg.rows % down == 0
-    assert 65_535 - each < jpeg.rows // down * each <= 65_535
+    assert jpeg.step == down
+    assert 65_535 - each < jpeg.most // down * each <= 65_535
 
 
 @pytest.mark.parametrize("size", [(65_500, 33), (33, 65_500)], ids=["wide", "tall"])
@@ -124,3 +131,27 @@ def ffmpeg_sees(data: bytes, folder: Path) -> Array:
     (folder / "a.jpg").write_bytes(data)
     line = ["ffmpeg", "-v", "error", "-y", "-xerror", "-i", str(folder / "a.jpg"), "-f", "rawvideo", "-"]
     return np.frombuffer(subprocess.run(line, capture_output=True, check=True).stdout, np.uint8)
+
+
+@pytest.mark.parametrize("scale", [(3, 4), ("3/2", "5/2"), (2, 2)], ids=["3x4", "uneven", "2x2"])
+@pytest.mark.parametrize("method", ["lanczos", "nearest", "bilinear"])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_an_enlarged_jpeg_is_the_serial_encoding_of_the_enlarged_pixels(
+    threads: int, method: str, scale: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strips, "STRIP_VALUES", 1)
+    monkeypatch.setattr(jpeg_stream, "STRIP_VALUES", 1 << 14)
+    source = encoded(noise("RGB", 60, 210), "PNG")
+    factor = Fraction(scale[0]), Fraction(scale[1])
+    made = {}
+    with Workers(threads) as workers:
+        for format in ("png", "jpeg"):
+            stream = io.BytesIO()
+            request = Request(
+                method=METHODS[method], scale=factor, format=FORMATS[format], quality=90, subsampling="4:2:0"
+            )
+            request.carry_out(source_of(source), StreamTarget(stream), workers if threads > 1 else None)
+            made[format] = stream.getvalue()
+    assert b"\xff\xdd\0\4" in made["jpeg"]
+    serial = encoded(opened(made["png"]), "JPEG", quality=90, subsampling="4:2:0")
+    assert np.array_equal(np.asarray(opened(made["jpeg"])), np.asarray(opened(serial)))

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,20 +20,21 @@ from upscale_cli.batch.run import Run
 from upscale_cli.codecs.formats import FORMATS
 from upscale_cli.codecs.picture import open_picture
 from upscale_cli.errors import UpscaleError
-from upscale_cli.machine import memory
 from upscale_cli.methods import METHODS
 from upscale_cli.methods.parameters import read_scale
+from upscale_cli.methods.strips import Workers, in_order
 from upscale_cli.work import estimate
 from upscale_cli.work.request import Request
 from upscale_cli.work.result import Result
 
 MEASURED = """if True:
-    import os, sys
+    import sys
     from pathlib import Path
     from fractions import Fraction
     from upscale_cli import commands
     from upscale_cli.codecs.formats import FORMATS
     from upscale_cli.codecs.picture import open_picture
+    from upscale_cli.machine.processors import processors
     from upscale_cli.methods import METHODS
     from upscale_cli.places.files import FileSource, FileTarget
     from upscale_cli.methods.strips import Workers
@@ -157,15 +159,36 @@ def test_no_more_jobs_run_at_once_than_fit(tmp_path: Path, monkeypatch: pytest.M
         assert most == expected
 
 
-def test_control_groups_are_asked(tmp_path: Path) -> None:
-    inner = tmp_path / "a" / "b"
-    inner.mkdir(parents=True)
-    (tmp_path / "own").write_text("0::/a/b\n")
-    for folder, limit in ((inner, "max"), (tmp_path / "a", "1000000")):
-        (folder / "memory.max").write_text(limit + "\n")
-        (folder / "memory.current").write_text("900000\n")
-        (folder / "memory.stat").write_text("anon 500000\ninactive_file 300000\n")
-    assert list(memory._group_room(tmp_path, tmp_path / "own")) == [400_000]
+@pytest.mark.parametrize("count", [1, 6, 16])
+def test_as_many_strips_are_in_work_as_there_are_threads_and_one_more(count: int) -> None:
+    taken: list[int] = []
+    together = threading.Barrier(count)
+
+    def strips() -> Iterator[int]:
+        for strip in range(5 * count):
+            taken.append(strip)
+            yield strip
+
+    def work(strip: int) -> int:
+        together.wait(timeout=60)  # it fails unless all threads are at work
+        return strip
+
+    with Workers(count) as workers:
+        for done, strip in enumerate(in_order(work, strips(), workers)):
+            assert strip == done
+            assert len(taken) - done <= count + 1
+    assert len(taken) == 5 * count
+
+
+@pytest.mark.parametrize(("images", "threads"), [(1, 4), (2, 4), (4, 0), (9, 0)])
+def test_threads_share_images_that_are_fewer_than_they(images: int, threads: int, tmp_path: Path) -> None:
+    for i in range(images):
+        picture(tmp_path / "in" / f"{i}.png", seed=i)
+    jobs = make_plan([str(tmp_path / "in")], str(tmp_path / "out"), Request(method=METHODS["nearest"])).jobs
+    assert batch_run._workers_for(jobs, 4, 1 << 40) == threads
+    # The first thread is in the estimate of an image; memory for one more, and nearly for two.
+    own, more = (sum(getattr(job.expected, name) for job in jobs) for name in ("memory", "memory_per_thread"))
+    assert batch_run._workers_for(jobs, 4, own + 2 * more - 1) == min(threads, 2)
 
 
 @needs_posix

@@ -41,8 +41,8 @@ class JpegStream:
 
     Attributes
     ----------
-    rows : int
-        Rows of every strip but the last.
+    step, most : int
+        Every strip but the last has the same number of rows: a multiple of `step`, `most` at most.
 
     Examples
     --------
@@ -57,10 +57,10 @@ class JpegStream:
         self._height, width, channels = shape
         self._mode, self._options = mode, options
         # Grey and CMYK have one size of samples in all channels, whatever the encoder is told.
-        across, down = MCUS[options["subsampling"] if mode == "RGB" else "4:4:4"]
-        each = -(-width // across)
-        rows = max(1, min(STRIP_VALUES // (width * down * channels), LONGEST_INTERVAL // each))
-        self.rows, self._interval = rows * down, rows * each
+        across, self.step = MCUS[options["subsampling"] if mode == "RGB" else "4:4:4"]
+        self._across = -(-width // across)
+        usual = STRIP_VALUES // (width * self.step * channels)
+        self.most = self.step * max(1, min(usual, LONGEST_INTERVAL // self._across))
         self._parts = 0
 
     def pack(self, samples: Array, first: bool, last: bool) -> bytes:
@@ -79,7 +79,8 @@ class JpegStream:
             return data[scan + 2 + _length(data, scan) : -len(END)]
         head = bytearray(data[:scan])
         struct.pack_into(">H", head, frame + 5, self._height)
-        restarts = b"" if last else struct.pack(">BBHH", 0xFF, DRI, 4, self._interval)
+        interval = len(samples) // self.step * self._across
+        restarts = b"" if last else struct.pack(">BBHH", 0xFF, DRI, 4, interval)
         return b"".join((head, restarts, data[scan : -len(END)]))
 
     def part(self, packed: bytes) -> bytes:

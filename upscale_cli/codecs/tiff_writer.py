@@ -85,7 +85,7 @@ def _tags(image: Enlarged, compression: int) -> dict[int, Tag]:
     kind, bits = image.dtype.kind, 1 if image.dtype.kind == "b" else 8 * image.dtype.itemsize
     # Integers are stored as differences from the pixel to the left, indices are not.
     differences = compression != PLAIN and image.mode != "P" and kind in "ui"
-    rows = max(1, STRIP_BYTES // -(-width * channels * bits // 8))
+    rows = image.even_rows(1, STRIP_BYTES // -(-width * channels * bits // 8))
     tags: dict[int, Tag] = {
         tag.HEIGHT: (LONG, (height,)),
         tag.WIDTH: (LONG, (width,)),

@@ -81,6 +81,16 @@ class Enlarged(NamedTuple):
 
         yield from in_order(put_together, zip(starts, regrouped(computed, rows), strict=True), self.workers)
 
+    def even_rows(self, step: int, most: int) -> int:
+        """Return how many rows strips of one height shall have: a multiple of `step`, about `most` at most.
+
+        Rows are not copied from strip to strip if their number divides that of the strips that are computed.
+        """
+        _, computed = next(strip_ranges(self.upsampler))
+        most = max(step, most // step * step)
+        fitting = [rows for rows in range(step, min(most, computed) + 1, step) if computed % rows == 0]
+        return fitting[-1] if fitting and fitting[-1] >= min(most, computed) / 2 else most
+
     def frame(self) -> Frame:
         """Return the complete frame, in memory."""
         samples = np.empty(self.shape, self.dtype)
