@@ -1,7 +1,6 @@
 """One image, from its source to its target."""
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
 from itertools import chain, starmap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +12,7 @@ from upscale_cli.image.pixels import Frame
 from upscale_cli.image.stacks import to_stack
 from upscale_cli.methods import Method, Scale, Size
 from upscale_cli.methods.parameters import shown
+from upscale_cli.methods.strips import Workers
 from upscale_cli.places.place import Source, Target
 from upscale_cli.work.arrange import Arrangement, arrange
 from upscale_cli.work.estimate import check_frames
@@ -31,7 +31,7 @@ def enlarge(
     source: Source,
     target: Target,
     *,
-    executor: Executor | None,
+    workers: Workers | None,
     progress: Callable[[int], None],
 ) -> Result:
     """Make one target of one source, as `Work.carry_out` says.
@@ -53,7 +53,7 @@ def enlarge(
             parameters=parameters,
             remembered=remembered,
             result=result,
-            executor=executor,
+            workers=workers,
             progress=progress,
         )
         frames = starmap(work.enlarged, enumerate(picture.frames()))
@@ -96,7 +96,7 @@ class _Enlargement(NamedTuple):
     parameters: dict[str, Any]
     remembered: Size | None
     result: Result
-    executor: Executor | None
+    workers: Workers | None
     progress: Callable[[int], None]
 
     def enlarged(self, index: int, frame: Frame) -> Enlarged:
@@ -143,7 +143,7 @@ class _Enlargement(NamedTuple):
             metadata=metadata,
             extra=extra,
             quantised=ready.quantised,
-            executor=self.executor,
+            workers=self.workers,
             progress=self.progress,
         )
 
