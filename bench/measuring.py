@@ -61,22 +61,30 @@ class Process:
         """
         self._prepare()
         program = shutil.which(self.line[0]) or self.line[0]
-        said = self._run([sys.executable, "-S", "-c", LAUNCHER, program, *self.line[1:]])
+        said = self._run([sys.executable, "-S", "-c", LAUNCHER, program, *self.line[1:]]).stderr
         return int(said.split()[-1]) * 1024
 
     def close(self) -> None:
-        """Nothing runs between turns."""
+        """Do nothing: nothing runs between turns."""
 
     def _prepare(self) -> None:
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir()
 
-    def _run(self, line: list[str]) -> bytes:
+    def _run(self, line: list[str]) -> "subprocess.CompletedProcess[bytes]":
         ended = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, check=False)
         if ended.returncode:
             raise FailedError(_last_line(ended.stderr) or f"ended with status {ended.returncode}")
-        return ended.stderr
+        return ended
+
+
+class Reported(Process):
+    """A command that prints the seconds of what it has measured or computed."""
+
+    def turn(self) -> float:
+        """Run it, and return what it prints."""
+        return float(self._run(self.line).stdout)
 
 
 class Helper:
@@ -192,13 +200,14 @@ class Pace(NamedTuple):
 
 def measure(case: Case, pace: Pace) -> dict[str, Taken]:
     """Let all competitors take turns; one that fails is left out of further turns."""
-    taken = {name: Taken() for name in case.competitors}
+    taken, spent = {name: Taken() for name in case.competitors}, dict.fromkeys(case.competitors, 0.0)
     try:
         for turn in range(not pace.warm, pace.turns + 1):
             for name, competitor in case.competitors.items():
-                if sum(taken[name].seconds) > pace.patience or taken[name].failure:
+                if spent[name] > pace.patience or taken[name].failure:
                     continue
                 time.sleep(pace.pause)
+                start = time.perf_counter()
                 try:
                     seconds = competitor.turn()
                 except FailedError as error:
@@ -206,6 +215,7 @@ def measure(case: Case, pace: Pace) -> dict[str, Taken]:
                     continue
                 if turn:
                     taken[name].seconds.append(seconds)
+                    spent[name] += time.perf_counter() - start
         for name in case.competitors:
             if not taken[name].failure:
                 _look(case, name, taken[name])

@@ -6,7 +6,7 @@ import statistics
 from importlib import metadata
 
 from measuring import Case, Taken
-from peers import TOOLS, tool
+from peers import OURS, TOOLS, tool
 
 from upscale_cli import __version__
 
@@ -46,17 +46,19 @@ def page(results: Results) -> str:
 
 def summary(results: Results) -> str:
     """Return how many goals were reached, the goals that were missed, and where others are faster."""
-    reached, missed, lost = 0, [], []
+    reached, missed, absent, lost = 0, [], [], []
     for case, taken in results:
         for name in dict.fromkeys((*taken, *case.goals)):
             faster, goal = ratio(taken, name), case.goals.get(name)
             if faster is None:
+                if goal is not None:
+                    absent.append(f"- {case.name}: {name}; the goal is {goal:.3g} ×.")
                 continue
             if goal is not None and faster >= goal:
                 reached += 1
             elif goal is not None:
                 missed.append(f"- {case.name}: {faster:.2f} × against {name}; the goal is {goal:.3g} ×.")
-            if faster < 1 and name != next(iter(taken)):
+            if faster < 1 and not name.startswith(OURS):
                 why = case.why.get(name, "")
                 lost.append(f"- {case.name}: {name}, {1 / faster:.2f} times as fast. {why}".strip())
         if case.memory_goal is not None and (peak := next(iter(taken.values())).peak):
@@ -65,7 +67,8 @@ def summary(results: Results) -> str:
             else:
                 missed.append(f"- {case.name}: {peak / 1e6:.0f} MB; the goal is {case.memory_goal / 1e6:.0f} MB.")
     lines = [f"{reached} of {reached + len(missed)} goals are reached. {BARE}", ""]
-    for title, rows in (("Goals that are missed", missed), ("Where others are faster", lost)):
+    unmeasured = ("Goals that were not measured", absent)
+    for title, rows in (("Goals that are missed", missed), unmeasured, ("Where others are faster", lost)):
         lines += [f"## {title}\n", *(rows or ["None."]), ""]
     return "\n".join(lines)
 
@@ -98,13 +101,14 @@ def section(case: Case, taken: dict[str, Taken]) -> str:
 
 def versions() -> str:
     """Return the machine, what was measured and what is absent, as a paragraph."""
-    parts = [f"upscale {__version__}", f"Python {platform.python_version()}"]
+    own = [f"Python {platform.python_version()}"]
     for package in ("numpy", "pillow", "isal"):
         try:
-            parts.append(f"{package} {metadata.version(package)}")
+            own.append(f"{package} {metadata.version(package)}")
         except metadata.PackageNotFoundError:
-            parts.append(f"no {package}")
+            own.append(f"no {package}")
     peers = {name: tool(name) for name in TOOLS}
+    parts = [f"upscale {__version__} with {', '.join(own)}"]
     parts += [f"{name} {found.version}" for name, found in peers.items() if found is not None]
     absent = ", ".join(name for name, found in peers.items() if found is None)
     settings = sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith("OPENBLAS_CORE"))

@@ -78,7 +78,9 @@ def _program(*names: str, version: str, mark: str = "") -> Tool | None:
 def _zimg() -> Tool | None:
     """Find an ffmpeg that was built with zimg."""
     ffmpeg = tool("ffmpeg")
-    return ffmpeg if ffmpeg and " zscale " in (_said(*ffmpeg.line, "-v", "error", "-filters") or "") else None
+    if ffmpeg is None or " zscale " not in (_said(*ffmpeg.line, "-v", "error", "-filters") or ""):
+        return None
+    return ffmpeg._replace(version=f"in ffmpeg {ffmpeg.version}")
 
 
 def _sharp() -> Tool | None:

@@ -75,7 +75,7 @@ def pyvips(job: dict[str, Any]) -> Work:
 
 
 def scikit_image(job: dict[str, Any]) -> Work:
-    """The library scikit-image, whose filters are splines: cubic ones stand for Lanczos and for bicubic."""
+    """The library scikit-image, whose filters are splines: cubic ones stand for Lanczos."""
     import numpy as np
     from skimage import transform
 
