@@ -25,7 +25,7 @@ from support import (
     triangle,
 )
 
-from upscale_cli import UpscaleError, upscale
+from upscale_cli import METHODS, UpscaleError, upscale
 from upscale_cli.methods import filters
 from upscale_cli.methods.placement import max_pool
 from upscale_cli.methods.resampling import DirectResampler, Resampler, filter_axes
@@ -108,7 +108,7 @@ def test_filters_agree_with_their_twins() -> None:
 def test_pillow_mode_f(method: str, scale: str) -> None:
     for shape in SHAPES:
         source = noise(shape, "float32") * 1000 - 300
-        have = upscale(source, scale, method)
+        have = upscale(source, scale, METHODS[method])
         height, width = (math.floor(n * Fraction(scale) + Fraction(1, 2)) for n in shape)
         expected = Image.fromarray(source).resize((width, height), PILLOW[method])
         assert_near(have, np.asarray(expected))
@@ -120,7 +120,9 @@ def test_integers_are_the_exact_sum_rounded_once(method: str, tie: tuple[str, fl
     dtype, near = tie
     for shape, size in (((5, 9), (10, 27)), ((11, 7), (80, 51)), ((23, 17), (37, 29))):
         source = noise((*shape, 3), dtype)
-        assert_rounded(upscale(source, size=size, method=method), resampled(source, size, *FILTERS[method]), near)
+        assert_rounded(
+            upscale(source, size=size, method=METHODS[method]), resampled(source, size, *FILTERS[method]), near
+        )
 
 
 def test_a_half_is_rounded_up() -> None:
@@ -165,8 +167,9 @@ def test_scale_pairs(method: str) -> None:
     """A pair is (vertical, horizontal) in Python, and width x height in text."""
     source = noise((6, 5, 2))
     expected = resampled(source, (18, 8), *FILTERS[method])
-    for scale in ((3, 1.5), "1.5x3", [3, "1.5"], (Fraction(3), Fraction(3, 2))):
-        assert_near(upscale(source, scale, method), expected, 1e-12)
+    scales: tuple[Any, ...] = ((3, 1.5), "1.5x3", [3, "1.5"], (Fraction(3), Fraction(3, 2)))
+    for scale in scales:
+        assert_near(upscale(source, scale, METHODS[method]), expected, 1e-12)
 
 
 sides = st.integers(1, 40)
@@ -180,15 +183,15 @@ def test_any_size(method: str, height: int, width: int, data: st.DataObject) -> 
     channels = data.draw(st.integers(1, 6))
     source = noise((height, width, channels))
     expected = resampled(source, size, *FILTERS[method])
-    assert_near(upscale(source, size=size, method=method), expected, 1e-12)
-    assert_near(upscale(source.astype("f4"), size=size, method=method), expected)
+    assert_near(upscale(source, size=size, method=METHODS[method]), expected, 1e-12)
+    assert_near(upscale(source.astype("f4"), size=size, method=METHODS[method]), expected)
 
 
 def test_wide_images_in_many_blocks() -> None:
     source = noise((3, 700, 3))
     for width in (2100, 1431):
         for method, (weight, radius) in FILTERS.items():
-            have = upscale(source, size=(3, width), method=method)
+            have = upscale(source, size=(3, width), method=METHODS[method])
             assert_near(have, resampled(source, (3, width), weight, radius), 1e-12)
 
 
@@ -374,7 +377,7 @@ def test_what_is_not_finite_reaches_only_outputs_that_weigh_it(method: str, bad:
         down, across = (axis_weights(n, m, *FILTERS[method]) for n, m in zip(shape, size, strict=True))
         touched = np.outer(down[:, y] != 0, across[:, x] != 0)
         source[y, x] = bad
-        have = upscale(source, size=size, method=method)
+        have = upscale(source, size=size, method=METHODS[method])
         np.testing.assert_array_equal(~np.isfinite(have), touched)
         np.testing.assert_allclose(have[~touched], expected[~touched], atol=1e-5)
 
@@ -386,7 +389,7 @@ def test_the_largest_floats_reach_only_outputs_that_weigh_them(method: str, dtyp
     for extreme in (np.finfo(dtype).min, np.finfo(dtype).max):
         source = noise((40, 7), dtype)
         source[:3] = extreme
-        have = upscale(source, 2, method)
+        have = upscale(source, 2, METHODS[method])
         source[:3] = 0
         expected, reach = resampled(source, (80, 14), *FILTERS[method]), 6 + 2 * FILTERS[method][1]
         np.testing.assert_allclose(have[reach:], expected[reach:], atol=1e-5)

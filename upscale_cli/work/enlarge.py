@@ -9,9 +9,9 @@ from upscale_cli.codecs.picture import Encoding, Picture, open_picture
 from upscale_cli.codecs.writing import USUAL_QUALITY, Enlarged, Writing
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.pixels import Frame
-from upscale_cli.image.stacks import to_stack
 from upscale_cli.methods import Method, Scale, Size
 from upscale_cli.methods.parameters import shown
+from upscale_cli.methods.stacks import to_stack
 from upscale_cli.methods.strips import Workers
 from upscale_cli.places.place import Source, Target
 from upscale_cli.work.arrange import Arrangement, arrange
@@ -66,7 +66,7 @@ def enlarge(
             quality=request.quality or USUAL_QUALITY,
             lossless=not format.lossy,
             ndim=picture.ndim,
-            channels_first=request.reading.channels_first,
+            channels_first=bool(request.reading.channels_first),
             small=request.small,
         )
         with target.dated(times).commit(request.overwrite) as (stream,):
@@ -106,7 +106,7 @@ class _Enlargement(NamedTuple):
         apart, several = request.alpha == "separate", picture.count > 1
         ready = arrange(frame, method, self.format, several=several, linear=request.linear, apart=apart)
         result.note(*ready.notes)
-        parameters = _parameters_of_frame(self.parameters, index, request.reading.channels_first and picture.ndim > 0)
+        parameters = _parameters_of_frame(self.parameters, index, picture.channels_first)
         height, width, _ = ready.frame.samples.shape
         before = height, width, ready.samples.channels
         scale, after = request.resolved(before, self.remembered, parameters)
