@@ -1,6 +1,5 @@
 """The cases: what is measured beside whom, and how many times faster we mean to be."""
 
-import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -14,9 +13,11 @@ from peers import OURS, PEERS, ROOT, Job, tool
 from PIL import Image
 from quality import Made, check_file, check_folder, psnr
 
+from upscale_cli.machine.processors import processors
+
 KERNELS = ROOT / "upscale_cli" / "methods" / "kernels"
 MEMORY_GOAL = 250_000_000
-THREADS = os.cpu_count() or 1
+THREADS = processors()
 CUBIC = "libvips enlarges by cubics where it is asked for Lanczos: four source rows and columns in place of six."
 FIXED_POINT = "OpenCV computes in fixed point, and rounds between the two passes."
 NO_NUMPY = "Python, NumPy and Pillow are imported before anything is done (the first cases show how long that takes)."

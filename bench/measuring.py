@@ -190,12 +190,27 @@ class Taken:
 
 
 class Pace(NamedTuple):
-    """How long a case is measured: turns at most, one more that is not counted, and seconds for a competitor."""
+    """How a case is measured.
+
+    Attributes
+    ----------
+    turns : int
+        Of each competitor, at most.
+    warm : bool
+        One more turn, the first, is not counted.
+    patience : float
+        Seconds after which a competitor takes no more turns.
+    pause : float
+        Seconds before a turn.
+    memory : bool
+        Also measure memory that has no goal, which takes one turn more.
+    """
 
     turns: int = 9
     warm: bool = True
     patience: float = 20
     pause: float = PAUSE
+    memory: bool = True
 
 
 def measure(case: Case, pace: Pace) -> dict[str, Taken]:
@@ -218,19 +233,19 @@ def measure(case: Case, pace: Pace) -> dict[str, Taken]:
                     spent[name] += time.perf_counter() - start
         for name in case.competitors:
             if not taken[name].failure:
-                _look(case, name, taken[name])
+                _look(case, name, taken[name], memory=pace.memory or case.memory_goal is not None)
     finally:
         for competitor in case.competitors.values():
             competitor.close()
     return taken
 
 
-def _look(case: Case, name: str, taken: Taken) -> None:
+def _look(case: Case, name: str, taken: Taken, memory: bool) -> None:
     """Add what a competitor has made, and its memory."""
     try:
         if case.made is not None:
             taken.made = case.made(name)
-        if case.memory:
+        if case.memory and memory:
             taken.peak = case.competitors[name].peak()
     except (FailedError, WrongPictureError) as error:
         taken.failure = str(error)

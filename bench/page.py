@@ -9,6 +9,7 @@ from measuring import Case, Taken
 from peers import OURS, TOOLS, tool
 
 from upscale_cli import __version__
+from upscale_cli.machine.processors import processors
 
 HEAD = """\
 # Benchmarks
@@ -112,5 +113,5 @@ def versions() -> str:
     parts += [f"{name} {found.version}" for name, found in peers.items() if found is not None]
     absent = ", ".join(name for name, found in peers.items() if found is None)
     settings = sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith("OPENBLAS_CORE"))
-    machine = f"{os.cpu_count()} processors, {platform.machine()}, {platform.system()}"
+    machine = f"{processors()} processors, {platform.machine()}, {platform.system()}"
     return f"{machine}. {' · '.join(parts + settings)}. Absent: {absent or 'none'}."

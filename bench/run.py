@@ -18,7 +18,7 @@ from peers import ROOT, TOOLS, tool
 from PIL import Image
 
 QUICK = Pace(patience=4)
-SMOKE = Pace(turns=1, warm=False, pause=0)
+SMOKE = Pace(turns=1, warm=False, pause=0, memory=False)
 SMOKE_DIVISOR = 8
 
 
@@ -53,8 +53,8 @@ def main() -> None:
             print(section(case, taken), flush=True)
             if output is not None:
                 output.write_text(page(results), encoding="utf-8")
-    print("\n".join(failures), file=sys.stderr)
-    sys.exit(bool(failures))
+    if failures:
+        sys.exit("\n".join(failures))
 
 
 if __name__ == "__main__":
