@@ -86,7 +86,7 @@ def test_a_misspelt_method_is_refused_with_the_nearest_and_all() -> None:
             "2,5",
             "0x10",
         ),
-        *([], (1, 2, 3), (2, "x"), (2, None), object()),
+        *([], (1, 2, 3), (2, "x"), (2, None), Ellipsis),
     ],
     ids=repr,
 )

@@ -510,6 +510,46 @@ def test_full_intensity_stays_full_intensity_at_another_depth(dtype: str, target
     np.testing.assert_array_equal(moved, np.floor(source * factor + 0.5))
 
 
+BOX = filters.Filter(lambda x: np.where(np.abs(x) < 30, 1.0, 0.0), 30.0)
+"""The most taps whose sums are truncated without clamping: 60."""
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize(
+    "filter", [filters.triangle(), filters.cubic(1, 0), BOX], ids=["triangle", "b-spline", "box"]
+)
+@pytest.mark.parametrize("size", [(6, 7), (9, 13), (24, 28), (42, 700)])
+def test_averages_stay_in_range_without_clamping(dtype: str, filter: filters.Filter, size: Pair) -> None:
+    """Every constant of 8 bits, many of 16, and noise of the two extremes, at factors that are integers or not."""
+    full = np.iinfo(dtype).max
+    codes = np.unique(np.append(np.arange(0, full + 1, 1 if full == 255 else 1024), full)).astype(dtype)
+    constants = np.broadcast_to(codes, (6, 7, len(codes)))
+    extremes = np.where(noise((6, 7, 16)) > 0, full, 0).astype(dtype)
+    for source in (constants, extremes):
+        samples = Samples(source.dtype, source.shape[2], source.dtype, constants=True)
+        made = Resampler(source, filter_axes(source.shape, size, filter), samples.reader(source))
+        assert made.averages
+        have, clamped = np.empty((2, *made.shape), dtype)
+        made.rows(0, size[0], have, samples.finisher(weighed=True, averages=True))
+        made.rows(0, size[0], clamped, samples.finish)
+        np.testing.assert_array_equal(have, clamped)
+        if source is constants:
+            assert (have == codes).all()
+
+
+@pytest.mark.parametrize(
+    "filter",
+    [filters.cubic(0, 0.5), filters.lanczos(3), filters.Filter(BOX.weight, 31.0)],
+    ids=["bicubic", "lanczos", "62 taps"],
+)
+def test_others_are_clamped(filter: filters.Filter) -> None:
+    source = noise((6, 7, 1), "uint8")
+    samples = Samples(source.dtype, 1, source.dtype, constants=True)
+    made = Resampler(source, filter_axes(source.shape, (12, 14), filter), samples.reader(source))
+    assert not made.averages
+    assert samples.finisher(weighed=True, averages=made.averages) == samples.finish
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
 def test_opaque_alpha_changes_nothing(dtype: str) -> None:
     source = noise((6, 7, 4), dtype)

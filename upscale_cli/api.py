@@ -1,8 +1,9 @@
 """The Python interface: `upscale` for arrays."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from numbers import Integral
 from typing import Any, SupportsFloat, TypeVar, overload
 
@@ -17,7 +18,7 @@ from upscale_cli.methods.parameters import read_scale
 from upscale_cli.methods.samples import Samples
 from upscale_cli.methods.stacks import from_stack, stack_shape, to_stack
 from upscale_cli.methods.strips import share_out, strip_ranges
-from upscale_cli.methods.upsampler import Array, Upsampler
+from upscale_cli.methods.upsampler import Array
 
 WORTH_THREADS = 1 << 19
 """Fewest output values for which a pool of threads saves more time than it takes to start."""
@@ -127,7 +128,6 @@ def upscale(
     before = height, width, channels
     exact, shape = resolve(chosen, before, scale=factors, size=size, parameters=read, shown=_in_python)
     samples = Samples(source.dtype, channels, source.dtype, constants=chosen.keeps_constants)
-    finish = samples.finisher(chosen.values == "weighed")
     try:
         result = np.empty((count, *shape), source.dtype)
     except (MemoryError, ValueError) as error:
@@ -139,9 +139,10 @@ def upscale(
         for number, (image, out) in enumerate(zip(to_stack(source, channels_first), result, strict=True)):
             own = read | _indices_of(read, number, stacked=source.ndim == 4, channels_first=channels_first)
             upsampler = chosen.make(image, scale=exact, size=shape[:2], samples=samples, parameters=own)
+            rows = partial(upsampler.rows, finish=samples.finisher(chosen.values == "weighed", upsampler.averages))
 
-            def work(start: int, stop: int, upsampler: Upsampler = upsampler, out: Array = out) -> None:
-                upsampler.rows(start, stop, out[start:stop], finish)
+            def work(start: int, stop: int, rows: Callable[..., Array] = rows, out: Array = out) -> None:
+                rows(start, stop, out[start:stop])
 
             share_out(work, strip_ranges(upsampler), pool, helpers)
     return np.ascontiguousarray(from_stack(result, source.ndim, channels_first))

@@ -134,7 +134,7 @@ class _Enlargement(NamedTuple):
         )
         return Enlarged(
             upsampler=upsampler,
-            finish=samples.finisher(method.values == "weighed"),
+            finish=samples.finisher(method.values == "weighed", upsampler.averages),
             shape=(*after[:2], channels),
             dtype=samples.target,
             mode=mode,
