@@ -33,7 +33,7 @@ class Codec(Protocol):
         """
 
     def write(self, stream: "BinaryIO", frames: "Iterator[Enlarged]", how: "Writing") -> None:
-        """Write at least one frame to a stream that can only be written forwards."""
+        """Write at least one frame to a stream that is empty and seekable."""
 
 
 class Format(NamedTuple):
@@ -72,6 +72,8 @@ class Format(NamedTuple):
         change, copied values and sources that are no photographs are written so unasked.
     entry : int
         The most bytes of EXIF, of a comment, and of the main packet of XMP.
+    compressions : tuple of str
+        What `--compression` chooses from, the usual one first; empty where there is nothing to choose.
     strips : {"none", "one", "all"}
         The images that are written strip by strip, without a whole frame in memory: none; a single one; every frame.
     encoder : float
@@ -106,6 +108,7 @@ class Format(NamedTuple):
     lossy: bool = False
     without_loss: Mapping[str, Any] | None = None
     entry: int = 2**31 - 1
+    compressions: tuple[str, ...] = ()
     strips: Literal["none", "one", "all"] = "none"
     encoder: float = 3.5
     retained: float = 2.5
@@ -172,6 +175,7 @@ _ROWS = (
         clear="any",
         frames=True,
         timing=Timing(longest=65_535_000),
+        compressions=("fast", "small"),
         strips="one",
         keeps=_OF_PNG | _PHOTO | {"loop", "durations"},
     ),
@@ -214,7 +218,8 @@ _ROWS = (
         stores=_kinds(bool="L", **dict.fromkeys(NUMBERS, "L LA RGB RGBA CMYK")) | _kinds(uint8="P"),
         bands=True,
         frames=True,
-        retained=0,
+        compressions=("deflate", "none", "lzw", "zstd"),
+        strips="all",
         keeps=frozenset({"icc", "exif", "xmp", "dpi", "aspect", "photoshop", "titles", "geo"}),
     ),
     Format(
