@@ -20,7 +20,9 @@ MEMORY_GOAL = 250_000_000
 THREADS = processors()
 CUBIC = "libvips enlarges by cubics where it is asked for Lanczos: four source rows and columns in place of six."
 FIXED_POINT = "OpenCV computes in fixed point, and rounds between the two passes."
-NO_NUMPY = "Python, NumPy and Pillow are imported before anything is done (the first cases show how long that takes)."
+AFTER_IMPORTS = (
+    "Python, NumPy and Pillow are imported before anything is done (the first cases show how long that takes)."
+)
 
 
 SAVED: dict[str, dict[str, Any]] = {
@@ -122,7 +124,7 @@ def _without(*left_out: str) -> tuple[str, ...]:
 
 JPEG, LARGE_JPEG = _without("level 1"), _without("level 1", "Magick")
 PNG, TIFF, WEBP = _without("simplejpeg"), _without("simplejpeg", "level 1"), _without("simplejpeg", "level 1", "zimg")
-SMALL_WHY = dict.fromkeys(("vips", "ffmpeg", "ffmpeg with zimg"), NO_NUMPY) | dict.fromkeys(
+SMALL_WHY = dict.fromkeys(("vips", "ffmpeg", "ffmpeg with zimg"), AFTER_IMPORTS) | dict.fromkeys(
     ("pyvips script", "pyvips script, level 1", "sharp"), CUBIC
 )
 

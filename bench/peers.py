@@ -102,6 +102,8 @@ _FINDERS: dict[str, Callable[[], Tool | None]] = {
     "sharp": _sharp,
     "vips": lambda: _program("vips", version="--version"),
     "ImageMagick": lambda: _program("magick", "/usr/bin/convert", "convert", version="-version", mark="ImageMagick"),
+    # Where this is here, it is the ImageMagick that is measured.
+    "ImageMagick 7": lambda: _program("magick", version="-version", mark="ImageMagick 7"),
     "mogrify": lambda: _program("mogrify", version="-version", mark="ImageMagick"),
     "GraphicsMagick": lambda: _program("gm", version="-version"),
     "ffmpeg": lambda: _program("ffmpeg", version="-version"),
@@ -229,4 +231,6 @@ def get(names: list[str]) -> None:
 
 
 if __name__ == "__main__":
+    if unknown := set(sys.argv[1:]) - set(ENVIRONMENTS):
+        sys.exit(f"bench/peers.py: {', '.join(sorted(unknown))}: choose from {', '.join(ENVIRONMENTS)}.")
     get(sys.argv[1:] or list(ENVIRONMENTS))
