@@ -1,7 +1,7 @@
-"""Where the time of one image goes: `python bench/parts.py [PNG] [-s FACTOR] [-m METHOD]`.
+"""Where the time of one image goes: `python bench/parts.py [PNG or JPEG] [-s FACTOR] [-m METHOD]`.
 
-One thread makes the image, a PNG from a PNG, several times, and the least time of each part counts. The time of a
-part does not include the parts that it calls.
+One thread makes the image, in the format of its source, several times, and the least time of each part counts. The
+time of a part does not include the parts that it calls.
 """
 
 import argparse
@@ -18,8 +18,8 @@ import upscale_cli.commands  # noqa: F401  one BLAS thread, as the command sets 
 # isort: split
 from PIL import Image, ImageFile
 
-from upscale_cli.codecs import pillow, png_stream
-from upscale_cli.methods import METHODS, learned, network, resampling, transposed
+from upscale_cli.codecs import jpeg_stream, pillow, png_stream
+from upscale_cli.methods import METHODS, layers, learned, resampling, transposed
 from upscale_cli.methods.resampling import Resampler
 from upscale_cli.methods.samples import Samples
 from upscale_cli.methods.transposed import Transposed
@@ -43,13 +43,14 @@ PARTS = [
     ("products along rows (GEMM)", Resampler, "_across"),
     ("products along columns (GEMM)", Resampler, "_down"),
     ("convolution (GEMM)", transposed, "convolve"),
-    ("convolution (GEMM)", network, "convolve"),
-    ("PReLU", network, "_activate"),
+    ("convolution (GEMM)", layers, "convolve"),
+    ("PReLU", layers, "_activate"),
     ("blocks to rows", Upsampler, "rows"),
     ("finish: round, clamp, cast", Samples, "finish"),
     ("choose the row filter", png_stream, "_best_filter"),
     ("filter rows", png_stream, "_filtered"),
     ("deflate and checksums", png_stream.PngStream, "pack"),
+    ("encode strips as JPEG", jpeg_stream.JpegStream, "pack"),
 ]
 
 
