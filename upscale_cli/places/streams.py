@@ -1,18 +1,26 @@
 """Standard input and standard output."""
 
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import PurePath
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from upscale_cli.errors import UpscaleError
 from upscale_cli.places.place import Source, Target
 
 STREAM = "-"
 """What users type for standard input, or standard output."""
+NUMBER = re.compile(r"%(0?\d*)d")
+"""Where the number of a frame stands in the name of its file."""
 SPOOL = 64 << 20
 """The bytes of a result that stay in memory before they go to a temporary file."""
+
+
+def is_numbered(output: str | None) -> bool:
+    """Return whether an output is the name of numbered files, such as frames/%06d.png."""
+    return output is not None and NUMBER.search(output) is not None
 
 
 class StreamTarget(Target):
@@ -22,13 +30,15 @@ class StreamTarget(Target):
     ----------
     stream : binary stream or None
         None if nothing is written.
+    at_once : bool
+        It gets what there is at once, as frames are written.
     """
 
     name = "standard output"
     portable = False
 
-    def __init__(self, stream: BinaryIO | None) -> None:
-        self._stream = stream
+    def __init__(self, stream: BinaryIO | None, at_once: bool = False) -> None:
+        self._stream, self.at_once = stream, at_once
 
     @property
     def shown(self) -> str:
@@ -40,12 +50,20 @@ class StreamTarget(Target):
     def clean(self) -> None:
         """Do nothing: nothing lies beside a stream."""
 
+    @property
+    def content(self) -> memoryview:
+        """What has been written, if the stream is in memory."""
+        return cast(io.BytesIO, self._stream).getbuffer()
+
     @contextmanager
     def commit(self, overwrite: bool, *others: Target) -> Iterator[list[BinaryIO]]:
         import shutil
         import tempfile
 
         assert self._stream is not None
+        if self.at_once:
+            yield [self._stream]
+            return
         with tempfile.SpooledTemporaryFile(SPOOL) as spool:
             yield [spool]  # type: ignore[list-item]
             spool.seek(0)
@@ -61,13 +79,14 @@ class ContentSource(Source):
     content : bytes
     target : Target, optional
         Where its result goes if no output is given.
+    shown : str
+        Its name in messages.
     """
 
-    shown = STREAM
     name = PurePath("stdin")
 
-    def __init__(self, content: bytes, target: Target | None = None) -> None:
-        self._content, self._target = content, target
+    def __init__(self, content: bytes, target: Target | None = None, shown: str = STREAM) -> None:
+        self._content, self._target, self.shown = content, target, shown
 
     def open(self) -> BinaryIO:
         return io.BytesIO(self._content)
