@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePath
 
 from upscale_cli.codecs.formats import FORMATS, Format
-from upscale_cli.codecs.splitting import Y4M, Incoming
+from upscale_cli.codecs.splitting import ENDS, MANY, Y4M, Incoming
 from upscale_cli.errors import UpscaleError, UsageError, did_you_mean, needs_extra
 
 
@@ -82,25 +82,20 @@ SIGNATURE = 8
 def format_in_stream(data: Incoming) -> Format | None:
     """Return the format of the image at hand in a stream, if it is one whose images can follow each other."""
     head = data.starts(SIGNATURE)
-    return next((each for each in FORMATS.values() if each.end is not None and each.sniff(head)), None)
-
-
-def is_pipe(path: Path) -> bool:
-    """Return whether there is something of a name that is neither a file nor a folder: a FIFO, a device."""
-    return path.exists() and not path.is_file() and not path.is_dir()
+    return next((each for each in FORMATS.values() if each.name in ENDS and each.sniff(head)), None)
 
 
 def holds_several(path: Path) -> bool:
     """Return whether a name is that of a pipe, or of a file that holds several images, as its format allows."""
     try:
         if not path.is_file():
-            return is_pipe(path)
+            return path.is_fifo()
         with path.open("rb") as file:
             data = Incoming(file)
             if data.starts(len(Y4M)) == Y4M:
                 return True
             format = format_in_stream(data)
-            end = format.end(data) if format is not None and format.end is not None and format.many else None
+            end = ENDS[format.name](data) if format is not None and format.name in MANY else None
             return end is not None and end < path.stat().st_size
     except (OSError, UpscaleError):  # whatever is wrong with it, opening the image says it
         return False

@@ -10,7 +10,6 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, cast
 
 from upscale_cli.codecs.sniffing import any_avif, any_heif, any_icon, any_jpeg, any_tga, any_tiff, has
-from upscale_cli.codecs.splitting import Incoming, bmp_end, jpeg_end, netpbm_end, pam_end, png_end
 from upscale_cli.codecs.timing import Timing
 from upscale_cli.errors import UpscaleError, needs_extra
 from upscale_cli.plugins import Registry
@@ -89,10 +88,6 @@ class Format(NamedTuple):
         The extra of this package whose libraries its codec imports; empty for none.
     library : str
         One of those libraries.
-    end : callable(Incoming) -> int or None, optional
-        Finds where an image ends, in a stream of several: its length, or None if it cannot be told.
-    many : bool
-        By its definition, a file may hold one image after the other.
     """
 
     name: str
@@ -119,8 +114,6 @@ class Format(NamedTuple):
     deepest: int = 16
     extra: str = ""
     library: str = ""
-    end: Callable[[Incoming], int | None] | None = None
-    many: bool = False
 
     @property
     def writable(self) -> bool:
@@ -181,7 +174,6 @@ _ROWS = (
         timing=Timing(longest=65_535_000),
         strips="one",
         keeps=_OF_PNG | _PHOTO | {"loop", "durations"},
-        end=png_end,
     ),
     Format(
         name="jpeg",
@@ -194,7 +186,6 @@ _ROWS = (
         lossy=True,
         entry=65_500,
         keeps=_PHOTO | {"extended_xmp", "dpi", "aspect", "photoshop", "comment"},
-        end=jpeg_end,
     ),
     Format(
         name="webp",
@@ -250,7 +241,6 @@ _ROWS = (
         extensions=(".bmp", ".dib"),
         stores=_kinds(bool="L", uint8="L RGB P"),
         keeps=frozenset({"dpi"}),
-        end=bmp_end,
     ),
     Format(
         name="avif",
@@ -276,8 +266,6 @@ _ROWS = (
         sniff=has(*(b"P%c" % letter for letter in b"0123456fy")),
         extensions=(".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
         stores=_kinds(bool="L", uint8="L RGB", uint16="L RGB", float32="L"),
-        end=netpbm_end,
-        many=True,
     ),
     Format(
         name="pam",
@@ -286,8 +274,6 @@ _ROWS = (
         sniff=has(b"P7\n"),
         extensions=(".pam",),
         stores=_kinds(bool="L", uint8="L LA RGB RGBA", uint16="L LA RGB RGBA"),
-        end=pam_end,
-        many=True,
     ),
     Format(
         name="jpeg2000",

@@ -52,7 +52,8 @@ def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
         save(stream, [frame], how, "PPM")
         return
     height, width, channels = frame.samples.shape
-    stream.write(b"P%d\n%d %d\n%d\n" % (6 if channels == 3 else 5, width, height, np.iinfo(frame.samples.dtype).max))
+    most = 255 if frame.samples.itemsize == 1 else 65535
+    stream.write(b"P%d\n%d %d\n%d\n" % (6 if channels == 3 else 5, width, height, most))
     stream.write(stored_bytes(frame.samples))
 
 
@@ -90,8 +91,7 @@ def full_range(values: NDArray[Any], maximum: int, shape: tuple[int, ...]) -> Ar
         raise UpscaleError(
             f"is truncated: it has {len(values)} of {math.prod(shape)} samples; get the complete file."
         )
-    dtype = np.dtype(np.uint8 if maximum < 256 else np.uint16)
-    full = int(np.iinfo(dtype).max)
+    dtype, full = (np.dtype(np.uint8), 255) if maximum < 256 else (np.dtype(np.uint16), 65535)
     if maximum < full or dtype != values.dtype.newbyteorder("="):
         if values.min() < 0 or values.max() > maximum:
             raise UpscaleError(f"has samples outside 0 to {maximum}: it is damaged; get another copy.")

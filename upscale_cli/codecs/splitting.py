@@ -5,9 +5,7 @@ another. So frames are made while others are still on their way.
 """
 
 import re
-import struct
 from io import BufferedReader
-from math import prod
 
 from upscale_cli.errors import UpscaleError
 
@@ -22,7 +20,7 @@ PADDING = b"\0 \t\r\n"
 """What may stand between images."""
 
 
-class Cut(UpscaleError):
+class CutError(UpscaleError):
     """The stream ends before its image does."""
 
 
@@ -52,13 +50,13 @@ class Incoming:
         return bytes(self.data[:count])
 
     def part(self, start: int, stop: int) -> bytes:
-        """Return some bytes of the image at hand; raise `Cut` if it ends before."""
+        """Return some bytes of the image at hand; raise `CutError` if it ends before."""
         while len(self.data) < stop:
             self._read_on(stop - len(self.data))
         return bytes(self.data[start:stop])
 
     def header(self, pattern: bytes, start: int = 0) -> re.Match[bytes]:
-        """Return the match of a pattern of a header; raise `Cut` if the stream ends before, or if it is too long."""
+        """Return the match of a pattern of a header; raise `UpscaleError` if there is none."""
         while (found := re.compile(pattern).match(self.data, start)) is None:
             if len(self.data) > start + LONGEST_HEADER:
                 raise UpscaleError("has a header without an end; it is damaged.")
@@ -66,21 +64,21 @@ class Incoming:
         return found
 
     def find(self, pattern: bytes, start: int) -> re.Match[bytes]:
-        """Return the first match of a pattern of at most two bytes; raise `Cut` if there is none."""
+        """Return the first match of a pattern of at most two bytes; raise `CutError` if there is none."""
         while (found := re.compile(pattern).search(self.data, start)) is None:
             start = max(start, len(self.data) - 1)
             self._read_on(PART)
         return found
 
     def take(self, count: int) -> bytes:
-        """Return the image at hand, of so many bytes, and go on behind it; raise `Cut` if it ends before."""
+        """Return the image at hand, of so many bytes, and go on behind it; raise `CutError` if it ends before."""
         if count > LARGEST_IMAGE:
             raise UpscaleError(f"is larger than {LARGEST_IMAGE >> 30} GiB; use a file.")
         # What is long and has not come yet goes straight to its place.
         more = self._stream.read(count - len(self.data)) if count > len(self.data) else b""
         if len(self.data) + len(more) < count:
             self.data += more
-            raise self._cut()
+            raise self.cut()
         taken = bytes(self.data[:count]) + more
         del self.data[:count]
         self.at += count
@@ -99,13 +97,14 @@ class Incoming:
             pass
         return self.take(len(self.data))
 
-    def _cut(self) -> Cut:
-        return Cut(f"the stream ends at byte {self.at + len(self.data):,}")
+    def cut(self) -> CutError:
+        """Return the error of a stream that ends before the image at hand does."""
+        return CutError(f"the stream ends at byte {self.at + len(self.data):,}")
 
     def _read_on(self, count: int) -> None:
-        """Read at most so many bytes, as soon as there are any; raise `Cut` at the end."""
+        """Read at most so many bytes, as soon as there are any; raise `CutError` at the end."""
         if not self._read(count):
-            raise self._cut()
+            raise self.cut()
 
     def _read(self, count: int) -> bool:
         """Read at most so many bytes, as soon as there are any; return whether there were."""
@@ -123,9 +122,9 @@ def png_end(data: Incoming) -> int | None:
     """Return the length of a PNG file: up to IEND."""
     at = 8
     while True:
-        length, name = struct.unpack(">I4s", data.part(at, at + 8))
-        at += 12 + length
-        if name == b"IEND":
+        head = data.part(at, at + 8)
+        at += 12 + int.from_bytes(head[:4])
+        if head[4:] == b"IEND":
             return at
 
 
@@ -149,14 +148,16 @@ def jpeg_end(data: Incoming) -> int | None:
 
 def bmp_end(data: Incoming) -> int | None:
     """Return the length that a BMP file states; None for one that does not."""
-    magic, length = struct.unpack("<2sI", data.part(0, 6))
-    return length if magic == b"BM" and length >= 26 else None
+    head = data.part(0, 6)
+    length = int.from_bytes(head[2:], "little")
+    return length if head.startswith(b"BM") and length >= 26 else None
 
 
 def netpbm_end(data: Incoming) -> int | None:
     """Return the length of a PPM, PGM, PBM or PFM file."""
-    words, at = [], 0
-    while len(words) < 4 - (words[:1] in ([b"P1"], [b"P4"])):
+    words: list[bytes] = []
+    at = 0
+    while len(words) < (3 if words[:1] in ([b"P1"], [b"P4"]) else 4):
         word = data.header(rb"(?:\s|#[^\r\n]*[\r\n])*([^\s#]+)(?=[\s#])", at)
         words.append(word[1])
         at = word.end()
@@ -169,11 +170,11 @@ def netpbm_end(data: Incoming) -> int | None:
 
 
 def _end_of_numbers(data: Incoming, at: int) -> int:
-    """Return where the numbers of a plain Netpbm image end: at what is neither a number nor a comment, or at the end."""
+    """Return where the numbers of a plain Netpbm image end: before what is neither a number nor a comment."""
     try:
         while (found := data.find(rb"[^\s\d-]", at))[0] == b"#":
             at = data.find(rb"[\r\n]", found.end()).end()
-    except Cut:
+    except CutError:
         return len(data.data)
     return found.start()
 
@@ -193,3 +194,9 @@ def pam_end(data: Incoming) -> int | None:
     fields, at = pam_header(data)
     height, width, depth, most = (int(fields.get(name, b"0")) for name in (b"HEIGHT", b"WIDTH", b"DEPTH", b"MAXVAL"))
     return at + height * width * depth * (1 + (most > 255))
+
+
+ENDS = {"png": png_end, "jpeg": jpeg_end, "bmp": bmp_end, "ppm": netpbm_end, "pam": pam_end}
+"""The formats whose images can follow each other in a stream: what finds the length of one, or None if it cannot."""
+MANY = frozenset({"ppm", "pam"})
+"""Those of which a file, too, may hold one image after the other, by their definition."""

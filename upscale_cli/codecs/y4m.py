@@ -1,16 +1,16 @@
-"""Y4M, uncompressed video (mjpegtools, yuv4mpeg(5)): a line of tags, then frames of planes, each after a line of its own.
+"""Y4M, uncompressed video (mjpegtools, yuv4mpeg(5)): a line of tags, then frames of planes, each after its own line.
 
 The tags of deep and grey planes, such as C420p10 and Cmono16, are FFmpeg's.
 """
 
 import re
-from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 
 from upscale_cli.codecs.splitting import Y4M, Incoming
 from upscale_cli.errors import UpscaleError
+from upscale_cli.image.metadata import Metadata, resized
 from upscale_cli.methods.grid import Grid
 from upscale_cli.methods.upsampler import Array
 
@@ -18,7 +18,7 @@ LINE = rb"[^\n]*\n"
 STEPS = {"420": (2, 2), "422": (1, 2), "411": (1, 4), "444": (1, 1)}
 """Pixels for each sample of chroma, down and across."""
 SHIFTS = {"jpeg": (1, 1), "mpeg2": (1, 0), "paldv": (0, 0)}
-"""Half pixels from the first pixel to the first sample of chroma, down and across; the last as FFmpeg understands it."""
+"""Half pixels from the first pixel to the first sample of chroma, down and across; paldv as FFmpeg understands it."""
 FIELDS = {"t": "top field first", "b": "bottom field first", "m": "mixed"}
 
 
@@ -67,15 +67,13 @@ class Film(NamedTuple):
         return next((FIELDS[tag[1:]] for tag in self.tags if tag[0] == "I" and tag[1:] in FIELDS), "")
 
     def enlarged(self, height: int, width: int) -> "Film":
-        """Return what the header of the enlarged stream says; the picture keeps its shape, whatever its pixels have."""
-        tags = []
-        for tag in self.tags:
-            ratio = re.fullmatch(r"A([1-9]\d*):([1-9]\d*)", tag)
-            if ratio and (change := Fraction(self.width * height, self.height * width)) != 1:
-                aspect = (Fraction(int(ratio[1]), int(ratio[2])) * change).limit_denominator(10_000)
-                tag = f"A{max(1, aspect.numerator)}:{aspect.denominator}"
-            tags.append({"W": f"W{width}", "H": f"H{height}"}.get(tag[0], tag))
-        return self._replace(tags=tuple(tags), height=height, width=width)
+        """Return what the header of the enlarged stream says: the picture keeps its shape."""
+        new = {"W": f"W{width}", "H": f"H{height}"}
+        if ratio := re.search(r" A([1-9]\d*):([1-9]\d*)", " ".join(("", *self.tags))):
+            density = Metadata(aspect=(int(ratio[2]), int(ratio[1])))
+            across, down = resized(density, (self.height, self.width), (height, width)).aspect or (1, 1)
+            new["A"] = f"A{down}:{across}"
+        return self._replace(tags=tuple(new.get(tag[0], tag) for tag in self.tags), height=height, width=width)
 
     def head(self) -> bytes:
         """Return the header."""
@@ -120,7 +118,7 @@ def read_header(data: Incoming) -> Film:
         raise UpscaleError(
             f"is a Y4M stream of colours {colours}, but only {known}, are supported; use ffmpeg -pix_fmt."
         )
-    # Chroma of video lies on the left column of its pixels, and that of C420 without a name is JPEG's if it has 8 bits.
+    # Chroma lies on the left column of its pixels. That of C420 without a name is JPEG's; of deep video it is not.
     siting = SHIFTS[kind[2] or ("jpeg" if bits == 8 else "mpeg2")] if kind[1] == "420" else (0, 0)
     steps = STEPS.get(kind[1], (1, 1))
     return Film(tags, height, width, bits=bits, steps=steps, shifts=siting, chroma=kind[1] != "mono")

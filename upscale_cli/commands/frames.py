@@ -1,24 +1,21 @@
 """Streams of frames: what is one, where its frames go, and what is said about them."""
 
-import io
 import os
-import re
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext, suppress
-from itertools import chain, count
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
+from itertools import chain
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
-from upscale_cli.batch.frames import AHEAD, InTurn
+from upscale_cli.batch.frames import Frame, by_number, film_frames, first_image, frame_of, image_frames
+from upscale_cli.batch.in_turn import AHEAD, InTurn
 from upscale_cli.batch.plan import Job, Work, find_sources, named_format
 from upscale_cli.batch.report import Report
 from upscale_cli.batch.run import Outcome, Stopped, run_job
-from upscale_cli.codecs.finding import SIGNATURE, format_in_stream
 from upscale_cli.codecs.formats import FORMATS
 from upscale_cli.codecs.picture import open_picture
-from upscale_cli.codecs.splitting import Y4M, Cut, Incoming
-from upscale_cli.codecs.y4m import next_frame, read_header
+from upscale_cli.codecs.splitting import ENDS, MANY, Y4M, Incoming
 from upscale_cli.commands.process import Session, explained, in_sentence, outcome_values, show
 from upscale_cli.commands.terminal import (
     Bar,
@@ -35,8 +32,8 @@ from upscale_cli.machine.memory import available_memory
 from upscale_cli.machine.processors import usable_threads
 from upscale_cli.places import place_of
 from upscale_cli.places.files import FileSource
-from upscale_cli.places.place import LeftAlone, Source, Target, counted
-from upscale_cli.places.streams import NUMBER, STREAM, ContentSource, StreamTarget, is_numbered
+from upscale_cli.places.place import LeftAlone, Target, counted
+from upscale_cli.places.streams import NUMBER, STREAM, ContentSource, Kept, StreamTarget, is_numbered
 from upscale_cli.work.planes import RGB, Planes
 from upscale_cli.work.request import Request
 from upscale_cli.work.result import Result
@@ -44,20 +41,12 @@ from upscale_cli.work.result import Result
 FILM = ".y4m"
 
 
-class Frame(NamedTuple):
-    """One frame of a stream: its number, from 1, where it is, and what is to be done."""
-
-    number: int
-    where: str
-    job: Job
-
-
 class Frames(NamedTuple):
     """Frames that are made one after the other: their name, themselves, how many there are, and what was left out."""
 
     shown: str
     each: Iterator[Frame]
-    count: int | None = None
+    total: int | None = None
     left_alone: str = ""
 
 
@@ -75,115 +64,46 @@ def find_frames(
     """
     name, alone = STREAM if STREAM in inputs else inputs[0], len(inputs) == 1
     if piped:
-        data = Incoming(open_standard_input() if name == STREAM else Path(name).open("rb"))
+        data = Incoming(open_standard_input() if name == STREAM else Path(name).open("rb"))  # noqa: SIM115
         try:
-            image, frames = _of_stream(data, name, session, work)
+            return _of_stream(data, name, session, work, alone=alone, stream=stream)
         except UpscaleError as error:
-            raise UpscaleError(f"{in_sentence(name)} {error}") from None
-        if frames is not None and not alone:
-            raise UsageError(f"{in_sentence(name)} holds several images; enlarge it alone.")
-        return ContentSource(image, stream, name) if frames is None else Frames(name, frames)
+            raise type(error)(f"{in_sentence(name)} {error}") from None
     several = not alone or place_of(name).is_folder(name)
     if not is_numbered(session.output) and not (session.output == STREAM and several):
         return None
     failures: list[tuple[str, UpscaleError]] = []
     left_alone: list[LeftAlone] = []
-    sources = [source for each in inputs for source in _in_order(each, failures, left_alone)]
+    sources = [
+        source
+        for each in inputs
+        for source in sorted(find_sources([each], None, failures, left_alone), key=by_number)
+    ]
     if failures:
         raise UsageError(f"{failures[0][0]}: {failures[0][1]}")
-    frames = (Frame(number, f"{source.shown}: ", _job(source, work)) for number, source in enumerate(sources, 1))
+    frames = (frame_of(number, f"{source.shown}: ", source, work) for number, source in enumerate(sources, 1))
     return Frames("", frames, len(sources), counted(left_alone))
 
 
-def _in_order(name: str, failures: list[tuple[str, UpscaleError]], left_alone: list[LeftAlone]) -> list[Source]:
-    """Return the sources of a name: those of a folder in the order of the numbers in their names."""
-
-    def key(source: Source) -> list[str | int]:
-        return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", str(source.place))]
-
-    return sorted(find_sources([name], None, failures, left_alone), key=key)
-
-
-def _job(source: Source, work: Work, expected: Result | None = None) -> Job:
-    return Job(source, StreamTarget(io.BytesIO(), at_once=True), work, expected or Result())
-
-
-def _of_stream(data: Incoming, name: str, session: Session, work: Work) -> tuple[bytes, Iterator[Frame] | None]:
-    """Return the first image of a stream, with all behind it if that is none, and the frames if there are more."""
+def _of_stream(
+    data: Incoming, name: str, session: Session, work: Work, *, alone: bool, stream: StreamTarget | None
+) -> Frames | ContentSource:
+    """Return the frames of a stream, or its only image."""
     if data.starts(len(Y4M)) == Y4M:
-        return b"", _film(data, name, session, work)
-    image, behind = _take(data, whole=True), b""
-    data.skip_padding()
-    several = _follows(data, image)
-    if not several and (behind := data.rest()) and not image.startswith(b"\xff\xd8"):
-        # JPEG's codec says itself what stands behind the picture.
-        say(f"{in_sentence(name)}: {len(behind):,} bytes behind its picture are left out.")
-    frames = several or is_numbered(session.output)
-    return image + behind, _images(data, image + behind, name, work) if frames else None
-
-
-def _take(data: Incoming, whole: bool) -> bytes:
-    """Take the image at hand, or all there is if its end cannot be told; if it is cut, raise `Cut` or take it so."""
-    try:
-        format = format_in_stream(data)
-        end = format.end(data) if format is not None and format.end is not None else None
-        return data.rest() if end is None else data.take(end)
-    except UpscaleError:
-        if whole:
-            return data.rest()
-        raise
-
-
-def _follows(data: Incoming, image: bytes) -> bool:
-    """Return whether another image follows one, if only the first bytes of it."""
-    head = data.starts(SIGNATURE)
-    return format_in_stream(data) is not None or (0 < len(head) < SIGNATURE and image.startswith(head))
-
-
-def _images(data: Incoming, image: bytes, name: str, work: Work) -> Iterator[Frame]:
-    """Yield the first image of a stream, and those that follow it."""
-    at = 0
-    for number in count(1):
-        yield Frame(number, f"frame {number} (at byte {at:,}): ", _job(ContentSource(image, shown=name), work))
-        data.skip_padding()
-        at = data.at
-        if not data.starts(1):
-            return
-        with _located(number + 1, at):
-            if not _follows(data, image):
-                able = ", ".join(each.title for each in FORMATS.values() if each.end is not None)
-                raise UpscaleError(f"is no image that can follow another ({able}).")
-            image = _take(data, whole=False)
-
-
-def _film(data: Incoming, name: str, session: Session, work: Work) -> Iterator[Frame]:
-    """Yield the frames of a Y4M stream."""
-    if is_numbered(session.output) or not isinstance(work, Request):
-        raise UsageError(f"{in_sentence(name)} is a Y4M stream, whose frames are no images; {RGB}.")
-    try:
-        film = read_header(data)
-    except Cut as cut:
-        raise UpscaleError(f"has an incomplete header: {cut}.") from None
-    planes = Planes.of(work, film, ContentSource(b""))
-    for number in count(1):
-        at = data.at
-        with _located(number, at):
-            content = next_frame(data, film)
-        if not content:
-            return
-        source = ContentSource(content, shown=name)
-        yield Frame(number, f"frame {number} (at byte {at:,}): ", _job(source, cast(Work, planes), planes.expected))
-
-
-@contextmanager
-def _located(number: int, at: int) -> Iterator[None]:
-    """Say in which frame of a stream an error is."""
-    try:
-        yield
-    except Cut as cut:
-        raise UpscaleError(f"frame {number} (at byte {at:,}): is incomplete: {cut}.") from None
-    except UpscaleError as error:
-        raise UpscaleError(f"frame {number} (at byte {at:,}): {error}") from None
+        if is_numbered(session.output) or not isinstance(work, Request):
+            raise UsageError(f"is a Y4M stream, whose frames are no images; {RGB}.")
+        several, frames = True, film_frames(data, name, work)
+    else:
+        image, behind, several = first_image(data)
+        if behind and not image.startswith(b"\xff\xd8"):
+            # JPEG's codec says itself what stands behind the picture.
+            say(f"{in_sentence(name)}: {len(behind):,} bytes behind its picture are left out.")
+        if not several and not is_numbered(session.output):
+            return ContentSource(image + behind, stream, name)
+        frames = image_frames(data, image + behind, name, work)
+    if several and not alone:
+        raise UsageError("holds several images; enlarge it alone.")
+    return Frames(name, frames)
 
 
 class FrameRun:
@@ -197,6 +117,8 @@ class FrameRun:
     stream : StreamTarget or None
         Standard output, if frames are written to it.
     """
+
+    _turn: InTurn[Frame, tuple[Frame, Outcome]]
 
     def __init__(self, session: Session, frames: Frames, work: Work, stream: StreamTarget | None) -> None:
         self._session, self._frames, self._stream = session, frames, stream
@@ -230,9 +152,8 @@ class FrameRun:
             return report.exit_status
         threads = usable_threads(session.jobs or os.cpu_count() or 1)
         threads = max(1, min(threads, available_memory() // max(1, first.job.expected.memory) - AHEAD))
-        made = InTurn(chain((first,), self._frames.each), self._made, threads)
-        self._over = lambda: made.over
-        bar = Bar(self._frames.count, 1, not session.quiet, unit="frame")
+        self._turn = made = InTurn(chain((first,), self._frames.each), self._made, threads)
+        bar = Bar(self._frames.total, 1, not session.quiet, unit="frame")
         # What is in the middle of a file is cleared away; what waits for the reader of a pipe ends at once.
         gentle = nullcontext() if target is self._stream else stopping(made.stop)
         try:
@@ -267,7 +188,7 @@ class FrameRun:
             .default_target(self._work.label(job.expected, several=False), Path(name).suffix)
             .name
         )
-        if place_of(output).is_folder(output) or not format.many or film != output.endswith(FILM):
+        if place_of(output).is_folder(output) or format.name not in MANY or film != output.endswith(FILM):
             way = f"FILE{FILM}" if film else f"'frames/%06d{format.extensions[0]}'"
             raise UsageError(
                 f"{in_sentence(name)} holds several frames; use --output {way}, or --output - for a pipe."
@@ -283,13 +204,13 @@ class FrameRun:
         """Return a frame with its format, its target and what is expected of it, if the limits allow it."""
         job, output = frame.job, self._session.output
         if isinstance(job.work, Planes):
-            return frame
+            return frame._replace(job=job._replace(expected=job.work.expected))
         with open_picture(job.source.open(), self._work.reading) as picture:
             expected, format = self._work.check(picture, job.source), self._work.format_for(picture)
         target = job.target
         if output is not None and is_numbered(output):
             target = place_of(output).target(NUMBER.sub(lambda n: f"{frame.number:{n[1]}d}", output))
-        elif format.end is None:
+        elif format.name not in ENDS:
             way = f"use --format png, or numbered files: --output 'frames/%06d{format.extensions[0]}'"
             raise UsageError(f"{format.title} images cannot follow each other in a stream; {way}.")
         elif format.title != (self._title or format.title):
@@ -314,13 +235,14 @@ class FrameRun:
         return frame, run_job(job, progress=self._progress)
 
     def _progress(self, pixels: int) -> None:
-        if self._over():
+        if self._turn.over:
             raise Stopped
 
     def _write(self, outcomes: Iterator[tuple[Frame, Outcome]], target: Target | None, bar: Bar) -> None:
         """Write frames in order, up to the first that cannot be made."""
         report = self._report
-        with nullcontext([None]) if target is None else target.commit(self._work.overwrite) as (stream,):
+        nowhere: AbstractContextManager[list[Any]] = nullcontext([None])
+        with nowhere if target is None else target.commit(self._work.overwrite) as (stream,):
             try:
                 for frame, outcome in outcomes:
                     if outcome.failure is not None:
@@ -329,7 +251,8 @@ class FrameRun:
                     if stream is not None:
                         if frame.number == 1 and isinstance(frame.job.work, Planes):
                             stream.write(frame.job.work.after.head())
-                        stream.write(cast(StreamTarget, frame.job.target).content)
+                        for piece in cast(Kept, frame.job.target).pieces:
+                            stream.write(piece)
                     report.done += outcome.result is not None
                     report.skipped += outcome.result is None
                     bar.advance(1)

@@ -5,13 +5,13 @@ import time
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from upscale_cli.batch.executors import find_executor
 from upscale_cli.batch.plan import Job, Plan, Work, make_plan
 from upscale_cli.batch.report import Report
 from upscale_cli.batch.run import Outcome, Run
-from upscale_cli.codecs.finding import find_format, holds_several, is_pipe
+from upscale_cli.codecs.finding import find_format, holds_several
 from upscale_cli.codecs.picture import Reading
 from upscale_cli.commands.options import MAX_SOURCE_PIXELS
 from upscale_cli.commands.terminal import (
@@ -31,6 +31,9 @@ from upscale_cli.places.place import Source, counted
 from upscale_cli.places.streams import STREAM, StreamTarget, is_numbered
 from upscale_cli.work.request import Request
 from upscale_cli.work.result import Result
+
+if TYPE_CHECKING:
+    from upscale_cli.commands.frames import FrameRun
 
 
 class Session(NamedTuple):
@@ -80,23 +83,10 @@ def process(session: Session, inputs: Iterable[str], work: Work) -> int:
     UsageError
         If the request is invalid for every image.
     """
-    start, inputs = time.perf_counter(), list(dict.fromkeys(inputs))
-    kind = find_executor(session.executor)
-    if work.overwrite and session.skip_existing:
-        raise UsageError("--overwrite and --skip-existing exclude each other; leave one out.")
-    piped = STREAM in inputs or (len(inputs) == 1 and holds_several(Path(inputs[0])))
-    stream = _standard_output(session, inputs)
-    image: Source | None = None
-    if piped or STREAM == session.output or is_numbered(session.output):
-        from upscale_cli.commands.frames import FrameRun, Frames, find_frames
-
-        found = find_frames(session, inputs, work, stream=stream, piped=piped)
-        if isinstance(found, Frames):
-            return FrameRun(session, found, work, stream).run()
-        if found is not None:
-            image, inputs = found, [STREAM if name == found.shown else name for name in inputs]
-    where = stream if session.output == STREAM else session.output
-    plan = make_plan(inputs, where, work, standard_input=image, skip_existing=session.skip_existing)
+    start, kind = time.perf_counter(), find_executor(session.executor)
+    plan = _planned(session, list(dict.fromkeys(inputs)), work)
+    if not isinstance(plan, Plan):
+        return plan.run()
     left_alone = counted(plan.left_alone)
     report = Report(session.done, failed=len(plan.failures), skipped=len(plan.settled), left_alone=left_alone)
     for shown, failure in plan.failures:
@@ -133,11 +123,30 @@ def process(session: Session, inputs: Iterable[str], work: Work) -> int:
     return report.exit_status
 
 
+def _planned(session: Session, inputs: list[str], work: Work) -> "Plan | FrameRun":
+    """Return the plan for images, or what makes frames: of a stream, or from and to numbered files."""
+    if work.overwrite and session.skip_existing:
+        raise UsageError("--overwrite and --skip-existing exclude each other; leave one out.")
+    piped = STREAM in inputs or (len(inputs) == 1 and holds_several(Path(inputs[0])))
+    stream = _standard_output(session, inputs)
+    image: Source | None = None
+    if piped or session.output == STREAM or is_numbered(session.output):
+        from upscale_cli.commands.frames import FrameRun, Frames, find_frames
+
+        found = find_frames(session, inputs, work, stream=stream, piped=piped)
+        if isinstance(found, Frames):
+            return FrameRun(session, found, work, stream)
+        if found is not None:
+            image, inputs = found, [STREAM if name == found.shown else name for name in inputs]
+    where = stream if session.output == STREAM else session.output
+    return make_plan(inputs, where, work, standard_input=image, skip_existing=session.skip_existing)
+
+
 def _standard_output(session: Session, inputs: list[str]) -> StreamTarget | None:
     """Return standard output, if results go there."""
     output = session.output
     to_stream = output == STREAM or (
-        output is None and (STREAM in inputs or (len(inputs) == 1 and is_pipe(Path(inputs[0]))))
+        output is None and (STREAM in inputs or (len(inputs) == 1 and Path(inputs[0]).is_fifo()))
     )
     if to_stream and session.as_json:
         raise UsageError("--json and the image cannot share standard output; use --output FILE.")
@@ -198,6 +207,7 @@ def _job(job: Job) -> dict[str, Any]:
 
 
 def outcome_values(outcome: Outcome) -> dict[str, Any]:
+    """Return what --json prints about an image."""
     values = _job(outcome.job) | {"seconds": round(outcome.seconds, 4)}
     if outcome.failure is not None:
         return values | {"error": str(outcome.failure)}

@@ -16,7 +16,7 @@ class Grid(NamedTuple):
     step : int
         Pixels for each sample of the plane.
     shift : int
-        Half pixels from the centre of the first pixel to the first sample: 0 if they coincide, 1 in the middle of two.
+        Half pixels from the centre of the first pixel to the first sample: 0 if they coincide, 1 between two pixels.
     """
 
     before: int
@@ -28,9 +28,9 @@ class Grid(NamedTuple):
 def positions(count: int, grid: Grid) -> tuple[NDArray[np.int64], int]:
     """Return where the samples of an enlarged plane lie among those of the source, and the divisor of these numbers.
 
-    Sample `j` lies at `X = step·j + shift/2` of the enlarged picture, counted from the centre of its first pixel, so
-    at `x = (X + ½)·before/after − ½` of the source, which is sample `(x − shift/2)/step` of its plane. All of it times
-    `2·step·after` is an integer.
+    Sample `j` lies at `X = step·j + shift/2` of the enlarged picture, counted from the centre of its first pixel.
+    That is `x = (X + ½)·before/after − ½` of the source, and sample `(x − shift/2)/step` of its plane. All of it
+    times `2·step·after` is an integer.
 
     >>> [(values / unit).tolist() for values, unit in (positions(4, Grid(2, 4)), positions(3, Grid(4, 8, 2)))]
     [[-0.25, 0.25, 0.75, 1.25], [-0.125, 0.375, 0.875]]

@@ -1,6 +1,5 @@
 """Planes whose samples lie off the grid of their picture, as those of chroma do, enlarged to the same place."""
 
-from upscale_cli.errors import UpscaleError
 from upscale_cli.methods.filters import FILTERS
 from upscale_cli.methods.grid import Grid
 from upscale_cli.methods.method import Method, Parameters
@@ -26,17 +25,7 @@ def off_grid(
 
     A filter is shifted, and `nearest` copies the nearest sample. What cannot be shifted, a network or a kernel, is
     replaced by bicubic interpolation.
-
-    Raises
-    ------
-    UpscaleError
-        If the method sets zeros, which are no grey of chroma.
     """
-    if method.values == "placed":
-        raise UpscaleError(
-            f"has planes of luma and chroma, in which the zeros of {method.name} are green; "
-            "pipe RGB frames: ffmpeg -i FILE -f image2pipe -c:v ppm -."
-        )
     if method.values == "copied":
         return Nearest(source, size, grids)
     filter = FILTERS["bicubic"].default() if method.filter is None else method.filter(parameters)

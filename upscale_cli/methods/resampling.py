@@ -34,7 +34,9 @@ LONGEST_PERIOD = 64
 SHORTEST_BAND, LONGEST_BAND = 64, 256
 """Approximate rows of a band, for images that are not very wide."""
 BANDS = 8
-"""Minimum of bands in an image, unless they would be shorter than that."""
+"""Minimum of bands in an image, unless they would be shorter than that, or have fewer values than the next number."""
+LEAST_VALUES = 1 << 18
+"""Values of a band for which the calls of NumPy take little time beside the work; a strip has four times as many."""
 BLOCK = 2880
 """Approximate values in a row of a block: long calls, because threads wait for each other between calls."""
 CHANNELS = 4
@@ -177,7 +179,8 @@ class Plan:
 
         # Every band has the same number of tiles, the last one too: the same shapes give the same bits.
         tile = vertical.matrices.shape[1]
-        rows = band_rows(width, channels, min(LONGEST_BAND, max(SHORTEST_BAND, height // BANDS)))
+        shortest = max(SHORTEST_BAND, LEAST_VALUES // (width * channels))
+        rows = band_rows(width, channels, min(LONGEST_BAND, max(shortest, height // BANDS)))
         self.band_tiles = min(max(1, rows // tile), len(vertical.starts))
         self.band = self.band_tiles * tile
         missing = -len(vertical.starts) % self.band_tiles

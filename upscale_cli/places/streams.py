@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import PurePath
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO
 
 from upscale_cli.errors import UpscaleError
 from upscale_cli.places.place import Source, Target
@@ -30,6 +30,9 @@ class StreamTarget(Target):
     ----------
     stream : binary stream or None
         None if nothing is written.
+
+    Attributes
+    ----------
     at_once : bool
         It gets what there is at once, as frames are written.
     """
@@ -37,8 +40,8 @@ class StreamTarget(Target):
     name = "standard output"
     portable = False
 
-    def __init__(self, stream: BinaryIO | None, at_once: bool = False) -> None:
-        self._stream, self.at_once = stream, at_once
+    def __init__(self, stream: BinaryIO | None) -> None:
+        self._stream, self.at_once = stream, False
 
     @property
     def shown(self) -> str:
@@ -49,11 +52,6 @@ class StreamTarget(Target):
 
     def clean(self) -> None:
         """Do nothing: nothing lies beside a stream."""
-
-    @property
-    def content(self) -> memoryview:
-        """What has been written, if the stream is in memory."""
-        return cast(io.BytesIO, self._stream).getbuffer()
 
     @contextmanager
     def commit(self, overwrite: bool, *others: Target) -> Iterator[list[BinaryIO]]:
@@ -69,6 +67,31 @@ class StreamTarget(Target):
             spool.seek(0)
             shutil.copyfileobj(spool, self._stream)
             self._stream.flush()
+
+
+class Kept(Target):
+    """A result in memory, as the pieces that were written: none of them is copied, so none may change afterwards."""
+
+    name = "standard output"
+    portable = False
+
+    def __init__(self) -> None:
+        self.pieces: list[Any] = []
+
+    def exists(self) -> bool:
+        return False
+
+    def clean(self) -> None:
+        """Do nothing: nothing lies beside it."""
+
+    def write(self, piece: Any) -> int:
+        """Keep a piece, as the `write` of a stream; return its length."""
+        self.pieces.append(piece)
+        return len(piece)
+
+    @contextmanager
+    def commit(self, overwrite: bool, *others: Target) -> Iterator[list[BinaryIO]]:
+        yield [self]  # type: ignore[list-item]
 
 
 class ContentSource(Source):

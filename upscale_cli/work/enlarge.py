@@ -181,6 +181,7 @@ def method_explained(method: Method, shape: tuple[int, int, int], scale: Scale, 
 
 
 def size_explained(request: "Request", remembered: Size | None, scale: Scale) -> str:
+    """Describe the factors, and who chose them."""
     factors = "x".join(dict.fromkeys(f"{float(s):.4g}" for s in reversed(scale)))
     if request.size is not None:
         why = f"to fit --size {request.size}"

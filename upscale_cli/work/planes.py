@@ -63,34 +63,28 @@ class Planes(NamedTuple):
         if request.linear:
             raise UpscaleError(f"has planes of luma and chroma, which have no linear light; omit --linear, or {RGB}.")
         method, before = request.method, (film.height, film.width, 1)
+        if film.chroma and method.values == "placed":
+            raise UpscaleError(f"has chroma, of which the zeros of {method.name} are green; {RGB}.")
         parameters, remembered = request.read_parameters(source, film.height * film.width)
         scale, (height, width, channels) = request.resolved(before, remembered, parameters)
         if channels != 1 or (film.chroma and rounded_shape(before, scale, {})[:2] != (height, width)):
             raise UpscaleError(f"has chroma, which cannot follow luma through this kernel; {RGB}.")
-        header = SimpleNamespace(
-            height=film.height,
-            width=film.width,
-            count=1,
-            itemsize=film.dtype.itemsize,
-            decoded=3 * film.dtype.itemsize,
-        )
+        size, after = film.dtype.itemsize, film.enlarged(height, width)
+        header = SimpleNamespace(height=film.height, width=film.width, count=1, itemsize=size, decoded=3 * size)
         task = request.task(cast(Picture, header), FORMATS["npy"], parameters, 1)
         task.check_size((height, width))
-        after = film.enlarged(height, width)
         expected = task._replace(extra=2 * after.size).expected((height, width))
         expected.scale = scale
         expected.note(*filter(None, [method.warn(before, scale, parameters)]))
         if film.fields:
-            expected.note(f"is interlaced ({film.fields}), and the lines of both fields are enlarged as one picture")
-        chroma = (
-            "" if not film.chroma else f"; chroma by {'bicubic' if _replaced(request) else method.name}, in its place"
-        )
+            expected.note(f"is interlaced ({film.fields}), and both fields are enlarged as one picture")
         expected.decisions = {
             "method": method_explained(method, before, scale, parameters),
             "size": size_explained(request, remembered, scale),
-            "colour": f"planes of {film.bits} bits, kept{chroma}",
+            "colour": f"planes of {film.bits} bits, kept{'; chroma in its place' if film.chroma else ''}",
         }
-        return cls(request, film, after, parameters, scale, expected)
+        own: dict[str, Any] = {"parameters": parameters, "scale": scale, "expected": expected}
+        return cls(request=request, film=film, after=after, **own)
 
     def carry_out(
         self, source: Source, target: Target, executor: Executor | None, progress: Callable[[int], None]
@@ -122,8 +116,3 @@ class Planes(NamedTuple):
         if self.film.bits not in (8, 16):
             np.minimum(made, (1 << self.film.bits) - 1, out=made)
         return made.astype(self.film.dtype, copy=False)
-
-
-def _replaced(request: Request) -> bool:
-    """Return whether chroma is enlarged by another method than luma."""
-    return request.method.values == "weighed" and request.method.filter is None
