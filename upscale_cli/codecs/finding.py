@@ -96,7 +96,12 @@ def holds_several(path: Path) -> bool:
                 return True
             format = format_in_stream(data)
             end = ENDS[format.name](data) if format is not None and format.name in MANY else None
-            return end is not None and end < path.stat().st_size
+            if end is None:
+                return False
+            file.seek(end)
+            behind = Incoming(file)
+            behind.skip_padding()
+            return format_in_stream(behind) is not None
     except (OSError, UpscaleError):  # whatever is wrong with it, opening the image says it
         return False
 

@@ -95,11 +95,11 @@ def _of_stream(
         several, frames = True, film_frames(data, name, work)
     else:
         image, behind, several = first_image(data)
-        if behind and not image.startswith(b"\xff\xd8"):
-            # JPEG's codec says itself what stands behind the picture.
-            say(f"{in_sentence(name)}: {len(behind):,} bytes behind its picture are left out.")
         if not several and not is_numbered(session.output):
-            return ContentSource(image + behind, stream, name)
+            source = ContentSource(image + behind, stream, name)
+            if behind and not image.startswith(b"\xff\xd8"):  # JPEG's codec says it itself
+                source.notes = (f"{len(behind):,} bytes behind its picture are left out",)
+            return source
         frames = image_frames(data, image + behind, name, work)
     if several and not alone:
         raise UsageError("holds several images; enlarge it alone.")
@@ -278,7 +278,9 @@ class FrameRun:
             if session.verbose and frame.number == 1:
                 for line in explained(outcome):
                     bar.say(line)
-        if session.as_json:
+        if session.as_json and result is None:
+            print_json({"frame": frame.number, "source": frame.job.source.shown, "skipped": outcome.job.target.name})
+        elif session.as_json:
             print_json({"frame": frame.number, **outcome_values(outcome)})
 
     def _fail(self, failure: UpscaleError, where: str = "") -> None:

@@ -212,7 +212,8 @@ def outcome_values(outcome: Outcome) -> dict[str, Any]:
     if outcome.failure is not None:
         return values | {"error": str(outcome.failure)}
     assert outcome.result is not None
-    return values | {"before": outcome.result.before, "after": outcome.result.after, "notes": outcome.result.notes}
+    notes = [*outcome.job.source.notes, *outcome.result.notes]
+    return values | {"before": outcome.result.before, "after": outcome.result.after, "notes": notes}
 
 
 def _lines(outcome: Outcome, session: Session) -> list[str]:
@@ -221,7 +222,7 @@ def _lines(outcome: Outcome, session: Session) -> list[str]:
     if outcome.failure is not None:
         return [session.fail(shown, outcome.failure)]
     assert outcome.result is not None
-    notes = [] if session.quiet else outcome.result.notes
+    notes = [] if session.quiet else [*outcome.job.source.notes, *outcome.result.notes]
     lines = [f"{in_sentence(shown)}: {'; '.join(notes)}."] if notes else []
     return lines + (explained(outcome) if session.verbose else [])
 
