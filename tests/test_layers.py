@@ -19,10 +19,10 @@ LAYERS: dict[str, set[str]] = {
     "plugins": {"errors"},
     "blas": {"threadpoolctl"},
     "methods": {"numpy", "plugins", "errors"},
-    "api": {"numpy", "methods", "blas", "errors"},
+    "machine": {"numpy", "psutil", "errors"},
+    "api": {"numpy", "machine", "methods", "blas", "errors"},
     "testing": {"numpy", "pytest", "hypothesis", "api", "methods", "errors"},
     "learning": {"numpy", "api", "methods", "errors"},
-    "machine": {"numpy", "psutil", "errors"},
     "image": {"numpy", "PIL", "methods", "errors"},
     "codecs": {
         "numpy",
@@ -39,7 +39,7 @@ LAYERS: dict[str, set[str]] = {
     },
     "places": {"codecs", "machine", "errors"},
     "work": {"numpy", "places", "codecs", "image", "machine", "methods", "errors"},
-    "batch": {"work", "places", "codecs", "machine", "blas", "plugins", "errors"},
+    "batch": {"work", "places", "codecs", "machine", "methods", "blas", "plugins", "errors"},
     "compare": {"numpy", "PIL", "learning", "work", "places", "codecs", "image", "methods", "errors"},
     "commands": {
         *("click", "tqdm", "__version__"),

@@ -185,6 +185,7 @@ _ROWS = (
         longest=65_500,
         lossy=True,
         entry=65_500,
+        strips="one",
         keeps=_PHOTO | {"extended_xmp", "dpi", "aspect", "photoshop", "comment"},
     ),
     Format(

@@ -1,6 +1,5 @@
 """The command `upscale-compare`."""
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -29,13 +28,12 @@ from upscale_cli.commands.terminal import (
     say,
     standard_output,
 )
-from upscale_cli.compare.contenders import all_contenders, read_contender
+from upscale_cli.compare.contenders import all_contenders, read_contender, told_apart
 from upscale_cli.errors import UpscaleError, UsageError, as_upscale_error
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
     from upscale_cli.compare.comparison import Comparison
+    from upscale_cli.methods.strips import Workers
 
 INTRO = """\
 Compare methods on an image: a page to explore, a sheet of details, or numbers.
@@ -70,6 +68,7 @@ PAGES, SHEETS = (".html", ".htm"), (".png",)
     metavar="N",
     help="Reduce the image by N first; the original is the reference.",
 )
+@click.option("--open", "opens", is_flag=True, help="Show the result in the browser.")
 @OVERWRITE
 @JOBS
 @json_option("the numbers")
@@ -83,6 +82,7 @@ def cli(
     output: str | None,
     reference: Path | None,
     reduction: int | None,
+    opens: bool,
     overwrite: bool,
     jobs: int | None,
     as_json: bool,
@@ -93,37 +93,39 @@ def cli(
     began = time.perf_counter()
     factor = find_scale(scale, reduction, reference)
     target = find_target(image, output, as_json)
+    if opens and not isinstance(target, Path):
+        raise UsageError("--open shows a file; give one with --output.")
     if isinstance(target, Path):
         _refuse_to_replace(target, [Path(image), reference], overwrite)
-    contenders = [read_contender(text) for text in dict.fromkeys(methods)] or all_contenders()
+    contenders = told_apart([read_contender(text) for text in dict.fromkeys(methods)] or all_contenders())
     stream = standard_output() if target == STREAM else None
     if as_json:
         refuse_closed_output()
 
-    from concurrent.futures import ThreadPoolExecutor
-
     from upscale_cli.compare.comparison import compare
     from upscale_cli.compare.page import numbers
     from upscale_cli.compare.subject import find_subject
-    from upscale_cli.machine.processors import usable_threads
+    from upscale_cli.machine.processors import processors, usable_threads
+    from upscale_cli.methods.strips import Workers
     from upscale_cli.places.files import FileSource
     from upscale_cli.places.streams import ContentSource
 
     source = ContentSource(read_standard_input()) if image == STREAM else FileSource(Path(image))
-    executor = ThreadPoolExecutor(usable_threads(jobs or os.cpu_count() or 1))
+    workers = Workers(usable_threads(jobs or processors()))
     try:
         subject = find_subject(source, reduction, reference)
         with _progress(quiet) as progress:
             comparison = compare(
-                subject, contenders, factor, chosen=bool(methods), executor=executor, progress=progress
+                subject, contenders, factor, chosen=bool(methods), workers=workers, progress=progress
             )
-        content = b"" if target is None else _render(comparison, image, target, executor)
+        content = b"" if target is None else _render(comparison, image, target, workers)
     except UsageError:
         raise
     except UpscaleError as error:
         raise UpscaleError(f"{image}: {error}") from error.__cause__
     finally:
-        executor.shutdown(cancel_futures=True)
+        # After a signal, strips are still at work; nobody needs to wait for them.
+        workers.shutdown(wait=False, cancel_futures=True)
     if target is not None:
         _write(content, target, stream, overwrite)
     if as_json:
@@ -135,7 +137,17 @@ def cli(
             say(f"{image}: {note.rstrip('.')}.")
         if target is not None:
             _report_output(target, comparison, len(content), time.perf_counter() - began)
+    if opens:
+        _show(Path(str(target)))
     return 0
+
+
+def _show(page: Path) -> None:
+    """Show a file in the browser; raises `UpscaleError` if none starts."""
+    import webbrowser
+
+    if not webbrowser.open(page.resolve().as_uri()):
+        raise UpscaleError(f'"{page}" was written, but no browser could be started; open it, or set BROWSER.')
 
 
 def _write(content: bytes, path: Path | str, stream: BinaryIO | None, overwrite: bool) -> None:
@@ -170,7 +182,7 @@ def _progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
             bar.close()
 
 
-def _render(comparison: "Comparison", image: str, target: Path | str, executor: "Executor") -> bytes:
+def _render(comparison: "Comparison", image: str, target: Path | str, workers: "Workers") -> bytes:
     """Return the content of the output: a sheet or a page."""
     from upscale_cli.compare.page import make_page
     from upscale_cli.compare.sheet import make_sheet
@@ -178,7 +190,7 @@ def _render(comparison: "Comparison", image: str, target: Path | str, executor: 
     title = "standard input" if image == STREAM else Path(image).name
     if isinstance(target, Path) and target.suffix.lower() in SHEETS:
         return make_sheet(comparison, title)
-    return make_page(comparison, title, executor)
+    return make_page(comparison, title, workers)
 
 
 def _report_output(target: Path | str, comparison: "Comparison", size: int, seconds: float) -> None:

@@ -1,6 +1,5 @@
 """Streams of frames: what is one, where its frames go, and what is said about them."""
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
@@ -29,7 +28,7 @@ from upscale_cli.commands.terminal import (
 )
 from upscale_cli.errors import UpscaleError, UsageError, as_upscale_error
 from upscale_cli.machine.memory import available_memory
-from upscale_cli.machine.processors import usable_threads
+from upscale_cli.machine.processors import processors, usable_threads
 from upscale_cli.places import place_of
 from upscale_cli.places.files import FileSource
 from upscale_cli.places.place import LeftAlone, Target, counted
@@ -150,7 +149,7 @@ class FrameRun:
         if session.dry_run:
             show([first.job if target is None else first.job._replace(target=target)], session.as_json)
             return report.exit_status
-        threads = usable_threads(session.jobs or os.cpu_count() or 1)
+        threads = usable_threads(session.jobs or processors())
         threads = max(1, min(threads, available_memory() // max(1, first.job.expected.memory) - AHEAD))
         self._turn = made = InTurn(chain((first,), self._frames.each), self._made, threads)
         bar = Bar(self._frames.total, 1, not session.quiet, unit="frame")

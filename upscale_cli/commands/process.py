@@ -1,6 +1,5 @@
 """What commands for many images have in common: plan, run, report."""
 
-import os
 import time
 from collections.abc import Iterable
 from contextlib import closing
@@ -27,6 +26,7 @@ from upscale_cli.commands.terminal import (
 )
 from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.machine.memory import in_bytes
+from upscale_cli.machine.processors import processors
 from upscale_cli.places.place import Source, counted
 from upscale_cli.places.streams import STREAM, StreamTarget, is_numbered
 from upscale_cli.work.request import Request
@@ -101,15 +101,16 @@ def process(session: Session, inputs: Iterable[str], work: Work) -> int:
         return report.exit_status
 
     bar = Bar(sum(job.pixels for job in plan.jobs), len(plan.jobs), not session.quiet)
-    others = kind.start(session.jobs or os.cpu_count() or 1) if len(plan.jobs) > 1 else None
+    others = kind.start(session.jobs or processors()) if len(plan.jobs) > 1 else None
     running = Run(plan, session.jobs, executor=others, progress=bar.advance)
     try:
         pixels = _run(session, plan, running, bar=bar, report=report)
-    except Interrupted:
+    except Interrupted as interrupted:
         bar.close()
         rest = "--skip-existing makes the others" if not work.overwrite else "the others are unchanged"
         done = f" after {report.done} of {len(plan.jobs)}; {rest}" if report.done else "; nothing was written"
         say(f"{session.name}: stopped{done}.")
+        interrupted.said = True
         raise
     finally:
         bar.close()
@@ -230,6 +231,8 @@ def _lines(outcome: Outcome, session: Session) -> list[str]:
 def explained(outcome: Outcome) -> list[str]:
     """Return what -v prints about an image that was made."""
     assert outcome.result is not None
-    decisions = outcome.result.decisions | {"memory": f"about {in_bytes(outcome.job.expected.memory)}"}
+    expected = outcome.job.expected
+    further = f"and {in_bytes(expected.memory_per_thread)} for each thread beyond the first"
+    decisions = outcome.result.decisions | {"memory": f"about {in_bytes(expected.memory)}, {further}"}
     first = f"{_sizes(outcome.job, outcome.result)} in {outcome.seconds:.2f} s"
     return [first, *(f"  {subject:9}{decision}" for subject, decision in decisions.items())]

@@ -171,7 +171,9 @@ class Bar:
 
 
 class Interrupted(BaseException):
-    """A signal asked to stop."""
+    """A signal asked to stop; `said` if the user has been told."""
+
+    said = False
 
     def __init__(self, status: ExitStatus) -> None:
         self.status = status
@@ -261,6 +263,8 @@ def ends(run: Callable[[], int], name: str, verbose: int) -> NoReturn:
             if sys.stdout is not None:
                 sys.stdout.flush()
     except Interrupted as interrupted:
+        if not interrupted.said:
+            say(f"{name}: stopped.")
         status = interrupted.status
     except BrokenPipeError:
         # The reader has read enough.

@@ -6,7 +6,6 @@ Each result is the file that `upscale --strip --format png` writes, because the 
 import io
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import ceil
@@ -25,12 +24,15 @@ from upscale_cli.learning.evaluate import WINDOW
 from upscale_cli.learning.measure import luma_8bit, psnr, ssim
 from upscale_cli.methods import Scale, Size
 from upscale_cli.methods.samples import Samples
+from upscale_cli.methods.strips import Workers
 from upscale_cli.places.place import Source
 from upscale_cli.places.streams import ContentSource, StreamTarget
 from upscale_cli.work.request import Request
 
 MAX_PIXELS = 50_000_000
 """Largest result, in pixels, that browsers still open and draw without delay."""
+SAMPLE = 64
+"""Side of the image that each method is timed with, in pixels: smaller ones mostly measure the borders."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Entry:
     Attributes
     ----------
     name : str
-        Name of the contender as the user typed it, or "reference".
+        Name of the contender, or "reference".
     when : str
         When to choose the method; for the reference, what it is.
     png : bytes
@@ -99,7 +101,7 @@ def compare(
     scale: Scale,
     *,
     chosen: bool,
-    executor: Executor,
+    workers: Workers,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Comparison:
     """Enlarge an image with each contender, and measure the results.
@@ -109,10 +111,11 @@ def compare(
     chosen : bool
         True if the user named the contenders: each must apply to the image. Otherwise those that do not apply are
         left out.
-    executor : Executor
+    workers : Workers
         Runs the work on its threads.
     progress : callable
-        Called with the number of output pixels that were just finished, and the total.
+        Called with the number of output pixels that were just finished, and the total. Pixels of slow methods count
+        more.
 
     Raises
     ------
@@ -124,12 +127,19 @@ def compare(
     if subject.reference is not None:
         _check_reference(subject.reference, after, border)
     total = after[0] * after[1] * len(runs)
-    results = [run.carry_out(subject.source, executor, lambda done: progress(done, total)) for run in runs]
+    seconds = [run.time_sample(workers) for run in runs]
+
+    def carry_out(run: _Run, own: float) -> Entry:
+        # A network takes as long as many filters. Pixels that count by their time say how long the rest will take.
+        share = own / sum(seconds) * len(runs)
+        return run.carry_out(subject.source, workers, lambda done: progress(round(done * share), total))
+
+    results = list(map(carry_out, runs, seconds))
     reference = None
     if subject.reference is not None:
         reference = Entry("reference", subject.description, subject.reference)
         luma = luma_8bit(seen_in(subject.reference))
-        results = list(executor.map(lambda each: _measured(each, luma, border), results))
+        results = list(workers.map(lambda each: _measured(each, luma, border), results))
     # A note that every result has is about the image: show it once.
     shared = tuple(note for note in results[0].notes if all(note in each.notes for each in results))
     results = [replace(each, notes=tuple(note for note in each.notes if note not in shared)) for each in results]
@@ -159,14 +169,20 @@ class _Run(NamedTuple):
     contender: Contender
     request: Request
 
-    def carry_out(self, source: Source, executor: Executor, progress: Callable[[int], None]) -> Entry:
+    def time_sample(self, workers: Workers) -> float:
+        """Return the seconds that a small image takes, once imports are made, files read and threads started."""
+        sample = ContentSource(as_png(Frame(np.zeros((SAMPLE, SAMPLE, 3), np.uint8), "RGB"), Metadata()))
+        began = 0.0
+        for _ in range(2):
+            began = time.perf_counter()
+            with suppress(UpscaleError):
+                self.request.carry_out(sample, StreamTarget(io.BytesIO()), workers)
+        return time.perf_counter() - began
+
+    def carry_out(self, source: Source, workers: Workers, progress: Callable[[int], None]) -> Entry:
         """Enlarge a source, and time it."""
-        speck = Frame(np.zeros((8, 8, 1), np.uint8), "L")
-        with suppress(UpscaleError):
-            # Warm up: imports, parameter files and starting threads must not count for the method that comes first.
-            self.request.carry_out(ContentSource(as_png(speck, Metadata())), StreamTarget(io.BytesIO()), executor)
         stream, began = io.BytesIO(), time.perf_counter()
-        result = self.request.carry_out(source, StreamTarget(stream), executor, progress)
+        result = self.request.carry_out(source, StreamTarget(stream), workers, progress)
         seconds = time.perf_counter() - began
         return Entry(
             name=self.contender.name,

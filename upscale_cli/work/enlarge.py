@@ -1,7 +1,6 @@
 """One image, from its source to its target."""
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
 from itertools import chain, starmap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,9 +9,10 @@ from upscale_cli.codecs.picture import Encoding, Picture, open_picture
 from upscale_cli.codecs.writing import USUAL_QUALITY, Enlarged, Writing
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.pixels import Frame
-from upscale_cli.image.stacks import to_stack
 from upscale_cli.methods import Method, Scale, Size
 from upscale_cli.methods.parameters import shown
+from upscale_cli.methods.stacks import to_stack
+from upscale_cli.methods.strips import Workers
 from upscale_cli.places.place import Source, Target
 from upscale_cli.work.arrange import Arrangement, arrange
 from upscale_cli.work.estimate import check_frames
@@ -31,7 +31,7 @@ def enlarge(
     source: Source,
     target: Target,
     *,
-    executor: Executor | None,
+    workers: Workers | None,
     progress: Callable[[int], None],
 ) -> Result:
     """Make one target of one source, as `Work.carry_out` says.
@@ -53,7 +53,7 @@ def enlarge(
             parameters=parameters,
             remembered=remembered,
             result=result,
-            executor=executor,
+            workers=workers,
             progress=progress,
         )
         frames = starmap(work.enlarged, enumerate(picture.frames()))
@@ -66,7 +66,7 @@ def enlarge(
             quality=request.quality or USUAL_QUALITY,
             lossless=not format.lossy,
             ndim=picture.ndim,
-            channels_first=request.reading.channels_first,
+            channels_first=bool(request.reading.channels_first),
             small=request.small,
         )
         with target.dated(times).commit(request.overwrite) as (stream,):
@@ -96,7 +96,7 @@ class _Enlargement(NamedTuple):
     parameters: dict[str, Any]
     remembered: Size | None
     result: Result
-    executor: Executor | None
+    workers: Workers | None
     progress: Callable[[int], None]
 
     def enlarged(self, index: int, frame: Frame) -> Enlarged:
@@ -106,7 +106,7 @@ class _Enlargement(NamedTuple):
         apart, several = request.alpha == "separate", picture.count > 1
         ready = arrange(frame, method, self.format, several=several, linear=request.linear, apart=apart)
         result.note(*ready.notes)
-        parameters = _parameters_of_frame(self.parameters, index, request.reading.channels_first and picture.ndim > 0)
+        parameters = _parameters_of_frame(self.parameters, index, picture.channels_first)
         height, width, _ = ready.frame.samples.shape
         before = height, width, ready.samples.channels
         scale, after = request.resolved(before, self.remembered, parameters)
@@ -134,7 +134,7 @@ class _Enlargement(NamedTuple):
         )
         return Enlarged(
             upsampler=upsampler,
-            finish=samples.finisher(method.values == "weighed"),
+            finish=samples.finisher(method.values == "weighed", upsampler.averages),
             shape=(*after[:2], channels),
             dtype=samples.target,
             mode=mode,
@@ -143,7 +143,7 @@ class _Enlargement(NamedTuple):
             metadata=metadata,
             extra=extra,
             quantised=ready.quantised,
-            executor=self.executor,
+            workers=self.workers,
             progress=self.progress,
         )
 

@@ -1,7 +1,6 @@
 """Frames of planes, luma and chroma, enlarged as planes: nothing goes by way of RGB."""
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
 from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
 
@@ -14,7 +13,7 @@ from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.methods.method import rounded_shape
 from upscale_cli.methods.planes import off_grid
 from upscale_cli.methods.samples import Samples
-from upscale_cli.methods.strips import strip_ranges
+from upscale_cli.methods.strips import Workers, strip_ranges
 from upscale_cli.methods.upsampler import Array
 from upscale_cli.places.place import Source, Target
 from upscale_cli.work.enlarge import method_explained, size_explained
@@ -87,7 +86,7 @@ class Planes(NamedTuple):
         return cls(request=request, film=film, after=after, **own)
 
     def carry_out(
-        self, source: Source, target: Target, executor: Executor | None, progress: Callable[[int], None]
+        self, source: Source, target: Target, workers: Workers | None, progress: Callable[[int], None]
     ) -> Result:
         """Make one frame of one frame; see `Work`."""
         with source.open() as stream:
@@ -109,7 +108,10 @@ class Planes(NamedTuple):
         else:
             grids = self.film.grids(self.after)
             upsampler = off_grid(method, plane, size, grids=grids, samples=samples, parameters=self.parameters)
-        finish, made = samples.finisher(method.values == "weighed"), np.empty((*size, 1), plane.dtype)
+        finish, made = (
+            samples.finisher(method.values == "weighed", upsampler.averages),
+            np.empty((*size, 1), plane.dtype),
+        )
         for begin, stop in strip_ranges(upsampler):
             upsampler.rows(begin, stop, made[begin:stop], finish)
             progress((stop - begin) * size[1])

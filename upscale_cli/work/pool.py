@@ -1,7 +1,6 @@
 """Max pooling of images: the encoder's half of max unpooling."""
 
 from collections.abc import Callable
-from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -13,9 +12,10 @@ from upscale_cli.codecs.picture import USUAL, Picture, Reading, open_picture
 from upscale_cli.codecs.writing import Enlarged, Writing
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.pixels import Frame
-from upscale_cli.image.stacks import array_ndim, from_stack
 from upscale_cli.methods import METHODS, Method, Parameter
 from upscale_cli.methods.placement import Nearest, Pair, Pooled, max_pool, pooled_sides
+from upscale_cli.methods.stacks import array_ndim, from_stack
+from upscale_cli.methods.strips import Workers
 from upscale_cli.methods.upsampler import Array
 from upscale_cli.places.place import Source, Target
 from upscale_cli.work.arrange import arrange
@@ -89,7 +89,7 @@ class Pooling:
             channels=picture.channels,
             # The values and the indices of each frame, and while one is pooled as much twice again.
             extra=values * (picture.itemsize + 8) * (picture.count + 3),
-            channels_first=self.reading.channels_first,
+            channels_first=bool(self.reading.channels_first),
         )
         return task.expected((height, width))
 
@@ -97,7 +97,7 @@ class Pooling:
         self,
         source: Source,
         target: Target,
-        executor: Executor | None = None,
+        workers: Workers | None = None,
         progress: Callable[[int], None] = lambda pixels: None,
     ) -> Result:
         """Make the pooled image of one source, and beside it the indices that max unpooling needs.
@@ -120,7 +120,7 @@ class Pooling:
             for frame in picture.frames():
                 values, enlarged = self._pooled(frame, picture, format, result=result)
                 pooled.append(values)
-                frames.append(enlarged._replace(executor=executor, progress=progress))
+                frames.append(enlarged._replace(workers=workers, progress=progress))
             result.note(*picture.notes)
             note_first_loss(picture, format, 100, result)
             result.before, result.frames = (picture.width, picture.height), picture.count
@@ -131,7 +131,7 @@ class Pooling:
                 quality=100,
                 lossless=not format.lossy,
                 ndim=picture.ndim,
-                channels_first=self.reading.channels_first,
+                channels_first=bool(self.reading.channels_first),
             )
             missing = [each for each in (indices, target) if not (self.resume and each.exists())]
             stacked = self._stacked(pooled, picture)

@@ -1,7 +1,6 @@
 """A request: what the user asks for, the same for every image."""
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple
 
@@ -11,6 +10,7 @@ from upscale_cli.codecs.picture import USUAL, Picture, Reading
 from upscale_cli.errors import UpscaleError
 from upscale_cli.methods import Method, Scale, Size, resolve
 from upscale_cli.methods.method import Shape
+from upscale_cli.methods.strips import Workers
 from upscale_cli.places.place import Source, Target
 from upscale_cli.work.enlarge import enlarge
 from upscale_cli.work.estimate import MAX_PIXELS, Task, check_frames
@@ -137,7 +137,7 @@ class Request(NamedTuple):
             channels=channels,
             # Arrays are read, and brought into the order that the method needs.
             extra=sum(2 * value.nbytes for value in parameters.values() if hasattr(value, "nbytes")),
-            channels_first=self.reading.channels_first,
+            channels_first=bool(self.reading.channels_first),
             max_pixels=self.max_pixels,
             integer_scale=self.method.integer_scale,
             working_memory=self.method.working_memory(shape, parameters),
@@ -147,10 +147,10 @@ class Request(NamedTuple):
         self,
         source: Source,
         target: Target,
-        executor: Executor | None = None,
+        workers: Workers | None = None,
         progress: Callable[[int], None] = lambda pixels: None,
     ) -> Result:
-        return enlarge(self, source, target, executor=executor, progress=progress)
+        return enlarge(self, source, target, workers=workers, progress=progress)
 
     def read_parameters(
         self, source: Source, values: int, outline: bool = False
