@@ -1,4 +1,4 @@
-"""Frames a second, pipes on both sides counted: `python bench/frames.py [--turns N] [--seconds S] [--profile]`.
+"""Frames a second, pipes on both sides counted: `python bench/frames.py [--turns N] [--profile]`.
 
 Each turn runs every program once on the same Y4M stream, ours and ffmpeg's filters in alternation, from a file in the
 page cache through a pipe into one. The medians of the turns are compared, so what else the machine does meets all
@@ -10,6 +10,7 @@ import cProfile
 import io
 import os
 import pstats
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -28,25 +29,26 @@ from upscale_cli.work.request import Request
 
 SIZES = {"640x360 → 1280x720": ((640, 360), 200), "1920x1080 → 3840x2160": ((1920, 1080), 40)}
 """The films: width and height, and frames. `learned` gets a tenth of them."""
+FFMPEG, CAT = (str(shutil.which(name)) for name in ("ffmpeg", "cat"))
 OURS = [sys.executable, "-m", "upscale_cli", "-", "-s", "2", "-q"]
 
 
 def film(size: tuple[int, int], frames: int, path: Path) -> None:
     """Write a film that moves everywhere."""
     pattern = f"mandelbrot=s={size[0]}x{size[1]}:rate=25"
-    command = ["ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", pattern, "-frames:v", str(frames)]
+    command = [FFMPEG, "-v", "error", "-y", "-f", "lavfi", "-i", pattern, "-frames:v", str(frames)]
     subprocess.run([*command, "-pix_fmt", "yuv420p", "-f", "yuv4mpegpipe", str(path)], check=True)
 
 
 def competitors(size: tuple[int, int]) -> dict[str, list[str]]:
     """Return the commands: ours, ffmpeg's scale, and zscale where ffmpeg has it."""
-    known = subprocess.run(["ffmpeg", "-v", "quiet", "-filters"], capture_output=True, text=True, check=True).stdout
+    known = subprocess.run([FFMPEG, "-v", "quiet", "-filters"], capture_output=True, text=True, check=True).stdout
     to = f"{2 * size[0]}:{2 * size[1]}"
     filters = {"ffmpeg scale": f"scale={to}:flags=lanczos"}
     if " zscale " in known:
         filters["ffmpeg zscale"] = f"zscale={to}:filter=lanczos"
     theirs = {
-        name: ["ffmpeg", "-v", "error", "-i", "-", "-vf", each, "-f", "yuv4mpegpipe", "-"]
+        name: [FFMPEG, "-v", "error", "-i", "-", "-vf", each, "-f", "yuv4mpegpipe", "-"]
         for name, each in filters.items()
     }
     return {"upscale": [*OURS, "-m", "lanczos"], **theirs}
@@ -56,9 +58,9 @@ def seconds(command: list[str], path: Path) -> float:
     """Return how long a command takes from a pipe into a pipe, from its start to its end."""
     start = time.perf_counter()
     with (
-        subprocess.Popen(["cat", str(path)], stdout=subprocess.PIPE) as source,
+        subprocess.Popen([CAT, str(path)], stdout=subprocess.PIPE) as source,
         subprocess.Popen(command, stdin=source.stdout, stdout=subprocess.PIPE) as program,
-        subprocess.Popen(["cat"], stdin=program.stdout, stdout=subprocess.DEVNULL) as sink,
+        subprocess.Popen([CAT], stdin=program.stdout, stdout=subprocess.DEVNULL) as sink,
     ):
         assert source.stdout is not None
         assert program.stdout is not None
