@@ -159,6 +159,8 @@ def test_what_stands_between_and_behind_images(tmp_path: Path) -> None:
         behind = call("-", "-s", "1", "-m", "nearest", data=file + b"none")
         assert (behind.exit_code, behind.stdout_bytes) == (0, enlarged(file)[0])
         assert behind.stderr == "standard input: 4 bytes behind its picture are left out.\n"
+    numbered = call("-", "-o", tmp_path / "%d.ppm", data=first + b"none")
+    assert "4 bytes behind its picture are left out" in numbered.stderr
     wrong = call("-", "-s", "1", "-m", "nearest", data=first + second + b"neither image nor padding")
     assert (wrong.exit_code, wrong.stdout_bytes) == (1, b"".join(made))
     assert f"frame 3 (at byte {len(first + second)}): is no image that can follow another" in wrong.stderr
@@ -242,6 +244,8 @@ def test_numbered_files_are_resumed_and_reported(tmp_path: Path) -> None:
     assert [json.loads(line).get("skipped", "") != "" for line in resumed.stdout.splitlines()] == [1, 0, 1, 1, 1]
     assert "1 frame enlarged, 4 skipped" in resumed.stderr
     assert len(list((tmp_path / "frames").iterdir())) == 5
+    both = call(tmp_path / "frames", "-o", output, "--overwrite")
+    assert "is both an input and an output" in both.stderr
     pooled = call("-", "-o", tmp_path / "pooled" / "%d.png", "--window", "2", data=stream, command=pool)
     assert pooled.exit_code == 0, pooled.stderr
     assert len(list((tmp_path / "pooled").glob("*.indices.npz"))) == 5

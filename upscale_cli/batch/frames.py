@@ -65,22 +65,22 @@ def _follows(data: Incoming, image: bytes) -> bool:
     return format_in_stream(data) is not None or (0 < len(head) < SIGNATURE and image.startswith(head))
 
 
-def image_frames(data: Incoming, image: bytes, name: str, work: Work) -> Iterator[Frame]:
+def image_frames(data: Incoming, source: ContentSource, work: Work) -> Iterator[Frame]:
     """Yield the first image of a stream, and those that follow it."""
     at = 0
     for number in count(1):
-        yield frame_of(number, f"frame {number} (at byte {at:,}): ", ContentSource(image, shown=name), work)
+        yield frame_of(number, f"frame {number} (at byte {at:,}): ", source, work)
         data.skip_padding()
         at = data.at
         if not data.starts(1):
             return
         with _located(number + 1, at):
             if format_in_stream(data) is None:
-                if _follows(data, image):
+                if _follows(data, source.content):
                     raise data.cut()
                 able = ", ".join(FORMATS[name].title for name in ENDS)
                 raise UpscaleError(f"is no image that can follow another ({able}).")
-            image = _take(data)
+            source = ContentSource(_take(data), shown=source.shown)
 
 
 def film_frames(data: Incoming, name: str, request: Request) -> Iterator[Frame]:

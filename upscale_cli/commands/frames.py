@@ -1,7 +1,7 @@
 """Streams of frames: what is one, where its frames go, and what is said about them."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Hashable, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from itertools import chain
 from pathlib import Path
@@ -35,17 +35,27 @@ from upscale_cli.places.place import LeftAlone, Target, counted
 from upscale_cli.places.streams import NUMBER, STREAM, ContentSource, Kept, StreamTarget, is_numbered
 from upscale_cli.work.planes import RGB, Planes
 from upscale_cli.work.request import Request
-from upscale_cli.work.result import Result
 
 FILM = ".y4m"
 
 
 class Frames(NamedTuple):
-    """Frames that are made one after the other: their name, themselves, how many there are, and what was left out."""
+    """Frames that are made one after the other.
+
+    Attributes
+    ----------
+    shown : str
+        The name of their stream in messages; empty for files.
+    each : iterator of Frame
+    read : collection
+        The identities of their files.
+    left_alone : str
+        What folders hold besides images.
+    """
 
     shown: str
     each: Iterator[Frame]
-    total: int | None = None
+    read: Collection[Hashable] = ()
     left_alone: str = ""
 
 
@@ -81,7 +91,7 @@ def find_frames(
     if failures:
         raise UsageError(f"{failures[0][0]}: {failures[0][1]}")
     frames = (frame_of(number, f"{source.shown}: ", source, work) for number, source in enumerate(sources, 1))
-    return Frames("", frames, len(sources), counted(left_alone))
+    return Frames("", frames, {source.identity() for source in sources} - {None}, counted(left_alone))
 
 
 def _of_stream(
@@ -94,12 +104,12 @@ def _of_stream(
         several, frames = True, film_frames(data, name, work)
     else:
         image, behind, several = first_image(data)
+        source = ContentSource(image + behind, stream, name)
+        if behind and not image.startswith(b"\xff\xd8"):  # JPEG's codec says it itself
+            source.notes = (f"{len(behind):,} bytes behind its picture are left out",)
         if not several and not is_numbered(session.output):
-            source = ContentSource(image + behind, stream, name)
-            if behind and not image.startswith(b"\xff\xd8"):  # JPEG's codec says it itself
-                source.notes = (f"{len(behind):,} bytes behind its picture are left out",)
             return source
-        frames = image_frames(data, image + behind, name, work)
+        frames = image_frames(data, source, work)
     if several and not alone:
         raise UsageError("holds several images; enlarge it alone.")
     return Frames(name, frames)
@@ -152,15 +162,15 @@ class FrameRun:
         threads = usable_threads(session.jobs or processors())
         threads = max(1, min(threads, available_memory() // max(1, first.job.expected.memory) - AHEAD))
         self._turn = made = InTurn(chain((first,), self._frames.each), self._made, threads)
-        bar = Bar(self._frames.total, 1, not session.quiet, unit="frame")
+        bar = Bar(len(self._frames.read) or None, 1, not session.quiet, unit="frame")
         # What is in the middle of a file is cleared away; what waits for the reader of a pipe ends at once.
-        gentle = nullcontext() if target is self._stream else stopping(made.stop)
+        gentle = stopping(made.stop) if target is None or target.portable else nullcontext()
         try:
             with gentle, suppress(Stopped), closing(iter(made)) as outcomes:
                 self._write(outcomes, target, bar)
         except Interrupted:
             bar.close()
-            say(f"{session.name}: stopped after {_frames(report.done)}.")
+            say(f"{session.name}: stopped after {report.done:,} frame{'s' * (report.done != 1)}.")
             raise
         except OSError as error:
             if target is None or not target.portable:
@@ -181,12 +191,8 @@ class FrameRun:
         film = isinstance(job.work, Planes)
         format = FORMATS["ppm"] if film else job.work.format
         assert format is not None
-        output = (
-            session.output
-            or FileSource(Path(name))
-            .default_target(self._work.label(job.expected, several=False), Path(name).suffix)
-            .name
-        )
+        label = self._work.label(job.expected, several=False)
+        output = session.output or FileSource(Path(name)).default_target(label, Path(name).suffix).name
         if place_of(output).is_folder(output) or format.name not in MANY or film != output.endswith(FILM):
             way = f"FILE{FILM}" if film else f"'frames/%06d{format.extensions[0]}'"
             raise UsageError(
@@ -222,6 +228,8 @@ class FrameRun:
         try:
             frame = self._checked(frame)
             job = frame.job
+            if job.target.portable and job.target.identity() in self._frames.read:
+                raise UsageError(f"{job.target.shown} is both an input and an output; use another --output.")
             if job.target.portable and not self._work.overwrite:
                 targets = job.work.targets(job.target)
                 existing = [target for target in targets if target.exists()]
@@ -255,10 +263,7 @@ class FrameRun:
                     report.done += outcome.result is not None
                     report.skipped += outcome.result is None
                     bar.advance(1)
-                    where = frame.job.target if target is None else target
-                    outcome.job = frame.job._replace(
-                        work=self._work, target=where, expected=outcome.result or Result()
-                    )
+                    outcome.job = frame.job._replace(work=self._work, target=target or frame.job.target)
                     self._tell(frame, outcome, bar)
             except UpscaleError as error:  # the stream is cut, or cannot be read
                 self._fail(error)
@@ -270,7 +275,7 @@ class FrameRun:
         session, result = self._session, outcome.result
         if result is not None:
             where = "" if frame.number == 1 and self._prefix else frame.where
-            notes = [note for note in result.notes if note not in self._said]
+            notes = [n for n in (*frame.job.source.notes, *result.notes) if n not in self._said]
             if notes and not session.quiet:
                 bar.say(f"{self._prefix}{where}{'; '.join(notes)}.")
             self._said.update(notes)
@@ -286,19 +291,11 @@ class FrameRun:
         """Print why there are no more frames."""
         report, session = self._report, self._session
         report.failed += 1
-        before = (
-            f" The {_frames(report.done)} before it {'are' if report.done > 1 else 'is'} written."
-            if report.done
-            else ""
-        )
+        written = f"{report.done:,} frames before it are" if report.done > 1 else "frame before it is"
+        before = f" The {written} written." if report.done else ""
         say(f"{self._prefix}{where}{failure}{hint(failure, session.verbose)}{before}")
         show_cause(failure, session.verbose)
         if session.as_json:
             number = report.done + report.skipped + 1
-            print_json(
-                {"source": self._frames.shown or where.removesuffix(": "), "frame": number, "error": str(failure)}
-            )
-
-
-def _frames(count: int) -> str:
-    return "frame" if count == 1 else f"{count:,} frames"
+            source = self._frames.shown or where.removesuffix(": ")
+            print_json({"source": source, "frame": number, "error": str(failure)})

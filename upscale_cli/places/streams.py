@@ -109,10 +109,10 @@ class ContentSource(Source):
     name = PurePath("stdin")
 
     def __init__(self, content: bytes, target: Target | None = None, shown: str = STREAM) -> None:
-        self._content, self._target, self.shown = content, target, shown
+        self.content, self._target, self.shown = content, target, shown
 
     def open(self) -> BinaryIO:
-        return io.BytesIO(self._content)
+        return io.BytesIO(self.content)
 
     def default_target(self, label: str, extension: str) -> Target:
         if self._target is None:
