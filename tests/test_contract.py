@@ -128,7 +128,7 @@ def test_sizes() -> None:
     sentence = refusal(size=(9, 12), method="transposed-conv", kernel=np.ones((3, 3)), padding=0)
     assert "integer factor" in sentence
     sentence = refusal(size=(8, 8), method="transposed-conv", kernel=np.ones((3, 3)), padding=0)
-    assert "would make (9, 9) (vertical, horizontal), not (8, 8)" in sentence
+    assert "would make (9, 9), not (8, 8) (vertical, horizontal); give a scale" in sentence
     assert upscale(np.ones((4, 6)), size=(8, 18), method="bed-of-nails").sum() == 24
 
 

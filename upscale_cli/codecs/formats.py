@@ -33,7 +33,7 @@ class Codec(Protocol):
         """
 
     def write(self, stream: "BinaryIO", frames: "Iterator[Enlarged]", how: "Writing") -> None:
-        """Write at least one frame to a stream that can only be written forwards."""
+        """Write at least one frame to a stream that is empty and seekable."""
 
 
 class Format(NamedTuple):
@@ -72,6 +72,8 @@ class Format(NamedTuple):
         change, copied values and sources that are no photographs are written so unasked.
     entry : int
         The most bytes of EXIF, of a comment, and of the main packet of XMP.
+    compressions : tuple of str
+        What `--compression` chooses from, the usual one first; empty where there is nothing to choose.
     strips : {"none", "one", "all"}
         The images that are written strip by strip, without a whole frame in memory: none; a single one; every frame.
     encoder : float
@@ -106,6 +108,7 @@ class Format(NamedTuple):
     lossy: bool = False
     without_loss: Mapping[str, Any] | None = None
     entry: int = 2**31 - 1
+    compressions: tuple[str, ...] = ()
     strips: Literal["none", "one", "all"] = "none"
     encoder: float = 3.5
     retained: float = 2.5
@@ -152,14 +155,12 @@ def _only_read(name: str, title: str, sniff: Callable[[bytes], bool], extensions
     return Format(name, title, f"upscale_cli.codecs.{name}", sniff=sniff, extensions=extensions)
 
 
-NUMBERS = (
-    *("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
-    *("float16", "float32", "float64"),
-)
+NUMBERS = (*(f"{sign}int{bits}" for sign in ("u", "") for bits in (8, 16, 32, 64)), "float16", "float32", "float64")
 """NumPy's numeric types that files store."""
 
 _PHOTO = frozenset({"icc", "exif", "makernote", "xmp"})
 _OF_PNG = frozenset({"dpi", "aspect", "text", "comment", "chunks", "gamma", "cicp", "range", "hdr", "bits"})
+_PAM = _kinds(bool="L", uint8="L LA RGB RGBA", uint16="L LA RGB RGBA")
 
 _ROWS = (
     Format(
@@ -172,6 +173,7 @@ _ROWS = (
         clear="any",
         frames=True,
         timing=Timing(longest=65_535_000),
+        compressions=("fast", "small"),
         strips="one",
         keeps=_OF_PNG | _PHOTO | {"loop", "durations"},
     ),
@@ -214,7 +216,8 @@ _ROWS = (
         stores=_kinds(bool="L", **dict.fromkeys(NUMBERS, "L LA RGB RGBA CMYK")) | _kinds(uint8="P"),
         bands=True,
         frames=True,
-        retained=0,
+        compressions=("deflate", "none", "lzw", "zstd"),
+        strips="all",
         keeps=frozenset({"icc", "exif", "xmp", "dpi", "aspect", "photoshop", "titles", "geo"}),
     ),
     Format(
@@ -269,12 +272,7 @@ _ROWS = (
         stores=_kinds(bool="L", uint8="L RGB", uint16="L RGB", float32="L"),
     ),
     Format(
-        name="pam",
-        title="PAM",
-        codec="upscale_cli.codecs.pam",
-        sniff=has(b"P7\n"),
-        extensions=(".pam",),
-        stores=_kinds(bool="L", uint8="L LA RGB RGBA", uint16="L LA RGB RGBA"),
+        name="pam", title="PAM", codec="upscale_cli.codecs.pam", sniff=has(b"P7\n"), extensions=(".pam",), stores=_PAM
     ),
     Format(
         name="jpeg2000",

@@ -168,9 +168,10 @@ class FrameRun:
         try:
             with gentle, suppress(Stopped), closing(iter(made)) as outcomes:
                 self._write(outcomes, target, bar)
-        except Interrupted:
+        except Interrupted as interrupted:
             bar.close()
             say(f"{session.name}: stopped after {report.done:,} frame{'s' * (report.done != 1)}.")
+            interrupted.said = True
             raise
         except OSError as error:
             if target is None or not target.portable:

@@ -8,14 +8,13 @@ from pathlib import PurePath
 from typing import Any, BinaryIO
 
 from upscale_cli.errors import UpscaleError
+from upscale_cli.machine.replacing import spooled
 from upscale_cli.places.place import Source, Target
 
 STREAM = "-"
 """What users type for standard input, or standard output."""
 NUMBER = re.compile(r"%(0?\d*)d")
 """Where the number of a frame stands in the name of its file."""
-SPOOL = 64 << 20
-"""The bytes of a result that stay in memory before they go to a temporary file."""
 
 
 def is_numbered(output: str | None) -> bool:
@@ -55,22 +54,19 @@ class StreamTarget(Target):
 
     @contextmanager
     def commit(self, overwrite: bool, *others: Target) -> Iterator[list[BinaryIO]]:
-        import shutil
-        import tempfile
-
         assert self._stream is not None
         if self.at_once:
             yield [self._stream]
             return
-        with tempfile.SpooledTemporaryFile(SPOOL) as spool:
-            yield [spool]  # type: ignore[list-item]
-            spool.seek(0)
-            shutil.copyfileobj(spool, self._stream)
-            self._stream.flush()
+        with spooled(self._stream) as spool:
+            yield [spool]
 
 
 class Kept(Target):
-    """A result in memory, as the pieces that were written: none of them is copied, so none may change afterwards."""
+    """A frame in memory, as the pieces that were written: none of them is copied, so none may change afterwards.
+
+    It is for the formats of `splitting.ENDS`, which are written forwards.
+    """
 
     name = "standard output"
     portable = False
