@@ -35,7 +35,7 @@ PARTS = [
     ("decode", ImageFile.ImageFile, "load"),
     ("decode", pillow, "from_pillow"),
     ("plan the arithmetic", resampling, "filter_axes"),
-    ("plan the arithmetic", Resampler, "__init__"),
+    ("plan the arithmetic", resampling, "planned"),
     ("gather source rows", Resampler, "_read"),
     ("gather source rows", Transposed, "_read"),
     ("gather source rows", learned.Learned, "_planes"),

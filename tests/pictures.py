@@ -116,7 +116,13 @@ def written(name: str, frames: list[Frame], stream: Any = None, **metadata: Any)
 
 
 def opened(data: bytes) -> Image.Image:
-    """The image of a file, loaded."""
+    """The image of a file, loaded; Pillow cannot open PAM."""
+    if data.startswith(b"P7\n"):
+        head, _, raw = data.partition(b"ENDHDR\n")
+        width, height, depth, most = (int(line.split()[1]) for line in head.splitlines()[1:5])
+        deep = np.dtype(">u2" if most > 255 else "u1")
+        array = np.frombuffer(raw, deep).reshape(height, width, depth).astype(deep.newbyteorder("="))
+        return Image.fromarray(array.squeeze(2) * np.uint8(255 // most or 1) if depth == 1 else array)
     image = Image.open(io.BytesIO(data))
     image.load()
     return image

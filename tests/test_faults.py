@@ -36,7 +36,7 @@ from click.testing import CliRunner
 from pictures import PLAIN
 from PIL import Image
 
-from upscale_cli.commands import terminal
+from upscale_cli.codecs import splitting
 from upscale_cli.commands.upscale import cli
 from upscale_cli.machine.replacing import PREFIX
 
@@ -294,7 +294,6 @@ def test_a_read_only_disk_keeps_the_old_file(tmp_path: Path, record_property: Re
         ("{} in.png -o - >&-", 1, "upscale: standard output is closed"),
         ("{} in.png -o a.png --json >&-", 1, "standard output is closed"),
         ("{} /dev/zero -o a.png", 1, "is not a file; save its content to one"),
-        ("{} <(cat in.png) -o a.png", 1, "is not a file; save its content to one"),
     ],
 )
 def test_closed_and_odd_streams(line: str, status: int, said: str, tmp_path: Path) -> None:
@@ -383,7 +382,7 @@ def test_a_fifo_whose_reader_leaves_fails_alone(tmp_path: Path) -> None:
 
 
 def test_standard_input_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(terminal, "LARGEST_INPUT", 1 << 20)
+    monkeypatch.setattr(splitting, "LARGEST_IMAGE", 1 << 20)
     result = CliRunner().invoke(cli, ["-"], input=b"y\n" * (1 << 20))
     assert result.exit_code == 1
     assert "standard input is larger than" in result.stderr

@@ -344,7 +344,7 @@ def test_only_a_kernel_that_is_separable_takes_two_passes(dtype: str, change: fl
 
 def test_stamps_say_which_inputs_an_output_looks_at() -> None:
     """A tap of 1, 2, 3 … at stride 2: output o of the whole meets input i at tap o − 2·i, which is worth one more."""
-    found = stamps(5, 13, np.arange(1.0, 6), stride=2, crop=0, edge="zero")
+    found = stamps(5, 13, (1.0, 2.0, 3.0, 4.0, 5.0), stride=2, crop=0, edge="zero")
     for output in range(13):
         met = {found.first[output] + n: weight for n, weight in enumerate(found.weights[output]) if weight}
         assert met == {i: output - 2 * i + 1 for i in range(5) if 0 <= output - 2 * i < 5}

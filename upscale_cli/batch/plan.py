@@ -143,7 +143,7 @@ def make_plan(
     if isinstance(output, str):
         if into_folder and place_of(output).exists(output) and not place_of(output).is_folder(output):
             raise UsageError(f'"{output}" is a file, but several images need a folder; use another --output.')
-        if not into_folder and work.format is None and (named := _named_format(output)) is not None:
+        if not into_folder and work.format is None and (named := named_format(output)) is not None:
             work = work.with_format(named)
 
     plan = Plan()
@@ -183,7 +183,7 @@ def _settle(plan: Plan, skip_existing: bool) -> None:
             plan.failures.append((job.source.shown, refused))
 
 
-def _named_format(output: str) -> Format | None:
+def named_format(output: str) -> Format | None:
     """Return the format that the name of a file says."""
     path = Path(output)
     named = format_of(path)

@@ -7,12 +7,14 @@ from upscale_cli.errors import ExitStatus
 
 @dataclass
 class Report:
-    """How a run ended, counted by images.
+    """How a run ended, counted by images or frames.
 
     Attributes
     ----------
     word : str
         What was done to images: enlarged, pooled.
+    unit : str
+        What is counted: image, or frame.
     done, failed, skipped : int
     left : int
         Not begun, because the disk was full.
@@ -26,6 +28,7 @@ class Report:
     skipped: int = 0
     left: int = 0
     left_alone: str = ""
+    unit: str = "image"
 
     @property
     def exit_status(self) -> ExitStatus:
@@ -41,9 +44,12 @@ class Report:
         'No image enlarged, 2 skipped, in 0.1 s.'
         >>> Report("enlarged", done=1, left_alone="3 .heic left alone").sentence(0.1, 0)
         '1 image enlarged, in 0.1 s; 3 .heic left alone.'
+        >>> Report("enlarged", done=50, unit="frame").sentence(2, 0)
+        '50 frames enlarged, in 2.0 s (25.0 frames/s).'
         """
-        parts = [f"{self.done or 'No'} image{'s' if self.done > 1 else ''} {self.word}"]
+        parts = [f"{self.done or 'No'} {self.unit}{'s' if self.done > 1 else ''} {self.word}"]
         others = (self.failed, "failed"), (self.skipped, "skipped"), (self.left, "not begun")
         parts += [f"{n} {word}" for n, word in others if n]
         rate = f" ({pixels / seconds / 1e6:.1f} Mpx/s)" if pixels and seconds else ""
+        rate = f" ({self.done / seconds:.1f} frames/s)" if self.unit == "frame" and self.done and seconds else rate
         return f"{', '.join(parts)}, in {seconds:.1f} s{rate}{'; ' if self.left_alone else ''}{self.left_alone}."

@@ -1,9 +1,10 @@
 """Finding a format: by the name that a user types, by an extension, by content."""
 
 from collections.abc import Callable
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from upscale_cli.codecs.formats import FORMATS, Format
+from upscale_cli.codecs.splitting import ENDS, MANY, Y4M, Incoming
 from upscale_cli.errors import UpscaleError, UsageError, did_you_mean, needs_extra
 
 
@@ -72,6 +73,37 @@ def stem_of(path: PurePath) -> str:
 def format_of_content(head: bytes) -> Format | None:
     """Return the format of a file that begins with `HEAD` bytes; None if they are of no known format."""
     return _first(lambda format: format.sniff(head))
+
+
+SIGNATURE = 8
+"""Bytes that tell whether an image follows another: the smallest has no more."""
+
+
+def format_in_stream(data: Incoming) -> Format | None:
+    """Return the format of the image at hand in a stream, if it is one whose images can follow each other."""
+    head = data.starts(SIGNATURE)
+    return next((each for each in FORMATS.values() if each.name in ENDS and each.sniff(head)), None)
+
+
+def holds_several(path: Path) -> bool:
+    """Return whether a name is that of a pipe, or of a file that holds several images, as its format allows."""
+    try:
+        if not path.is_file():
+            return path.is_fifo()
+        with path.open("rb") as file:
+            data = Incoming(file)
+            if data.starts(len(Y4M)) == Y4M:
+                return True
+            format = format_in_stream(data)
+            end = ENDS[format.name](data) if format is not None and format.name in MANY else None
+            if end is None:
+                return False
+            file.seek(end)
+            behind = Incoming(file)
+            behind.skip_padding()
+            return format_in_stream(behind) is not None
+    except (OSError, UpscaleError):  # whatever is wrong with it, opening the image says it
+        return False
 
 
 def _first(matches: Callable[[Format], bool]) -> Format | None:

@@ -155,14 +155,12 @@ def _only_read(name: str, title: str, sniff: Callable[[bytes], bool], extensions
     return Format(name, title, f"upscale_cli.codecs.{name}", sniff=sniff, extensions=extensions)
 
 
-NUMBERS = (
-    *("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64"),
-    *("float16", "float32", "float64"),
-)
+NUMBERS = (*(f"{sign}int{bits}" for sign in ("u", "") for bits in (8, 16, 32, 64)), "float16", "float32", "float64")
 """NumPy's numeric types that files store."""
 
 _PHOTO = frozenset({"icc", "exif", "makernote", "xmp"})
 _OF_PNG = frozenset({"dpi", "aspect", "text", "comment", "chunks", "gamma", "cicp", "range", "hdr", "bits"})
+_PAM = _kinds(bool="L", uint8="L LA RGB RGBA", uint16="L LA RGB RGBA")
 
 _ROWS = (
     Format(
@@ -272,6 +270,9 @@ _ROWS = (
         sniff=has(*(b"P%c" % letter for letter in b"0123456fy")),
         extensions=(".ppm", ".pgm", ".pbm", ".pnm", ".pfm"),
         stores=_kinds(bool="L", uint8="L RGB", uint16="L RGB", float32="L"),
+    ),
+    Format(
+        name="pam", title="PAM", codec="upscale_cli.codecs.pam", sniff=has(b"P7\n"), extensions=(".pam",), stores=_PAM
     ),
     Format(
         name="jpeg2000",

@@ -17,7 +17,7 @@ BLOCK = 1 << 16
 MOST_PICTURES = 64
 """The most that is looked for behind the first picture."""
 
-_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
+MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _OTHER = re.compile(rb"[^\0\xff\s]")
 _BEHIND = re.compile(rb"\xff\xd8\xff|\0\0\0[\x08-\xff]ftyp")
 GAIN_MAP = re.compile(rb"urn:iso:std:iso:ts:21496:-1|hdr-gain-map/1\.0/|HDRGainMap")
@@ -35,7 +35,7 @@ class Segment(NamedTuple):
 def segments(stream: BinaryIO, start: int = 0) -> Iterator[Segment]:
     """Yield the segments of a picture that begins at an offset; the last has the marker `EOI` if it is there."""
     at, scanning = start + 2, False
-    while (found := _find(stream, _MARKER, at)) is not None:
+    while (found := _find(stream, MARKER, at)) is not None:
         marker, at = found[0][1], found[1] + 2
         if marker == EOI:
             yield Segment(EOI, b"", at)

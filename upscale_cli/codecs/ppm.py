@@ -1,4 +1,4 @@
-"""PPM and its family (PGM, PBM, PFM): by Pillow, and here where samples are scaled or colours have 16 bits."""
+"""PPM and its family (PGM, PBM, PFM): samples of 8 and 16 bits here, others by Pillow."""
 
 import math
 import re
@@ -34,10 +34,9 @@ class PpmPicture(PillowPicture):
         return True
 
     def read(self, image: Image.Image, index: int) -> Frame:
-        bits = self.bits(image)
-        if bits not in (7, 15) and (bits != 16 or image.mode != "RGB"):
+        if self.bits(image) not in (7, 8, 15, 16) or image.mode not in ("L", "RGB", "I"):
             return super().read(image, index)
-        samples = _read_scaled(self.stream, cast(ImageFile.ImageFile, image))
+        samples = _read(self.stream, cast(ImageFile.ImageFile, image))
         return Frame(samples, "RGB" if samples.shape[2] == 3 else "L")
 
 
@@ -49,35 +48,52 @@ def open(stream: BinaryIO, format: Format, reading: Reading) -> PpmPicture:
 def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
     """Write a PPM file; see `Codec`."""
     frame = next(frames).frame()
-    if frame.kind == ("RGB", "uint16"):
-        height, width, _ = frame.samples.shape
-        stream.write(b"P6\n%d %d\n65535\n" % (width, height))
-        stream.write(frame.samples.astype(">u2").tobytes())
-    else:
+    if frame.samples.dtype.kind != "u":
         save(stream, [frame], how, "PPM")
+        return
+    height, width, channels = frame.samples.shape
+    most = 255 if frame.samples.itemsize == 1 else 65535
+    stream.write(b"P%d\n%d %d\n%d\n" % (6 if channels == 3 else 5, width, height, most))
+    stream.write(stored_bytes(frame.samples))
 
 
-def _read_scaled(stream: BinaryIO, image: ImageFile.ImageFile) -> Array:
-    """Return the samples of a P2, P3, P5 or P6 file, scaled from 0 … maximum to 8 or 16 bits, rounded half up.
+def stored_bytes(samples: Array) -> memoryview:
+    """Return samples as the bytes that Netpbm's formats store: the high byte first."""
+    big = samples.astype(samples.dtype.newbyteorder(">"), copy=False)
+    return np.ascontiguousarray(big).view(np.uint8).data
+
+
+def _read(stream: BinaryIO, image: ImageFile.ImageFile) -> Array:
+    """Return the samples of a P2, P3, P5 or P6 file."""
+    decoder, _, offset, args = image.tile[0]
+    maximum = int(args[1]) if isinstance(args, tuple) else 65535 if args == "I;16B" else 255
+    shape = (image.height, image.width, CHANNELS.get(image.mode, 1))
+    itemsize = 1 if maximum < 256 else 2
+    stream.seek(offset)
+    if decoder != "ppm_plain":
+        data = stream.read(itemsize * math.prod(shape))
+        return full_range(np.frombuffer(data, f">u{itemsize}", len(data) // itemsize), maximum, shape)
+    words = re.sub(rb"#[^\r\n]*", b"", stream.read()).split()[: math.prod(shape)]
+    return full_range(np.array([int(word) for word in words], np.int64), maximum, shape)
+
+
+def full_range(values: NDArray[Any], maximum: int, shape: tuple[int, ...]) -> Array:
+    """Return stored values of 0 … maximum as samples of 8 or 16 bits, rounded half up.
 
     Netpbm rounds so too; Pillow rounds half to even.
+
+    Raises
+    ------
+    UpscaleError
+        If there are too few, or some are larger.
     """
-    decoder, _, offset, args = image.tile[0]
-    maximum = int(cast(tuple[Any, ...], args)[1])
-    stored, dtype = (">u2", np.dtype(np.uint16)) if maximum > 255 else ("u1", np.dtype(np.uint8))
-    shape = (image.height, image.width, CHANNELS.get(image.mode, 1))
-    count = math.prod(shape)
-    stream.seek(offset)
-    values: NDArray[Any]
-    if decoder == "ppm":
-        data = stream.read(dtype.itemsize * count)
-        values = np.frombuffer(data, stored, len(data) // dtype.itemsize)
-    else:
-        words = re.sub(rb"#[^\r\n]*", b"", stream.read()).split()[:count]
-        values = np.array([int(word) for word in words], np.int64)
-    if len(values) < count:
-        raise UpscaleError(f"is truncated: it has {len(values)} of {count} samples; get the complete file.")
-    if values.min() < 0 or values.max() > maximum:
-        raise UpscaleError(f"has samples outside 0 to {maximum}: it is damaged; get another copy.")
-    scaled = (values.astype(np.uint32) * np.iinfo(dtype).max + maximum // 2) // maximum
-    return scaled.astype(dtype).reshape(shape)
+    if len(values) < math.prod(shape):
+        raise UpscaleError(
+            f"is truncated: it has {len(values)} of {math.prod(shape)} samples; get the complete file."
+        )
+    dtype, full = (np.dtype(np.uint8), 255) if maximum < 256 else (np.dtype(np.uint16), 65535)
+    if maximum < full or dtype != values.dtype.newbyteorder("="):
+        if values.min() < 0 or values.max() > maximum:
+            raise UpscaleError(f"has samples outside 0 to {maximum}: it is damaged; get another copy.")
+        values = (values.astype(np.uint32) * full + maximum // 2) // maximum
+    return values.astype(dtype, copy=False).reshape(shape)

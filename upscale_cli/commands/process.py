@@ -3,13 +3,14 @@
 import time
 from collections.abc import Iterable
 from contextlib import closing
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from upscale_cli.batch.executors import find_executor
 from upscale_cli.batch.plan import Job, Plan, Work, make_plan
 from upscale_cli.batch.report import Report
 from upscale_cli.batch.run import Outcome, Run
-from upscale_cli.codecs.finding import find_format
+from upscale_cli.codecs.finding import find_format, holds_several
 from upscale_cli.codecs.picture import Reading
 from upscale_cli.commands.options import MAX_SOURCE_PIXELS
 from upscale_cli.commands.terminal import (
@@ -17,7 +18,6 @@ from upscale_cli.commands.terminal import (
     Interrupted,
     hint,
     print_json,
-    read_standard_input,
     refuse_closed_output,
     say,
     show_cause,
@@ -27,10 +27,13 @@ from upscale_cli.commands.terminal import (
 from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.machine.memory import in_bytes
 from upscale_cli.machine.processors import processors
-from upscale_cli.places.place import Target, counted
-from upscale_cli.places.streams import STREAM, ContentSource, StreamTarget
+from upscale_cli.places.place import Source, counted
+from upscale_cli.places.streams import STREAM, StreamTarget, is_numbered
 from upscale_cli.work.request import Request
 from upscale_cli.work.result import Result
+
+if TYPE_CHECKING:
+    from upscale_cli.commands.frames import FrameRun
 
 
 class Session(NamedTuple):
@@ -62,7 +65,7 @@ class Session(NamedTuple):
 
     def fail(self, shown: str, failure: UpscaleError) -> str:
         """Return the line about an image that failed."""
-        return f"{_in_sentence(shown)}: {failure}{hint(failure, self.verbose)}"
+        return f"{in_sentence(shown)}: {failure}{hint(failure, self.verbose)}"
 
 
 def work_options(options: dict[str, Any]) -> dict[str, Any]:
@@ -80,9 +83,10 @@ def process(session: Session, inputs: Iterable[str], work: Work) -> int:
     UsageError
         If the request is invalid for every image.
     """
-    start, inputs = time.perf_counter(), list(inputs)
-    kind = find_executor(session.executor)
-    plan = _planned(session, inputs, work)
+    start, kind = time.perf_counter(), find_executor(session.executor)
+    plan = _planned(session, list(dict.fromkeys(inputs)), work)
+    if not isinstance(plan, Plan):
+        return plan.run()
     left_alone = counted(plan.left_alone)
     report = Report(session.done, failed=len(plan.failures), skipped=len(plan.settled), left_alone=left_alone)
     for shown, failure in plan.failures:
@@ -91,7 +95,7 @@ def process(session: Session, inputs: Iterable[str], work: Work) -> int:
         if session.as_json:
             print_json({"source": shown, "error": str(failure)})
     if session.dry_run:
-        _show(plan, session.as_json)
+        show(plan.jobs, session.as_json)
         if left_alone and not session.quiet:
             say(f"{left_alone}.")
         return report.exit_status
@@ -120,23 +124,37 @@ def process(session: Session, inputs: Iterable[str], work: Work) -> int:
     return report.exit_status
 
 
-def _planned(session: Session, inputs: list[str], work: Work) -> Plan:
-    """Return the plan; standard input is read, if it is an input."""
-    output = session.output
+def _planned(session: Session, inputs: list[str], work: Work) -> "Plan | FrameRun":
+    """Return the plan for images, or what makes frames: of a stream, or from and to numbered files."""
     if work.overwrite and session.skip_existing:
         raise UsageError("--overwrite and --skip-existing exclude each other; leave one out.")
-    to_stream = output == STREAM or (output is None and STREAM in inputs)
+    piped = STREAM in inputs or (len(inputs) == 1 and holds_several(Path(inputs[0])))
+    stream = _standard_output(session, inputs)
+    image: Source | None = None
+    if piped or session.output == STREAM or is_numbered(session.output):
+        from upscale_cli.commands.frames import FrameRun, Frames, find_frames
+
+        found = find_frames(session, inputs, work, stream=stream, piped=piped)
+        if isinstance(found, Frames):
+            return FrameRun(session, found, work, stream)
+        if found is not None:
+            image, inputs = found, [STREAM if name == found.shown else name for name in inputs]
+    where = stream if session.output == STREAM else session.output
+    return make_plan(inputs, where, work, standard_input=image, skip_existing=session.skip_existing)
+
+
+def _standard_output(session: Session, inputs: list[str]) -> StreamTarget | None:
+    """Return standard output, if results go there."""
+    output = session.output
+    to_stream = output == STREAM or (
+        output is None and (STREAM in inputs or (len(inputs) == 1 and Path(inputs[0]).is_fifo()))
+    )
     if to_stream and session.as_json:
         raise UsageError("--json and the image cannot share standard output; use --output FILE.")
     if session.as_json:
         refuse_closed_output()
-    stream: Target | None = None
-    if to_stream:
-        # A dry run writes nothing.
-        stream = StreamTarget(None if session.dry_run else standard_output())
-    standard_input = ContentSource(read_standard_input(), target=stream) if STREAM in inputs else None
-    where = stream if output == STREAM else output
-    return make_plan(inputs, where, work, standard_input=standard_input, skip_existing=session.skip_existing)
+    # A dry run writes nothing.
+    return StreamTarget(None if session.dry_run else standard_output()) if to_stream else None
 
 
 def _run(session: Session, plan: Plan, running: Run, *, bar: Bar, report: Report) -> int:
@@ -151,7 +169,7 @@ def _run(session: Session, plan: Plan, running: Run, *, bar: Bar, report: Report
             pixels += outcome.job.pixels if outcome.failure is None else 0
             bar.image_ended()
             if session.as_json:
-                print_json(_outcome(outcome))
+                print_json(outcome_values(outcome))
             for line in _lines(outcome, session):
                 bar.say(line)
             if outcome.failure is not None:
@@ -159,14 +177,14 @@ def _run(session: Session, plan: Plan, running: Run, *, bar: Bar, report: Report
     return pixels
 
 
-def _in_sentence(shown: str) -> str:
+def in_sentence(shown: str) -> str:
     """Return the name of a source as sentences about it begin."""
     return "standard input" if shown == STREAM else shown
 
 
-def _show(plan: Plan, as_json: bool) -> None:
+def show(jobs: Iterable[Job], as_json: bool) -> None:
     """Print what would be done, a line for each job."""
-    for job in plan.jobs:
+    for job in jobs:
         if as_json:
             print_json(_job(job))
         else:
@@ -189,12 +207,14 @@ def _job(job: Job) -> dict[str, Any]:
     return values | {"before": before, "after": after}
 
 
-def _outcome(outcome: Outcome) -> dict[str, Any]:
+def outcome_values(outcome: Outcome) -> dict[str, Any]:
+    """Return what --json prints about an image."""
     values = _job(outcome.job) | {"seconds": round(outcome.seconds, 4)}
     if outcome.failure is not None:
         return values | {"error": str(outcome.failure)}
     assert outcome.result is not None
-    return values | {"before": outcome.result.before, "after": outcome.result.after, "notes": outcome.result.notes}
+    notes = [*outcome.job.source.notes, *outcome.result.notes]
+    return values | {"before": outcome.result.before, "after": outcome.result.after, "notes": notes}
 
 
 def _lines(outcome: Outcome, session: Session) -> list[str]:
@@ -203,12 +223,16 @@ def _lines(outcome: Outcome, session: Session) -> list[str]:
     if outcome.failure is not None:
         return [session.fail(shown, outcome.failure)]
     assert outcome.result is not None
-    notes = [] if session.quiet else outcome.result.notes
-    lines = [f"{_in_sentence(shown)}: {'; '.join(notes)}."] if notes else []
-    if session.verbose:
-        lines.append(f"{_sizes(outcome.job, outcome.result)} in {outcome.seconds:.2f} s")
-        expected = outcome.job.expected
-        further = f"and {in_bytes(expected.memory_per_thread)} for each thread beyond the first"
-        decisions = outcome.result.decisions | {"memory": f"about {in_bytes(expected.memory)}, {further}"}
-        lines += [f"  {subject:9}{decision}" for subject, decision in decisions.items()]
-    return lines
+    notes = [] if session.quiet else [*outcome.job.source.notes, *outcome.result.notes]
+    lines = [f"{in_sentence(shown)}: {'; '.join(notes)}."] if notes else []
+    return lines + (explained(outcome) if session.verbose else [])
+
+
+def explained(outcome: Outcome) -> list[str]:
+    """Return what -v prints about an image that was made."""
+    assert outcome.result is not None
+    expected = outcome.job.expected
+    further = f"and {in_bytes(expected.memory_per_thread)} for each thread beyond the first"
+    decisions = outcome.result.decisions | {"memory": f"about {in_bytes(expected.memory)}, {further}"}
+    first = f"{_sizes(outcome.job, outcome.result)} in {outcome.seconds:.2f} s"
+    return [first, *(f"  {subject:9}{decision}" for subject, decision in decisions.items())]

@@ -13,15 +13,12 @@ import unicodedata
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from io import BytesIO, FileIO, UnsupportedOperation
-from typing import Any, BinaryIO, NoReturn
+from io import BufferedReader, FileIO, UnsupportedOperation
+from typing import Any, BinaryIO, NoReturn, cast
 
 import click
 
 from upscale_cli.errors import ExitStatus, UnexpectedError, UpscaleError, as_upscale_error
-
-LARGEST_INPUT = 1 << 30
-"""The most bytes that are read from standard input."""
 
 
 def say(text: str) -> None:
@@ -69,21 +66,24 @@ def fail(text: str, status: ExitStatus = ExitStatus.USAGE) -> NoReturn:
     raise SystemExit(status)
 
 
-def read_standard_input() -> bytes:
-    """Return all of standard input, at most `LARGEST_INPUT` bytes."""
+def open_standard_input() -> BufferedReader:
+    """Return standard input; exit if there is none."""
     if sys.stdin is None or sys.stdin.closed:
         fail("standard input is closed; pipe an image into it.")
     if sys.stdin.isatty():
         fail("standard input is a terminal; pipe an image into it.")
-    data = BytesIO()
+    return cast(BufferedReader, sys.stdin.buffer)
+
+
+def read_standard_input() -> bytes:
+    """Return all of standard input."""
+    from upscale_cli.codecs.splitting import Incoming
+
+    stream = open_standard_input()
     try:
-        while part := sys.stdin.buffer.read(1 << 20):
-            data.write(part)
-            if data.tell() > LARGEST_INPUT:
-                fail(f"standard input is larger than {LARGEST_INPUT >> 30} GiB; use a file.", ExitStatus.FAILED)
-    except OSError as error:
-        fail(f"standard input cannot be read: {error.strerror}.", ExitStatus.FAILED)
-    return data.getvalue()
+        return Incoming(stream).rest()
+    except UpscaleError as error:
+        fail(f"standard input {error}", ExitStatus.FAILED)
 
 
 def refuse_closed_output() -> None:
@@ -123,18 +123,18 @@ class _Unbuffered(FileIO):
 
 
 class Bar:
-    """A progress bar on standard error that counts output pixels; nothing if that is no terminal."""
+    """A progress bar on standard error that counts output pixels, or frames; nothing if that is no terminal."""
 
-    def __init__(self, pixels: int, jobs: int, shown: bool) -> None:
+    def __init__(self, total: int | None, jobs: int, shown: bool, unit: str = "px") -> None:
         self._bar: Any = None
         self._lock = threading.Lock()
         if shown and sys.stderr is not None and sys.stderr.isatty():
             from tqdm import tqdm
 
             self._bar = tqdm(
-                total=pixels,
-                unit="px",
-                unit_scale=True,
+                total=total,
+                unit=unit if unit == "px" else f" {unit}s",
+                unit_scale=unit == "px",
                 dynamic_ncols=True,
                 delay=0.5,
                 postfix={"images": f"0/{jobs}"} if jobs > 1 else None,
@@ -142,7 +142,7 @@ class Bar:
         self._jobs, self._ended = jobs, 0
 
     def advance(self, pixels: int) -> None:
-        """Count pixels that are done since the last call."""
+        """Count pixels or frames that are done since the last call."""
         if self._bar is not None:
             with self._lock:
                 self._bar.update(pixels)

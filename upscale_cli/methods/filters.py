@@ -5,7 +5,8 @@ where weights are computed, because `--help` reads the table and must not wait f
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from upscale_cli.methods.method import Method, Parameters, Size, banded_memory
 from upscale_cli.methods.parameters import Integer, Number, Parameter, Scale, read_parameters
@@ -55,9 +56,21 @@ class NamedFilter(NamedTuple):
     make: Callable[..., Filter]
     parameters: tuple[Parameter, ...] = ()
 
+    def of(self, parameters: Parameters) -> Filter:
+        """Return the filter of some parameters: the same one each time, so that what is planned with it is kept."""
+        try:
+            return _made(self.make, tuple(parameters.items()))
+        except TypeError:  # an array cannot be the key of a cache
+            return self.make(**parameters)
+
     def default(self) -> Filter:
         """Return the filter with the default of each parameter."""
-        return self.make(**read_parameters(self.name, self.parameters, {}))
+        return self.of(read_parameters(self.name, self.parameters, {}))
+
+
+@lru_cache
+def _made(make: Callable[..., Filter], parameters: tuple[tuple[str, Any], ...]) -> Filter:
+    return make(**dict(parameters))
 
 
 class FilterMaker(NamedTuple):
@@ -71,7 +84,7 @@ class FilterMaker(NamedTuple):
         """Return the upsampler from a source to a size."""
         from upscale_cli.methods.resampling import filter_axes, resampled
 
-        axes = filter_axes(source.shape, size, self.filter.make(**parameters))
+        axes = filter_axes(source.shape, size, self.filter.of(parameters))
         return resampled(source, axes, samples.reader(source))
 
 
@@ -83,6 +96,7 @@ def filter_method(filter: NamedFilter) -> Method:
         when=filter.when,
         source=filter.source,
         make=FilterMaker(filter),
+        filter=filter.of,
         parameters=filter.parameters,
         resizable=True,
         working_memory=banded_memory,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upscale_cli.errors import UpscaleError
+from upscale_cli.methods.grid import Grid, positions
 from upscale_cli.methods.upsampler import Array, Block, Finish, Scratch, Upsampler
 
 BAND_VALUES = 1 << 22
@@ -30,18 +31,22 @@ class Nearest(Upsampler):
         Any dtype.
     size : (int, int)
         Height and width of the output.
+    grids : (Grid, Grid), optional
+        Where the samples lie, if not on the grid of their picture.
     """
 
-    def __init__(self, source: Array, size: tuple[int, int]) -> None:
+    def __init__(self, source: Array, size: tuple[int, int], grids: tuple[Grid, Grid] | None = None) -> None:
         self.source, self.dtype, self.shape = source, source.dtype, (*size, source.shape[2])
+        own = tuple(Grid(n_in, n_out) for n_in, n_out in zip(source.shape, size, strict=False))
         self._down, self._across = (
-            n_out // n_in if n_out % n_in == 0 else None for n_in, n_out in zip(source.shape, size, strict=False)
+            grid.after // grid.before if grid.after % grid.before == 0 and grids in (None, own) else None
+            for grid in own
         )
         cell = self._down or 1
         self.band = max(1, min(size[0], BAND_VALUES // (size[1] * source.shape[2])) // cell) * cell
         self._rows, self._columns = (
-            (2 * np.arange(n_out, dtype=np.int64) + 1) * n_in // (2 * n_out)
-            for n_in, n_out in zip(source.shape, size, strict=False)
+            _nearest(n_in, *positions(n_out, grid))
+            for n_in, n_out, grid in zip(source.shape, size, grids or own, strict=False)
         )
 
     def rows(self, start: int, stop: int, out: Array | None = None, finish: Finish | None = None) -> Array:
@@ -90,6 +95,11 @@ class Nearest(Upsampler):
         for k in range(self._across):
             for channel in range(rows.shape[2]):
                 cells[:, :, k, channel] = rows[:, :, channel]
+
+
+def _nearest(count: int, position: NDArray[np.int64], unit: int) -> NDArray[np.int64]:
+    """Return the nearest of so many samples at positions in a unit, the next one in the middle of two."""
+    return np.clip((2 * position + unit) // (2 * unit), 0, count - 1)
 
 
 class BedOfNails(Upsampler):

@@ -15,6 +15,8 @@ threads. Filters and edges are settled while the matrices are filled; the arithm
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil, gcd
 from typing import Any, NamedTuple
 
@@ -22,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upscale_cli.methods.filters import Filter
+from upscale_cli.methods.grid import Grid, positions
 from upscale_cli.methods.upsampler import Array, Block, SampleReader, Scratch, Upsampler, band_rows, strided
 
 TILE = 16
@@ -31,17 +34,22 @@ LONGEST_PERIOD = 64
 SHORTEST_BAND, LONGEST_BAND = 64, 256
 """Approximate rows of a band, for images that are not very wide."""
 BANDS = 8
-"""Minimum of bands in an image, unless they would be shorter than that."""
+"""Minimum of bands in an image, unless they would be shorter than that, or have fewer values than the next number."""
+LEAST_VALUES = 1 << 18
+"""Values of a band for which the calls of NumPy take little time beside the work; a strip has four times as many."""
 BLOCK = 2880
 """Approximate values in a row of a block: long calls, because threads wait for each other between calls."""
 CHANNELS = 4
 """Maximum of channels that are resampled together; more are resampled in groups."""
+PLANS = 4
+"""Plans that are kept, because the frames of a film are alike. The largest takes a few megabytes."""
 
 _scratch = Scratch()
 
 
-class Taps(NamedTuple):
-    """The inputs that each output of one axis is made of, and their weights.
+@dataclass(frozen=True, eq=False)
+class Taps:
+    """The inputs that each output of one axis is made of, and their weights. Only the same object is equal.
 
     Attributes
     ----------
@@ -62,31 +70,35 @@ Axes = tuple[Taps, Taps]
 """The vertical and the horizontal axis."""
 
 
-def taps(n_in: int, n_out: int, filter: Filter) -> Taps:
+@lru_cache(2 * PLANS)
+def taps(n_in: int, n_out: int, filter: Filter, grid: Grid | None = None) -> Taps:
     """Return the taps of one axis: output `j` is at `u = (j + ½)·n_in/n_out − ½`, and tap `i` weighs `filter(i − u)`.
 
+    Samples that lie off the grid of their picture, as chroma does, have a `Grid`, which says where output `j` is.
+
     Taps outside the input are dropped and the others scaled to sum to 1, so that a constant stays constant up to the
-    border (Pillow's rule). Positions are fractions over `2·n_out`, stored as integers: no drift, and no tie that
+    border (Pillow's rule). Positions are fractions, stored as integers over their divisor: no drift, and no tie that
     float noise decides. If the output is smaller, the filter is stretched by `n_in/n_out`, so that nothing aliases.
 
     >>> taps(2, 4, filter=Filter(lambda x: np.maximum(0, 1 - np.abs(x)), 1.0)).weights.tolist()
     [[0.0, 1.0], [0.75, 0.25], [0.25, 0.75], [1.0, 0.0]]
     """
-    divisor = gcd(n_in, n_out)
-    period = n_out // divisor
-    position = (2 * np.arange(n_out, dtype=np.int64) + 1) * n_in - n_out
-    wide = max(n_in, n_out)
-    reach = ceil(filter.radius * wide / n_out)
-    first = position // (2 * n_out) - reach + 1
+    grid = grid or Grid(n_in, n_out)
+    divisor = gcd(grid.before, grid.after)
+    period, step = grid.after // divisor, grid.before // divisor
+    position, unit = positions(n_out, grid)
+    wide = max(grid.before, grid.after)
+    reach = ceil(filter.radius * wide / grid.after)
+    first = position // unit - reach + 1
     index = first[:period, None] + np.arange(2 * reach)
     # Weights are the same in every period, except at the borders.
-    weights = filter.weight((2 * n_out * index - position[:period, None]) / (2 * wide))
-    scaled = np.tile(weights / weights.sum(axis=1, keepdims=True), (divisor, 1))
+    weights = filter.weight((unit * index - position[:period, None]) / (unit // grid.after * wide))
+    scaled = (weights / weights.sum(axis=1, keepdims=True))[np.arange(n_out) % period]
     border = np.flatnonzero((first < 0) | (first > n_in - 2 * reach))
     index = first[border, None] + np.arange(2 * reach)
     weights = np.where((index >= 0) & (index < n_in), weights[border % period], 0.0)
     scaled[border] = weights / weights.sum(axis=1, keepdims=True)
-    return Taps(first, scaled, period, n_in // divisor)
+    return Taps(first, scaled, period, step)
 
 
 def filter_axes(shape: tuple[int, ...], size: tuple[int, int], filter: Filter) -> Axes:
@@ -160,6 +172,58 @@ def _stacked(matrices: Array, kinds: NDArray[np.int64]) -> Array:
     return matrices[kinds]
 
 
+class Plan:
+    """What `Resampler` computes before it sees a source: the same for all sources of one shape.
+
+    Parameters
+    ----------
+    axes : (Taps, Taps)
+    channels : int
+    dtype : numpy.dtype
+        Of the values.
+    """
+
+    def __init__(self, axes: Axes, channels: int, dtype: np.dtype[Any]) -> None:
+        height, width = (len(axis.first) for axis in axes)
+        self.shape = (height, width, channels)
+        self.vertical, self.horizontal = vertical, horizontal = banded(axes[0]), banded(axes[1])
+        self.averages = all(map(_average, axes))
+
+        # Every band has the same number of tiles, the last one too: the same shapes give the same bits.
+        tile = vertical.matrices.shape[1]
+        shortest = max(SHORTEST_BAND, LEAST_VALUES // (width * channels))
+        rows = band_rows(width, channels, min(LONGEST_BAND, max(shortest, height // BANDS)))
+        self.band_tiles = min(max(1, rows // tile), len(vertical.starts))
+        self.band = self.band_tiles * tile
+        missing = -len(vertical.starts) % self.band_tiles
+        self.starts = np.pad(vertical.starts, (0, missing), mode="edge")
+        if vertical.step is not None:
+            self.starts = vertical.starts[0] + vertical.step * np.arange(len(self.starts))
+        first = self.starts[:: self.band_tiles]
+        last = self.starts[self.band_tiles - 1 :: self.band_tiles]
+        self.slab = int((last - first).max()) + vertical.matrices.shape[2]
+        bands = np.pad(vertical.kinds, (0, missing), mode="edge").reshape(-1, self.band_tiles)
+        rows_of = vertical.matrices.astype(dtype)
+        self.rows = [_stacked(rows_of, kinds) for kinds in bands]
+
+        # Interleaved channels are resampled as they are, by block-diagonal matrices: three times the products that
+        # planes would need, but on the smaller image, and without copies to planes and back.
+        self.group = group = min(channels, CHANNELS)
+        columns_of = {
+            count: _interleaved(horizontal.matrices, count, dtype) for count in {group, channels % group or group}
+        }
+        tiles = max(1, BLOCK // (horizontal.matrices.shape[1] * group))
+        self.columns = []
+        for start in range(0, len(horizontal.starts), tiles):
+            part = slice(start, start + tiles)
+            stacks = {count: _stacked(every, horizontal.kinds[part]) for count, every in columns_of.items()}
+            self.columns.append((horizontal.starts[part], stacks))
+
+
+planned = lru_cache(PLANS)(Plan)
+"""A plan, which is kept for the next source of that shape."""
+
+
 class Resampler(Upsampler):
     """A filter or a separable kernel on a source, one axis at a time.
 
@@ -173,66 +237,34 @@ class Resampler(Upsampler):
 
     def __init__(self, source: Array, axes: Axes, reader: SampleReader) -> None:
         self.source, self.read, self.dtype = source, reader.read, reader.dtype
-        channels, dtype = reader.channels, reader.dtype
-        height, width = (len(axis.first) for axis in axes)
-        self.shape = (height, width, channels)
-        self._vertical, self._horizontal = vertical, horizontal = banded(axes[0]), banded(axes[1])
-        self.averages = all(map(_average, axes))
-
-        # Every band has the same number of tiles, the last one too: the same shapes give the same bits.
-        tile = vertical.matrices.shape[1]
-        rows = band_rows(width, channels, min(LONGEST_BAND, max(SHORTEST_BAND, height // BANDS)))
-        self._band_tiles = min(max(1, rows // tile), len(vertical.starts))
-        self.band = self._band_tiles * tile
-        missing = -len(vertical.starts) % self._band_tiles
-        self._starts = np.pad(vertical.starts, (0, missing), mode="edge")
-        if vertical.step is not None:
-            self._starts = vertical.starts[0] + vertical.step * np.arange(len(self._starts))
-        first = self._starts[:: self._band_tiles]
-        last = self._starts[self._band_tiles - 1 :: self._band_tiles]
-        self._slab = int((last - first).max()) + vertical.matrices.shape[2]
-        bands = np.pad(vertical.kinds, (0, missing), mode="edge").reshape(-1, self._band_tiles)
-        rows_of = vertical.matrices.astype(dtype)
-        self._rows = [_stacked(rows_of, kinds) for kinds in bands]
-
-        # Interleaved channels are resampled as they are, by block-diagonal matrices: three times the products that
-        # planes would need, but on the smaller image, and without copies to planes and back.
-        self._group = group = min(channels, CHANNELS)
-        columns_of = {
-            count: _interleaved(horizontal.matrices, count, dtype) for count in {group, channels % group or group}
-        }
-        tiles = max(1, BLOCK // (horizontal.matrices.shape[1] * group))
-        self._columns = []
-        for start in range(0, len(horizontal.starts), tiles):
-            part = slice(start, start + tiles)
-            stacks = {count: _stacked(every, horizontal.kinds[part]) for count, every in columns_of.items()}
-            self._columns.append((horizontal.starts[part], stacks))
+        self._plan = plan = planned(axes, reader.channels, reader.dtype)
+        self.shape, self.band, self.averages = plan.shape, plan.band, plan.averages
 
     def blocks(self, band: int) -> Iterator[Block]:
-        tiles = slice(band * self._band_tiles, (band + 1) * self._band_tiles)
-        samples, margin = self._read(int(self._starts[tiles.start]))
-        left = 0
-        for starts, matrices in self._columns:
-            for channel in range(0, self.shape[2], self._group):
-                part = samples[:, :, channel : channel + self._group]
+        plan, left = self._plan, 0
+        tiles = slice(band * plan.band_tiles, (band + 1) * plan.band_tiles)
+        samples, margin = self._read(int(plan.starts[tiles.start]))
+        for starts, matrices in plan.columns:
+            for channel in range(0, self.shape[2], plan.group):
+                part = samples[:, :, channel : channel + plan.group]
                 wide = self._across(part, margin + starts, matrices[part.shape[2]])
-                values = self._down(wide, self._rows[band], self._starts[tiles]).reshape(self.band, -1, part.shape[2])
+                values = self._down(wide, plan.rows[band], plan.starts[tiles]).reshape(self.band, -1, part.shape[2])
                 yield Block(band * self.band, left, channel, values)
             left += values.shape[1]
 
     def _read(self, top: int) -> tuple[Array, int]:
         """Return the slab of source rows from `top`, zero outside the image, and its number of columns left of it."""
         height, width = self.source.shape[:2]
-        starts, reach = self._horizontal.starts, self._horizontal.matrices.shape[2]
+        starts, reach = self._plan.horizontal.starts, self._plan.horizontal.matrices.shape[2]
         left, right = max(0, -int(starts.min())), max(0, int(starts.max()) + reach - width)
-        slab = _scratch.get("slab", (self._slab, left + width + right, self.shape[2]), self.dtype)
+        slab = _scratch.get("slab", (self._plan.slab, left + width + right, self.shape[2]), self.dtype)
         # A slab may lie outside the source entirely, in the padding of a transposed convolution.
         above = max(0, -top)
-        below = min(max(0, top + self._slab - height), self._slab - above)
+        below = min(max(0, top + self._plan.slab - height), self._plan.slab - above)
         slab[:, :left] = slab[:, left + width :] = 0
-        slab[:above] = slab[self._slab - below :] = 0
-        slab[above : self._slab - below, left : left + width] = self.read(
-            self.source[top + above : top + self._slab - below]
+        slab[:above] = slab[self._plan.slab - below :] = 0
+        slab[above : self._plan.slab - below, left : left + width] = self.read(
+            self.source[top + above : top + self._plan.slab - below]
         )
         return slab, left
 
@@ -241,11 +273,11 @@ class Resampler(Upsampler):
         rows, _, count = samples.shape
         reach, tile = (n // count for n in matrices.shape[1:])
         pixel = count * samples.itemsize
-        if self._horizontal.step is not None and samples.strides[1] == pixel:
+        if self._plan.horizontal.step is not None and samples.strides[1] == pixel:
             windows = strided(
                 samples,
                 (len(starts), rows, reach * count),
-                (self._horizontal.step * pixel, samples.strides[0], samples.itemsize),
+                (self._plan.horizontal.step * pixel, samples.strides[0], samples.itemsize),
                 int(starts[0]) * pixel,
             )
         else:
@@ -259,8 +291,8 @@ class Resampler(Upsampler):
     def _down(self, wide: Array, matrices: Array, starts: NDArray[np.int64]) -> Array:
         """Return the same block, resampled vertically: (band rows, outputs · channels)."""
         shape = (len(starts), matrices.shape[2], wide.shape[1])
-        if self._vertical.step is not None:
-            windows = strided(wide, shape, (self._vertical.step * wide.strides[0], *wide.strides))
+        if self._plan.vertical.step is not None:
+            windows = strided(wide, shape, (self._plan.vertical.step * wide.strides[0], *wide.strides))
         else:
             windows = _scratch.get("down", shape, self.dtype)
             rows = starts[:, None] - starts[0] + np.arange(shape[1])

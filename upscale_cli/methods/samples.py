@@ -32,6 +32,7 @@ SRGB = Transfer(
 """The transfer function of IEC 61966-2-1:1999."""
 
 
+@cache
 def white(dtype: np.dtype[Any]) -> float:
     """Return the code value of full intensity: 255, 65535, …; 1 for bool and floats."""
     return 1.0 if dtype.kind in "bf" else float(np.iinfo(dtype).max)

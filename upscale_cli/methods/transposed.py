@@ -13,6 +13,7 @@ resampled one axis at a time, as a filter is.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 
 from upscale_cli.errors import UpscaleError
 from upscale_cli.methods.convolution import convolve
-from upscale_cli.methods.resampling import Resampler, Taps
+from upscale_cli.methods.resampling import PLANS, Resampler, Taps
 from upscale_cli.methods.upsampler import Array, Block, SampleReader, Scratch, Upsampler, band_rows
 
 BAND = 128
@@ -142,13 +143,14 @@ def separated(kernel: Kernel, dtype: np.dtype[Any]) -> tuple[Kernel, Kernel] | N
     return (vertical, horizontal) if exact else None
 
 
-def stamps(n_in: int, n_out: int, kernel: Kernel, *, stride: int, crop: int, edge: str) -> Taps:
+@lru_cache(2 * PLANS)
+def stamps(n_in: int, n_out: int, kernel: tuple[float, ...], *, stride: int, crop: int, edge: str) -> Taps:
     """Return one axis of a separable kernel as taps: output `j` is the full coordinate `o = j + crop`.
 
     Its inputs are `o // stride − n + 1 … o // stride`. The weight of an input outside the source is added to that of
     the nearest one inside if the edge is repeated, and dropped if it is zero.
 
-    >>> stamps(2, 4, np.array([1.0, 2.0, 2.0, 1.0]), stride=2, crop=1, edge="repeat").weights.tolist()
+    >>> stamps(2, 4, (1.0, 2.0, 2.0, 1.0), stride=2, crop=1, edge="repeat").weights.tolist()
     [[0.0, 3.0], [2.0, 1.0], [1.0, 2.0], [3.0, 0.0]]
     """
     reach = -(-len(kernel) // stride)
@@ -310,7 +312,7 @@ def transposed(source: Array, stamping: Stamping, reader: SampleReader) -> Upsam
         stamps(
             source.shape[axis],
             stamping.size[axis],
-            factor,
+            tuple(factor.tolist()),
             stride=stamping.stride[axis],
             crop=stamping.crop[axis],
             edge=stamping.edge,

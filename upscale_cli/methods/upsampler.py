@@ -4,6 +4,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from math import prod
 from typing import Any, NamedTuple
 
@@ -158,6 +159,7 @@ def band_rows(width: int, channels: int, longest: int) -> int:
     return max(FEWEST_ROWS, min(longest, BAND_VALUES // (width * channels)))
 
 
+@cache
 def working_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the float type that samples of `dtype` are weighed in: float64 if float32 would lose digits of them.
 

@@ -89,11 +89,14 @@ class Source(ABC):
         The file name that names its result.
     place : PurePath or None
         Its path below the folder that was given; None if it was given itself.
+    notes : tuple of str
+        What the user should know about it, beside what its image says.
     """
 
     shown: str
     name: PurePath
     place: PurePath | None = None
+    notes: tuple[str, ...] = ()
 
     @abstractmethod
     def open(self) -> BinaryIO:

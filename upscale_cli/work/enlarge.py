@@ -116,8 +116,8 @@ class _Enlargement(NamedTuple):
         result.note(*filter(None, [method.warn(before, scale, parameters)]))
         if not result.decisions:
             result.decisions = {
-                "method": _method_explained(method, before, scale, parameters),
-                "size": _size_explained(request, self.remembered, scale),
+                "method": method_explained(method, before, scale, parameters),
+                "size": size_explained(request, self.remembered, scale),
                 "colour": ready.colour,
             }
         result.before, result.after, result.frames = (width, height), (after[1], after[0]), picture.count
@@ -172,9 +172,7 @@ def _parameters_of_frame(parameters: dict[str, Any], index: int, channels_first:
     return parameters | {"indices": stack[index if len(stack) > 1 else 0]}
 
 
-def _method_explained(
-    method: Method, shape: tuple[int, int, int], scale: Scale, parameters: Mapping[str, Any]
-) -> str:
+def method_explained(method: Method, shape: tuple[int, int, int], scale: Scale, parameters: Mapping[str, Any]) -> str:
     """Describe a method with its parameters, defaults included."""
     given = [(p.name, parameters.get(p.name)) for p in method.parameters if not p.file]
     values = [f"{name}={shown(value)}" for name, value in given if value is not None]
@@ -182,7 +180,8 @@ def _method_explained(
     return f"{', '.join([method.name, *values])}: {own or f'{method.summary} ({method.source})'}"
 
 
-def _size_explained(request: "Request", remembered: Size | None, scale: Scale) -> str:
+def size_explained(request: "Request", remembered: Size | None, scale: Scale) -> str:
+    """Describe the factors, and who chose them."""
     factors = "x".join(dict.fromkeys(f"{float(s):.4g}" for s in reversed(scale)))
     if request.size is not None:
         why = f"to fit --size {request.size}"
