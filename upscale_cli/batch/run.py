@@ -1,5 +1,6 @@
 """Carrying out a plan: jobs on threads, as many at once as memory allows, each with its own end."""
 
+import math
 import os
 import threading
 import time
@@ -9,13 +10,17 @@ from collections.abc import Callable, Generator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 from upscale_cli.batch.plan import Job, Plan
 from upscale_cli.errors import UpscaleError, as_upscale_error
 from upscale_cli.machine.memory import available_memory, in_bytes
 from upscale_cli.machine.processors import usable_threads
+from upscale_cli.machine.replacing import abandon
 from upscale_cli.work.result import Result
+
+PATIENCE = 0.25
+"""Seconds that jobs have to end by themselves when a run is stopped."""
 
 
 @dataclass
@@ -115,6 +120,7 @@ class Run:
         self._plan, self._count, self._executor = plan, jobs or os.cpu_count() or 1, executor
         self._progress = progress
         self._over = threading.Event()
+        self._patience = math.inf
         self._elsewhere: set[Future[Outcome]] = set()
         # Its `put` may be called by a signal handler, in the middle of anything.
         self._ended: SimpleQueue[Future[Outcome] | None] = SimpleQueue()
@@ -129,13 +135,19 @@ class Run:
         return f"{len(jobs)} images, {count} at once with a thread each, if memory allows; {memory}"
 
     def stop(self) -> None:
-        """Begin no more images; those in work end soon, complete or not at all. Signal handlers may call it."""
+        """Begin no more images, and end those in work soon, complete or not at all. Signal handlers may call it.
+
+        Threads cannot be ended from outside, and a decoder or an encoder at work asks nobody: after `PATIENCE`
+        seconds their temporary files are removed and they are left behind, for a process that then ends.
+        """
+        self._patience = time.monotonic() + PATIENCE
         self._over.set()
         self._ended.put(None)
 
     def __iter__(self) -> Generator[Outcome, None, None]:
-        for target in self._plan.settled:
-            target.clean()
+        for skipped in self._plan.skipped:
+            if skipped.target is not None:
+                skipped.target.clean()
         disk_full = False
         waiting, running = deque(self._plan.jobs), dict[Future[Outcome], Job]()
         if not waiting:
@@ -159,10 +171,22 @@ class Run:
                     future.add_done_callback(self._ended.put)
                 if not running:
                     return
-                ended = self._ended.get()
+                try:
+                    ended = self._ended.get(timeout=self._left())
+                except Empty:
+                    abandon()
+                    stack.pop_all()
+                    threads.shutdown(wait=False, cancel_futures=True)
+                    return
                 if ended is not None and (outcome := self._outcome(ended, running.pop(ended))) is not None:
                     disk_full |= outcome.failure is not None and outcome.failure.disk_full
                     yield outcome
+
+    def _left(self) -> float | None:
+        """Return the seconds to wait for threads; None for as long as it takes, as for jobs that are elsewhere."""
+        if not self._over.is_set() or self._elsewhere:
+            return None
+        return max(0.0, self._patience - time.monotonic())
 
     def _submit(self, job: Job, threads: Executor, strips: Executor | None) -> Future[Outcome]:
         if self._executor is not None and job.target.portable:

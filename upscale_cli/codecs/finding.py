@@ -57,6 +57,16 @@ def format_of(path: PurePath) -> Format | None:
     return _first(lambda format: extension in format.extensions) if extension else None
 
 
+def options_of(format: Format) -> frozenset[str]:
+    """Return the options of compression that change files of a format.
+
+    >>> sorted(options_of(FORMATS["avif"])), sorted(options_of(FORMATS["png"]))
+    (['lossless', 'quality', 'subsampling'], ['compression'])
+    """
+    own = {"quality": format.lossy or format.without_loss is not None, "lossless": format.without_loss is not None}
+    return format.tuned | {name for name, heeded in own.items() if heeded}
+
+
 def stem_of(path: PurePath) -> str:
     """Return a file's name without its extension. What follows the last dot may be a part of the name.
 

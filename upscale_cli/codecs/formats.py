@@ -82,6 +82,8 @@ class Format(NamedTuple):
         Memory in bytes per sample while it is decoded, besides the image that comes out.
     keeps : frozenset of str
         The metadata that it can store: names of `image.metadata.NAMES`.
+    tuned : frozenset of str
+        The options that change its files, besides those for what is lossy: subsampling, compression.
     deepest : int
         The most bits of an integer sample that it stores, if `stores` has uint16.
     extra : str
@@ -111,6 +113,7 @@ class Format(NamedTuple):
     retained: float = 2.5
     decoder: float = 0
     keeps: frozenset[str] = frozenset()
+    tuned: frozenset[str] = frozenset()
     deepest: int = 16
     extra: str = ""
     library: str = ""
@@ -173,6 +176,7 @@ _ROWS = (
         frames=True,
         timing=Timing(longest=65_535_000),
         strips="one",
+        tuned=frozenset({"compression"}),
         keeps=_OF_PNG | _PHOTO | {"loop", "durations"},
     ),
     Format(
@@ -184,6 +188,7 @@ _ROWS = (
         stores=_kinds(uint8="L RGB CMYK"),
         longest=65_500,
         lossy=True,
+        tuned=frozenset({"subsampling"}),
         entry=65_500,
         keeps=_PHOTO | {"extended_xmp", "dpi", "aspect", "photoshop", "comment"},
     ),
@@ -253,6 +258,7 @@ _ROWS = (
         frames=True,
         timing=Timing(step=1, plays=0),
         lossy=True,
+        tuned=frozenset({"subsampling"}),
         # imagecodecs writes it, which stores pixels alone.
         without_loss={"frames": False, "keeps": frozenset({"cicp"})},
         encoder=15,

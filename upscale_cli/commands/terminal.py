@@ -25,15 +25,19 @@ LARGEST_INPUT = 1 << 30
 
 
 def say(text: str) -> None:
-    """Print a line on standard error, with control and bidirectional characters of odd names made visible.
+    """Print a line on standard error.
 
     Images do not depend on it: if nobody reads it, or its disk is full, the line is lost.
     """
-    shown = "".join(c if unicodedata.category(c)[0] != "C" else _escaped(c) for c in text)
     try:
-        click.echo(shown, err=True)
+        click.echo(visible(text), err=True)
     except OSError:
         _drop(sys.stderr)
+
+
+def visible(text: str) -> str:
+    """Return a line with control and bidirectional characters of odd names made visible."""
+    return "".join(c if unicodedata.category(c)[0] != "C" else _escaped(c) for c in text)
 
 
 def print_json(values: Any) -> None:
@@ -171,10 +175,10 @@ class Bar:
 
 
 class Interrupted(BaseException):
-    """A signal asked to stop."""
+    """A signal asked to stop; `told` is what the user reads then."""
 
     def __init__(self, status: ExitStatus) -> None:
-        self.status = status
+        self.status, self.told = status, "stopped."
 
 
 _gentle: list[Callable[[ExitStatus], None]] = []
@@ -261,6 +265,7 @@ def ends(run: Callable[[], int], name: str, verbose: int) -> NoReturn:
             if sys.stdout is not None:
                 sys.stdout.flush()
     except Interrupted as interrupted:
+        say(f"{name}: {interrupted.told}")
         status = interrupted.status
     except BrokenPipeError:
         # The reader has read enough.

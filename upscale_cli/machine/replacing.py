@@ -18,13 +18,14 @@ import functools
 import os
 import re
 import stat
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from upscale_cli.errors import UpscaleError
+from upscale_cli.errors import ExistsError
 
 try:
     import fcntl
@@ -39,6 +40,9 @@ TEMPORARY = re.compile(rf"{re.escape(PREFIX)}([0-9a-f]{{8}})-[0-9a-f]{{16}}\.tmp
 
 ABANDONED = 24 * 3600
 """Seconds without a change after which an unlocked temporary file of another system is removed."""
+
+_unfinished: set[Path] = set()
+_abandoned = threading.Event()
 
 RENAME_NOREPLACE, AT_FDCWD = 1, -100
 """Arguments of Linux's `renameat2`, from linux/fs.h and linux/fcntl.h."""
@@ -67,7 +71,7 @@ def replacing_together(
 
     Raises
     ------
-    UpscaleError
+    ExistsError
         If a target exists and may not be overwritten.
     OSError
         As the system reports it.
@@ -86,6 +90,14 @@ def replacing_together(
             temporary.complete()
         for temporary in temporaries:
             temporary.place(times)
+
+
+def abandon() -> None:
+    """Remove the temporary files of this process, which is about to end; no target takes its name any more."""
+    _abandoned.set()
+    for path in list(_unfinished):
+        with suppress(OSError):
+            os.unlink(path)
 
 
 class _Temporary:
@@ -108,11 +120,15 @@ class _Temporary:
         except FileNotFoundError:
             self._mode = None
         if self._mode is not None and not self._overwrite:
-            raise UpscaleError(f'"{self._target}" exists already; use --overwrite or --skip-existing.')
+            raise ExistsError(f'"{self._target}" exists already; use --overwrite or --skip-existing.')
         sweep(self._target.parent)
         self._path, descriptor = _created(self._target.parent, 0o666 if self._mode is None else self._mode)
         self._lock = os.dup(descriptor) if fcntl else None
         self.stream: BinaryIO = open(descriptor, "w+b")
+        _unfinished.add(self._path)
+        if _abandoned.is_set():
+            self.__exit__()
+            raise InterruptedError(errno.EINTR, os.strerror(errno.EINTR))
         return self
 
     def complete(self) -> None:
@@ -137,6 +153,7 @@ class _Temporary:
             self.stream.close()
         with suppress(OSError):  # After a rename it does not exist.
             os.unlink(self._path)
+        _unfinished.discard(self._path)
         if self._lock is not None:
             # Last, because other runs remove what they can lock.
             os.close(self._lock)
@@ -211,7 +228,7 @@ def _place_new(temporary: Path, target: Path) -> None:
         except OSError:  # a file system without hard links
             _rename_new(temporary, target)
     except FileExistsError:
-        raise UpscaleError(
+        raise ExistsError(
             f'"{target}" was written by another program meanwhile; use --overwrite to replace it.'
         ) from None
 

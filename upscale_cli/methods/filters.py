@@ -46,6 +46,8 @@ class NamedFilter(NamedTuple):
         Its parameters, by name, to the `Filter`.
     parameters : tuple of Parameter
         The only place that states their defaults.
+    known_as : tuple of str
+        As for `Method`.
     """
 
     name: str
@@ -54,6 +56,7 @@ class NamedFilter(NamedTuple):
     source: str
     make: Callable[..., Filter]
     parameters: tuple[Parameter, ...] = ()
+    known_as: tuple[str, ...] = ()
 
     def default(self) -> Filter:
         """Return the filter with the default of each parameter."""
@@ -82,6 +85,7 @@ def filter_method(filter: NamedFilter) -> Method:
         summary=filter.summary,
         when=filter.when,
         source=filter.source,
+        known_as=filter.known_as,
         make=FilterMaker(filter),
         parameters=filter.parameters,
         resizable=True,
@@ -152,6 +156,7 @@ FILTERS = _by_name(
         name="bilinear",
         summary="blends the 2 x 2 nearest pixels",
         when="soft and cheap: previews, height maps",
+        known_as=("linear", "triangle", "tent"),
         source="triangle filter",
         make=triangle,
     ),
@@ -159,6 +164,7 @@ FILTERS = _by_name(
         name="bicubic",
         summary="fits cubics through 4 x 4 pixels",
         when="photographs, with less ringing than lanczos",
+        known_as=("cubic", "catrom", "catmull-rom", "mitchell", "keys", "spline", "hermite"),
         source="Keys 1981 (a = -1/2); Mitchell & Netravali 1988",
         make=cubic,
         parameters=(
@@ -180,6 +186,7 @@ FILTERS = _by_name(
         name="lanczos",
         summary="windowed sinc over 6 x 6 pixels",
         when="photographs, scans, most pictures: the sharpest of the classical filters",
+        known_as=("sinc", "lanczos3", "antialias", "best"),
         source="Duchon 1979",
         make=lanczos,
         parameters=(

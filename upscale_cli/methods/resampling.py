@@ -169,7 +169,11 @@ class Resampler(Upsampler):
 
         # Every band has the same number of tiles, the last one too: the same shapes give the same bits.
         tile = vertical.matrices.shape[1]
-        rows = band_rows(width, channels, min(LONGEST_BAND, max(SHORTEST_BAND, height // BANDS)))
+        rows = band_rows(
+            max(width, source.shape[1]), channels, min(LONGEST_BAND, max(SHORTEST_BAND, height // BANDS))
+        )
+        if height < source.shape[0]:  # what is read is the larger part
+            rows = max(tile, rows * height // source.shape[0])
         self._band_tiles = min(max(1, rows // tile), len(vertical.starts))
         self.band = self._band_tiles * tile
         missing = -len(vertical.starts) % self._band_tiles

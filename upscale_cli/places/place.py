@@ -89,11 +89,14 @@ class Source(ABC):
         The file name that names its result.
     place : PurePath or None
         Its path below the folder that was given; None if it was given itself.
+    parent : str
+        The folder that it lies in.
     """
 
     shown: str
     name: PurePath
     place: PurePath | None = None
+    parent: str = "."
 
     @abstractmethod
     def open(self) -> BinaryIO:

@@ -1,6 +1,7 @@
 """Standard input and standard output."""
 
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import PurePath
@@ -11,6 +12,10 @@ from upscale_cli.places.place import Source, Target
 
 STREAM = "-"
 """What users type for standard input, or standard output."""
+STANDARD_INPUT = frozenset({STREAM, "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"})
+"""Its names, which mean the same."""
+PIPE = re.compile(r"/(?:dev|proc/self)/fd/(\d+)")
+"""What shells put in the place of `<(...)`: the name of a descriptor that we have inherited."""
 SPOOL = 64 << 20
 """The bytes of a result that stay in memory before they go to a temporary file."""
 

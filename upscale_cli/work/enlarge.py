@@ -9,12 +9,15 @@ from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import Encoding, Picture, open_picture
 from upscale_cli.codecs.writing import USUAL_QUALITY, Enlarged, Writing
 from upscale_cli.errors import UpscaleError
+from upscale_cli.image.change import Change
 from upscale_cli.image.pixels import Frame
 from upscale_cli.image.stacks import to_stack
 from upscale_cli.methods import Method, Scale, Size
+from upscale_cli.methods.framed import Framed
 from upscale_cli.methods.parameters import shown
 from upscale_cli.places.place import Source, Target
 from upscale_cli.work.arrange import Arrangement, arrange
+from upscale_cli.work.borders import border_of, with_room
 from upscale_cli.work.estimate import check_frames
 from upscale_cli.work.kept import kept_duration, kept_metadata, note_first_loss
 from upscale_cli.work.result import Result
@@ -104,15 +107,19 @@ class _Enlargement(NamedTuple):
         request, picture, result = self.request, self.picture, self.result
         method = request.method
         apart, several = request.alpha == "separate", picture.count > 1
+        opened = frame
+        if request.fit == "pad":
+            frame = with_room(frame, request.background, self.format)
         ready = arrange(frame, method, self.format, several=several, linear=request.linear, apart=apart)
         result.note(*ready.notes)
         parameters = _parameters_of_frame(self.parameters, index, request.reading.channels_first and picture.ndim > 0)
         height, width, _ = ready.frame.samples.shape
         before = height, width, ready.samples.channels
-        scale, after = request.resolved(before, self.remembered, parameters)
+        scale, after, size = request.resolved(before, self.remembered, parameters)
         # Frames may differ in size.
         task = request.task(picture, self.format, parameters, after[2])
-        task._replace(before=(height, width)).check_size(after[:2])
+        for each in (after[:2], size):
+            task._replace(before=(height, width)).check_size(each)
         result.note(*filter(None, [method.warn(before, scale, parameters)]))
         if not result.decisions:
             result.decisions = {
@@ -120,22 +127,26 @@ class _Enlargement(NamedTuple):
                 "size": _size_explained(request, self.remembered, scale),
                 "colour": ready.colour,
             }
-        result.before, result.after, result.frames = (width, height), (after[1], after[0]), picture.count
+        result.before, result.after, result.frames = (width, height), (size[1], size[0]), picture.count
         samples, mode, extra = ready.samples, ready.mode, ready.frame.extra
         channels = samples.channels_out
         if after[2] != samples.channels:
             mode, extra = _mode_of_channels(ready, after[2], self.format)
             samples, channels = samples._replace(alpha=False, opaque=False), after[2]
+        change = Change((height, width), after[:2], frame.metadata.orientation, size)
         metadata = kept_metadata(
-            frame, mode, picture, format=self.format, after=after[:2], strip=request.strip, result=result
+            opened, mode, picture, format=self.format, change=change, strip=request.strip, result=result
         )
         upsampler = method.make(
             ready.frame.samples, scale=scale, size=after[:2], samples=samples, parameters=parameters
         )
+        if size != after[:2]:
+            border = border_of(ready, mode, channels, request.background) if request.fit == "pad" else None
+            upsampler = Framed(upsampler, size, border)
         return Enlarged(
             upsampler=upsampler,
             finish=samples.finisher(method.values == "weighed"),
-            shape=(*after[:2], channels),
+            shape=(*size, channels),
             dtype=samples.target,
             mode=mode,
             palette=ready.frame.palette,
