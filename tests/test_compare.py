@@ -10,7 +10,6 @@ import re
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from upscale_cli.compare import page as page_module
 from upscale_cli.compare.sheet import find_details
 from upscale_cli.learning.measure import luma_8bit, psnr, round_8bit, ssim
 from upscale_cli.learning.reduction import reduce
+from upscale_cli.methods.strips import Workers
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = ROOT / "sample_images"
@@ -326,7 +326,7 @@ def test_odd_names_are_harmless(name: str, tmp_path: Path) -> None:
     from upscale_cli.compare.subject import find_subject
     from upscale_cli.places.files import FileSource
 
-    with ThreadPoolExecutor(1) as executor:
+    with Workers(1) as executor:
         odd = Contender(name, METHODS["nearest"], {})
         scale = Fraction(2), Fraction(2)
         compared = compare(
@@ -334,7 +334,7 @@ def test_odd_names_are_harmless(name: str, tmp_path: Path) -> None:
             [odd],
             scale,
             chosen=True,
-            executor=executor,
+            workers=executor,
         )
         plain = Elements(page_module.make_page(compared, "plain", executor))
         elements = Elements(page_module.make_page(compared, name, executor))

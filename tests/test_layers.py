@@ -39,7 +39,7 @@ LAYERS: dict[str, set[str]] = {
     },
     "places": {"codecs", "machine", "errors"},
     "work": {"numpy", "places", "codecs", "image", "machine", "methods", "errors"},
-    "batch": {"work", "places", "codecs", "machine", "blas", "plugins", "errors"},
+    "batch": {"work", "places", "codecs", "machine", "methods", "blas", "plugins", "errors"},
     "compare": {"numpy", "PIL", "learning", "work", "places", "codecs", "image", "methods", "errors"},
     "commands": {
         *("click", "tqdm", "__version__"),

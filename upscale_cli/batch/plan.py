@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol, Self
@@ -12,6 +11,7 @@ from upscale_cli.codecs.finding import format_of, stem_of
 from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import Picture, Reading, open_picture
 from upscale_cli.errors import LeftOutError, UpscaleError, UsageError, as_upscale_error
+from upscale_cli.methods.strips import Workers
 from upscale_cli.places import place_of
 from upscale_cli.places.place import LeftAlone, Source, Target, Unreadable
 from upscale_cli.places.streams import STREAM
@@ -63,7 +63,7 @@ class Work(Protocol):
         """Return what the header tells about the result; raise `UpscaleError` if there can be none."""
 
     def carry_out(
-        self, source: Source, target: Target, executor: Executor | None, progress: Callable[[int], None]
+        self, source: Source, target: Target, workers: Workers | None, progress: Callable[[int], None]
     ) -> Result:
         """Make one target of one source."""
 

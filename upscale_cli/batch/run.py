@@ -6,7 +6,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from upscale_cli.errors import UpscaleError, as_upscale_error
 from upscale_cli.machine.memory import available_memory, in_bytes
 from upscale_cli.machine.processors import usable_threads
 from upscale_cli.machine.replacing import abandon
+from upscale_cli.methods.strips import Workers
 from upscale_cli.work.result import Result
 
 PATIENCE = 0.25
@@ -49,15 +50,15 @@ class Stopped(BaseException):
 
 def run_job(
     job: Job,
-    executor: Executor | None = None,
+    workers: Workers | None = None,
     progress: Callable[[int], None] = lambda pixels: None,
 ) -> Outcome:
     """Carry out one job; whatever goes wrong with it is its outcome.
 
     Parameters
     ----------
-    executor : Executor, optional
-        The executor whose threads compute strips.
+    workers : Workers, optional
+        Whose threads compute strips.
     progress : callable
         Called with the number of output pixels that are done since the last call.
 
@@ -69,7 +70,7 @@ def run_job(
     start = time.perf_counter()
     result = failure = None
     try:
-        result = job.work.carry_out(job.source, job.target, executor, progress)
+        result = job.work.carry_out(job.source, job.target, workers, progress)
     except Exception as error:
         if isinstance(error, BrokenPipeError) and not job.target.portable:
             raise
@@ -89,11 +90,22 @@ def run_job_elsewhere(job: Job) -> Outcome:
     return outcome
 
 
+def _workers_for(jobs: Collection[Job], count: int, memory: int) -> int:
+    """Return how many of the threads shall compute strips of all images: none unless there are more than images.
+
+    Each image may have as many strips in work as there are threads.
+    """
+    if not 0 < len(jobs) < count:
+        return 0
+    each = sum(job.expected.memory_per_thread for job in jobs)
+    return min(count, 1 + max(0, memory - sum(job.expected.memory for job in jobs)) // max(1, each))
+
+
 class Run:
     """A plan that is carried out: iterating begins it, and yields each outcome as it comes.
 
-    All threads together make a single image, strip by strip. Of several images each is made by one thread, which
-    wastes no time on waiting. As many are in work at once as fit into memory together, by their estimates. A full
+    Each image is made by one thread, which wastes no time on waiting; fewer images than threads are made by all of
+    them together, strip by strip. As many are in work at once as fit into memory together, by their estimates. A full
     disk ends the run: images in work are completed, and no more are begun.
 
     Only threads of the run read and write files, because no signal handler interrupts those.
@@ -130,8 +142,9 @@ class Run:
         """Description of how it is carried out, shown with -v."""
         jobs, count = self._plan.jobs, self._count
         memory = f"{in_bytes(available_memory())} of memory available"
-        if len(jobs) < 2:
-            return f"{len(jobs)} image, its strips by {count} threads; {memory}"
+        if len(jobs) < count:
+            images = "1 image, its" if len(jobs) == 1 else f"{len(jobs)} images at once, their"
+            return f"{images} strips by {count} threads, if memory allows; {memory}"
         return f"{len(jobs)} images, {count} at once with a thread each, if memory allows; {memory}"
 
     def stop(self) -> None:
@@ -152,10 +165,11 @@ class Run:
         waiting, running = deque(self._plan.jobs), dict[Future[Outcome], Job]()
         if not waiting:
             return
-        memory, count, several = available_memory(), usable_threads(self._count), len(waiting) > 1
+        memory, count = available_memory(), usable_threads(self._count)
         with ExitStack() as stack:
-            strips = None if several or count == 1 else stack.enter_context(ThreadPoolExecutor(count))
-            threads = stack.enter_context(ThreadPoolExecutor(count if several else 1))
+            workers = _workers_for(waiting, count, memory)
+            strips = None if workers < 2 else stack.enter_context(Workers(workers))
+            threads = stack.enter_context(ThreadPoolExecutor(min(count, len(waiting))))
             stack.callback(self._over.set)
             while True:
                 while waiting and not self._over.is_set() and not disk_full and len(running) < count:
@@ -188,7 +202,7 @@ class Run:
             return None
         return max(0.0, self._patience - time.monotonic())
 
-    def _submit(self, job: Job, threads: Executor, strips: Executor | None) -> Future[Outcome]:
+    def _submit(self, job: Job, threads: Executor, strips: Workers | None) -> Future[Outcome]:
         if self._executor is not None and job.target.portable:
             try:
                 future = self._executor.submit(run_job_elsewhere, job)

@@ -190,6 +190,7 @@ _ROWS = (
         lossy=True,
         tuned=frozenset({"subsampling"}),
         entry=65_500,
+        strips="one",
         keeps=_PHOTO | {"extended_xmp", "dpi", "aspect", "photoshop", "comment"},
     ),
     Format(

@@ -1,23 +1,23 @@
-"""JPEG, by Pillow: its first picture. What Pillow leaves out of the metadata is read and written here.
+"""JPEG, by Pillow: its first picture, written strip by strip. Metadata that Pillow leaves out is handled here.
 
 Formats: JFIF 1.02; Adobe, "XMP Specification Part 3", 2020, section 1.1.3; "Ultra HDR Image Format v1.1", 2024.
 """
 
-import io
 import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
 from itertools import accumulate
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.jpeg_segments import EOI, FRAMES, GAIN_MAP, behind, segments, written
+from upscale_cli.codecs.jpeg_stream import END, JpegStream
 from upscale_cli.codecs.picture import Encoding, Reading
-from upscale_cli.codecs.pillow import PillowPicture, save
+from upscale_cli.codecs.pillow import PillowPicture, pillow_options
 from upscale_cli.codecs.writing import Enlarged, Writing
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.exif import X_RESOLUTION, tags_of
@@ -159,12 +159,13 @@ def open(stream: BinaryIO, format: Format, reading: Reading) -> JpegPicture:
 
 def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
     """Write a JPEG file; see `Codec`."""
-    frame, metadata, encoding = next(frames).frame(), how.metadata, how.encoding
-    options: dict[str, Any] = {"quality": how.quality, "subsampling": "4:4:4", "xmp": None}
+    image, metadata, encoding = next(frames), how.metadata, how.encoding
+    _, _, channels = image.shape
+    options = pillow_options(how) | {"quality": how.quality, "subsampling": "4:4:4", "xmp": None}
     options["extra"] = b"".join(_extra(metadata))
-    if frame.mode == "RGB" and encoding.subsampling:
+    if image.mode == "RGB" and encoding.subsampling:
         options["subsampling"] = encoding.subsampling
-    if len(encoding.tables) == frame.samples.shape[2]:
+    if len(encoding.tables) == channels:
         # Pillow scales tables by a quality, if there is one. The last serves all channels that follow.
         tables = list(encoding.tables)
         while tables[-2:-1] == tables[-1:]:
@@ -172,12 +173,15 @@ def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
         options |= {"quality": None, "qtables": tables}
     if metadata.aspect is not None:
         options["dpi"] = _density(metadata.aspect)
-    encoded = io.BytesIO()
-    save(encoded, [frame], how, "JPEG", **options)
-    data = encoded.getbuffer()
+    jpeg = JpegStream(image.shape, str(image.mode), options)
+    strips = image.strips(jpeg.pack, image.even_rows(jpeg.step, jpeg.most))
+    first = bytearray(jpeg.part(next(strips)))
     if metadata.aspect is not None:  # the unit of the density, in the JFIF segment at the beginning, is none
-        data[13] = 0
-    stream.write(data)
+        first[13] = 0
+    stream.write(first)
+    for packed in strips:
+        stream.write(jpeg.part(packed))
+    stream.write(END)
 
 
 def _density(aspect: tuple[int, int]) -> tuple[int, int]:

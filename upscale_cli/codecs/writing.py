@@ -1,7 +1,6 @@
 """What every codec is given to write: frames that are enlarged while they are written, and how to write them."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -12,7 +11,7 @@ from upscale_cli.codecs.picture import Encoding
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.metadata import Metadata
 from upscale_cli.image.pixels import Frame, Mode, expand_palette, quantise, to_mode, widen
-from upscale_cli.methods.strips import in_order, strip_ranges
+from upscale_cli.methods.strips import Workers, in_order, regrouped, strip_ranges
 from upscale_cli.methods.upsampler import Array, Finish, Upsampler
 
 T = TypeVar("T")
@@ -37,8 +36,8 @@ class Enlarged(NamedTuple):
         Of this page, as the target stores them.
     quantised : bool
         Its colours are reduced to a palette.
-    executor : Executor or None
-        The executor whose threads compute strips; None to compute them on the calling thread.
+    workers : Workers or None
+        Whose threads compute strips; None to compute them on the calling thread.
     progress : callable
         Called with the number of pixels that each strip adds.
     """
@@ -53,30 +52,60 @@ class Enlarged(NamedTuple):
     metadata: Metadata = Metadata()
     extra: tuple[int, ...] = ()
     quantised: bool = False
-    executor: Executor | None = None
+    workers: Workers | None = None
     progress: Callable[[int], None] = lambda pixels: None
 
-    def strips(self, work: Callable[[Array, bool, bool], T]) -> Iterator[T]:
-        """Yield `work(rows, is first, is last)` for each strip, in order; the executor's threads do the work."""
+    def strips(self, work: Callable[[Array, bool, bool], T], rows: int | None = None) -> Iterator[T]:
+        """Yield `work(rows, is first, is last)` for each strip, in order; the workers' threads do the work.
 
-        def make(start: int, stop: int) -> T:
-            rows = np.empty((stop - start, *self.shape[1:]), self.dtype)
-            self.upsampler.rows(start, stop, rows, self.finish)
-            return work(rows, start == 0, stop == self.shape[0])
+        Parameters
+        ----------
+        rows : int, optional
+            Rows of every strip but the last; by default as many as are computed at once.
+        """
+        height = self.shape[0]
+        if rows is None:
+            ranges = strip_ranges(self.upsampler)
 
-        return self._counted(in_order(make, strip_ranges(self.upsampler), self.executor))
+            def make(strip: tuple[int, int]) -> T:
+                return work(self._computed(strip), strip[0] == 0, strip[1] == height)
+
+            yield from self._counted(in_order(make, ranges, self.workers))
+            return
+        starts = range(0, height, rows)
+        computed = self._counted(in_order(self._computed, strip_ranges(self.upsampler), self.workers))
+
+        def put_together(numbered: tuple[int, list[Array]]) -> T:
+            start, group = numbered
+            return work(group[0] if len(group) == 1 else np.concatenate(group), start == 0, start == starts[-1])
+
+        yield from in_order(put_together, zip(starts, regrouped(computed, rows), strict=True), self.workers)
+
+    def even_rows(self, step: int, most: int) -> int:
+        """Return how many rows strips of one height shall have: a multiple of `step`, about `most` at most.
+
+        Rows are not copied from strip to strip if their number divides that of the strips that are computed.
+        """
+        _, computed = next(strip_ranges(self.upsampler))
+        most = max(step, most // step * step)
+        fitting = [rows for rows in range(step, min(most, computed) + 1, step) if computed % rows == 0]
+        return fitting[-1] if fitting and fitting[-1] >= min(most, computed) / 2 else most
 
     def frame(self) -> Frame:
         """Return the complete frame, in memory."""
         samples = np.empty(self.shape, self.dtype)
 
-        def make(start: int, stop: int) -> None:
-            self.upsampler.rows(start, stop, samples[start:stop], self.finish)
+        def make(strip: tuple[int, int]) -> None:
+            self.upsampler.rows(*strip, samples[slice(*strip)], self.finish)
 
-        for _ in self._counted(in_order(make, strip_ranges(self.upsampler), self.executor)):
+        for _ in self._counted(in_order(make, strip_ranges(self.upsampler), self.workers)):
             pass
         frame = Frame(samples, self.mode, self.palette, self.duration, metadata=self.metadata, extra=self.extra)
         return quantise(frame) if self.quantised else frame
+
+    def _computed(self, strip: tuple[int, int]) -> Array:
+        rows = np.empty((strip[1] - strip[0], *self.shape[1:]), self.dtype)
+        return self.upsampler.rows(*strip, rows, self.finish)
 
     def _counted(self, made: Iterator[T]) -> Iterator[T]:
         """Yield the results as they come, and report the pixels of each as progress."""

@@ -33,9 +33,8 @@ from upscale_cli.compare.contenders import all_contenders, read_contender
 from upscale_cli.errors import UpscaleError, UsageError, as_upscale_error
 
 if TYPE_CHECKING:
-    from concurrent.futures import Executor
-
     from upscale_cli.compare.comparison import Comparison
+    from upscale_cli.methods.strips import Workers
 
 INTRO = """\
 Compare methods on an image: a page to explore, a sheet of details, or numbers.
@@ -100,30 +99,29 @@ def cli(
     if as_json:
         refuse_closed_output()
 
-    from concurrent.futures import ThreadPoolExecutor
-
     from upscale_cli.compare.comparison import compare
     from upscale_cli.compare.page import numbers
     from upscale_cli.compare.subject import find_subject
     from upscale_cli.machine.processors import usable_threads
+    from upscale_cli.methods.strips import Workers
     from upscale_cli.places.files import FileSource
     from upscale_cli.places.streams import ContentSource
 
     source = ContentSource(read_standard_input()) if image == STREAM else FileSource(Path(image))
-    executor = ThreadPoolExecutor(usable_threads(jobs or os.cpu_count() or 1))
+    workers = Workers(usable_threads(jobs or os.cpu_count() or 1))
     try:
         subject = find_subject(source, reduction, reference)
         with _progress(quiet) as progress:
             comparison = compare(
-                subject, contenders, factor, chosen=bool(methods), executor=executor, progress=progress
+                subject, contenders, factor, chosen=bool(methods), workers=workers, progress=progress
             )
-        content = b"" if target is None else _render(comparison, image, target, executor)
+        content = b"" if target is None else _render(comparison, image, target, workers)
     except UsageError:
         raise
     except UpscaleError as error:
         raise UpscaleError(f"{image}: {error}") from error.__cause__
     finally:
-        executor.shutdown(cancel_futures=True)
+        workers.shutdown(cancel_futures=True)
     if target is not None:
         _write(content, target, stream, overwrite)
     if as_json:
@@ -170,7 +168,7 @@ def _progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
             bar.close()
 
 
-def _render(comparison: "Comparison", image: str, target: Path | str, executor: "Executor") -> bytes:
+def _render(comparison: "Comparison", image: str, target: Path | str, workers: "Workers") -> bytes:
     """Return the content of the output: a sheet or a page."""
     from upscale_cli.compare.page import make_page
     from upscale_cli.compare.sheet import make_sheet
@@ -178,7 +176,7 @@ def _render(comparison: "Comparison", image: str, target: Path | str, executor: 
     title = "standard input" if image == STREAM else Path(image).name
     if isinstance(target, Path) and target.suffix.lower() in SHEETS:
         return make_sheet(comparison, title)
-    return make_page(comparison, title, executor)
+    return make_page(comparison, title, workers)
 
 
 def _report_output(target: Path | str, comparison: "Comparison", size: int, seconds: float) -> None:

@@ -283,6 +283,8 @@ def _lines(outcome: Outcome, session: Session, alone: bool) -> list[str]:
     if session.verbose or (alone and not session.quiet and sys.stderr.isatty()):
         lines.append(f"{_sizes(outcome.job, outcome.result)} in {outcome.seconds:.2f} s")
     if session.verbose:
-        decisions = outcome.result.decisions | {"memory": f"about {in_bytes(outcome.job.expected.memory)}"}
+        expected = outcome.job.expected
+        further = f"and {in_bytes(expected.memory_per_thread)} for each thread beyond the first"
+        decisions = outcome.result.decisions | {"memory": f"about {in_bytes(expected.memory)}, {further}"}
         lines += [f"  {subject:9}{decision}" for subject, decision in decisions.items()]
     return lines

@@ -6,7 +6,6 @@ Each result is the file that `upscale --strip --format png` writes, because the 
 import io
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import ceil
@@ -25,6 +24,7 @@ from upscale_cli.learning.evaluate import WINDOW
 from upscale_cli.learning.measure import luma_8bit, psnr, ssim
 from upscale_cli.methods import Scale, Size
 from upscale_cli.methods.samples import Samples
+from upscale_cli.methods.strips import Workers
 from upscale_cli.places.place import Source
 from upscale_cli.places.streams import ContentSource, StreamTarget
 from upscale_cli.work.request import Request
@@ -99,7 +99,7 @@ def compare(
     scale: Scale,
     *,
     chosen: bool,
-    executor: Executor,
+    workers: Workers,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Comparison:
     """Enlarge an image with each contender, and measure the results.
@@ -109,7 +109,7 @@ def compare(
     chosen : bool
         True if the user named the contenders: each must apply to the image. Otherwise those that do not apply are
         left out.
-    executor : Executor
+    workers : Workers
         Runs the work on its threads.
     progress : callable
         Called with the number of output pixels that were just finished, and the total.
@@ -124,12 +124,12 @@ def compare(
     if subject.reference is not None:
         _check_reference(subject.reference, after, border)
     total = after[0] * after[1] * len(runs)
-    results = [run.carry_out(subject.source, executor, lambda done: progress(done, total)) for run in runs]
+    results = [run.carry_out(subject.source, workers, lambda done: progress(done, total)) for run in runs]
     reference = None
     if subject.reference is not None:
         reference = Entry("reference", subject.description, subject.reference)
         luma = luma_8bit(seen_in(subject.reference))
-        results = list(executor.map(lambda each: _measured(each, luma, border), results))
+        results = list(workers.map(lambda each: _measured(each, luma, border), results))
     # A note that every result has is about the image: show it once.
     shared = tuple(note for note in results[0].notes if all(note in each.notes for each in results))
     results = [replace(each, notes=tuple(note for note in each.notes if note not in shared)) for each in results]
@@ -159,14 +159,14 @@ class _Run(NamedTuple):
     contender: Contender
     request: Request
 
-    def carry_out(self, source: Source, executor: Executor, progress: Callable[[int], None]) -> Entry:
+    def carry_out(self, source: Source, workers: Workers, progress: Callable[[int], None]) -> Entry:
         """Enlarge a source, and time it."""
         speck = Frame(np.zeros((8, 8, 1), np.uint8), "L")
         with suppress(UpscaleError):
             # Warm up: imports, parameter files and starting threads must not count for the method that comes first.
-            self.request.carry_out(ContentSource(as_png(speck, Metadata())), StreamTarget(io.BytesIO()), executor)
+            self.request.carry_out(ContentSource(as_png(speck, Metadata())), StreamTarget(io.BytesIO()), workers)
         stream, began = io.BytesIO(), time.perf_counter()
-        result = self.request.carry_out(source, StreamTarget(stream), executor, progress)
+        result = self.request.carry_out(source, StreamTarget(stream), workers, progress)
         seconds = time.perf_counter() - began
         return Entry(
             name=self.contender.name,

@@ -2,17 +2,32 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from upscale_cli.methods.upsampler import Upsampler
+from upscale_cli.methods.upsampler import Array, Upsampler
 
-STRIPS_AHEAD = 4
-"""Strips that are begun before they are asked for."""
+STRIPS_BEYOND = 1
+"""Strips that are begun early, beyond one for each thread: so no thread waits for the writer."""
 STRIP_VALUES = 1 << 20
 """Approximate number of values in a strip, unless one band has more: enough to be worth a task."""
 
+S = TypeVar("S")
 T = TypeVar("T")
+
+
+class Workers(ThreadPoolExecutor):
+    """Threads that compute strips.
+
+    Parameters
+    ----------
+    count : int
+        How many.
+    """
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self.count = count
 
 
 def strip_ranges(upsampler: Upsampler) -> Iterator[tuple[int, int]]:
@@ -26,34 +41,50 @@ def strip_ranges(upsampler: Upsampler) -> Iterator[tuple[int, int]]:
         start = stop
 
 
-def in_order(
-    work: Callable[[int, int], T],
-    ranges: Iterator[tuple[int, int]],
-    executor: Executor | None,
-    ahead: int = STRIPS_AHEAD,
-) -> Iterator[T]:
-    """Yield `work(start, stop)` for each range, in order; at most `ahead` of them run before they are asked for.
+def in_order(work: Callable[[S], T], items: Iterable[S], workers: Workers | None) -> Iterator[T]:
+    """Yield `work(item)` for each item, in order; at most `STRIPS_BEYOND` more than there are threads are in work.
 
     Parameters
     ----------
-    executor : concurrent.futures.Executor or None
-        Whose threads work; None for the caller's own.
+    workers : Workers or None
+        Who works; None for the caller.
     """
-    if executor is None:
-        for start, stop in ranges:
-            yield work(start, stop)
+    if workers is None:
+        yield from map(work, items)
         return
     waiting: deque[Future[T]] = deque()
     try:
-        for start, stop in ranges:
-            waiting.append(executor.submit(work, start, stop))
-            if len(waiting) > ahead:
+        for item in items:
+            waiting.append(workers.submit(work, item))
+            if len(waiting) >= workers.count + STRIPS_BEYOND:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
     finally:
         for future in waiting:
             future.cancel()
+
+
+def regrouped(strips: Iterable[Array], rows: int) -> Iterator[list[Array]]:
+    """Yield the rows of strips in groups of `rows`, the last perhaps of fewer: arrays that lie below each other.
+
+    >>> import numpy as np
+    >>> [sum(map(len, group)) for group in regrouped([np.zeros((3, 1)), np.zeros((4, 1))], 2)]
+    [2, 2, 2, 1]
+    """
+    group: list[Array] = []
+    missing = rows
+    for strip in strips:
+        start = 0
+        while start < len(strip):
+            part = strip[start : start + missing]
+            group.append(part)
+            start, missing = start + len(part), missing - len(part)
+            if not missing:
+                yield group
+                group, missing = [], rows
+    if group:
+        yield group
 
 
 def share_out(

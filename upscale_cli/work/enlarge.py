@@ -1,7 +1,6 @@
 """One image, from its source to its target."""
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
 from itertools import chain, starmap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,6 +14,7 @@ from upscale_cli.image.stacks import to_stack
 from upscale_cli.methods import Method, Scale, Size
 from upscale_cli.methods.framed import Framed
 from upscale_cli.methods.parameters import shown
+from upscale_cli.methods.strips import Workers
 from upscale_cli.places.place import Source, Target
 from upscale_cli.work.arrange import Arrangement, arrange
 from upscale_cli.work.borders import border_of, with_room
@@ -34,7 +34,7 @@ def enlarge(
     source: Source,
     target: Target,
     *,
-    executor: Executor | None,
+    workers: Workers | None,
     progress: Callable[[int], None],
 ) -> Result:
     """Make one target of one source, as `Work.carry_out` says.
@@ -56,7 +56,7 @@ def enlarge(
             parameters=parameters,
             remembered=remembered,
             result=result,
-            executor=executor,
+            workers=workers,
             progress=progress,
         )
         frames = starmap(work.enlarged, enumerate(picture.frames()))
@@ -99,7 +99,7 @@ class _Enlargement(NamedTuple):
     parameters: dict[str, Any]
     remembered: Size | None
     result: Result
-    executor: Executor | None
+    workers: Workers | None
     progress: Callable[[int], None]
 
     def enlarged(self, index: int, frame: Frame) -> Enlarged:
@@ -154,7 +154,7 @@ class _Enlargement(NamedTuple):
             metadata=metadata,
             extra=extra,
             quantised=ready.quantised,
-            executor=self.executor,
+            workers=self.workers,
             progress=self.progress,
         )
 

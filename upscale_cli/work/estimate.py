@@ -1,6 +1,5 @@
 """What one image takes, estimated from its header before any work: pixels and memory."""
 
-import os
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -9,7 +8,6 @@ from upscale_cli.codecs.picture import Picture
 from upscale_cli.errors import UpscaleError
 from upscale_cli.machine.memory import available_memory, in_bytes
 from upscale_cli.methods import Size, WorkingMemory
-from upscale_cli.methods.strips import STRIPS_AHEAD
 from upscale_cli.methods.upsampler import BAND_VALUES
 from upscale_cli.work.result import Result
 from upscale_cli.work.sizes import largest_factor
@@ -18,9 +16,6 @@ MAX_PIXELS = 10**9
 """The most pixels of a frame of a result, unless the user allows more."""
 MAX_FULL_FRAMES = 10
 """All frames of a result together have at most the pixels of so many of the largest ones."""
-
-STRIPS_AT_ONCE = 1 + STRIPS_AHEAD
-"""The most strips of an image that are in work, each on its own thread."""
 
 FIXED = 16 << 20
 """Bytes that any image takes: libraries at work, matrices, buffers."""
@@ -62,7 +57,7 @@ class Task(NamedTuple):
     working_memory: Callable[[Size], WorkingMemory] = lambda size: WorkingMemory()
 
     def memory(self, size: Size, format: Format | None = None) -> int:
-        """Return the approximate bytes that a result of a height and width takes: decoding, strips, and the encoder.
+        """Return the approximate bytes that a result takes on one thread: decoding, a strip, and the encoder.
 
         Each factor was measured (`tests/test_limits.py` measures them again), and is on the high side.
         """
@@ -70,23 +65,31 @@ class Task(NamedTuple):
         count, itemsize = self.picture.count, self.picture.itemsize
         channels = self.channels if ("L", "uint8") in format.stores or format.arrays else max(3, self.channels)
         values = size[0] * size[1] * channels
+        taken = self.picture.height * self.picture.width * self.picture.decoded + self.extra + FIXED
+        taken += self._strip(size) * (5 * itemsize + 4)
         needed = self.working_memory(size)
-        strip = min(values, max(BAND_VALUES, needed.rows * size[1] * channels))
-        taken = (
-            self.picture.height * self.picture.width * self.picture.decoded
-            + self.extra
-            + strip * (5 * itemsize + 4)
-            + FIXED
-        )
-        threads = min(STRIPS_AT_ONCE, os.cpu_count() or 1)
-        # Samples of four bytes may be weighed in eight, and so are those of two with opacity.
-        wide = itemsize > 2 or (itemsize == 2 and channels in (2, 4))
-        taken += (needed.values + threads * needed.values_per_thread) * (8 if wide else 4)
+        taken += (needed.values + needed.values_per_thread) * self._float
         if self.channels_first and format.arrays:
             taken += 2 * values * itemsize * count
         elif not (format.strips == "all" or (format.strips == "one" and count == 1)):
             taken += values * itemsize * (format.encoder + (format.retained * count if count > 1 else 0))
         return int(taken)
+
+    def memory_per_thread(self, size: Size) -> int:
+        """Return the approximate bytes that each further thread takes: a strip in work, and one that waits."""
+        per_thread = self.working_memory(size).values_per_thread
+        return self._strip(size) * 4 * self.picture.itemsize + per_thread * self._float
+
+    def _strip(self, size: Size) -> int:
+        """Return the values of a strip."""
+        row = size[1] * max(3, self.channels)
+        return min(size[0] * row, max(BAND_VALUES, self.working_memory(size).rows * row))
+
+    @property
+    def _float(self) -> int:
+        """Bytes of a float: samples of four bytes may be weighed in eight, and so are those of two with opacity."""
+        itemsize = self.picture.itemsize
+        return 8 if itemsize > 2 or (itemsize == 2 and self.channels in (2, 4)) else 4
 
     def check_size(self, size: Size) -> None:
         """Raise `UpscaleError` if a result of a height and width is larger than the limit, or than its format."""
@@ -114,7 +117,13 @@ class Task(NamedTuple):
         available, needed, png, picture = available_memory(), self.memory(size), FORMATS["png"], self.picture
         if needed <= available:
             before = picture.width, picture.height
-            return Result(before=before, after=(size[1], size[0]), frames=picture.count, memory=needed)
+            return Result(
+                before=before,
+                after=(size[1], size[0]),
+                frames=picture.count,
+                memory=needed,
+                memory_per_thread=self.memory_per_thread(size),
+            )
         hint = f"which needs about {in_bytes(needed)} of memory, but only {in_bytes(available)} is available"
         image = not self.format.arrays and picture.itemsize <= 2 and picture.count == 1
         leaner = image and self.memory(size, png) <= available

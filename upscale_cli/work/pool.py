@@ -1,7 +1,6 @@
 """Max pooling of images: the encoder's half of max unpooling."""
 
 from collections.abc import Callable
-from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -17,6 +16,7 @@ from upscale_cli.image.pixels import Frame
 from upscale_cli.image.stacks import array_ndim, from_stack
 from upscale_cli.methods import METHODS, Method, Parameter
 from upscale_cli.methods.placement import Nearest, Pair, Pooled, max_pool, pooled_sides
+from upscale_cli.methods.strips import Workers
 from upscale_cli.methods.upsampler import Array
 from upscale_cli.places.place import Source, Target
 from upscale_cli.work.arrange import arrange
@@ -103,7 +103,7 @@ class Pooling:
         self,
         source: Source,
         target: Target,
-        executor: Executor | None = None,
+        workers: Workers | None = None,
         progress: Callable[[int], None] = lambda pixels: None,
     ) -> Result:
         """Make the pooled image of one source, and beside it the indices that max unpooling needs.
@@ -126,7 +126,7 @@ class Pooling:
             for frame in picture.frames():
                 values, enlarged = self._pooled(frame, picture, format, result=result)
                 pooled.append(values)
-                frames.append(enlarged._replace(executor=executor, progress=progress))
+                frames.append(enlarged._replace(workers=workers, progress=progress))
             result.note(*picture.notes)
             note_first_loss(picture, format, 100, result)
             result.before, result.frames = (picture.width, picture.height), picture.count

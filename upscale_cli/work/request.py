@@ -1,7 +1,6 @@
 """A request: what the user asks for, the same for every image."""
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor
 from fractions import Fraction
 from shutil import copyfileobj
 from typing import Any, Literal, NamedTuple
@@ -14,6 +13,7 @@ from upscale_cli.image.pixels import read_colour
 from upscale_cli.methods import Method, Scale, Size, resolve
 from upscale_cli.methods.method import Shape
 from upscale_cli.methods.parameters import round_side
+from upscale_cli.methods.strips import Workers
 from upscale_cli.places.place import Source, Target
 from upscale_cli.work.enlarge import enlarge
 from upscale_cli.work.estimate import MAX_PIXELS, Task, check_frames
@@ -150,8 +150,9 @@ class Request(NamedTuple):
         task = self.task(picture, format, parameters, shape[2])
         for each in (shape[:2], size):
             task.check_size(each)
-        expected = task.expected(size)
-        expected.scale = scale
+        # What is cropped away is made, too, as far as it shares rows with the rest.
+        expected = task.expected((max(shape[0], size[0]), max(shape[1], size[1])))
+        expected.scale, expected.after = scale, (size[1], size[0])
         return expected
 
     def task(self, picture: Picture, format: Format, parameters: Mapping[str, Any], channels: int) -> Task:
@@ -173,14 +174,14 @@ class Request(NamedTuple):
         self,
         source: Source,
         target: Target,
-        executor: Executor | None = None,
+        workers: Workers | None = None,
         progress: Callable[[int], None] = lambda pixels: None,
     ) -> Result:
         if self.if_smaller == "copy":
             with open_picture(source.open(), self.reading) as picture:
                 if self.is_large(picture) and self.format in (None, picture.format) and not self.strip:
                     return self._copied(picture, source, target)
-        return enlarge(self, source, target, executor=executor, progress=progress)
+        return enlarge(self, source, target, workers=workers, progress=progress)
 
     def read_parameters(
         self, source: Source, values: int, outline: bool = False

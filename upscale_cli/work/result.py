@@ -21,8 +21,8 @@ class Result:
         What a user should know.
     decisions : dict of str to str
         What was decided, by subject, shown with -v. Each is recorded where it is made, so that the report is true.
-    memory : int
-        Approximate bytes that it takes.
+    memory, memory_per_thread : int
+        Approximate bytes that it takes on one thread, and for each further thread.
     """
 
     before: Size = (0, 0)
@@ -32,6 +32,7 @@ class Result:
     notes: list[str] = field(default_factory=list)
     decisions: dict[str, str] = field(default_factory=dict)
     memory: int = 0
+    memory_per_thread: int = 0
 
     def note(self, *texts: str) -> None:
         """Add notes that are not there already."""
