@@ -1,7 +1,7 @@
 """The plan: every source with its target, every conflict and every impossible request, before any work."""
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol, Self
@@ -166,11 +166,12 @@ def make_plan(
         if not into_folder and (named := named_format(output, work.format)) is not None:
             work = work.with_format(named)
 
-    plan = Plan()
+    plan, opened = Plan(), dict[Source, tuple[int, int]]()
     folder = output if into_folder and isinstance(output, str) else None
     for source in find_sources(inputs, folder, plan.failures, plan.left_alone, standard_input=standard_input):
         try:
             with open_picture(source.open(), work.reading) as picture:
+                opened[source] = picture.width, picture.height
                 expected = work.check(picture, source)
                 format = work.format_for(picture)
             if template:
@@ -190,38 +191,32 @@ def make_plan(
             continue
         plan.jobs.append(Job(source, target, work.with_format(format), expected))
     plan.left_alone = [each for each in plan.left_alone if not each.name.endswith(work.reads_beside)]
-    _leave_results(plan, beside=output is None or template)
+    # A template may name another original; what stands beside it with a label is none.
+    labelled = plan.jobs if output is None else [job for job in plan.jobs if template and _is_labelled(job)]
+    _leave_results(plan, opened, {job.target.identity(): job for job in labelled})
     _refuse_conflicts(plan.jobs)
     _settle(plan, skip_existing)
     return plan
 
 
-def _leave_results(plan: Plan, beside: bool) -> None:
-    """Take the results of earlier runs out of a plan; if those of this one lie `beside` sources, by their targets."""
-    made: dict[Hashable, Job] = {}
-    by_stem: dict[str, list[Job]] = defaultdict(list)
-    for job in plan.jobs:
-        by_stem[stem_of(job.source.name)].append(job)
-        if beside and (identity := job.target.identity()) is not None:
-            made[identity] = job
-    jobs, plan.jobs = plan.jobs, []
-    for job in jobs:
-        origin = made.get(job.source.identity(), job)
-        if origin is job:
-            near = by_stem.get(stem_of(job.source.name).rpartition("_")[0], ())
-            origin = next(
-                (
-                    each
-                    for each in near
-                    if is_result(job.source, each.source, (job.expected.before, each.expected.before))
-                ),
-                job,
-            )
-        if origin is job:
-            plan.jobs.append(job)
-        else:
-            plan.skipped.append(Skipped(job.source.shown, f"is a result of {origin.source.shown}."))
-            plan.results.append(job.source.shown)
+def _leave_results(plan: Plan, opened: Mapping[Source, tuple[int, int]], targets: Mapping[Hashable, Job]) -> None:
+    """Take the results of earlier runs out of a plan: by name and size, or because they are `targets` of this run."""
+    by_stem: dict[str, list[Source]] = defaultdict(list)
+    for source in opened:
+        by_stem[stem_of(source.name)].append(source)
+    results: dict[str, str] = {}
+    for source, size in opened.items():
+        job = targets.get(source.identity())
+        if job is not None and job.source is not source and job.expected.after == size:
+            results[source.shown] = job.source.shown
+        for other in by_stem.get(stem_of(source.name).rpartition("_")[0], ()):
+            if is_result(source, other, (size, opened[other])):
+                results[source.shown] = other.shown
+    plan.jobs = [job for job in plan.jobs if job.source.shown not in results]
+    plan.failures = [failure for failure in plan.failures if failure[0] not in results]
+    plan.skipped = [skipped for skipped in plan.skipped if skipped.shown not in results]
+    plan.skipped += [Skipped(shown, f"is a result of {origin}.") for shown, origin in results.items()]
+    plan.results = list(results)
 
 
 def _settle(plan: Plan, skip_existing: bool) -> None:
@@ -274,6 +269,11 @@ def _target(source: Source, output: str | Target | None, format: Format, *, into
         return source.default_target(label, extension)
     place = source.place or source.name
     return place_of(output).target(output, place.with_name(stem_of(place) + extension).parts)
+
+
+def _is_labelled(job: Job) -> bool:
+    """Return whether the name of a file says more than that of its source."""
+    return stem_of(Path(job.target.name)) != stem_of(job.source.name)
 
 
 def _extension(source: Source, format: Format) -> str:

@@ -152,13 +152,13 @@ def _write(content: bytes, path: Path | str, stream: BinaryIO | None, overwrite:
 
 
 @contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """Provide a function that advances a bar by some of a total number of pixels; the first call shows the bar."""
+def _progress(quiet: bool) -> Iterator[Callable[[float, float], None]]:
+    """Provide a function that advances a bar by some of a total cost; the first call shows the bar."""
     bar: Bar | None = None
 
-    def advance(done: int, total: int) -> None:
+    def advance(done: float, total: float) -> None:
         nonlocal bar
-        bar = bar or Bar(total, 1, not quiet)
+        bar = bar or Bar(total, 1, not quiet, unit="")
         bar.advance(done)
 
     try:

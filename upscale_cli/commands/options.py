@@ -291,7 +291,7 @@ def batch_options(command: F) -> F:
             "--output",
             metavar="PATH",
             type=click.Path(),
-            help="File, folder, '{stem}_{method}{suffix}', or - for stdout.",
+            help="File, folder, {stem}_{method}{suffix}, or - for stdout.",
         ),
         click.option(
             "--files-from", metavar="FILE", type=click.Path(), help="Read names of inputs, a line each; - is stdin."

@@ -136,7 +136,8 @@ def process(session: Session, inputs: Iterable[str], work: Work, asked: Iterable
         bar.close()
         if others is not None:
             others.shutdown(cancel_futures=True)
-    report.left = len(plan.jobs) + len(plan.failures) - report.done - report.failed
+    planned = len(plan.jobs) + len(plan.failures) + len(plan.skipped)
+    report.left = planned - report.done - report.failed - report.skipped
     if report.left:
         say(f"{session.name}: stopped, because the disk is full; free some space, and run it again for the others.")
     if not session.quiet and (report.done + report.failed > 1 or report.skipped or left_alone):

@@ -127,9 +127,9 @@ class _Unbuffered(FileIO):
 
 
 class Bar:
-    """A progress bar on standard error that counts output pixels; nothing if that is no terminal."""
+    """A progress bar on standard error that counts output pixels, or a cost; nothing if that is no terminal."""
 
-    def __init__(self, pixels: int, jobs: int, shown: bool) -> None:
+    def __init__(self, pixels: float, jobs: int, shown: bool, unit: str = "px") -> None:
         self._bar: Any = None
         self._lock = threading.Lock()
         if shown and sys.stderr is not None and sys.stderr.isatty():
@@ -137,15 +137,16 @@ class Bar:
 
             self._bar = tqdm(
                 total=pixels,
-                unit="px",
+                unit=unit,
                 unit_scale=True,
                 dynamic_ncols=True,
                 delay=0.5,
+                bar_format=None if unit else "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}",
                 postfix={"images": f"0/{jobs}"} if jobs > 1 else None,
             )
         self._jobs, self._ended = jobs, 0
 
-    def advance(self, pixels: int) -> None:
+    def advance(self, pixels: float) -> None:
         """Count pixels that are done since the last call."""
         if self._bar is not None:
             with self._lock:

@@ -100,7 +100,7 @@ def compare(
     *,
     chosen: bool,
     workers: Workers,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[float, float], None] = lambda done, total: None,
 ) -> Comparison:
     """Enlarge an image with each contender, and measure the results.
 
@@ -112,7 +112,7 @@ def compare(
     workers : Workers
         Runs the work on its threads.
     progress : callable
-        Called with the number of output pixels that were just finished, and the total.
+        Called with the cost of the output pixels that were just finished, and the total; see `Method.cost`.
 
     Raises
     ------
@@ -123,8 +123,12 @@ def compare(
     border = ceil(max(scale))
     if subject.reference is not None:
         _check_reference(subject.reference, after, border)
-    total = after[0] * after[1] * len(runs)
-    results = [run.carry_out(subject.source, workers, lambda done: progress(done, total)) for run in runs]
+    costs = [run.cost(scale) for run in runs]
+    total = after[0] * after[1] * sum(costs)
+    results = [
+        run.carry_out(subject.source, workers, lambda done, cost=cost: progress(done * cost, total))  # type: ignore[misc]
+        for run, cost in zip(runs, costs, strict=True)
+    ]
     reference = None
     if subject.reference is not None:
         reference = Entry("reference", subject.description, subject.reference)
@@ -158,6 +162,11 @@ class _Run(NamedTuple):
 
     contender: Contender
     request: Request
+
+    def cost(self, scale: Scale) -> float:
+        """Return the relative cost of an output pixel."""
+        method, given = self.request.method, self.request.parameters
+        return method.cost(scale, {p.name: given.get(p.name) for p in method.parameters})
 
     def carry_out(self, source: Source, workers: Workers, progress: Callable[[int], None]) -> Entry:
         """Enlarge a source, and time it."""

@@ -65,6 +65,11 @@ def no_remark(shape: Shape, scale: Scale, parameters: Parameters) -> str | None:
     return None
 
 
+def cost_of_filter(scale: Scale, parameters: Parameters) -> float:
+    """Return the unit of costs."""
+    return 1.0
+
+
 def little_memory(shape: Shape, parameters: Parameters) -> Callable[[Size], WorkingMemory]:
     """Return the working memory of methods that need none besides a row."""
     return lambda size: WorkingMemory()
@@ -119,6 +124,8 @@ class Method(NamedTuple):
         What a user should know about these parameters before using the result.
     explain : callable(shape, scale, parameters) -> str or None
         What the method decided by itself, shown with -v.
+    cost : callable(scale, parameters) -> float
+        Approximate time that an output value takes, relative to a filter; progress bars count it.
     working_memory : callable(shape, parameters) -> callable(size) -> WorkingMemory
         An estimate of the memory needed for an output of some height and width, if all samples are finite.
     """
@@ -142,6 +149,7 @@ class Method(NamedTuple):
     symmetric: bool = True
     warn: Remark = no_remark
     explain: Remark = no_remark
+    cost: Callable[[Scale, Parameters], float] = cost_of_filter
     working_memory: Callable[[Shape, Parameters], Callable[[Size], WorkingMemory]] = little_memory
 
     @property

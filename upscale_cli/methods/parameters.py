@@ -242,7 +242,7 @@ def read_scale(value: Any, smaller: bool = False) -> Scale:
     Parameters
     ----------
     value : real number, pair of them for (vertical, horizontal), or text
-        Text is one factor, or two as width x height; 4x, x4 and 400% are 4.
+        Text is one factor, or two as width x height; 4x, x4, 400% and 8/2 are 4.
     smaller : bool
         Factors below 1 are factors, too.
 
@@ -269,11 +269,12 @@ def read_scale(value: Any, smaller: bool = False) -> Scale:
     for part in parts:
         try:
             # As a float first: computing the exact value of "1e999999999" would never end.
-            percent = isinstance(part, str) and part.endswith("%")
-            number, unit = (part[:-1], 100) if percent else (part, 1)
-            usable = (2**-53 if smaller else 1) <= float(number) / unit <= 2**53
-            factor = _exact(number) / unit if usable else Fraction(0)
-        except (ValueError, TypeError, OverflowError):
+            number, unit = part, "1"
+            if isinstance(part, str):
+                number, unit = (part[:-1], "100") if part.endswith("%") else f"{part}/1".split("/")[:2]
+            usable = (2**-53 if smaller else 1) <= float(number) / float(unit) <= 2**53
+            factor = _exact(number) / _exact(unit) if usable else Fraction(0)
+        except (ValueError, TypeError, OverflowError, ZeroDivisionError):
             factor = Fraction(0)
         if not factor:
             raise UsageError(f'scale "{value}" is not a number of at least 1, or two as 3x2 (width x height).')

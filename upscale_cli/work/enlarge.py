@@ -108,9 +108,11 @@ class _Enlargement(NamedTuple):
         method = request.method
         apart, several = request.alpha == "separate", picture.count > 1
         opened = frame
-        if request.fit == "pad":
+        if bordered := request.fit == "pad":
             frame = with_room(frame, request.background, self.format)
-        ready = arrange(frame, method, self.format, several=several, linear=request.linear, apart=apart)
+        ready = arrange(
+            frame, method, self.format, several=several, linear=request.linear, apart=apart, bordered=bordered
+        )
         result.note(*ready.notes)
         parameters = _parameters_of_frame(self.parameters, index, request.reading.channels_first and picture.ndim > 0)
         height, width, _ = ready.frame.samples.shape
@@ -120,7 +122,9 @@ class _Enlargement(NamedTuple):
         task = request.task(picture, self.format, parameters, after[2])
         for each in (after[:2], size):
             task._replace(before=(height, width)).check_size(each)
+        same = request.scale is not None and set(scale) == {1} and method.interpolates
         result.note(*filter(None, [method.warn(before, scale, parameters)]))
+        result.note(*[f"{method.name} changes no pixel at factor 1"] * same)
         if not result.decisions:
             result.decisions = {
                 "method": _method_explained(method, before, scale, parameters),
@@ -141,7 +145,7 @@ class _Enlargement(NamedTuple):
             ready.frame.samples, scale=scale, size=after[:2], samples=samples, parameters=parameters
         )
         if size != after[:2]:
-            border = border_of(ready, mode, channels, request.background) if request.fit == "pad" else None
+            border = border_of(ready, mode, channels, request.background) if bordered else None
             upsampler = Framed(upsampler, size, border)
         return Enlarged(
             upsampler=upsampler,
