@@ -4,6 +4,9 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
+from packaging.requirements import Requirement
+
 ROOT = Path(__file__).parents[1]
 REQUIREMENT = re.compile(r"([a-z]+)(>=|==)([0-9.]+)(?:;.*)?")
 
@@ -25,3 +28,28 @@ def test_the_oldest_are_the_bounds_of_the_project() -> None:
 def test_what_checks_everything_tests_with_them() -> None:
     assert "--constraint tests/oldest.txt" in (ROOT / ".ci" / "test-oldest").read_text("utf-8")
     assert "\n    .ci/test-oldest\n" in (ROOT / ".ci" / "run").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "wheel"),
+    [
+        ("linux", "x86_64", True),
+        ("linux", "aarch64", True),
+        ("darwin", "x86_64", True),
+        ("darwin", "arm64", True),
+        ("win32", "AMD64", True),
+        ("win32", "ARM64", False),
+        ("win32", "x86", False),
+        ("linux", "i686", False),
+        ("linux", "armv7l", False),
+        ("linux", "riscv64", False),
+        ("freebsd14", "amd64", False),
+        ("freebsd14", "arm64", False),
+    ],
+)
+def test_isal_is_asked_for_where_it_has_wheels(system: str, machine: str, wheel: bool) -> None:
+    """Those of 1.9.1 on PyPI. Elsewhere pip would try to compile it, and fail."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    marker = next(Requirement(text).marker for text in project["dependencies"] if text.startswith("isal"))
+    assert marker is not None
+    assert marker.evaluate({"sys_platform": system, "platform_machine": machine}) is wheel

@@ -126,8 +126,11 @@ def test_verbose_tells_what_is_kept_of_metadata(tmp_path: Path) -> None:
 def test_verbose_tells_how_the_work_is_shared(tmp_path: Path) -> None:
     one = call(SAMPLES / "logo.png", "-v", "-j", 3, "-o", tmp_path / "a.png").stderr
     assert one.startswith("upscale: 1 image, its strips by 3 threads; ")
-    several = call(SAMPLES / "logo.png", SAMPLES / "scene.png", "-v", "-j", 3, "-o", tmp_path / "out").stderr
-    assert several.startswith("upscale: 2 images, 3 at once with a thread each, if memory allows; ")
+    two = SAMPLES / "logo.png", SAMPLES / "scene.png"
+    shared = call(*two, "-v", "-j", 3, "-o", tmp_path / "shared").stderr
+    assert shared.startswith("upscale: 2 images at once, their strips by 3 threads, if memory allows; ")
+    several = call(*two, "-v", "-j", 2, "-o", tmp_path / "out").stderr
+    assert several.startswith("upscale: 2 images, 2 at once with a thread each, if memory allows; ")
     assert len(re.findall(r"^  memory", several, re.MULTILINE)) == 2
 
 

@@ -19,10 +19,10 @@ LAYERS: dict[str, set[str]] = {
     "plugins": {"errors"},
     "blas": {"threadpoolctl"},
     "methods": {"numpy", "plugins", "errors"},
-    "api": {"numpy", "methods", "blas", "errors"},
+    "machine": {"numpy", "psutil", "errors"},
+    "api": {"numpy", "machine", "methods", "blas", "errors"},
     "testing": {"numpy", "pytest", "hypothesis", "api", "methods", "errors"},
     "learning": {"numpy", "api", "methods", "errors"},
-    "machine": {"numpy", "psutil", "errors"},
     "image": {"numpy", "PIL", "methods", "errors"},
     "codecs": {
         "numpy",

@@ -20,7 +20,6 @@ from upscale_cli.batch.run import Run
 from upscale_cli.codecs.formats import FORMATS
 from upscale_cli.codecs.picture import open_picture
 from upscale_cli.errors import UpscaleError
-from upscale_cli.machine import memory
 from upscale_cli.methods import METHODS
 from upscale_cli.methods.parameters import read_scale
 from upscale_cli.methods.strips import Workers, in_order
@@ -29,12 +28,13 @@ from upscale_cli.work.request import Request
 from upscale_cli.work.result import Result
 
 MEASURED = """if True:
-    import os, sys
+    import sys
     from pathlib import Path
     from fractions import Fraction
     from upscale_cli import commands
     from upscale_cli.codecs.formats import FORMATS
     from upscale_cli.codecs.picture import open_picture
+    from upscale_cli.machine.processors import processors
     from upscale_cli.methods import METHODS
     from upscale_cli.places.files import FileSource, FileTarget
     from upscale_cli.methods.strips import Workers
@@ -188,17 +188,6 @@ def test_threads_share_images_that_are_fewer_than_they(images: int, threads: int
     # The first thread is in the estimate of an image; memory for one more, and nearly for two.
     own, more = (sum(getattr(job.expected, name) for job in jobs) for name in ("memory", "memory_per_thread"))
     assert batch_run._workers_for(jobs, 4, own + 2 * more - 1) == min(threads, 2)
-
-
-def test_control_groups_are_asked(tmp_path: Path) -> None:
-    inner = tmp_path / "a" / "b"
-    inner.mkdir(parents=True)
-    (tmp_path / "own").write_text("0::/a/b\n")
-    for folder, limit in ((inner, "max"), (tmp_path / "a", "1000000")):
-        (folder / "memory.max").write_text(limit + "\n")
-        (folder / "memory.current").write_text("900000\n")
-        (folder / "memory.stat").write_text("anon 500000\ninactive_file 300000\n")
-    assert list(memory._group_room(tmp_path, tmp_path / "own")) == [400_000]
 
 
 @needs_posix

@@ -1,6 +1,5 @@
 """The Python interface: `upscale` for arrays."""
 
-import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -12,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from upscale_cli.blas import one_blas_thread
 from upscale_cli.errors import UpscaleError, UsageError
+from upscale_cli.machine.processors import processors
 from upscale_cli.methods import Shape, find_method, resolve
 from upscale_cli.methods.parameters import read_scale
 from upscale_cli.methods.samples import Samples
@@ -92,7 +92,7 @@ def upscale(
     finish = samples.finisher(chosen.values == "weighed")
     result = np.empty((len(stack), *shape), source.dtype)
     large = result.size >= WORTH_THREADS
-    helpers = (threads or os.cpu_count() or 1) - 1 if large else 0
+    helpers = (threads or processors()) - 1 if large else 0
     # For a single thread as well: BLAS with several adds in another order, and the number of threads changes no bit.
     with one_blas_thread() if large else nullcontext(), _pool(helpers) as pool:
         for number, (image, out) in enumerate(zip(stack, result, strict=True)):

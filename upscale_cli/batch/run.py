@@ -1,7 +1,6 @@
 """Carrying out a plan: jobs on threads, as many at once as memory allows, each with its own end."""
 
 import math
-import os
 import threading
 import time
 import traceback
@@ -15,7 +14,7 @@ from queue import Empty, SimpleQueue
 from upscale_cli.batch.plan import Job, Plan
 from upscale_cli.errors import UpscaleError, as_upscale_error
 from upscale_cli.machine.memory import available_memory, in_bytes
-from upscale_cli.machine.processors import usable_threads
+from upscale_cli.machine.processors import processors, usable_threads
 from upscale_cli.machine.replacing import abandon
 from upscale_cli.methods.strips import Workers
 from upscale_cli.work.result import Result
@@ -129,7 +128,7 @@ class Run:
         executor: Executor | None = None,
         progress: Callable[[int], None] = lambda pixels: None,
     ) -> None:
-        self._plan, self._count, self._executor = plan, jobs or os.cpu_count() or 1, executor
+        self._plan, self._count, self._executor = plan, jobs or processors(), executor
         self._progress = progress
         self._over = threading.Event()
         self._patience = math.inf
@@ -142,9 +141,10 @@ class Run:
         """Description of how it is carried out, shown with -v."""
         jobs, count = self._plan.jobs, self._count
         memory = f"{in_bytes(available_memory())} of memory available"
+        if len(jobs) < 2:
+            return f"{len(jobs)} image, its strips by {count} threads; {memory}"
         if len(jobs) < count:
-            images = "1 image, its" if len(jobs) == 1 else f"{len(jobs)} images at once, their"
-            return f"{images} strips by {count} threads, if memory allows; {memory}"
+            return f"{len(jobs)} images at once, their strips by {count} threads, if memory allows; {memory}"
         return f"{len(jobs)} images, {count} at once with a thread each, if memory allows; {memory}"
 
     def stop(self) -> None:

@@ -1,6 +1,5 @@
 """The command `upscale-compare`."""
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -102,13 +101,13 @@ def cli(
     from upscale_cli.compare.comparison import compare
     from upscale_cli.compare.page import numbers
     from upscale_cli.compare.subject import find_subject
-    from upscale_cli.machine.processors import usable_threads
+    from upscale_cli.machine.processors import processors, usable_threads
     from upscale_cli.methods.strips import Workers
     from upscale_cli.places.files import FileSource
     from upscale_cli.places.streams import ContentSource
 
     source = ContentSource(read_standard_input()) if image == STREAM else FileSource(Path(image))
-    workers = Workers(usable_threads(jobs or os.cpu_count() or 1))
+    workers = Workers(usable_threads(jobs or processors()))
     try:
         subject = find_subject(source, reduction, reference)
         with _progress(quiet) as progress:

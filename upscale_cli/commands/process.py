@@ -33,6 +33,7 @@ from upscale_cli.commands.terminal import (
 )
 from upscale_cli.errors import ExistsError, UpscaleError, UsageError
 from upscale_cli.machine.memory import in_bytes
+from upscale_cli.machine.processors import processors
 from upscale_cli.places.place import Target, counted
 from upscale_cli.places.streams import PIPE, STANDARD_INPUT, STREAM, ContentSource, StreamTarget
 from upscale_cli.work.request import Request
@@ -122,7 +123,7 @@ def process(session: Session, inputs: Iterable[str], work: Work, asked: Iterable
         return report.exit_status
 
     bar = Bar(sum(job.pixels for job in plan.jobs), len(plan.jobs), not session.quiet)
-    others = kind.start(session.jobs or os.cpu_count() or 1) if len(plan.jobs) > 1 else None
+    others = kind.start(session.jobs or processors()) if len(plan.jobs) > 1 else None
     running = Run(plan, session.jobs, executor=others, progress=bar.advance)
     try:
         pixels = _run(session, plan, running, bar=bar, report=report)
@@ -199,7 +200,7 @@ def _remarks(session: Session, plan: Plan, asked: Iterable[str]) -> Iterator[str
         idle = [name for name, options in heeded.items() if option not in options]
         if idle:
             yield f"--{option} does nothing for {' and '.join(idle)}."
-    most = os.cpu_count() or 1
+    most = processors()
     if (session.jobs or 0) > 4 * most:
         yield f"--jobs {session.jobs} makes nothing faster than {most}, the number of processors."
     if results := plan.results:

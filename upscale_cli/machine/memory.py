@@ -1,7 +1,10 @@
 """How much memory this process may still use."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+
+from upscale_cli.machine.groups import group_files
 
 BLAS_ADDRESSES = 64 << 20
 """Bytes of address space that BLAS reserves for its first product."""
@@ -44,24 +47,19 @@ def _system_room() -> Iterator[int]:
         yield sizes["MemAvailable"] + sizes.get("SwapFree", 0)
 
 
-def _group_room(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> Iterator[int]:
-    """Yield what the limits of this process's control groups (version 2) leave; cached files count as free."""
-    try:
-        groups = [line.rpartition(":")[2] for line in own.read_text("utf-8").splitlines() if line.startswith("0::")]
-    except OSError:
-        return
-    for group in groups:
-        folder = root / group.strip("/")
-        for each in (folder, *folder.parents[: len(folder.parts) - len(root.parts)]):
-            try:
-                limit = (each / "memory.max").read_text("ascii").strip()
-                used = int((each / "memory.current").read_text("ascii"))
-                statistics = (each / "memory.stat").read_text("ascii").splitlines()
-            except OSError:
-                continue
-            if limit != "max":
-                cached = sum(int(line.split()[-1]) for line in statistics if "inactive_file" in line)
-                yield int(limit) - used + cached
+def _group_room() -> Iterator[int]:
+    """Yield what the limits of this process's control groups leave; cached files count as free.
+
+    In version 1, a line of the statistics is of the group alone, and its `total_` of those below it too.
+    """
+    version_1 = "memory.limit_in_bytes", "memory.usage_in_bytes", "memory.stat"
+    for texts in group_files("memory", version_1, ("memory.max", "memory.current", "memory.stat")):
+        with suppress(OSError):
+            limit = next(texts)
+            if limit != "max" and int(limit) < UNKNOWN:
+                used, statistics = texts
+                cached = (int(line.split()[-1]) for line in statistics.splitlines() if "inactive_file" in line)
+                yield int(limit) - int(used) + max(cached, default=0)
 
 
 def address_room() -> Iterator[int]:
