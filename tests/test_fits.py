@@ -256,7 +256,7 @@ def test_scales_below_1(here: Path, method: str, mode: str) -> None:
     colour = colours[mode]
     Image.new(mode, (90, 60), colour).save("in.png")
     call("in.png", "-s", "1/3", "--allow-smaller", "-m", method)
-    made = pixels(here / "in_0.3333x.png", mode)
+    made = pixels(here / "in_0.333333x.png", mode)
     assert made.shape[:2] == (20, 30)
     assert (made == np.asarray(Image.new(mode, (1, 1), colour))).all()
     call("in.png", "-s", "0.001", "--allow-smaller", "-m", method, "-o", "dot.png")
@@ -306,6 +306,11 @@ def test_large_pictures_of_a_folder(here: Path) -> None:
     assert contents(here / "copied")["large.jpg"] == large
     assert pixels(here / "copied" / "small.png").shape[:2] == (40, 60)
     assert (here / "copied" / "large.jpg").stat().st_mtime_ns == (here / "in" / "large.jpg").stat().st_mtime_ns
+    picture(here / "exact" / "large.png", 100, 100)
+    with Image.open("exact/large.png") as image:
+        image.save("exact/large.webp", lossless=True)
+    call("exact/large.webp", "--size", 60, "--if-smaller", "copy", "-o", "copied/")
+    assert contents(here / "copied")["large.webp"] == (here / "exact" / "large.webp").read_bytes()
     call(*ask, "--if-smaller", "enlarge-only", "-o", "kept", "-f", "webp")
     assert sorted(contents(here / "kept")) == ["large.webp", "small.webp", "tall.webp"]
     assert pixels(here / "kept" / "large.webp").shape[:2] == (200, 300)

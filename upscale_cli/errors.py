@@ -44,12 +44,8 @@ class UsageError(UpscaleError):
     exit_status = ExitStatus.USAGE
 
 
-class LeftOutError(UpscaleError):
-    """An image that is left out, and why; in other respects it is a failure."""
-
-
-class ExistsError(UpscaleError):
-    """A result that exists already."""
+class NeedlessError(UpscaleError):
+    """What was asked for is there: a result, perhaps of another run, or an image that is large enough."""
 
 
 class DiskFullError(UpscaleError):

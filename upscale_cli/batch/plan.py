@@ -10,7 +10,7 @@ from upscale_cli.batch.names import filled, is_result, is_template, named_format
 from upscale_cli.codecs.finding import format_of, stem_of
 from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import Picture, Reading, open_picture
-from upscale_cli.errors import LeftOutError, UpscaleError, UsageError, as_upscale_error
+from upscale_cli.errors import NeedlessError, UpscaleError, UsageError, as_upscale_error
 from upscale_cli.methods.strips import Workers
 from upscale_cli.places import place_of
 from upscale_cli.places.place import LeftAlone, Source, Target, Unreadable
@@ -182,7 +182,7 @@ def make_plan(
                 target = _target(source, output, format, into_folder=into_folder, label=label)
         except UsageError:
             raise
-        except LeftOutError as error:
+        except NeedlessError as error:
             plan.skipped.append(Skipped(source.shown, str(error)))
             continue
         except Exception as error:
@@ -230,8 +230,7 @@ def _settle(plan: Plan, skip_existing: bool) -> None:
         elif skip_existing:
             plan.skipped.append(Skipped(job.source.shown, f"{job.target.shown} exists already.", job.target))
         else:
-            other = "" if len(targets) > 1 else ", or a name of its own: -o '{stem}_{method}_{scale}x{suffix}'"
-            refused = UpscaleError(f"{existing[-1].shown} exists already; use --overwrite or --skip-existing{other}.")
+            refused = UpscaleError(f"{existing[-1].shown} exists already; use --overwrite or --skip-existing.")
             plan.failures.append((job.source.shown, refused))
 
 

@@ -31,7 +31,7 @@ from upscale_cli.commands.terminal import (
     stopping,
     visible,
 )
-from upscale_cli.errors import ExistsError, UpscaleError, UsageError
+from upscale_cli.errors import NeedlessError, UpscaleError, UsageError
 from upscale_cli.machine.memory import in_bytes
 from upscale_cli.machine.processors import processors
 from upscale_cli.places.place import Target, counted
@@ -215,7 +215,7 @@ def _run(session: Session, plan: Plan, running: Run, *, bar: Bar, report: Report
         bar.say(f"{session.name}: {running.manner}.")
     with stopping(running.stop), closing(iter(running)) as outcomes:
         for outcome in outcomes:
-            if session.skip_existing and isinstance(outcome.failure, ExistsError):
+            if session.skip_existing and isinstance(outcome.failure, NeedlessError):
                 # Another run was faster.
                 report.skipped += 1
                 if session.as_json:

@@ -25,7 +25,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from upscale_cli.errors import ExistsError
+from upscale_cli.errors import NeedlessError
 
 try:
     import fcntl
@@ -71,7 +71,7 @@ def replacing_together(
 
     Raises
     ------
-    ExistsError
+    NeedlessError
         If a target exists and may not be overwritten.
     OSError
         As the system reports it.
@@ -120,7 +120,7 @@ class _Temporary:
         except FileNotFoundError:
             self._mode = None
         if self._mode is not None and not self._overwrite:
-            raise ExistsError(f'"{self._target}" exists already; use --overwrite or --skip-existing.')
+            raise NeedlessError(f'"{self._target}" exists already; use --overwrite or --skip-existing.')
         sweep(self._target.parent)
         self._path, descriptor = _created(self._target.parent, 0o666 if self._mode is None else self._mode)
         self._lock = os.dup(descriptor) if fcntl else None
@@ -228,7 +228,7 @@ def _place_new(temporary: Path, target: Path) -> None:
         except OSError:  # a file system without hard links
             _rename_new(temporary, target)
     except FileExistsError:
-        raise ExistsError(
+        raise NeedlessError(
             f'"{target}" was written by another program meanwhile; use --overwrite to replace it.'
         ) from None
 

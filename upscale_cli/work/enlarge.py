@@ -107,7 +107,6 @@ class _Enlargement(NamedTuple):
         request, picture, result = self.request, self.picture, self.result
         method = request.method
         apart, several = request.alpha == "separate", picture.count > 1
-        opened = frame
         if bordered := request.fit == "pad":
             frame = with_room(frame, request.background, self.format)
         ready = arrange(
@@ -139,7 +138,7 @@ class _Enlargement(NamedTuple):
             samples, channels = samples._replace(alpha=False, opaque=False), after[2]
         change = Change((height, width), after[:2], frame.metadata.orientation, size)
         metadata = kept_metadata(
-            opened, mode, picture, format=self.format, change=change, strip=request.strip, result=result
+            frame, mode, picture, format=self.format, change=change, strip=request.strip, result=result
         )
         upsampler = method.make(
             ready.frame.samples, scale=scale, size=after[:2], samples=samples, parameters=parameters

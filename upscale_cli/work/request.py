@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 from upscale_cli.codecs.finding import written_for
 from upscale_cli.codecs.formats import Format
 from upscale_cli.codecs.picture import USUAL, Picture, Reading, open_picture
-from upscale_cli.errors import LeftOutError, UpscaleError
+from upscale_cli.errors import NeedlessError, UpscaleError
 from upscale_cli.image.pixels import read_colour
 from upscale_cli.methods import Method, Scale, Size, resolve
 from upscale_cli.methods.method import Shape
@@ -145,7 +145,7 @@ class Request(NamedTuple):
         if self.background is not None:
             read_colour(self.background)
         if self.if_smaller == "skip" and self.is_large(picture):
-            raise LeftOutError(f"is {picture.width}x{picture.height}, large enough already.")
+            raise NeedlessError(f"is {picture.width}x{picture.height}, large enough already.")
         check_frames(picture, format)
         task = self.task(picture, format, parameters, shape[2])
         for each in (shape[:2], size):
@@ -179,7 +179,8 @@ class Request(NamedTuple):
     ) -> Result:
         if self.if_smaller == "copy":
             with open_picture(source.open(), self.reading) as picture:
-                if self.is_large(picture) and self.format in (None, picture.format) and not self.strip:
+                same = self.format is None or self.format.name == picture.format.name
+                if same and self.is_large(picture) and not self.strip:
                     return self._copied(picture, source, target)
         return enlarge(self, source, target, workers=workers, progress=progress)
 
@@ -251,21 +252,18 @@ class Request(NamedTuple):
             size = framed = (down, across)
         elif size is not None and self.scale is not None:
             check_remembered(size, self.scale, *before[:2])
-        smaller = size is not None and (size[0] < before[0] or size[1] < before[1])
-        if smaller and self.if_smaller:
+        if size is not None and not self.allow_smaller and (size[0] < before[0] or size[1] < before[1]):
+            if self.if_smaller is None:
+                raise UpscaleError(
+                    f"is {before[1]}x{before[0]}, larger than {size[1]}x{size[0]}; --allow-smaller reduces it, "
+                    "--if-smaller skip leaves it out."
+                )
             size = framed = before[:2]
-        elif smaller and not self.allow_smaller:
-            raise UpscaleError(
-                f"is {before[1]}x{before[0]}, larger than {size[1]}x{size[0]}; --allow-smaller reduces it, "  # type: ignore[index]
-                "--if-smaller skip leaves it out."
-            )
         scale = None if size else self.scale
-        scale, shape = resolve(
-            self.method, before, scale=scale, size=size, parameters=parameters, smaller=self.allow_smaller
-        )
+        scale, shape = resolve(self.method, before, scale=scale, size=size, parameters=parameters, smaller=True)
         return scale, shape, framed or shape[:2]
 
 
 def _factors(scale: Sequence[Fraction]) -> str:
     """Return factors as users type them, rounded: one, or width x height."""
-    return "x".join(dict.fromkeys(f"{float(s):.4g}" for s in reversed(scale)))
+    return "x".join(dict.fromkeys(f"{float(s):g}" for s in reversed(scale)))
