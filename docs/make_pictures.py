@@ -24,8 +24,8 @@ def enlarged(name: str, piece: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Enlarge a piece of the scene by one method; max unpooling undoes a max pooling, as it does in networks."""
     if name == "max-unpooling":
         pooled = max_pool(upscale(piece, SCALE, "bicubic"), (SCALE, SCALE))
-        return upscale(pooled.values, SCALE, name, indices=pooled.indices)
-    return upscale(piece, SCALE, name)
+        return upscale(pooled.values, SCALE, METHODS[name], indices=pooled.indices)
+    return upscale(piece, SCALE, METHODS[name])
 
 
 def sheet(pieces: dict[str, np.ndarray[Any, Any]], columns: int) -> Image.Image:

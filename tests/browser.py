@@ -90,6 +90,16 @@ class Browser(webdriver.Chrome):
         fingers = {f"finger{side}": ((x + side * before, y), (x + side * after, y)) for side in (-1, 1)}
         self._gesture(fingers, "touch")
 
+    def fingers(self, *paths: tuple[Point, Point]) -> None:
+        """Move fingers from a place to another at the same time, in small steps as people do: the page may scroll."""
+        for step in range(21):
+            places = [[a + (b - a) * step / 20 for a, b in zip(*path, strict=True)] for path in paths]
+            kind = "touchMove" if step else "touchStart"
+            points = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(places)]
+            self.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+        self.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        self.settle()
+
     def _gesture(self, paths: dict[str, tuple[Point, Point]], kind: str) -> None:
         """Press, move and release several pointers of a kind at the same time."""
         actions = ActionBuilder(self, mouse=PointerInput(kind, next(iter(paths))), duration=50)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -89,10 +90,12 @@ FILTERS: dict[str, tuple[Weight, int]] = {
 def axis_weights(n_in: int, n_out: int, weight: Weight, radius: int) -> Floats:
     """Return the weight of each input in each output of one axis: (n_out, n_in), where each row sums to 1."""
     matrix = np.zeros((n_out, n_in))
+    known = cache(lambda distance: weight(Fraction(distance, 2 * n_out)))
     for j in range(n_out):
-        u = Fraction(2 * j + 1, 2) * n_in / n_out - Fraction(1, 2)
-        for i in range(max(0, math.floor(u) - radius), min(n_in, math.ceil(u) + radius + 1)):
-            matrix[j, i] = weight(abs(i - u))
+        u = (2 * j + 1) * n_in - n_out  # over 2·n_out
+        near = u // (2 * n_out)
+        for i in range(max(0, near - radius), min(n_in, near + radius + 2)):
+            matrix[j, i] = known(abs(2 * n_out * i - u))
     matrix /= matrix.sum(axis=1, keepdims=True)
     return matrix
 
@@ -101,7 +104,8 @@ def resampled(source: Array, size: Pair, weight: Weight, radius: int) -> Floats:
     """A separable filter as a plain sum, in float64: source (H, W) or (H, W, C), finite."""
     down = axis_weights(source.shape[0], size[0], weight, radius)
     across = axis_weights(source.shape[1], size[1], weight, radius)
-    exact: Floats = np.einsum("yi,xj,ij...->yx...", down, across, source.astype(np.float64))
+    wide = np.einsum("xj,ij...->ix...", across, source.astype(np.float64))
+    exact: Floats = np.einsum("yi,ix...->yx...", down, wide)
     return exact
 
 
@@ -114,12 +118,12 @@ def stamped(source: Array, kernel: Array, stride: Pair, groups: int = 1, dilatio
     outputs, kh, kw = kernel.shape[1:]
     (sy, sx), (dy, dx) = stride, dilation
     full = np.zeros(((height - 1) * sy + (kh - 1) * dy + 1, (width - 1) * sx + (kw - 1) * dx + 1, groups * outputs))
-    for y, x, c in np.ndindex(height, width, inputs):
-        group = c // (inputs // groups)
-        for m, i, j in np.ndindex(outputs, kh, kw):
-            if kernel[c, m, i, j] != 0:
-                place = y * sy + i * dy, x * sx + j * dx, group * outputs + m
-                full[place] += float(source[y, x, c]) * float(kernel[c, m, i, j])
+    for c, m, i, j in np.ndindex(kernel.shape):
+        if kernel[c, m, i, j] != 0:
+            rows = slice(i * dy, i * dy + (height - 1) * sy + 1, sy)
+            columns = slice(j * dx, j * dx + (width - 1) * sx + 1, sx)
+            stamp = source[:, :, c].astype(np.float64) * float(kernel[c, m, i, j])
+            full[rows, columns, c // (inputs // groups) * outputs + m] += stamp
     return full
 
 

@@ -8,22 +8,27 @@ import math
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from click.testing import CliRunner, Result
 from pictures import SRGB_PROFILE, chunks_of, deep_png, encoded, image_data, noise, opened
-from PIL import Image
+from PIL import Image, ImageDraw
 from support import Array
 
 from upscale_cli import METHODS, upscale
+from upscale_cli.commands import compare as compare_command
 from upscale_cli.commands.compare import cli
 from upscale_cli.commands.pool import cli as pool_cli
 from upscale_cli.commands.upscale import cli as upscale_cli
+from upscale_cli.compare import comparison
 from upscale_cli.compare import page as page_module
 from upscale_cli.compare.sheet import find_details
 from upscale_cli.learning.measure import luma_8bit, psnr, round_8bit, ssim
@@ -208,7 +213,9 @@ def test_a_page_of_full_room_keeps_to_the_limit(tmp_path: Path) -> None:
 
 
 def test_methods_are_those_that_apply(tmp_path: Path) -> None:
-    every = [name for each in METHODS.values() for name in (each.name, *(f"{each.name}:{v}" for v in each.variants))]
+    names = [(each.name, *(f"{each.name}:{variant}" for variant in each.variants)) for each in METHODS.values()]
+    # A method beside its variants says how it differs from them.
+    every = ["learned:size=small" if name == "learned" else name for own in names for name in own]
     source = SAMPLES / "pixel-art.png"
     found = numbers(source)
     assert [each["method"] for each in found["methods"]] == [name for name in every if name != "max-unpooling"]
@@ -229,7 +236,7 @@ def test_a_reduced_image_is_measured_against_the_original() -> None:
     assert found["reference"] == "the input image, before it was reduced by a factor of 3"
     assert (found["before"], found["after"]) == ([85, 64], [255, 192])
     for values, method in zip(found["methods"], ("nearest", "learned"), strict=True):
-        have = luma_8bit(upscale(small, 3, method))
+        have = luma_8bit(upscale(small, 3, METHODS[method]))
         assert values["psnr"] == pytest.approx(psnr(have, luma_8bit(original), 3))
         assert values["ssim"] == pytest.approx(ssim(have, luma_8bit(original), 3))
 
@@ -540,6 +547,103 @@ def test_a_closed_pipe_ends_the_command_quietly(unbuffered: str) -> None:
         running.stdout.close()
         assert running.stderr.read() == b""
     assert running.returncode == 141
+
+
+SIZES = ["learned:size=small", "learned:size=large"]
+
+
+@pytest.mark.parametrize("arguments", [(), ("-m", "learned", "-m", "learned:size=large")])
+def test_the_sizes_of_learned_are_told_apart(
+    arguments: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, texts = SAMPLES / "pixel-art.png", []
+    write = ImageDraw.ImageDraw.text
+
+    def text(self: Any, place: Any, words: str, *more: Any, **options: Any) -> None:
+        texts.append(words)
+        write(self, place, words, *more, **options)
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", text)
+    shown = call(source, *arguments, "-o", tmp_path / "page.html", "--json").stdout
+    call(source, *arguments, "-o", tmp_path / "sheet.png")
+    captions = re.findall("<figcaption>(.*?)</figcaption>", (tmp_path / "page.html").read_text("utf-8"))
+    named = [each["method"] for each in json.loads(shown)["methods"]]
+    for names in (captions, named, texts):
+        assert [name for name in names if name.startswith("learned")] == SIZES
+
+
+def test_a_method_that_is_alone_keeps_its_name() -> None:
+    names = ["learned", "lanczos:a=3", "lanczos:a=4"]
+    chosen = [word for name in ("learned", "lanczos", "lanczos:a=4") for word in ("-m", name)]
+    assert [each["method"] for each in numbers(SAMPLES / "pixel-art.png", *chosen)["methods"]] == names
+
+
+def test_the_bar_counts_the_time_of_methods(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Equal shares of the bar said that a second was left when the network began, which took a minute."""
+    counted: list[list[int]] = []
+    run = comparison._Run.carry_out
+
+    def carry_out(*arguments: Any, **named: Any) -> Any:
+        counted.append([])
+        return run(*arguments, **named)
+
+    class Bar:
+        def __init__(self, total: int, *_: Any) -> None:
+            self.total = total
+
+        def advance(self, pixels: int) -> None:
+            counted[-1].append(pixels)
+
+        def close(self) -> None:
+            assert sum(map(sum, counted)) == pytest.approx(self.total, rel=0.01)
+
+    monkeypatch.setattr(comparison._Run, "carry_out", carry_out)
+    monkeypatch.setattr(compare_command, "Bar", Bar)
+    call(SAMPLES / "photo.jpg", "-m", "nearest", "-m", "learned:size=large", "--json")
+    nearest, large = map(sum, counted)
+    assert 3 * nearest < large
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the browser is a shell script")
+def test_open_shows_the_result_in_the_browser(tmp_path: Path) -> None:
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\nprintf "%s" "$1" > "{tmp_path}/shown"\n')
+    browser.chmod(0o755)
+    source = tmp_path / "a b.png"
+    shutil.copy(SAMPLES / "pixel-art.png", source)
+    line = [sys.executable, "-m", "upscale_cli.commands.compare", "a b.png", "-m", "nearest", "--open", "-q"]
+
+    def opened_with(program: Path, *more: str) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {"BROWSER": str(program), "PATH": str(tmp_path)}
+        command = [*line, *more]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    for name, more in (("a b_compare.html", []), ("sheet.png", ["-o", "sheet.png"])):
+        run = opened_with(browser, *more)
+        assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+        assert (tmp_path / "shown").read_text() == (tmp_path / name).resolve().as_uri()
+    run = opened_with(tmp_path / "missing", "--overwrite")
+    assert run.returncode == 1
+    assert '"a b_compare.html" was written, but no browser could be started' in run.stderr
+    for more in (["-o", "-"], ["--json"]):
+        run = opened_with(browser, *more)
+        assert (run.returncode, run.stdout) == (2, "")
+        assert "--open shows a file; give one with --output." in run.stderr
+
+
+@pytest.mark.parametrize(("command", "name"), [("compare", "SIGINT"), ("evaluate", "SIGINT"), ("compare", "SIGTERM")])
+def test_a_signal_ends_with_a_word(command: str, name: str, tmp_path: Path) -> None:
+    noise("RGB", 1500, 1000).save(tmp_path / "in.png")
+    line = [sys.executable, "-m", f"upscale_cli.commands.{command}", "in.png", "-m", "learned:size=large", "-j", "2"]
+    with subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        while psutil.Process(run.pid).num_threads() < {"compare": 3, "evaluate": 2}[command]:
+            time.sleep(0.01)
+            assert run.poll() is None, "it was over before the signal"
+        run.send_signal(signal.Signals[name])
+        shown, said = run.communicate(timeout=30)
+    assert (shown, said) == ("", f"upscale-{command}: stopped.\n")
+    assert run.returncode == {"SIGINT": 130, "SIGTERM": 143}[name]
+    assert [path.name for path in tmp_path.iterdir()] == ["in.png"]
 
 
 def test_the_same_image_gives_the_same_pictures_whatever_the_threads(tmp_path: Path) -> None:

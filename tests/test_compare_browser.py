@@ -13,6 +13,7 @@ import pytest
 from browser import MISSING, Browser
 from click.testing import CliRunner
 from PIL import Image
+from selenium.webdriver.support.ui import WebDriverWait
 from support import Array
 
 from upscale_cli.commands.compare import cli
@@ -419,3 +420,34 @@ def test_a_page_without_a_reference(window: Browser, tmp_path: Path) -> None:
     chequered = {tuple(colour) for colour in part[own[..., 3] == 0]}
     assert chequered == {(255, 255, 255, 255), (200, 200, 200, 255)}
     assert complaints(window) == []
+
+
+@pytest.mark.parametrize(("view", "start"), [("pair", "#stage"), ("pair", "#divider"), ("all", "#stage")])
+def test_a_vertical_swipe_scrolls_the_page(page: Browser, view: str, start: str) -> None:
+    page.execute_script("document.querySelector(`[value=${arguments[0]}]`).click()", view)
+    page.click("#actual")
+    page.settle()
+    before = state(page)
+    x, y = middle(page, start)
+    x += 12 if start == "#divider" else -80
+    page.fingers(((x, y), (x + 3, y - 200)))
+    WebDriverWait(page, 10).until(lambda page: page.execute_script("return scrollY") > 150)
+    now = state(page)
+    assert {key: now[key] for key in ("x", "y", "zoom", "split")} == {
+        key: before[key] for key in ("x", "y", "zoom", "split")
+    }
+    assert not page.execute_script("return pointers.size")
+
+
+def test_a_finger_moves_the_pictures_sideways_and_two_move_them_anywhere(page: Browser) -> None:
+    page.click("#actual")
+    x, y = middle(page)
+    before = state(page)
+    page.fingers(((x - 150, y), (x - 90, y - 10)))
+    now = state(page)
+    assert now["x"] == pytest.approx(before["x"] - 60, abs=16)  # a finger that moves less is only touching
+    page.fingers(((x - 150, y), (x - 150, y - 60)), ((x - 90, y), (x - 90, y - 60)))
+    assert state(page)["y"] == pytest.approx(now["y"] + 60, abs=16)
+    page.fingers(((x - 150, y - 20), (x - 150, y - 80)), ((x - 150, y + 20), (x - 150, y + 80)))
+    assert state(page)["zoom"] > 2.5
+    assert page.execute_script("return scrollY") == 0

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from support import SHARED, Array, Pair, needs_shared
 
-from upscale_cli import upscale
+from upscale_cli import METHODS, upscale
 from upscale_cli.methods.placement import max_pool
 
 CASES_THAT_RUN = 127
@@ -251,13 +251,13 @@ def resize(case: Case, inputs: Inputs, shape: tuple[int, ...]) -> Array:
                 # Taps beyond the border weigh the border: given to ours as so much more image, and cut off again.
                 h, w = image.shape[:2]
                 image = np.pad(image, [(h, h), (w, w), (0, 0)], "edge")
-                return upscale(image, size=(3 * height, 3 * width), method=method, **parameters)[
+                return upscale(image, size=(3 * height, 3 * width), method=METHODS[method], **parameters)[
                     height : 2 * height, width : 2 * width
                 ]
             if case["name"].startswith("pillow"):
                 # Pillow rounds after each pass: two enlargements.
-                image = upscale(image, size=(image.shape[0], width), method=method, **parameters)
-            return upscale(image, size=(height, width), method=method, **parameters)
+                image = upscale(image, size=(image.shape[0], width), method=METHODS[method], **parameters)
+            return upscale(image, size=(height, width), method=METHODS[method], **parameters)
 
         made = on_two_axes(enlarge, made, (axis, axis + 1))
     return made.reshape([shape[axis] for axis in grown]).transpose(np.argsort(grown))

@@ -71,7 +71,7 @@ def test_a_misspelt_method_is_refused_with_the_nearest_and_all() -> None:
         *(0, -1, 0.999, np.nan, np.inf, -np.inf, 1e308, 2**60, 10**400),
         *("0.5", "nan", "inf", "1e308", "1e999999999", "x", "%", "50%", "", "2x0", "2x2x2", "two", "1/0"),
         *("2,5", "0x10"),
-        *([], (1, 2, 3), (2, "x"), (2, None), object()),
+        *([], (1, 2, 3), (2, "x"), (2, None), Ellipsis),
     ],
     ids=repr,
 )
@@ -107,13 +107,13 @@ def test_what_is_not_an_image_is_refused(array: Array, words: str) -> None:
 
 
 def test_sizes() -> None:
-    assert "is smaller than the image (4x4)" in refusal(size=(8, 3))
+    assert "(8, 3) (vertical, horizontal) is smaller than the image" in refusal(size=(8, 3))
     assert "exclude each other" in refusal(size=(8, 8), scale=2)
-    assert "integer factor, not 1.5x2" in refusal(size=(8, 6), method="bed-of-nails")
+    assert "integer factor, not (2, 1.5) (vertical, horizontal); try 2" in refusal(size=(8, 6), method="bed-of-nails")
     sentence = refusal(size=(9, 12), method="transposed-conv", kernel=np.ones((3, 3)), padding=0)
     assert "integer factor" in sentence
     sentence = refusal(size=(8, 8), method="transposed-conv", kernel=np.ones((3, 3)), padding=0)
-    assert "would make 9x9, not 8x8" in sentence
+    assert "would make (9, 9) (vertical, horizontal), not (8, 8)" in sentence
     assert upscale(np.ones((4, 6)), size=(8, 18), method="bed-of-nails").sum() == 24
 
 

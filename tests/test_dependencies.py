@@ -8,7 +8,7 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
-REQUIREMENT = re.compile(r"([a-z]+)(>=|==)([0-9.]+)(?:;.*)?")
+REQUIREMENT = re.compile(r"([a-z-]+)(>=|==)([0-9.]+)(?:;.*)?")
 
 
 def bounds(lines: list[str], sign: str) -> dict[str, str]:

@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -21,12 +20,7 @@ from upscale_cli import METHODS
 from upscale_cli.batch.plan import Job, Plan
 from upscale_cli.batch.run import PATIENCE, Run
 from upscale_cli.commands.pool import cli as pool_cli
-from upscale_cli.commands.terminal import Bar
 from upscale_cli.commands.upscale import cli
-from upscale_cli.compare.comparison import compare
-from upscale_cli.compare.contenders import read_contender
-from upscale_cli.compare.subject import find_subject
-from upscale_cli.methods.strips import Workers
 from upscale_cli.places.files import FileSource
 from upscale_cli.work.result import Result as Made
 
@@ -393,37 +387,3 @@ def test_ctrl_c_inside_a_large_picture(here: Path) -> None:
     assert (run.returncode, said) == (130, b"upscale: stopped; nothing was written.\n")
     assert list((here / "out").iterdir()) == []
     assert taken < 5, "the picture takes minutes; half a second on a machine that has nothing else to do"
-
-
-def test_bars_count_cost() -> None:
-    scale = METHODS["learned"].cost
-    parameters = {"size": None, "network": None}
-    small, large = (scale((2, 2), parameters | {"size": size}) for size in ("small", "large"))  # type: ignore[arg-type]
-    assert METHODS["lanczos"].cost((2, 2), {}) == 1 < small < large / 4  # type: ignore[arg-type]
-
-
-def test_a_comparison_reports_the_cost_of_what_is_done(here: Path) -> None:
-    done: dict[float, float] = {}
-    contenders = [read_contender(name) for name in ("lanczos", "learned:size=large")]
-    with Workers(2) as workers:
-        parts: list[tuple[float, float]] = []
-        compare(
-            find_subject(FileSource(here / "b.jpg"), None, None),
-            contenders,
-            (2, 2),  # type: ignore[arg-type]
-            chosen=True,
-            workers=workers,
-            progress=lambda part, total: parts.append((part, total)),
-        )
-    total = parts[0][1]
-    assert sum(part for part, _ in parts) == pytest.approx(total)
-    assert parts[0][0] < total / 50, "lanczos is a small part of the time"
-    assert not done
-
-
-def test_a_bar_of_costs_shows_no_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    bar = Bar(100.5, 1, shown=True, unit="")
-    bar.advance(50.25)
-    assert re.match(r" 50%\|.*\| ", str(bar._bar))
-    bar.close()

@@ -214,10 +214,11 @@ def command(folder: Path, *arguments: object, status: int = 0) -> subprocess.Com
 def test_a_method_and_a_filter_of_another_package_are_found_by_name() -> None:
     source = np.arange(6).reshape(2, 3)
     assert "outer-copy" not in METHODS
-    np.testing.assert_array_equal(upscale(source, 2, "outer-copy"), upscale(source, 2, "nearest"))
-    np.testing.assert_array_equal(upscale(source, 3, "outer-box"), upscale(source, 3, "nearest"))
+    by_name: Any = "outer-copy"
+    np.testing.assert_array_equal(upscale(source, 2, by_name), upscale(source, 2, "nearest"))
+    np.testing.assert_array_equal(upscale(source, 3, METHODS["outer-box"]), upscale(source, 3, "nearest"))
     np.testing.assert_array_equal(
-        upscale(source, 2, "outer-stamp", stamp=[[1, 2], [3, 4]]),
+        upscale(source, 2, METHODS["outer-stamp"], stamp=[[1, 2], [3, 4]]),
         upscale(source, 2, "transposed-conv", kernel=[[1, 2], [3, 4]]),
     )
     assert list(METHODS)[-3:] == ["outer-copy", "outer-box", "outer-stamp"]
@@ -227,9 +228,9 @@ def test_a_method_and_a_filter_of_another_package_are_found_by_name() -> None:
 @pytest.mark.usefixtures("installed")
 def test_parameters_of_another_packages_filter_are_checked() -> None:
     with pytest.raises(UsageError, match=r"outer-box: width=3 is not 1 to 2\."):
-        upscale(np.eye(3), 2, "outer-box", width=3)
+        upscale(np.eye(3), 2, METHODS["outer-box"], width=3)
     with pytest.raises(UsageError, match=r"outer-stamp needs stamp: weights\."):
-        upscale(np.eye(3), 2, "outer-stamp")
+        upscale(np.eye(3), 2, METHODS["outer-stamp"])
 
 
 @pytest.mark.usefixtures("installed")

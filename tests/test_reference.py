@@ -25,7 +25,7 @@ from support import (
     triangle,
 )
 
-from upscale_cli import UpscaleError, upscale
+from upscale_cli import METHODS, UpscaleError, upscale
 from upscale_cli.methods import filters
 from upscale_cli.methods.placement import max_pool
 from upscale_cli.methods.resampling import DirectResampler, Resampler, filter_axes
@@ -108,7 +108,7 @@ def test_filters_agree_with_their_twins() -> None:
 def test_pillow_mode_f(method: str, scale: str) -> None:
     for shape in SHAPES:
         source = noise(shape, "float32") * 1000 - 300
-        have = upscale(source, scale, method)
+        have = upscale(source, scale, METHODS[method])
         height, width = (math.floor(n * Fraction(scale) + Fraction(1, 2)) for n in shape)
         expected = Image.fromarray(source).resize((width, height), PILLOW[method])
         assert_near(have, np.asarray(expected))
@@ -120,7 +120,9 @@ def test_integers_are_the_exact_sum_rounded_once(method: str, tie: tuple[str, fl
     dtype, near = tie
     for shape, size in (((5, 9), (10, 27)), ((11, 7), (80, 51)), ((23, 17), (37, 29))):
         source = noise((*shape, 3), dtype)
-        assert_rounded(upscale(source, size=size, method=method), resampled(source, size, *FILTERS[method]), near)
+        assert_rounded(
+            upscale(source, size=size, method=METHODS[method]), resampled(source, size, *FILTERS[method]), near
+        )
 
 
 def test_a_half_is_rounded_up() -> None:
@@ -165,8 +167,9 @@ def test_scale_pairs(method: str) -> None:
     """A pair is (vertical, horizontal) in Python, and width x height in text."""
     source = noise((6, 5, 2))
     expected = resampled(source, (18, 8), *FILTERS[method])
-    for scale in ((3, 1.5), "1.5x3", [3, "1.5"], (Fraction(3), Fraction(3, 2))):
-        assert_near(upscale(source, scale, method), expected, 1e-12)
+    scales: tuple[Any, ...] = ((3, 1.5), "1.5x3", [3, "1.5"], (Fraction(3), Fraction(3, 2)))
+    for scale in scales:
+        assert_near(upscale(source, scale, METHODS[method]), expected, 1e-12)
 
 
 sides = st.integers(1, 40)
@@ -180,15 +183,15 @@ def test_any_size(method: str, height: int, width: int, data: st.DataObject) -> 
     channels = data.draw(st.integers(1, 6))
     source = noise((height, width, channels))
     expected = resampled(source, size, *FILTERS[method])
-    assert_near(upscale(source, size=size, method=method), expected, 1e-12)
-    assert_near(upscale(source.astype("f4"), size=size, method=method), expected)
+    assert_near(upscale(source, size=size, method=METHODS[method]), expected, 1e-12)
+    assert_near(upscale(source.astype("f4"), size=size, method=METHODS[method]), expected)
 
 
 def test_wide_images_in_many_blocks() -> None:
     source = noise((3, 700, 3))
     for width in (2100, 1431):
         for method, (weight, radius) in FILTERS.items():
-            have = upscale(source, size=(3, width), method=method)
+            have = upscale(source, size=(3, width), method=METHODS[method])
             assert_near(have, resampled(source, (3, width), weight, radius), 1e-12)
 
 
@@ -374,7 +377,7 @@ def test_what_is_not_finite_reaches_only_outputs_that_weigh_it(method: str, bad:
         down, across = (axis_weights(n, m, *FILTERS[method]) for n, m in zip(shape, size, strict=True))
         touched = np.outer(down[:, y] != 0, across[:, x] != 0)
         source[y, x] = bad
-        have = upscale(source, size=size, method=method)
+        have = upscale(source, size=size, method=METHODS[method])
         np.testing.assert_array_equal(~np.isfinite(have), touched)
         np.testing.assert_allclose(have[~touched], expected[~touched], atol=1e-5)
 
@@ -386,7 +389,7 @@ def test_the_largest_floats_reach_only_outputs_that_weigh_them(method: str, dtyp
     for extreme in (np.finfo(dtype).min, np.finfo(dtype).max):
         source = noise((40, 7), dtype)
         source[:3] = extreme
-        have = upscale(source, 2, method)
+        have = upscale(source, 2, METHODS[method])
         source[:3] = 0
         expected, reach = resampled(source, (80, 14), *FILTERS[method]), 6 + 2 * FILTERS[method][1]
         np.testing.assert_allclose(have[reach:], expected[reach:], atol=1e-5)
@@ -505,6 +508,46 @@ def test_full_intensity_stays_full_intensity_at_another_depth(dtype: str, target
     assert finish is not None
     finish(source, moved)
     np.testing.assert_array_equal(moved, np.floor(source * factor + 0.5))
+
+
+BOX = filters.Filter(lambda x: np.where(np.abs(x) < 30, 1.0, 0.0), 30.0)
+"""The most taps whose sums are truncated without clamping: 60."""
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize(
+    "filter", [filters.triangle(), filters.cubic(1, 0), BOX], ids=["triangle", "b-spline", "box"]
+)
+@pytest.mark.parametrize("size", [(6, 7), (9, 13), (24, 28), (42, 700)])
+def test_averages_stay_in_range_without_clamping(dtype: str, filter: filters.Filter, size: Pair) -> None:
+    """Every constant of 8 bits, many of 16, and noise of the two extremes, at factors that are integers or not."""
+    full = np.iinfo(dtype).max
+    codes = np.unique(np.append(np.arange(0, full + 1, 1 if full == 255 else 1024), full)).astype(dtype)
+    constants = np.broadcast_to(codes, (6, 7, len(codes)))
+    extremes = np.where(noise((6, 7, 16)) > 0, full, 0).astype(dtype)
+    for source in (constants, extremes):
+        samples = Samples(source.dtype, source.shape[2], source.dtype, constants=True)
+        made = Resampler(source, filter_axes(source.shape, size, filter), samples.reader(source))
+        assert made.averages
+        have, clamped = np.empty((2, *made.shape), dtype)
+        made.rows(0, size[0], have, samples.finisher(weighed=True, averages=True))
+        made.rows(0, size[0], clamped, samples.finish)
+        np.testing.assert_array_equal(have, clamped)
+        if source is constants:
+            assert (have == codes).all()
+
+
+@pytest.mark.parametrize(
+    "filter",
+    [filters.cubic(0, 0.5), filters.lanczos(3), filters.Filter(BOX.weight, 31.0)],
+    ids=["bicubic", "lanczos", "62 taps"],
+)
+def test_others_are_clamped(filter: filters.Filter) -> None:
+    source = noise((6, 7, 1), "uint8")
+    samples = Samples(source.dtype, 1, source.dtype, constants=True)
+    made = Resampler(source, filter_axes(source.shape, (12, 14), filter), samples.reader(source))
+    assert not made.averages
+    assert samples.finisher(weighed=True, averages=made.averages) == samples.finish
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from support import Array, assert_grid, grid
 
-from upscale_cli import upscale
+from upscale_cli import METHODS, upscale
 from upscale_cli.methods.placement import max_pool
 
 A, B, C, D = 1, 2, 3, 4
@@ -99,7 +99,7 @@ EXAMPLES: list[tuple[str, int, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("method", "scale", "parameters", "expected"), EXAMPLES)
 def test_in_python(method: str, scale: int, parameters: dict[str, Any], expected: str) -> None:
-    assert_grid(upscale(SOURCE, scale, method, **parameters), expected)
+    assert_grid(upscale(SOURCE, scale, METHODS[method], **parameters), expected)
 
 
 def test_max_pooling_and_back() -> None:

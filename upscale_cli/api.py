@@ -1,10 +1,11 @@
 """The Python interface: `upscale` for arrays."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from numbers import Integral
-from typing import Any
+from typing import Any, SupportsFloat, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,22 +13,52 @@ from numpy.typing import ArrayLike, NDArray
 from upscale_cli.blas import one_blas_thread
 from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.machine.processors import processors
-from upscale_cli.methods import Shape, find_method, resolve
+from upscale_cli.methods import Method, MethodName, find_method, resolve
 from upscale_cli.methods.parameters import read_scale
 from upscale_cli.methods.samples import Samples
+from upscale_cli.methods.stacks import from_stack, stack_shape, to_stack
 from upscale_cli.methods.strips import share_out, strip_ranges
-from upscale_cli.methods.upsampler import Array, Upsampler
+from upscale_cli.methods.upsampler import Array
 
 WORTH_THREADS = 1 << 19
 """Fewest output values for which a pool of threads saves more time than it takes to start."""
+Scalar = TypeVar("Scalar", bound=np.generic)
+Factor = SupportsFloat | str
+WORDS = "channels_first=True", "channels_first=False"
+"""What says where the channels of an array are."""
+PLAIN_MODES = frozenset(("1", "L", "LA", "RGB", "RGBA", "I", "F", "I;16"))
+"""The modes of Pillow that NumPy and back changes nothing in."""
 
 
+@overload
+def upscale(
+    array: NDArray[Scalar],
+    scale: Factor | Iterable[Factor] | None = None,
+    method: MethodName | Method = "lanczos",
+    *,
+    size: Any = None,
+    channels_first: bool | None = None,
+    threads: int | None = None,
+    **parameters: Any,
+) -> NDArray[Scalar]: ...
+@overload
+def upscale(
+    array: ArrayLike,
+    scale: Factor | Iterable[Factor] | None = None,
+    method: MethodName | Method = "lanczos",
+    *,
+    size: Any = None,
+    channels_first: bool | None = None,
+    threads: int | None = None,
+    **parameters: Any,
+) -> NDArray[Any]: ...
 def upscale(
     array: ArrayLike,
     scale: Any = None,
-    method: str = "lanczos",
+    method: str | Method = "lanczos",
     *,
     size: Any = None,
+    channels_first: bool | None = None,
     threads: int | None = None,
     **parameters: Any,
 ) -> NDArray[Any]:
@@ -43,11 +74,15 @@ def upscale(
         `learned` treats three channels as red, green and blue.
     scale : number, text or pair of numbers, optional
         At least 1; a pair is (vertical, horizontal). The default is 2 if `size` is not given either.
-    method : str
-        A name of `METHODS`, or of a method or filter of another installed package.
+    method : str or Method
+        A name of `METHODS`, or of a method or filter of another installed package. Type checkers know the names of
+        this package; for others they take the method itself, `METHODS["theirs"]`.
     size : (int, int), optional
         Height and width of the output, instead of a scale. If the method has a parameter `size`, any value that is
         not a pair of integers is that parameter (`size="large"`).
+    channels_first : bool, optional
+        The array is (C, H, W) or (N, C, H, W), and so is the result. By default the last axis is the channels, and
+        arrays of which that is doubtful are refused; False accepts them.
     threads : int, optional
         At least 1; by default one per processor.
     **parameters
@@ -77,50 +112,60 @@ def upscale(
     >>> upscale(np.float32([[0, 1]]), size=(1, 4), method="bilinear").tolist()
     [[0.0, 0.25, 0.75, 1.0]]
     """
-    source = np.asarray(array)
-    check_array(source)
-    if threads is not None and threads < 1:
-        raise UsageError(f"threads must be at least 1, got {threads}.")
-    chosen = find_method(method)
-    if size is not None and not _is_size(size) and any(p.name == "size" for p in chosen.parameters):
+    source = _read_array(array)
+    if not isinstance(channels_first, bool | None):
+        raise UsageError(f"channels_first must be True or False, got {channels_first!r}.")
+    if threads is not None and (not isinstance(threads, Integral) or threads < 1):
+        raise UsageError(f"threads must be an integer of at least 1, got {threads!r}.")
+    chosen = method if isinstance(method, Method) else find_method(method)
+    if size is not None and not _is_size(size):
+        if not any(p.name == "size" for p in chosen.parameters):
+            raise UsageError(f"size must be two integers (vertical, horizontal), got {size!r}.")
         parameters, size = parameters | {"size": size}, None
+    count, height, width, channels = stack_shape(source.shape, channels_first, WORDS)
     read = chosen.read_parameters(parameters)
-    stack = source if source.ndim == 4 else source.reshape(1, *source.shape[:2], -1)
     factors = None if scale is None else read_scale(scale)
-    exact, shape = resolve(chosen, _shape(stack), scale=factors, size=size, parameters=read)
-    samples = Samples(source.dtype, stack.shape[3], source.dtype, constants=chosen.keeps_constants)
-    finish = samples.finisher(chosen.values == "weighed")
-    result = np.empty((len(stack), *shape), source.dtype)
+    before = height, width, channels
+    exact, shape = resolve(chosen, before, scale=factors, size=size, parameters=read, shown=_in_python)
+    samples = Samples(source.dtype, channels, source.dtype, constants=chosen.keeps_constants)
+    try:
+        result = np.empty((count, *shape), source.dtype)
+    except (MemoryError, ValueError) as error:
+        raise UpscaleError(f"a result of {_in_python(shape[:2])} does not fit into memory; enlarge less.") from error
     large = result.size >= WORTH_THREADS
     helpers = (threads or processors()) - 1 if large else 0
     # For a single thread as well: BLAS with several adds in another order, and the number of threads changes no bit.
     with one_blas_thread() if large else nullcontext(), _pool(helpers) as pool:
-        for number, (image, out) in enumerate(zip(stack, result, strict=True)):
-            own = read | _indices_of(read, number, stacked=source.ndim == 4)
+        for number, (image, out) in enumerate(zip(to_stack(source, channels_first), result, strict=True)):
+            own = read | _indices_of(read, number, stacked=source.ndim == 4, channels_first=channels_first)
             upsampler = chosen.make(image, scale=exact, size=shape[:2], samples=samples, parameters=own)
+            rows = partial(upsampler.rows, finish=samples.finisher(chosen.values == "weighed", upsampler.averages))
 
-            def work(start: int, stop: int, upsampler: Upsampler = upsampler, out: Array = out) -> None:
-                upsampler.rows(start, stop, out[start:stop], finish)
+            def work(start: int, stop: int, rows: Callable[..., Array] = rows, out: Array = out) -> None:
+                rows(start, stop, out[start:stop])
 
             share_out(work, strip_ranges(upsampler), pool, helpers)
-    if source.ndim == 4:
-        return result
-    return result[0] if source.ndim == 3 or shape[2] > 1 else result[0, :, :, 0]
+    return np.ascontiguousarray(from_stack(result, source.ndim, channels_first))
 
 
 def _is_size(value: Any) -> bool:
     return isinstance(value, tuple | list) and len(value) == 2 and all(isinstance(n, Integral) for n in value)
 
 
-def _shape(stack: Array) -> Shape:
-    _, height, width, channels = stack.shape
-    return height, width, channels
+def _in_python(pair: Sequence[Any], last: bool = True) -> str:
+    """Return a pair as Python programs have it; if it is the last of a sentence, with the order of the two."""
+    return f"({', '.join(f'{float(side):.15g}' for side in pair)}){' (vertical, horizontal)' if last else ''}"
 
 
-def _indices_of(parameters: Mapping[str, Any], number: int, *, stacked: bool) -> dict[str, Any]:
-    """Return the indices of one image of a stack, if each has its own."""
+def _indices_of(
+    parameters: Mapping[str, Any], number: int, *, stacked: bool, channels_first: bool | None
+) -> dict[str, Any]:
+    """Return the indices of one image of a stack, if each has its own; those of channels first as (H, W, C)."""
     indices = parameters.get("indices")
-    return {"indices": indices[number]} if stacked and indices is not None and indices.ndim == 4 else {}
+    if indices is None or indices.ndim not in (3, 4):
+        return {}
+    stack = to_stack(indices, channels_first)
+    return {"indices": stack[number] if stacked and indices.ndim == 4 else from_stack(stack, indices.ndim, False)}
 
 
 @contextmanager
@@ -134,13 +179,26 @@ def _pool(helpers: int) -> Iterator[ThreadPoolExecutor | None]:
             pool.shutdown(cancel_futures=True)
 
 
-def check_array(source: Array) -> None:
-    """Raise `UpscaleError` if an array cannot be an image: its dtype, its number of dimensions, an empty side."""
+def _read_array(array: Any) -> Array:
+    """Return what was given as an array; raises `UsageError` if it is none, or something that is more than one."""
+    kinds = {(each.__module__.partition(".")[0], each.__name__) for each in type(array).__mro__}
+    if ("PIL", "Image") in kinds:
+        colours = "RGBA" if array.mode == "PA" or "transparency" in array.info else "RGB"
+        convert = "" if array.mode in PLAIN_MODES else f'.convert("{colours}")'
+        raise UsageError(
+            f"a Pillow image is no array; use PIL.Image.fromarray(upscale(numpy.asarray(image{convert}), ...))."
+        )
+    if ("torch", "Tensor") in kinds:
+        wide = ".float()" if str(array.dtype) == "torch.bfloat16" else ""
+        raise UsageError(
+            "a tensor is no array; use "
+            f"torch.from_numpy(upscale(tensor.detach(){wide}.cpu().numpy(), ..., channels_first=True))."
+        )
+    try:
+        source = np.asarray(array)
+    except Exception as error:  # objects of other packages raise anything
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise UsageError(f"a {type(array).__name__} cannot be read as an array: {reason}.") from error
     if source.dtype.kind not in "biuf" or source.dtype.itemsize > 8:
         raise UpscaleError(f"an array of {source.dtype} is not an image; use bool, integers or floats up to 64 bits.")
-    if source.ndim not in (2, 3, 4):
-        raise UpscaleError(
-            f"an array of shape {source.shape} is not an image; use (H, W), (H, W, C) or (N, H, W, C)."
-        )
-    if 0 in source.shape:
-        raise UpscaleError(f"an array of shape {source.shape} has no pixels.")
+    return source

@@ -14,7 +14,7 @@ from upscale_cli.codecs.picture import Picture, Reading
 from upscale_cli.codecs.writing import Enlarged, Writing
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.pixels import Frame
-from upscale_cli.image.stacks import array_ndim, from_stack, stack_shape, to_stack
+from upscale_cli.methods.stacks import array_ndim, from_stack, stack_shape, to_stack
 from upscale_cli.methods.upsampler import Array
 
 MAGIC = b"\x93NUMPY"
@@ -33,7 +33,7 @@ class ArrayPicture(Picture):
         stream.seek(0)
         shape, fortran, dtype = read_header(stream, self._length)
         self.count, self.height, self.width, self.channels = stack_shape(shape, reading.channels_first)
-        self.ndim, self.channels_first, self.itemsize = len(shape), reading.channels_first, dtype.itemsize
+        self.ndim, self.channels_first, self.itemsize = len(shape), bool(reading.channels_first), dtype.itemsize
         # An array in another order is copied.
         self.decoded = self.count * self.channels * dtype.itemsize * (1 + (fortran or not dtype.isnative))
 

@@ -22,15 +22,15 @@ class Reading(NamedTuple):
 
     Attributes
     ----------
-    channels_first : bool
-        Arrays are (C, H, W) or (N, C, H, W).
+    channels_first : bool or None
+        Arrays are (C, H, W) or (N, C, H, W); None if the user has not said so, and doubtful ones are refused.
     max_pixels : int
         The most pixels of a frame.
     raised_by : str
         The option that raises this limit; empty if there is none.
     """
 
-    channels_first: bool = False
+    channels_first: bool | None = False
     max_pixels: int = MAX_SOURCE_PIXELS
     raised_by: str = ""
 

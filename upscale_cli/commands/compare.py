@@ -28,7 +28,7 @@ from upscale_cli.commands.terminal import (
     say,
     standard_output,
 )
-from upscale_cli.compare.contenders import all_contenders, read_contender
+from upscale_cli.compare.contenders import all_contenders, read_contender, told_apart
 from upscale_cli.errors import UpscaleError, UsageError, as_upscale_error
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ PAGES, SHEETS = (".html", ".htm"), (".png",)
     metavar="N",
     help="Reduce the image by N first; the original is the reference.",
 )
+@click.option("--open", "opens", is_flag=True, help="Show the result in the browser.")
 @OVERWRITE
 @JOBS
 @json_option("the numbers")
@@ -81,6 +82,7 @@ def cli(
     output: str | None,
     reference: Path | None,
     reduction: int | None,
+    opens: bool,
     overwrite: bool,
     jobs: int | None,
     as_json: bool,
@@ -91,9 +93,11 @@ def cli(
     began = time.perf_counter()
     factor = find_scale(scale, reduction, reference)
     target = find_target(image, output, as_json)
+    if opens and not isinstance(target, Path):
+        raise UsageError("--open shows a file; give one with --output.")
     if isinstance(target, Path):
         _refuse_to_replace(target, [Path(image), reference], overwrite)
-    contenders = [read_contender(text) for text in dict.fromkeys(methods)] or all_contenders()
+    contenders = told_apart([read_contender(text) for text in dict.fromkeys(methods)] or all_contenders())
     stream = standard_output() if target == STREAM else None
     if as_json:
         refuse_closed_output()
@@ -120,7 +124,8 @@ def cli(
     except UpscaleError as error:
         raise UpscaleError(f"{image}: {error}") from error.__cause__
     finally:
-        workers.shutdown(cancel_futures=True)
+        # After a signal, strips are still at work; nobody needs to wait for them.
+        workers.shutdown(wait=False, cancel_futures=True)
     if target is not None:
         _write(content, target, stream, overwrite)
     if as_json:
@@ -132,7 +137,17 @@ def cli(
             say(f"{image}: {note.rstrip('.')}.")
         if target is not None:
             _report_output(target, comparison, len(content), time.perf_counter() - began)
+    if opens:
+        _show(Path(str(target)))
     return 0
+
+
+def _show(page: Path) -> None:
+    """Show a file in the browser; raises `UpscaleError` if none starts."""
+    import webbrowser
+
+    if not webbrowser.open(page.resolve().as_uri()):
+        raise UpscaleError(f'"{page}" was written, but no browser could be started; open it, or set BROWSER.')
 
 
 def _write(content: bytes, path: Path | str, stream: BinaryIO | None, overwrite: bool) -> None:
@@ -151,13 +166,13 @@ def _write(content: bytes, path: Path | str, stream: BinaryIO | None, overwrite:
 
 
 @contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[[float, float], None]]:
-    """Provide a function that advances a bar by some of a total cost; the first call shows the bar."""
+def _progress(quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """Provide a function that advances a bar by some of a total number of pixels; the first call shows the bar."""
     bar: Bar | None = None
 
-    def advance(done: float, total: float) -> None:
+    def advance(done: int, total: int) -> None:
         nonlocal bar
-        bar = bar or Bar(total, 1, not quiet, unit="")
+        bar = bar or Bar(total, 1, not quiet)
         bar.advance(done)
 
     try:

@@ -302,7 +302,7 @@ def batch_options(command: F) -> F:
             "--format",
             metavar="FORMAT",
             type=FormatName(),
-            help="Format to write [the output's name, else the input's].",
+            help="Format to write [the output's, else the input's].",
         ),
         OVERWRITE,
         click.option("--skip-existing", is_flag=True, help="Keep existing results: resume a run."),
@@ -312,7 +312,15 @@ def batch_options(command: F) -> F:
         ),
         click.option("-n", "--dry-run", is_flag=True, help="Show the plan and write nothing."),
         json_option("a JSON object per image"),
-        click.option("--channels-first", is_flag=True, help="Arrays are (C, H, W), as in PyTorch."),
+        *(
+            click.option(
+                name, "channels_first", flag_value=first, type=bool, default=None, help=f"Arrays are {text}."
+            )
+            for name, first, text in (
+                ("--channels-first", True, "(C, H, W), as in PyTorch"),
+                ("--channels-last", False, "(H, W, C)"),
+            )
+        ),
         click.option(
             MAX_SOURCE_PIXELS, type=COUNT, default=178_956_970, metavar="N", help="Refuse larger inputs [179M]."
         ),

@@ -131,7 +131,8 @@ def process(session: Session, inputs: Iterable[str], work: Work, asked: Iterable
         bar.close()
         rest = "--skip-existing makes the others" if not work.overwrite else "the others are unchanged"
         done = f" after {report.done} of {len(plan.jobs)}; {rest}" if report.done else "; nothing was written"
-        interrupted.told = f"stopped{done}."
+        say(f"{session.name}: stopped{done}.")
+        interrupted.said = True
         raise
     finally:
         bar.close()

@@ -127,9 +127,9 @@ class _Unbuffered(FileIO):
 
 
 class Bar:
-    """A progress bar on standard error that counts output pixels, or a cost; nothing if that is no terminal."""
+    """A progress bar on standard error that counts output pixels; nothing if that is no terminal."""
 
-    def __init__(self, pixels: float, jobs: int, shown: bool, unit: str = "px") -> None:
+    def __init__(self, pixels: int, jobs: int, shown: bool) -> None:
         self._bar: Any = None
         self._lock = threading.Lock()
         if shown and sys.stderr is not None and sys.stderr.isatty():
@@ -137,16 +137,15 @@ class Bar:
 
             self._bar = tqdm(
                 total=pixels,
-                unit=unit,
+                unit="px",
                 unit_scale=True,
                 dynamic_ncols=True,
                 delay=0.5,
-                bar_format=None if unit else "{percentage:3.0f}%|{bar}| {elapsed}<{remaining}",
                 postfix={"images": f"0/{jobs}"} if jobs > 1 else None,
             )
         self._jobs, self._ended = jobs, 0
 
-    def advance(self, pixels: float) -> None:
+    def advance(self, pixels: int) -> None:
         """Count pixels that are done since the last call."""
         if self._bar is not None:
             with self._lock:
@@ -176,10 +175,12 @@ class Bar:
 
 
 class Interrupted(BaseException):
-    """A signal asked to stop; `told` is what the user reads then."""
+    """A signal asked to stop; `said` if the user has been told."""
+
+    said = False
 
     def __init__(self, status: ExitStatus) -> None:
-        self.status, self.told = status, "stopped."
+        self.status = status
 
 
 _gentle: list[Callable[[ExitStatus], None]] = []
@@ -266,7 +267,8 @@ def ends(run: Callable[[], int], name: str, verbose: int) -> NoReturn:
             if sys.stdout is not None:
                 sys.stdout.flush()
     except Interrupted as interrupted:
-        say(f"{name}: {interrupted.told}")
+        if not interrupted.said:
+            say(f"{name}: stopped.")
         status = interrupted.status
     except BrokenPipeError:
         # The reader has read enough.

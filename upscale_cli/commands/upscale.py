@@ -132,7 +132,7 @@ def _print_entry(name: str, text: str, column: int) -> None:
     type=click.Choice(["weighed", "separate"]),
     default="weighed",
     metavar="NAME",
-    help="Transparency: weighed, or separate for alpha that is data [weighed].",
+    help="weighed, or separate for alpha that is data [weighed].",
 )
 @click.option(
     "--quality",

@@ -31,6 +31,8 @@ from upscale_cli.work.request import Request
 
 MAX_PIXELS = 50_000_000
 """Largest result, in pixels, that browsers still open and draw without delay."""
+SAMPLE = 64
+"""Side of the image that each method is timed with, in pixels: smaller ones mostly measure the borders."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Entry:
     Attributes
     ----------
     name : str
-        Name of the contender as the user typed it, or "reference".
+        Name of the contender, or "reference".
     when : str
         When to choose the method; for the reference, what it is.
     png : bytes
@@ -100,7 +102,7 @@ def compare(
     *,
     chosen: bool,
     workers: Workers,
-    progress: Callable[[float, float], None] = lambda done, total: None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Comparison:
     """Enlarge an image with each contender, and measure the results.
 
@@ -112,7 +114,8 @@ def compare(
     workers : Workers
         Runs the work on its threads.
     progress : callable
-        Called with the cost of the output pixels that were just finished, and the total; see `Method.cost`.
+        Called with the number of output pixels that were just finished, and the total. Pixels of slow methods count
+        more.
 
     Raises
     ------
@@ -123,12 +126,15 @@ def compare(
     border = ceil(max(scale))
     if subject.reference is not None:
         _check_reference(subject.reference, after, border)
-    costs = [run.cost(scale) for run in runs]
-    total = after[0] * after[1] * sum(costs)
-    results = [
-        run.carry_out(subject.source, workers, lambda done, cost=cost: progress(done * cost, total))  # type: ignore[misc]
-        for run, cost in zip(runs, costs, strict=True)
-    ]
+    total = after[0] * after[1] * len(runs)
+    seconds = [run.time_sample(workers) for run in runs]
+
+    def carry_out(run: _Run, own: float) -> Entry:
+        # A network takes as long as many filters. Pixels that count by their time say how long the rest will take.
+        share = own / sum(seconds) * len(runs)
+        return run.carry_out(subject.source, workers, lambda done: progress(round(done * share), total))
+
+    results = list(map(carry_out, runs, seconds))
     reference = None
     if subject.reference is not None:
         reference = Entry("reference", subject.description, subject.reference)
@@ -163,17 +169,18 @@ class _Run(NamedTuple):
     contender: Contender
     request: Request
 
-    def cost(self, scale: Scale) -> float:
-        """Return the relative cost of an output pixel."""
-        method, given = self.request.method, self.request.parameters
-        return method.cost(scale, {p.name: given.get(p.name) for p in method.parameters})
+    def time_sample(self, workers: Workers) -> float:
+        """Return the seconds that a small image takes, once imports are made, files read and threads started."""
+        sample = ContentSource(as_png(Frame(np.zeros((SAMPLE, SAMPLE, 3), np.uint8), "RGB"), Metadata()))
+        began = 0.0
+        for _ in range(2):
+            began = time.perf_counter()
+            with suppress(UpscaleError):
+                self.request.carry_out(sample, StreamTarget(io.BytesIO()), workers)
+        return time.perf_counter() - began
 
     def carry_out(self, source: Source, workers: Workers, progress: Callable[[int], None]) -> Entry:
         """Enlarge a source, and time it."""
-        speck = Frame(np.zeros((8, 8, 1), np.uint8), "L")
-        with suppress(UpscaleError):
-            # Warm up: imports, parameter files and starting threads must not count for the method that comes first.
-            self.request.carry_out(ContentSource(as_png(speck, Metadata())), StreamTarget(io.BytesIO()), workers)
         stream, began = io.BytesIO(), time.perf_counter()
         result = self.request.carry_out(source, StreamTarget(stream), workers, progress)
         seconds = time.perf_counter() - began

@@ -1,13 +1,13 @@
 """Methods with parameters, as users name them to compare or measure several at once."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.methods import METHODS, Method, Scale, find_method, resolve
-from upscale_cli.methods.parameters import read_parameters
+from upscale_cli.methods.parameters import read_parameters, shown
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Contender:
     Attributes
     ----------
     name : str
-        The text that the user typed: `NAME[:KEY=VALUE,...]`.
+        The text that the user typed, or could have typed: `NAME[:KEY=VALUE,...]`.
     method : Method
     parameters : mapping
         The given parameters, checked; arrays are loaded from their files.
@@ -73,6 +73,23 @@ def all_contenders() -> list[Contender]:
         for method in METHODS.values()
         for text in (method.name, *(f"{method.name}:{variant}" for variant in method.variants))
     ]
+
+
+def told_apart(contenders: Sequence[Contender]) -> list[Contender]:
+    """Return contenders so named that a method beside its variants says how it differs from them.
+
+    >>> [each.name for each in told_apart([read_contender("lanczos"), read_contender("lanczos:a=4")])]
+    ['lanczos:a=3', 'lanczos:a=4']
+    """
+    named = []
+    for each in contenders:
+        keys = {key for other in contenders if other.method is each.method for key in other.parameters}
+        used = [p for p in each.method.parameters if p.name in keys and not p.file and not each.parameters]
+        # A choice without a default is its first word.
+        usual = [(p.name, p.words[:1] if p.default is None else [shown(p.default)]) for p in used]
+        added = ",".join(f"{name}={word}" for name, words in usual for word in words)
+        named.append(replace(each, name=f"{each.name}:{added}") if added else each)
+    return named
 
 
 def self_sufficient_contenders(scale: Scale) -> list[Contender]:

@@ -230,7 +230,9 @@ function pointAt(event) {
 }
 
 const pointers = new Map(); // the last event of each pressed pointer, by its id
+let held = {}; // the view before the first of them was pressed
 stage.addEventListener("pointerdown", (event) => {
+  if (!pointers.size) held = { ...view };
   if (event.target === divider || event.button > 0) return;
   stage.setPointerCapture(event.pointerId);
   pointers.set(event.pointerId, event);
@@ -252,7 +254,15 @@ for (const name of ["pointerup", "pointercancel"]) {
   stage.addEventListener(name, (event) => {
     pointers.delete(event.pointerId);
     stage.classList.toggle("dragging", pointers.size > 0);
+    if (name === "pointercancel") { // the page scrolls instead
+      Object.assign(view, held);
+      show();
+    }
   });
+}
+// One finger that moves up or down scrolls the page (`touch-action` in page.css); two move and zoom the pictures.
+for (const name of ["touchstart", "touchmove"]) {
+  stage.addEventListener(name, (event) => { if (event.touches.length > 1 && event.cancelable) event.preventDefault(); }, { passive: false });
 }
 stage.addEventListener("wheel", (event) => {
   event.preventDefault();

@@ -19,6 +19,7 @@ from upscale_cli.api import upscale
 from upscale_cli.errors import UpscaleError
 from upscale_cli.learning.measure import psnr, round_8bit, ssim
 from upscale_cli.learning.reduction import reduce
+from upscale_cli.methods import find_method
 
 WINDOW = 11
 """Side of the window of SSIM, in pixels: the smallest image that it can compare."""
@@ -70,7 +71,7 @@ class Trial:
     def score(self, method: str, parameters: Mapping[str, Any], threads: int | None = None) -> Score:
         """Enlarge the reduced plane with a method, and compare it with the reference."""
         began = time.perf_counter()
-        large = upscale(self.small, self.scale, method, threads=threads, **parameters)
+        large = upscale(self.small, self.scale, find_method(method), threads=threads, **parameters)
         seconds = time.perf_counter() - began
         large, border = round_8bit(large), ceil(self.scale)
         return Score(psnr(large, self.reference, border), ssim(large, self.reference, border), seconds)

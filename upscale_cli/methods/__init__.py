@@ -5,6 +5,8 @@ what it promises. Everything else (the command line and its help, the check of p
 tests) asks the method and never decides by its name.
 """
 
+from typing import Literal
+
 from upscale_cli.errors import UsageError, did_you_mean
 from upscale_cli.methods.filters import FILTERS, filter_method
 from upscale_cli.methods.learned_method import LEARNED
@@ -17,6 +19,7 @@ from upscale_cli.plugins import Registry
 __all__ = [
     "METHODS",
     "Method",
+    "MethodName",
     "Parameter",
     "Scale",
     "Shape",
@@ -25,6 +28,11 @@ __all__ = [
     "find_method",
     "resolve",
 ]
+
+MethodName = Literal[
+    "nearest", "bed-of-nails", "max-unpooling", "bilinear", "bicubic", "lanczos", "transposed-conv", "learned"
+]
+"""The names of the methods of this package, for type checkers."""
 
 METHODS = Registry(
     "upscale_cli.methods",
@@ -50,10 +58,10 @@ def find_method(name: str) -> Method:
     UsageError
         If there is none, with the nearest name and all of them.
     """
-    method = METHODS.find(name)
+    method = METHODS.find(name) if isinstance(name, str) else None
     if method is None:
         METHODS.load_plugins()
         words = {word: each.name for each in METHODS.values() for word in each.known_as}
-        hint = did_you_mean(name, METHODS, words)
+        hint = did_you_mean(str(name), METHODS, words)
         raise UsageError(f'unknown method "{name}".{hint} Methods: {", ".join(METHODS)}.')
     return method

@@ -22,6 +22,7 @@ class Framed(Upsampler):
     def __init__(self, upsampler: Upsampler, size: tuple[int, int], border: Array | None = None) -> None:
         self._upsampler, self._border = upsampler, border
         self.dtype, self.band, self.cost = upsampler.dtype, upsampler.band, upsampler.cost
+        self.averages = upsampler.averages
         self.shape = (*size, upsampler.shape[2])
         self._top, self._left = shift(upsampler.shape[:2], size)
         self.offset = upsampler.offset + self._top

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from upscale_cli.methods.upsampler import Array, Upsampler
 
 
-MULTIPLICATIONS = 500
-
-
 def networks(parameters: Parameters) -> "Networks":
     """Return the networks that the parameters choose: the user's own, or the shipped ones of a size."""
     from upscale_cli.methods import shipped
@@ -52,17 +49,6 @@ def make(source: "Array", /, *, scale: Scale, size: Size, samples: "Samples", pa
     from upscale_cli.methods.learned import chained
 
     return chained(source, size, networks(parameters), samples)
-
-
-def cost(scale: Scale, parameters: Parameters) -> float:
-    """Return the approximate cost of one output value: a filter takes as long as `MULTIPLICATIONS` of a network."""
-    from upscale_cli.methods.learned import factors
-
-    chosen, area, total = networks(parameters), 1, 0
-    for factor in factors(float(max(scale)), chosen.factors):
-        total += area * chosen.network(factor).multiplications
-        area *= factor**2
-    return 1 + total / float(scale[0] * scale[1]) / MULTIPLICATIONS
 
 
 def explain_networks(shape: Shape, scale: Scale, parameters: Parameters) -> str:
@@ -107,6 +93,5 @@ LEARNED = Method(
     straight=True,
     symmetric=False,
     explain=explain_networks,
-    cost=cost,
     working_memory=working_memory,
 )

@@ -4,7 +4,7 @@ Plain Python, because `--help` reads the table and must not wait for NumPy: a me
 are called.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
@@ -65,11 +65,6 @@ def no_remark(shape: Shape, scale: Scale, parameters: Parameters) -> str | None:
     return None
 
 
-def cost_of_filter(scale: Scale, parameters: Parameters) -> float:
-    """Return the unit of costs."""
-    return 1.0
-
-
 def little_memory(shape: Shape, parameters: Parameters) -> Callable[[Size], WorkingMemory]:
     """Return the working memory of methods that need none besides a row."""
     return lambda size: WorkingMemory()
@@ -83,6 +78,17 @@ def banded_memory(shape: Shape, parameters: Parameters) -> Callable[[Size], Work
     return lambda size: WorkingMemory(
         FEWEST_ROWS, 0, FEWEST_ROWS * shape[0] // size[0] * shape[1] * shape[2] if size[0] < shape[0] else 0
     )
+
+
+def as_typed(pair: Sequence[Any], last: bool = True) -> str:
+    """Return a (vertical, horizontal) pair as it is typed on the command line: width x height.
+
+    `last` is for other ways to show pairs, which say the order of the two at the last pair of a sentence.
+
+    >>> as_typed((3, 2)), as_typed((Fraction(3, 2), 2))
+    ('2x3', '2x1.5')
+    """
+    return "x".join(f"{float(side):.15g}" for side in reversed(pair))
 
 
 class Method(NamedTuple):
@@ -124,8 +130,6 @@ class Method(NamedTuple):
         What a user should know about these parameters before using the result.
     explain : callable(shape, scale, parameters) -> str or None
         What the method decided by itself, shown with -v.
-    cost : callable(scale, parameters) -> float
-        Approximate time that an output value takes, relative to a filter; progress bars count it.
     working_memory : callable(shape, parameters) -> callable(size) -> WorkingMemory
         An estimate of the memory needed for an output of some height and width, if all samples are finite.
     """
@@ -149,7 +153,6 @@ class Method(NamedTuple):
     symmetric: bool = True
     warn: Remark = no_remark
     explain: Remark = no_remark
-    cost: Callable[[Scale, Parameters], float] = cost_of_filter
     working_memory: Callable[[Shape, Parameters], Callable[[Size], WorkingMemory]] = little_memory
 
     @property
@@ -161,11 +164,11 @@ class Method(NamedTuple):
         """Return a value for every parameter, from text or Python values; raises `UsageError`."""
         return read_parameters(self.name, self.parameters, given)
 
-    def check_scale(self, scale: Scale) -> None:
+    def check_scale(self, scale: Scale, shown: Callable[..., str] = as_typed) -> None:
         """Raise `UpscaleError` if the method does not support these factors."""
         if self.integer_scale and any(s.denominator != 1 for s in scale):
-            shown = "x".join(f"{float(s):g}" for s in dict.fromkeys(reversed(scale)))
-            raise UpscaleError(f"{self.name} needs an integer factor, not {shown}; try {max(1, round(scale[0]))}.")
+            factor = shown(scale) if scale[0] != scale[1] else f"{float(scale[0]):g}"
+            raise UpscaleError(f"{self.name} needs an integer factor, not {factor}; try {max(1, round(scale[0]))}.")
 
 
 def resolve(
@@ -176,6 +179,7 @@ def resolve(
     size: Size | None = None,
     parameters: Parameters,
     smaller: bool = False,
+    shown: Callable[..., str] = as_typed,
 ) -> tuple[Scale, Shape]:
     """Return the exact factors and the shape of the output for a source of `shape` (H, W, C).
 
@@ -189,6 +193,8 @@ def resolve(
         As `method.read_parameters` returns them.
     smaller : bool
         The size may be smaller than the source, if the method can make such.
+    shown : callable(pair, last) -> str
+        How errors show a (vertical, horizontal) pair; see `as_typed`.
 
     Raises
     ------
@@ -197,22 +203,22 @@ def resolve(
     """
     if size is None:
         exact = scale or (Fraction(2), Fraction(2))
-        method.check_scale(exact)
+        method.check_scale(exact, shown)
         return exact, method.output_shape(shape, exact, parameters)
     if scale is not None:
         raise UsageError("scale and size exclude each other; omit one.")
     if (size[0] < shape[0] or size[1] < shape[1]) and not (smaller and method.resizable and not method.integer_scale):
         who = method.name if smaller else "upscale"
         raise UpscaleError(
-            f"{size[1]}x{size[0]} is smaller than the image ({shape[1]}x{shape[0]}), but {who} only enlarges."
+            f"{shown(size, False)} is smaller than the image ({shown(shape[:2])}), but {who} only enlarges."
         )
     exact = Fraction(size[0], shape[0]), Fraction(size[1], shape[1])
     if method.resizable:
         return exact, (*size, shape[2])
-    method.check_scale(exact)
+    method.check_scale(exact, shown)
     made = method.output_shape(shape, exact, parameters)
     if made[:2] != tuple(size):
         raise UpscaleError(
-            f"{method.name} would make {made[1]}x{made[0]}, not {size[1]}x{size[0]}; give a scale, not a size."
+            f"{method.name} would make {shown(made[:2], False)}, not {shown(size)}; give a scale, not a size."
         )
     return exact, made

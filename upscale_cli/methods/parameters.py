@@ -229,7 +229,9 @@ def read_parameters(method: str, declared: Sequence[Parameter], given: Mapping[s
         try:
             values[p.name] = p.kind.read(given[p.name])
         except (ValueError, TypeError, OverflowError, ZeroDivisionError):
-            raise UsageError(f"{method}: {p.name}={given[p.name]} is not {p.domain}.") from None
+            # Programs pass pairs as arrays are indexed.
+            domain = p.domain if isinstance(given[p.name], str) else p.domain.replace("3x2", "(vertical, horizontal)")
+            raise UsageError(f"{method}: {p.name}={given[p.name]} is not {domain}.") from None
     return values
 
 
@@ -277,10 +279,11 @@ def read_scale(value: Any, smaller: bool = False) -> Scale:
         except (ValueError, TypeError, OverflowError, ZeroDivisionError):
             factor = Fraction(0)
         if not factor:
-            raise UsageError(f'scale "{value}" is not a number of at least 1, or two as 3x2 (width x height).')
+            break
         factors.append(factor)
-    if not 1 <= len(factors) <= 2:
-        raise UsageError(f'scale "{value}" is not a number of at least 1, or two as 3x2 (width x height).')
+    if len(factors) != len(parts) or not 1 <= len(factors) <= 2:
+        pair = "3x2 (width x height)" if isinstance(value, str) else "(vertical, horizontal)"
+        raise UsageError(f'scale "{value}" is not a number of at least 1, or two as {pair}.')
     return factors[0], factors[-1]
 
 

@@ -269,6 +269,6 @@ def check_indices(indices: NDArray[Any], shape: tuple[int, int, int], size: tupl
     if lowest < 0 or highest >= size[0] * size[1]:
         bad = lowest if lowest < 0 else highest
         raise UpscaleError(
-            f"index {bad} is outside the output of {size[1]}x{size[0]}; give the size before pooling as --size."
+            f"index {bad} is outside the output ({size[0]} high, {size[1]} wide); give the size before pooling."
         )
     return indices.astype(np.int64)

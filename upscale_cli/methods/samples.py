@@ -1,7 +1,7 @@
 """What stored samples mean to a method that weighs them (depth, alpha, linear light), and the one rounding."""
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -154,10 +154,10 @@ class Samples(NamedTuple):
                 values[..., :colours] += (1 - opacity) * self.working.type(full)
         return values[..., : self.channels]
 
-    def finish(self, values: Array, out: Array) -> None:
+    def finish(self, values: Array, out: Array, clamp: bool = True) -> None:
         """Write working floats (n, w, channels) as samples of the target into `out`; the floats are overwritten.
 
-        Integers are rounded half up and clamped; floats are neither.
+        Integers are rounded half up and clamped; floats are neither. Without `clamp` they are only truncated.
         """
         full = self.working.type(white(self.stored))
         depth = self.working.type(white(self.target)) / full
@@ -180,6 +180,8 @@ class Samples(NamedTuple):
         if self.target.kind == "f":
             with np.errstate(over="ignore"):
                 np.copyto(place, values, casting="same_kind")
+        elif not clamp:
+            np.copyto(place, values, casting="unsafe")
         else:
             low, high = _limits(self.target, values.dtype)
             if not self._reads_with_half:
@@ -195,10 +197,13 @@ class Samples(NamedTuple):
         if self.alpha and self.opaque and not self.flatten:
             out[..., -1] = white(self.target)
 
-    def finisher(self, weighed: bool) -> Finish | None:
-        """Return how values that a method weighed, or only moved, become samples; None for a plain copy."""
+    def finisher(self, weighed: bool, averages: bool = False) -> Finish | None:
+        """Return how values that a method weighed, or only moved, become samples; None for a plain copy.
+
+        Averages (see `Upsampler`) of samples that were read with 0.5 are in range: to clamp takes twice their time.
+        """
         if weighed:
-            return self.finish
+            return partial(self.finish, clamp=False) if averages and self._reads_with_half else self.finish
         if self.target == self.stored and not self.flatten:
             return None
         return lambda values, out: self.finish(self.read(values), out)

@@ -49,7 +49,7 @@ def output_shape(shape: Shape, scale: Scale, parameters: Parameters) -> Shape:
     sides = shape[:2], stride, kernel.shape[-2:], parameters["dilation"], parameters["padding"], extra
     height, width = ((n - 1) * s + (k - 1) * d + 1 - 2 * p + o for n, s, k, d, p, o in zip(*sides, strict=True))
     if height < 1 or width < 1:
-        raise UpscaleError(f"padding leaves nothing of the output ({width}x{height}); use a smaller one.")
+        raise UpscaleError(f"padding leaves nothing of the output ({height} high, {width} wide); use a smaller one.")
     return height, width, channels
 
 

@@ -69,6 +69,8 @@ class Upsampler(ABC):
         Rows of a band. The band of row 0 begins `offset` rows above it. Strips of whole bands waste no work.
     cost : int
         Approximate cost of one output value, relative to a filter. Strips of costly values are smaller.
+    averages : bool
+        No value is above the largest sample or below the smallest, by more than rounding in the working type.
     """
 
     shape: tuple[int, int, int]
@@ -76,6 +78,7 @@ class Upsampler(ABC):
     band: int
     offset: int = 0
     cost: int = 1
+    averages: bool = False
 
     @abstractmethod
     def blocks(self, band: int) -> Iterator[Block]:

@@ -82,7 +82,7 @@ class MethodTests:
 
     def enlarge(self, source: Array, scale: Any = 2, **more: Any) -> Array:
         """Return the source, enlarged by the method."""
-        return upscale(source, scale, self.method.name, **self.given_arrays(source, scale), **more)
+        return upscale(source, scale, self.method, **self.given_arrays(source, scale), **more)
 
     def scales(self) -> list[Any]:
         """Return factors that the method supports."""

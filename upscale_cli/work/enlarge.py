@@ -10,10 +10,10 @@ from upscale_cli.codecs.writing import USUAL_QUALITY, Enlarged, Writing
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.change import Change
 from upscale_cli.image.pixels import Frame
-from upscale_cli.image.stacks import to_stack
 from upscale_cli.methods import Method, Scale, Size
 from upscale_cli.methods.framed import Framed
 from upscale_cli.methods.parameters import shown
+from upscale_cli.methods.stacks import to_stack
 from upscale_cli.methods.strips import Workers
 from upscale_cli.places.place import Source, Target
 from upscale_cli.work.arrange import Arrangement, arrange
@@ -69,7 +69,7 @@ def enlarge(
             quality=request.quality or USUAL_QUALITY,
             lossless=not format.lossy,
             ndim=picture.ndim,
-            channels_first=request.reading.channels_first,
+            channels_first=bool(request.reading.channels_first),
             small=request.small,
         )
         with target.dated(times).commit(request.overwrite) as (stream,):
@@ -113,7 +113,7 @@ class _Enlargement(NamedTuple):
             frame, method, self.format, several=several, linear=request.linear, apart=apart, bordered=bordered
         )
         result.note(*ready.notes)
-        parameters = _parameters_of_frame(self.parameters, index, request.reading.channels_first and picture.ndim > 0)
+        parameters = _parameters_of_frame(self.parameters, index, picture.channels_first)
         height, width, _ = ready.frame.samples.shape
         before = height, width, ready.samples.channels
         scale, after, size = request.resolved(before, self.remembered, parameters)
@@ -148,7 +148,7 @@ class _Enlargement(NamedTuple):
             upsampler = Framed(upsampler, size, border)
         return Enlarged(
             upsampler=upsampler,
-            finish=samples.finisher(method.values == "weighed"),
+            finish=samples.finisher(method.values == "weighed", upsampler.averages),
             shape=(*size, channels),
             dtype=samples.target,
             mode=mode,

@@ -13,9 +13,9 @@ from upscale_cli.codecs.writing import Enlarged, Writing
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.change import Change
 from upscale_cli.image.pixels import Frame
-from upscale_cli.image.stacks import array_ndim, from_stack
 from upscale_cli.methods import METHODS, Method, Parameter
 from upscale_cli.methods.placement import Nearest, Pair, Pooled, max_pool, pooled_sides
+from upscale_cli.methods.stacks import array_ndim, from_stack
 from upscale_cli.methods.strips import Workers
 from upscale_cli.methods.upsampler import Array
 from upscale_cli.places.place import Source, Target
@@ -95,7 +95,7 @@ class Pooling:
             channels=picture.channels,
             # The values and the indices of each frame, and while one is pooled as much twice again.
             extra=values * (picture.itemsize + 8) * (picture.count + 3),
-            channels_first=self.reading.channels_first,
+            channels_first=bool(self.reading.channels_first),
         )
         return task.expected((height, width))
 
@@ -137,7 +137,7 @@ class Pooling:
                 quality=100,
                 lossless=not format.lossy,
                 ndim=picture.ndim,
-                channels_first=self.reading.channels_first,
+                channels_first=bool(self.reading.channels_first),
             )
             missing = [each for each in (indices, target) if not (self.resume and each.exists())]
             stacked = self._stacked(pooled, picture)

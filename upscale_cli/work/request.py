@@ -164,7 +164,7 @@ class Request(NamedTuple):
             channels=channels,
             # Arrays are read, and brought into the order that the method needs.
             extra=sum(2 * value.nbytes for value in parameters.values() if hasattr(value, "nbytes")),
-            channels_first=self.reading.channels_first,
+            channels_first=bool(self.reading.channels_first),
             max_pixels=self.max_pixels,
             integer_scale=self.method.integer_scale,
             working_memory=self.method.working_memory(shape, parameters),
