@@ -131,7 +131,7 @@ class Run:
         self._plan, self._count, self._executor = plan, jobs or processors(), executor
         self._progress = progress
         self._over = threading.Event()
-        self._patience = math.inf
+        self._patience, self._abandoned = math.inf, False
         self._elsewhere: set[Future[Outcome]] = set()
         # Its `put` may be called by a signal handler, in the middle of anything.
         self._ended: SimpleQueue[Future[Outcome] | None] = SimpleQueue()
@@ -188,11 +188,17 @@ class Run:
                 try:
                     ended = self._ended.get(timeout=self._left())
                 except Empty:
-                    abandon()
+                    if not self._abandoned:
+                        abandon()
+                        # What was complete a moment ago is still counted.
+                        self._abandoned, self._patience = True, time.monotonic() + 0.05
+                        continue
                     stack.pop_all()
                     threads.shutdown(wait=False, cancel_futures=True)
                     return
                 if ended is not None and (outcome := self._outcome(ended, running.pop(ended))) is not None:
+                    if self._abandoned and outcome.failure is not None:
+                        continue
                     disk_full |= outcome.failure is not None and outcome.failure.disk_full
                     yield outcome
 

@@ -1,6 +1,6 @@
 """What commands share: how they begin and end, their options, and the values that these read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
@@ -33,32 +33,28 @@ class Command(click.Command):
         The text before the options (a sentence, examples, the usage) and the paragraph after them.
     more : str
         What helps besides --help.
-    usual : tuple of str
+    usual : collection of str
         The parameters that --help shows, if not all; --help all shows the others, too.
     """
 
     def __init__(
-        self, name: str, *, intro: str, outro: str, more: str = "", usual: tuple[str, ...] = (), **kwargs: Any
+        self, name: str, *, intro: str, outro: str, more: str = "", usual: Collection[str] = (), **kwargs: Any
     ) -> None:
         super().__init__(name, context_settings={"max_content_width": 80}, add_help_option=False, **kwargs)
         self.intro, self.outro, self._more, self._usual = intro, outro, more, usual
-        click.option(
-            "-h",
-            "--help",
-            is_flag=False,
-            flag_value="usual",
-            is_eager=True,
-            expose_value=False,
-            metavar="[all]" if usual else "",
-            callback=_show_help,
-            help="Show this message and exit" + ("; all: every option." if usual else "."),
-        )(self)
+        how: dict[str, Any] = {"is_flag": False, "flag_value": "usual", "is_eager": True, "expose_value": False}
+        how |= {"metavar": "[all]", "help": "Show this message and exit; all: every option."}
+        how |= {} if usual else {"metavar": "", "help": "Show this message and exit."}
+        click.option("-h", "--help", callback=_show_help, **how)(self)
         text = "%(prog)s %(version)s"
         click.version_option(__version__, "--version", prog_name=name, message=text, help="Show the version.")(self)
 
     def invoke(self, ctx: click.Context) -> NoReturn:
         if not (ctx.params[self.params[0].name] or ctx.params.get("files_from")):
-            click.echo(f"{self.intro}\nRun {self.name} --help for all options{self._more}.", err=True)
+            click.echo(
+                f"{self.intro}\nRun {self.name} --help{' all' * bool(self._usual)} for all options{self._more}.",
+                err=True,
+            )
             ctx.exit(ExitStatus.USAGE)
         run = super().invoke
         ends(lambda: cast(int, run(ctx)), str(self.name), ctx.params["verbose"])

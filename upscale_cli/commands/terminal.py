@@ -300,7 +300,7 @@ def start(command: click.Command) -> NoReturn:
     try:
         status = command.main(prog_name=name, standalone_mode=False)
     except click.ClickException as error:
-        say(f"{name}: {error.format_message()} See {name} --help for all options.")
+        say(f"{name}: {error.format_message()} See {name} --help.")
         status = error.exit_code
     except click.Abort:
         status = ExitStatus.INTERRUPTED

@@ -36,12 +36,9 @@ Enlarge images exactly, fast, and without losing what was in the file.
 Usage: upscale [OPTIONS] INPUT...        INPUT: file, folder, or - for stdin
 """
 OUTRO = f"Methods: {', '.join(METHODS)}. See --methods, and --help all for all options."
-USUAL = (
-    *("scale", "size", "method", "quality", "output", "format"),
-    *("overwrite", "skip_existing", "dry_run", "help"),
-)
-FITS = ("inside", "cover", "exact", "pad")
-LARGE = ("enlarge-only", "copy", "skip")
+USUAL = {"scale", "size", "method", "quality", "output", "format", "overwrite", "skip_existing", "dry_run", "help"}
+"""The options that --help shows."""
+ANY_FACTOR, SIZE = Value("factor", partial(read_scale, smaller=True)), Value("size", read_size)
 IDLE = ("quality", "subsampling", "lossless", "compression", "linear", "alpha")
 """Options that do nothing for some formats or methods."""
 
@@ -80,43 +77,21 @@ def _print_entry(name: str, text: str, column: int) -> None:
     click.echo(lines)
 
 
-@click.command(
-    "upscale",
-    cls=Command,
-    intro=INTRO,
-    outro=OUTRO,
-    more=", upscale --methods for the methods",
-    usual=USUAL,
-)
+@click.command("upscale", cls=Command, intro=INTRO, outro=OUTRO, more=", upscale --methods for methods", usual=USUAL)
 @click.argument("inputs", nargs=-1, metavar="INPUT...", type=click.Path())
-@click.option(
-    "-s",
-    "--scale",
-    type=Value("factor", partial(read_scale, smaller=True)),
-    metavar="FACTOR",
-    help="Any number of at least 1, or 3x2 [2].",
-)
-@click.option(
-    "--size",
-    type=Value("size", read_size),
-    metavar="SIZE",
-    help="3840 | 3840x2160 | 3840x | x2160, instead of a scale.",
-)
+@click.option("-s", "--scale", type=ANY_FACTOR, metavar="FACTOR", help="Any number of at least 1, or 3x2 [2].")
+@click.option("--size", type=SIZE, metavar="SIZE", help="3840 | 3840x2160 | 3840x | x2160, instead of a scale.")
 @click.option(
     "--fit",
-    type=click.Choice(FITS),
+    type=click.Choice(["inside", "cover", "exact", "pad"]),
     default="inside",
     metavar="NAME",
     help="Into a --size of another shape: inside, cover (cropped), exact (distorted) or pad [inside].",
 )
-@click.option(
-    "--background",
-    metavar="COLOUR",
-    help="Border of --fit pad [transparent, else white].",
-)
+@click.option("--background", metavar="COLOUR", help="Border of --fit pad [transparent, else white].")
 @click.option(
     "--if-smaller",
-    type=click.Choice(LARGE),
+    type=click.Choice(["enlarge-only", "copy", "skip"]),
     metavar="NAME",
     help="Where --size is smaller than the image: enlarge-only (keep its size), copy, or skip.",
 )

@@ -18,7 +18,6 @@ import functools
 import os
 import re
 import stat
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
@@ -42,7 +41,6 @@ ABANDONED = 24 * 3600
 """Seconds without a change after which an unlocked temporary file of another system is removed."""
 
 _unfinished: set[Path] = set()
-_abandoned = threading.Event()
 
 RENAME_NOREPLACE, AT_FDCWD = 1, -100
 """Arguments of Linux's `renameat2`, from linux/fs.h and linux/fcntl.h."""
@@ -93,8 +91,7 @@ def replacing_together(
 
 
 def abandon() -> None:
-    """Remove the temporary files of this process, which is about to end; no target takes its name any more."""
-    _abandoned.set()
+    """Remove the temporary files of this process, which is about to end: none takes its target's name any more."""
     for path in list(_unfinished):
         with suppress(OSError):
             os.unlink(path)
@@ -126,9 +123,6 @@ class _Temporary:
         self._lock = os.dup(descriptor) if fcntl else None
         self.stream: BinaryIO = open(descriptor, "w+b")
         _unfinished.add(self._path)
-        if _abandoned.is_set():
-            self.__exit__()
-            raise InterruptedError(errno.EINTR, os.strerror(errno.EINTR))
         return self
 
     def complete(self) -> None:
