@@ -107,13 +107,13 @@ def test_what_is_not_an_image_is_refused(array: Array, words: str) -> None:
 
 
 def test_sizes() -> None:
-    assert "(8, 3) (vertical, horizontal) is smaller than the image" in refusal(size=(8, 3))
+    assert "(8, 3) is smaller than the image ((4, 4) (vertical, horizontal))" in refusal(size=(8, 3))
     assert "exclude each other" in refusal(size=(8, 8), scale=2)
     assert "integer factor, not (2, 1.5) (vertical, horizontal); try 2" in refusal(size=(8, 6), method="bed-of-nails")
     sentence = refusal(size=(9, 12), method="transposed-conv", kernel=np.ones((3, 3)), padding=0)
     assert "integer factor" in sentence
     sentence = refusal(size=(8, 8), method="transposed-conv", kernel=np.ones((3, 3)), padding=0)
-    assert "would make (9, 9) (vertical, horizontal), not (8, 8)" in sentence
+    assert "would make (9, 9), not (8, 8) (vertical, horizontal); give a scale" in sentence
     assert upscale(np.ones((4, 6)), size=(8, 18), method="bed-of-nails").sum() == 24
 
 
