@@ -195,7 +195,9 @@ def test_a_wrong_argument_is_refused_in_words_of_python(wrong: dict[str, Any], w
     assert not re.search(r"\d+x\d|width x height|--", said)
 
 
-@pytest.mark.parametrize("array", [None, "x", object(), [[1, 2], [3]], {}, b"abc"], ids=lambda array: type(array).__name__)
+@pytest.mark.parametrize(
+    "array", [None, "x", object(), [[1, 2], [3]], {}, b"abc"], ids=lambda array: type(array).__name__
+)
 def test_what_is_no_array_at_all_is_refused(array: Any) -> None:
     assert "\n" not in refusal(array)
 

@@ -121,9 +121,7 @@ class _Enlargement(NamedTuple):
         task = request.task(picture, self.format, parameters, after[2])
         for each in (after[:2], size):
             task._replace(before=(height, width)).check_size(each)
-        same = request.scale is not None and set(scale) == {1} and method.interpolates
         result.note(*filter(None, [method.warn(before, scale, parameters)]))
-        result.note(*[f"{method.name} changes no pixel at factor 1"] * same)
         if not result.decisions:
             result.decisions = {
                 "method": _method_explained(method, before, scale, parameters),
@@ -204,4 +202,5 @@ def _size_explained(request: "Request", remembered: Size | None, scale: Scale) -
         why = "as the indices file says"
     else:
         why = "as requested" if request.scale is not None else "the default"
-    return f"{factors} times, {why}"
+    unchanged = ", which changes no pixel" if set(scale) == {1} and request.method.interpolates else ""
+    return f"{factors} times, {why}{unchanged}"
