@@ -182,6 +182,13 @@ def test_a_small_png_is_smaller_and_holds_the_same_pixels(tmp_path: Path) -> Non
     assert made["small"].tobytes() == made["fast"].tobytes()
 
 
+def test_a_compression_that_the_format_does_not_have_is_refused_with_those_it_has(picture: Path) -> None:
+    for format, compression, others in (("tiff", "small", "deflate, none, lzw, zstd"), ("png", "lzw", "fast, small")):
+        said = call(picture, "-f", format, "--compression", compression, status=1).stderr
+        assert f"would be a {format.upper()}, which has no compression {compression}; it has {others}." in said
+    assert list(picture.parent.iterdir()) == [picture]
+
+
 def test_standard_input_to_a_folder_and_a_format(picture: Path) -> None:
     shell(["-", "-o", "out/"], picture.parent, picture.read_bytes())
     assert (picture.parent / "out" / "stdin.png").is_file()

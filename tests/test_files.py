@@ -517,7 +517,7 @@ def test_links_are_followed(tmp_path: Path) -> None:
 
 
 @needs_posix
-def test_what_is_no_regular_file_is_written_straight(tmp_path: Path) -> None:
+def test_what_is_no_regular_file_gets_its_content_at_the_end(tmp_path: Path) -> None:
     with replacing(Path(os.devnull), overwrite=False) as stream:
         stream.write(b"new")
     assert stat.S_ISCHR(Path(os.devnull).stat().st_mode)
@@ -526,6 +526,8 @@ def test_what_is_no_regular_file_is_written_straight(tmp_path: Path) -> None:
     reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
     reader.start()
     with replacing(pipe, overwrite=False) as stream:
+        stream.write(b"old")
+        stream.seek(0)
         stream.write(b"new")
     reader.join(5)
     assert read == [b"new"]

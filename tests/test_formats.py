@@ -37,6 +37,22 @@ def test_names_and_extensions_are_unique() -> None:
             assert format_of(PurePath(f"a.b{extension.upper()}")) is row
 
 
+@pytest.mark.parametrize("row", [row for row in FORMATS.values() if row.writable], ids=lambda row: row.name)
+def test_the_page_says_what_each_format_takes(row: Format) -> None:
+    """For RGB of 8 bits: what the estimate counts, whose factors are measured."""
+    whole = f"{3 * row.encoder:g} bytes a pixel"
+    several = f"{whole}, and {3 * row.retained:g} for each frame" if row.frames else "–"
+    one, several = {
+        "none": (whole, several),
+        "one": ("strip by strip", several),
+        "all": ("strip by strip", "strip by strip"),
+    }[row.strips]
+    threads = "its encoder, at the end" if row.strips == "none" else "all threads"
+    apart = "; animations by their encoder" if row.strips == "one" and row.frames else ""
+    page = (Path(__file__).parents[1] / "docs" / "formats.md").read_text("utf-8")
+    assert f"| {row.title} | {one} | {several} | {threads}{apart} |\n" in page
+
+
 @pytest.mark.parametrize("name", [name for name, row in FORMATS.items() if not row.writable])
 def test_formats_that_are_only_read_become_png(name: str) -> None:
     with pytest.raises(UsageError, match=r"files are read but not written; use --format png\."):

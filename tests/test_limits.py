@@ -74,6 +74,7 @@ MEASURED = """if True:
         pytest.param("RGB", "avif", "lanczos", 3, marks=pytest.mark.long),
         pytest.param("RGB", "jpeg2000", "lanczos", 3, marks=pytest.mark.long),
         pytest.param("RGBA", "npy", "lanczos", 3, marks=pytest.mark.long),
+        pytest.param("RGBA", "tiff", "nearest", 3, marks=pytest.mark.long),
         pytest.param("RGB", "bmp", "bed-of-nails", 3, marks=pytest.mark.long),
         pytest.param("RGB", "png", "learned:size=small", 2, marks=pytest.mark.long),
         pytest.param("L", "png", "learned:size=small", 2.5, marks=pytest.mark.long),
@@ -108,11 +109,11 @@ def request(scale: int, format: str) -> Request:
 
 
 @pytest.mark.parametrize(
-    ("format", "way"), [("tiff", "use --format png, which needs less"), ("png", "cut it into parts")]
+    ("format", "way"), [("bmp", "use --format png, which needs less"), ("png", "cut it into parts")]
 )
 def test_what_does_not_fit_is_refused_with_what_would(format: str, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     source = source_of(encoded(Image.new("RGB", (300, 200)), "PNG"))
-    there = 120 << 20 if format == "tiff" else 40 << 20
+    there = 120 << 20 if format == "bmp" else 40 << 20
     monkeypatch.setattr(estimate, "available_memory", lambda: there)
     start = time.perf_counter()
     with open_picture(source.open()) as image, pytest.raises(UpscaleError) as error:

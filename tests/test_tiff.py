@@ -345,11 +345,23 @@ def test_large_results_are_big_tiffs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ours.metadata.dpi == (300, 300)
 
 
-def test_pages_that_outgrow_a_tiff_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_later_pages_make_a_big_tiff_too(monkeypatch: pytest.MonkeyPatch) -> None:
     samples = RNG.integers(0, 65536, (700, 500, 3), np.uint16)
     monkeypatch.setattr(tiff_writer, "LARGEST", 1_000_000)
-    with pytest.raises(UpscaleError, match="grows beyond the 4 GiB of a TIFF; save its pages"):
-        written("tiff", [Frame(samples[:2, :2], "RGB"), Frame(samples, "RGB")])
+    file = written("tiff", [Frame(samples[:2, :2], "RGB"), Frame(samples, "RGB")])
+    assert file[:4] == b"II+\0"
+    for page, expected in zip(pages_of(file), (samples[:2, :2], samples), strict=True):
+        np.testing.assert_array_equal(page.asarray(), expected)
+
+
+@pytest.mark.parametrize("above", [0, 1])
+def test_what_just_fits_offsets_of_4_bytes_is_no_big_tiff(above: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last byte of a BigTIFF of these pages is the last that 4 bytes may have to reach."""
+    frames = [Frame(GREY[..., None], "L")] * 3
+    monkeypatch.setattr(tiff_writer, "LARGEST", 0)
+    big = written("tiff", frames)
+    monkeypatch.setattr(tiff_writer, "LARGEST", len(big) - above)
+    assert written("tiff", frames)[:4] == (b"II+\0" if above else b"II*\0")
 
 
 @pytest.mark.parametrize("bits", [1, 4, 8])

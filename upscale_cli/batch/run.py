@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 
 from upscale_cli.batch.plan import Job, Plan
 from upscale_cli.errors import UpscaleError, as_upscale_error
-from upscale_cli.machine.memory import available_memory, in_bytes
+from upscale_cli.machine.memory import available_memory, in_bytes, keep_freed_memory
 from upscale_cli.machine.processors import processors, usable_threads
 from upscale_cli.machine.replacing import abandon
 from upscale_cli.methods.strips import Workers
@@ -166,6 +166,8 @@ class Run:
         if not waiting:
             return
         memory, count = available_memory(), usable_threads(self._count)
+        if len(waiting) > 1:
+            keep_freed_memory()
         with ExitStack() as stack:
             workers = _workers_for(waiting, count, memory)
             strips = None if workers < 2 else stack.enter_context(Workers(workers))

@@ -63,8 +63,9 @@ def options_of(format: Format) -> frozenset[str]:
     >>> sorted(options_of(FORMATS["avif"])), sorted(options_of(FORMATS["png"]))
     (['lossless', 'quality', 'subsampling'], ['compression'])
     """
-    own = {"quality": format.lossy or format.without_loss is not None, "lossless": format.without_loss is not None}
-    return format.tuned | {name for name, heeded in own.items() if heeded}
+    lossless = format.without_loss is not None
+    own = {"quality": format.lossy or lossless, "lossless": lossless, "compression": bool(format.compressions)}
+    return frozenset(name for name, heeded in (own | {"subsampling": format.subsampled}).items() if heeded)
 
 
 def stem_of(path: PurePath) -> str:

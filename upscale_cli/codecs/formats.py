@@ -33,7 +33,7 @@ class Codec(Protocol):
         """
 
     def write(self, stream: "BinaryIO", frames: "Iterator[Enlarged]", how: "Writing") -> None:
-        """Write at least one frame to a stream that can only be written forwards."""
+        """Write at least one frame to a stream that is empty and seekable."""
 
 
 class Format(NamedTuple):
@@ -72,6 +72,8 @@ class Format(NamedTuple):
         change, copied values and sources that are no photographs are written so unasked.
     entry : int
         The most bytes of EXIF, of a comment, and of the main packet of XMP.
+    compressions : tuple of str
+        What `--compression` chooses from, the usual one first; empty where there is nothing to choose.
     strips : {"none", "one", "all"}
         The images that are written strip by strip, without a whole frame in memory: none; a single one; every frame.
     encoder : float
@@ -82,8 +84,8 @@ class Format(NamedTuple):
         Memory in bytes per sample while it is decoded, besides the image that comes out.
     keeps : frozenset of str
         The metadata that it can store: names of `image.metadata.NAMES`.
-    tuned : frozenset of str
-        The options that change its files, besides those for what is lossy: subsampling, compression.
+    subsampled : bool
+        It can store colours at less resolution.
     deepest : int
         The most bits of an integer sample that it stores, if `stores` has uint16.
     extra : str
@@ -108,12 +110,13 @@ class Format(NamedTuple):
     lossy: bool = False
     without_loss: Mapping[str, Any] | None = None
     entry: int = 2**31 - 1
+    compressions: tuple[str, ...] = ()
     strips: Literal["none", "one", "all"] = "none"
     encoder: float = 3.5
     retained: float = 2.5
     decoder: float = 0
     keeps: frozenset[str] = frozenset()
-    tuned: frozenset[str] = frozenset()
+    subsampled: bool = False
     deepest: int = 16
     extra: str = ""
     library: str = ""
@@ -175,8 +178,8 @@ _ROWS = (
         clear="any",
         frames=True,
         timing=Timing(longest=65_535_000),
+        compressions=("fast", "small"),
         strips="one",
-        tuned=frozenset({"compression"}),
         keeps=_OF_PNG | _PHOTO | {"loop", "durations"},
     ),
     Format(
@@ -188,7 +191,7 @@ _ROWS = (
         stores=_kinds(uint8="L RGB CMYK"),
         longest=65_500,
         lossy=True,
-        tuned=frozenset({"subsampling"}),
+        subsampled=True,
         entry=65_500,
         strips="one",
         keeps=_PHOTO | {"extended_xmp", "dpi", "aspect", "photoshop", "comment"},
@@ -219,7 +222,8 @@ _ROWS = (
         stores=_kinds(bool="L", **dict.fromkeys(NUMBERS, "L LA RGB RGBA CMYK")) | _kinds(uint8="P"),
         bands=True,
         frames=True,
-        retained=0,
+        compressions=("deflate", "none", "lzw", "zstd"),
+        strips="all",
         keeps=frozenset({"icc", "exif", "xmp", "dpi", "aspect", "photoshop", "titles", "geo"}),
     ),
     Format(
@@ -259,7 +263,7 @@ _ROWS = (
         frames=True,
         timing=Timing(step=1, plays=0),
         lossy=True,
-        tuned=frozenset({"subsampling"}),
+        subsampled=True,
         # imagecodecs writes it, which stores pixels alone.
         without_loss={"frames": False, "keeps": frozenset({"cicp"})},
         encoder=15,

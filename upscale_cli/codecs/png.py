@@ -102,7 +102,12 @@ def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
     if image.palette is not None:
         opacity = image.palette[:, 3].tobytes().rstrip(b"\xff")
     chunks = _chunks_of(how, channels, depth, colours)
-    more: dict[str, Any] = {"palette": colours, "palette_alpha": opacity, "chunks": chunks, "small": how.small}
+    more: dict[str, Any] = {
+        "palette": colours,
+        "palette_alpha": opacity,
+        "chunks": chunks,
+        "small": how.compression == "small",
+    }
     png = PngStream(width, height, channels, depth, **more)
     stream.write(png.head())
     for part in image.strips(png.pack):
@@ -119,7 +124,7 @@ def _write_animation(stream: BinaryIO, frames: list[Frame], how: Writing) -> Non
         )
     still, encoded = how.metadata.still, io.BytesIO()
     options: dict[str, Any] = dict.fromkeys(("icc_profile", "exif", "xmp", "dpi", "comment"))
-    options |= {"compress_level": 9 if how.small else 6, "default_image": still, "loop": plays(how)}
+    options |= {"compress_level": 9 if how.compression == "small" else 6, "default_image": still, "loop": plays(how)}
     options["duration"] = [frame.duration or 0 for frame in frames][still:]
     save(encoded, frames, how, "PNG", **options)
     chunks = _chunks_of(how, frames[0].samples.shape[2], 8, _colours(frames[0]))

@@ -131,8 +131,8 @@ class Writing(NamedTuple):
         Dimensions of the source if it is an array, else 0.
     channels_first : bool
         An array is written as (C, H, W) or (N, C, H, W).
-    small : bool
-        PNG is compressed harder, which takes longer.
+    compression : str or None
+        One of the format's `compressions`; None for the usual one.
     lossless : bool
         Formats that can do both keep every value.
     """
@@ -144,7 +144,7 @@ class Writing(NamedTuple):
     quality: int = USUAL_QUALITY
     ndim: int = 0
     channels_first: bool = False
-    small: bool = False
+    compression: str | None = None
     lossless: bool = False
 
     def stored(self, *names: str) -> dict[str, Any]:

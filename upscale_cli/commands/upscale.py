@@ -125,10 +125,9 @@ def _print_entry(name: str, text: str, column: int) -> None:
 @click.option("--lossless", is_flag=True, help="Write WebP, AVIF, HEIC, JPEG XL without loss.")
 @click.option(
     "--compression",
-    type=click.Choice(["fast", "small"]),
-    default="fast",
+    type=click.Choice(["fast", "small", "deflate", "none", "lzw", "zstd"]),
     metavar="NAME",
-    help="PNG compression: fast, or small (slower) [fast].",
+    help="PNG [fast], small; TIFF [deflate], none, lzw, zstd.",
 )
 @click.option("--strip", is_flag=True, help="Drop all metadata except the colour profile.")
 @click.option("--preserve-times", is_flag=True, help="Give results the times of their sources.")
@@ -137,9 +136,7 @@ def _print_entry(name: str, text: str, column: int) -> None:
 @click.option(
     "--methods", is_flag=True, is_eager=True, expose_value=False, callback=show_methods, help="List the methods."
 )
-def cli(
-    inputs: tuple[str, ...], *, method: str, given: Iterable[tuple[str, str]], compression: str, **options: Any
-) -> int:
+def cli(inputs: tuple[str, ...], *, method: str, given: Iterable[tuple[str, str]], **options: Any) -> int:
     """Plan, run, report; return the exit status."""
     from upscale_cli.commands.process import Session, process, work_options
     from upscale_cli.places.streams import STREAM
@@ -170,7 +167,6 @@ def cli(
     request = Request(
         method=chosen,
         parameters=parameters(chosen, given, files),
-        small=compression == "small",
         **work_options(options),
     )
     return process(session, inputs, request, asked)

@@ -41,6 +41,8 @@ ABANDONED = 24 * 3600
 """Seconds without a change after which an unlocked temporary file of another system is removed."""
 
 _unfinished: set[Path] = set()
+SPOOL = 64 << 20
+"""The bytes of a result that stay in memory before they go to a temporary file."""
 
 RENAME_NOREPLACE, AT_FDCWD = 1, -100
 """Arguments of Linux's `renameat2`, from linux/fs.h and linux/fcntl.h."""
@@ -64,8 +66,8 @@ def replacing_together(
 
     Each content is in a temporary file in its target's folder until all of them are complete and on the disk. Then
     they take their names in the order of the list. A target that is a link is followed, and the mode of an old target
-    is kept. A target that is not a regular file (`/dev/null`, a FIFO) is written directly. `times`, if there are any,
-    are when a file was read and changed, in nanoseconds.
+    is kept. A target that is not a regular file (`/dev/null`, a FIFO) gets its content at the end. `times`, if there
+    are any, are when a file was read and changed, in nanoseconds.
 
     Raises
     ------
@@ -79,7 +81,7 @@ def replacing_together(
         streams: list[BinaryIO] = []
         for target in targets:
             if target.exists() and not target.is_file():
-                streams.append(stack.enter_context(open(target, "wb")))
+                streams.append(stack.enter_context(spooled(stack.enter_context(open(target, "wb")))))
                 continue
             temporaries.append(stack.enter_context(_Temporary(Path(os.path.realpath(target)), overwrite)))
             streams.append(temporaries[-1].stream)
@@ -95,6 +97,19 @@ def abandon() -> None:
     for path in list(_unfinished):
         with suppress(OSError):
             os.unlink(path)
+
+
+@contextlib.contextmanager
+def spooled(target: BinaryIO) -> Iterator[BinaryIO]:
+    """Yield a seekable stream; if the block ends well, its content goes to the target, which need not be seekable."""
+    import shutil
+    import tempfile
+
+    with tempfile.SpooledTemporaryFile(SPOOL) as spool:
+        yield spool  # type: ignore[misc]
+        spool.seek(0)
+        shutil.copyfileobj(spool, target)
+        target.flush()
 
 
 class _Temporary:

@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import BinaryIO
 
 from upscale_cli.errors import UpscaleError
+from upscale_cli.machine.replacing import spooled
 from upscale_cli.places.place import Source, Target
 
 STREAM = "-"
@@ -16,8 +17,6 @@ STANDARD_INPUT = frozenset({STREAM, "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"
 """Its names, which mean the same."""
 PIPE = re.compile(r"/(?:dev|proc/self)/fd/(\d+)")
 """What shells put in the place of `<(...)`: the name of a descriptor that we have inherited."""
-SPOOL = 64 << 20
-"""The bytes of a result that stay in memory before they go to a temporary file."""
 
 
 class StreamTarget(Target):
@@ -47,15 +46,9 @@ class StreamTarget(Target):
 
     @contextmanager
     def commit(self, overwrite: bool, *others: Target) -> Iterator[list[BinaryIO]]:
-        import shutil
-        import tempfile
-
         assert self._stream is not None
-        with tempfile.SpooledTemporaryFile(SPOOL) as spool:
-            yield [spool]  # type: ignore[list-item]
-            spool.seek(0)
-            shutil.copyfileobj(spool, self._stream)
-            self._stream.flush()
+        with spooled(self._stream) as spool:
+            yield [spool]
 
 
 class ContentSource(Source):

@@ -70,7 +70,7 @@ def enlarge(
             lossless=not format.lossy,
             ndim=picture.ndim,
             channels_first=bool(request.reading.channels_first),
-            small=request.small,
+            compression=request.compression,
         )
         with target.dated(times).commit(request.overwrite) as (stream,):
             format.load_codec().write(stream, chain((first,), frames), how)

@@ -59,8 +59,8 @@ class Request(NamedTuple):
         How sources are read.
     max_pixels : int
         The most pixels of a frame of a result; see `estimate.MAX_FULL_FRAMES`.
-    small : bool
-        Compress PNG harder, which takes longer.
+    compression : str or None
+        One of the `compressions` of the result's format; None for its usual one.
     """
 
     method: Method
@@ -82,7 +82,7 @@ class Request(NamedTuple):
     reading: Reading = USUAL
     overwrite: bool = False
     max_pixels: int = MAX_PIXELS
-    small: bool = False
+    compression: str | None = None
 
     @property
     def reads(self) -> tuple[Source, ...]:
@@ -101,12 +101,17 @@ class Request(NamedTuple):
         Raises
         ------
         UpscaleError
-            If it shall be written without loss, and cannot be.
+            If it shall be written without loss, or be compressed in a way, and cannot be.
         """
         format = self.format or written_for(picture.format)
         if self.lossless and format.lossy and format.without_loss is None:
             raise UpscaleError(
                 f"would be a {format.title}, which is never lossless; use --format png, or omit --lossless."
+            )
+        if format.compressions and self.compression not in (None, *format.compressions):
+            raise UpscaleError(
+                f"would be a {format.title}, which has no compression {self.compression}; "
+                f"it has {', '.join(format.compressions)}."
             )
         exact = self.method.values != "weighed" or picture.encoding.exact
         unasked = exact and self.quality is None and format.without_loss == {}
