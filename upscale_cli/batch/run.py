@@ -158,9 +158,8 @@ class Run:
         self._ended.put(None)
 
     def __iter__(self) -> Generator[Outcome, None, None]:
-        for skipped in self._plan.skipped:
-            if skipped.target is not None:
-                skipped.target.clean()
+        for target in filter(None, [skipped.target for skipped in self._plan.skipped]):
+            target.clean()
         disk_full = False
         waiting, running = deque(self._plan.jobs), dict[Future[Outcome], Job]()
         if not waiting:

@@ -65,8 +65,8 @@ class Format(NamedTuple):
         It can store several images.
     timing : Timing
         What of their times it can store.
-    lossy : bool
-        It changes pixels a little, depending on `--quality`.
+    lossy, subsampled : bool
+        It changes pixels a little, depending on `--quality`; on `--subsampling`.
     without_loss : mapping or None
         If it is lossy, its fields that change when it is written without loss; None if that is not possible. If none
         change, copied values and sources that are no photographs are written so unasked.
@@ -84,8 +84,6 @@ class Format(NamedTuple):
         Memory in bytes per sample while it is decoded, besides the image that comes out.
     keeps : frozenset of str
         The metadata that it can store: names of `image.metadata.NAMES`.
-    subsampled : bool
-        It can store colours at less resolution.
     deepest : int
         The most bits of an integer sample that it stores, if `stores` has uint16.
     extra : str
