@@ -7,7 +7,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Collection, Generator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
@@ -21,6 +21,8 @@ from upscale_cli.work.result import Result
 
 PATIENCE = 0.25
 """Seconds that jobs have to end by themselves when a run is stopped."""
+MOMENT = 0.05
+"""Seconds after which signals are looked for again."""
 
 
 @dataclass
@@ -186,28 +188,26 @@ class Run:
                     future.add_done_callback(self._ended.put)
                 if not running:
                     return
-                try:
-                    ended = self._ended.get(timeout=self._left())
-                except Empty:
-                    if not self._abandoned:
-                        abandon()
-                        # What was complete a moment ago is still counted.
-                        self._abandoned, self._patience = True, time.monotonic() + 0.05
-                        continue
-                    stack.pop_all()
-                    threads.shutdown(wait=False, cancel_futures=True)
-                    return
+                ended = self._wait()
+                if ended is None and time.monotonic() > self._patience and not self._elsewhere:
+                    if self._abandoned:
+                        stack.pop_all()
+                        threads.shutdown(wait=False, cancel_futures=True)
+                        return
+                    abandon()
+                    # What was complete a moment ago is still counted.
+                    self._abandoned, self._patience = True, time.monotonic() + MOMENT
                 if ended is not None and (outcome := self._outcome(ended, running.pop(ended))) is not None:
                     if self._abandoned and outcome.failure is not None:
                         continue
                     disk_full |= outcome.failure is not None and outcome.failure.disk_full
                     yield outcome
 
-    def _left(self) -> float | None:
-        """Return the seconds to wait for threads; None for as long as it takes, as for jobs that are elsewhere."""
-        if not self._over.is_set() or self._elsewhere:
-            return None
-        return max(0.0, self._patience - time.monotonic())
+    def _wait(self) -> Future[Outcome] | None:
+        """Return a job that has ended, or None after a moment: a signal that comes just before a wait ends none."""
+        with suppress(Empty):
+            return self._ended.get(timeout=MOMENT)
+        return None
 
     def _submit(self, job: Job, threads: Executor, strips: Workers | None) -> Future[Outcome]:
         if self._executor is not None and job.target.portable:
