@@ -46,15 +46,15 @@ def picture(tmp_path: Path) -> Path:
     return path
 
 
-def test_help_fits_a_screen_and_begins_with_examples() -> None:
-    lines = call("--help").stdout.splitlines()
-    assert len(lines) <= 45
+def test_help_begins_with_examples() -> None:
+    lines = call("--help", "all").stdout.splitlines()
+    assert len(lines) <= 58
     assert max(map(len, lines)) <= 80
     assert lines[2].strip().startswith("upscale photo.jpg")
 
 
 def test_help_names_every_file_of_every_method_and_methods_everything() -> None:
-    text, table = call("--help").stdout, " ".join(call("--methods").stdout.split())
+    text, table = call("--help", "all").stdout, " ".join(call("--methods").stdout.split())
     for row in METHODS.values():
         assert row.name in text
         assert row.summary in table
@@ -105,7 +105,7 @@ def test_sizes(picture: Path, arguments: list[str], size: tuple[int, int]) -> No
         (["-s", "inf"], 'scale "inf"'),
         (["-s", "1e308"], 'scale "1e308"'),
         (["-s", "1e999999999"], 'scale "1e999999999"'),
-        (["-s", "2x"], 'scale "2x"'),
+        (["-s", "2xx"], 'scale "2xx"'),
         (["--size", "0"], 'size "0"'),
         (["--size", "x"], 'size "x"'),
         (["-s", "2", "--size", "90"], "leave one out"),
@@ -141,7 +141,7 @@ def test_wrong_usage_is_one_sentence_and_status_2(picture: Path, arguments: list
     [
         (["-s", "1000000"], "the largest factor that fits is"),
         (["-s", "1000", "-o", "out.webp"], "WebP allows 16,383 per side; the largest factor that fits is 546.1"),
-        (["--size", "10"], "smaller than the image"),
+        (["--size", "10"], "larger than 10x7; --allow-smaller reduces it"),
         (["-m", "bed-of-nails", "-s", "1.5"], "needs an integer factor, not 1.5; try 2"),
         (["-m", "max-unpooling"], "upscale-pool"),
         (["-m", "transposed-conv", "--kernel", "absent.npy"], 'kernel file "absent.npy" cannot be read'),
@@ -343,8 +343,8 @@ def test_json_is_one_object_an_image(picture: Path) -> None:
 
 def test_a_dry_run_writes_nothing(picture: Path) -> None:
     result = call(picture, "-s", "3", "-n")
-    assert "in.png 30x20 → " in result.stderr
-    assert "in_3x.png 90x60" in result.stderr
+    assert "in.png 30x20 → " in result.stdout
+    assert "in_3x.png 90x60" in result.stdout
     assert list(picture.parent.iterdir()) == [picture]
 
 

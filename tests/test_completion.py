@@ -38,8 +38,7 @@ def offered(line: str, monkeypatch: pytest.MonkeyPatch, cuts: str = "=:") -> lis
 
 def options(name: str) -> list[str]:
     """Every option of a command, by its long name."""
-    found = [max(p.opts, key=len) for p in command(name).params if isinstance(p, click.Option)]
-    return [*found, "--help"]
+    return [max(p.opts, key=len) for p in command(name).params if isinstance(p, click.Option)]
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

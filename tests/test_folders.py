@@ -208,4 +208,4 @@ def test_a_remembered_size_is_named_as_it_is(tmp_path: Path) -> None:
 
 def test_pooling_is_a_command_of_its_own_with_the_same_rules(folder: Path) -> None:
     done = subprocess.run([*POOL, ".", "-n"], cwd=folder, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr.count("\n")) == (0, 1)
+    assert (done.returncode, done.stdout.count("\n")) == (0, 1)

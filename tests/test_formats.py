@@ -9,7 +9,8 @@ from PIL import Image
 
 from upscale_cli.codecs.finding import find_format, format_of, format_of_content, written_for
 from upscale_cli.codecs.fitting import fit
-from upscale_cli.codecs.formats import FORMATS, Format
+from upscale_cli.codecs.format import Format
+from upscale_cli.codecs.formats import FORMATS
 from upscale_cli.codecs.picture import open_picture
 from upscale_cli.codecs.pillow import PillowPicture
 from upscale_cli.codecs.sniffing import HEAD

@@ -393,7 +393,7 @@ def test_the_shape_that_is_shown_stays(
     orientation: int,
     made: tuple[int, int],
 ) -> None:
-    assert resized(Metadata(aspect=aspect, orientation=orientation), before, after).aspect == made
+    assert resized(Metadata(aspect=aspect), Change(before, after, orientation)).aspect == made
 
 
 @pytest.mark.skipif(not shutil.which("exiftool"), reason="there is no exiftool")

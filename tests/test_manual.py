@@ -42,7 +42,7 @@ def test_the_reference_is_what_the_commands_say(written: Path) -> None:
 
 
 def help_of(name: str) -> str:
-    return CliRunner().invoke(command(name), ["--help"]).stdout
+    return CliRunner().invoke(command(name), ["--help", "all"]).stdout
 
 
 def section(name: str) -> str:

@@ -98,7 +98,8 @@ import struct
 
 import numpy as np
 
-from upscale_cli.codecs.formats import Format, has
+from upscale_cli.codecs.format import Format
+from upscale_cli.codecs.formats import has
 from upscale_cli.codecs.picture import Picture
 from upscale_cli.image.pixels import Frame
 

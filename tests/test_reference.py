@@ -28,8 +28,9 @@ from support import (
 from upscale_cli import METHODS, UpscaleError, upscale
 from upscale_cli.methods import filters
 from upscale_cli.methods.placement import max_pool
-from upscale_cli.methods.resampling import DirectResampler, Resampler, filter_axes
+from upscale_cli.methods.resampling import DirectResampler, Resampler
 from upscale_cli.methods.samples import SRGB, Samples
+from upscale_cli.methods.taps import filter_axes
 from upscale_cli.methods.transposed import DirectTransposed, Stamping, Transposed, check_kernel, separated, stamps
 from upscale_cli.testing import assert_near, assert_rounded
 

@@ -2,8 +2,9 @@
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import IntEnum
+from types import MappingProxyType
 
 
 class ExitStatus(IntEnum):
@@ -41,6 +42,10 @@ class UsageError(UpscaleError):
     """A request that is invalid for every image: a misspelt name, a parameter out of range."""
 
     exit_status = ExitStatus.USAGE
+
+
+class NeedlessError(UpscaleError):
+    """What was asked for is there: a result, perhaps of another run, or an image that is large enough."""
 
 
 class DiskFullError(UpscaleError):
@@ -119,16 +124,26 @@ def needs_extra(extra: str, error: BaseException | None) -> str:
     )
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str], others: Mapping[str, str] = MappingProxyType({})) -> str:
     """Return the hint after a misspelt name; an empty string if no known name is similar.
 
+    Parameters
+    ----------
+    others : mapping of str to str
+        Further words, and the known name that each stands for.
+
+    Examples
+    --------
     >>> did_you_mean("lanzcos", ["nearest", "lanczos"])
     ' Did you mean "lanczos"?'
     >>> did_you_mean("xyz", ["nearest", "lanczos"])
     ''
+    >>> did_you_mean("NN", ["nearest", "lanczos"], {"nn": "nearest"})
+    ' Did you mean "nearest"?'
     """
     # Only mistakes pay for the import.
     import difflib
 
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f' Did you mean "{near[0]}"?' if near else ""
+    names = {**others} | {name: name for name in known}
+    near = difflib.get_close_matches(word.lower(), names, n=1, cutoff=0.5)
+    return f' Did you mean "{names[near[0]]}"?' if near else ""

@@ -1,15 +1,16 @@
 """The plan: every source with its target, every conflict and every impossible request, before any work."""
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 
-from upscale_cli.codecs.finding import check_writable, format_of, stem_of
-from upscale_cli.codecs.formats import Format
+from upscale_cli.batch.names import filled, is_result, is_template, named_format
+from upscale_cli.codecs.finding import format_of, stem_of
+from upscale_cli.codecs.format import Format
 from upscale_cli.codecs.picture import Picture, Reading, open_picture
-from upscale_cli.errors import UpscaleError, UsageError, as_upscale_error
+from upscale_cli.errors import NeedlessError, UpscaleError, UsageError, as_upscale_error
 from upscale_cli.methods.strips import Workers
 from upscale_cli.places import place_of
 from upscale_cli.places.place import LeftAlone, Source, Target, Unreadable
@@ -55,6 +56,9 @@ class Work(Protocol):
     def label(self, expected: Result, several: bool) -> str:
         """Return what the name of a result says about it, or of a folder of several results about all of them."""
 
+    def fields(self, expected: Result) -> dict[str, object]:
+        """Return what templates of names can say about a result."""
+
     def check(self, picture: Picture, source: Source) -> Result:
         """Return what the header tells about the result; raise `UpscaleError` if there can be none."""
 
@@ -87,6 +91,14 @@ class Job(NamedTuple):
         return self.expected.after[0] * self.expected.after[1] * self.expected.frames
 
 
+class Skipped(NamedTuple):
+    """An image that needs no work, by its name in messages; why, as the end of a sentence; and what stays."""
+
+    shown: str
+    why: str
+    target: Target | None = None
+
+
 @dataclass
 class Plan:
     """What is to be done.
@@ -96,15 +108,18 @@ class Plan:
     jobs : list of Job
     failures : list of (str, UpscaleError)
         Images that cannot be done, by their names in messages.
-    settled : list of Target
-        Targets that exist already, and stay.
+    skipped : list of Skipped
+        Images that need no work.
+    results : list of str
+        Those of them that are results of earlier runs, by their names in messages.
     left_alone : list of LeftAlone
         What folders hold besides images.
     """
 
     jobs: list[Job] = field(default_factory=list)
     failures: list[tuple[str, UpscaleError]] = field(default_factory=list)
-    settled: list[Target] = field(default_factory=list)
+    skipped: list["Skipped"] = field(default_factory=list)
+    results: list[str] = field(default_factory=list)
     left_alone: list[LeftAlone] = field(default_factory=list)
 
 
@@ -137,35 +152,71 @@ def make_plan(
     """
     inputs = list(dict.fromkeys(inputs))
     several = len(inputs) > 1 or any(name != STREAM and place_of(name).is_folder(name) for name in inputs)
-    into_folder = isinstance(output, str) and (place_of(output).is_folder(output) or several)
+    template = isinstance(output, str) and is_template(output)
+    into_folder = isinstance(output, str) and not template and (place_of(output).is_folder(output) or several)
     if isinstance(output, Target) and several:
         raise UsageError(f"{output.shown} can take only one image; use a folder as --output for several.")
     if isinstance(output, str):
-        if into_folder and place_of(output).exists(output) and not place_of(output).is_folder(output):
+        is_folder = place_of(output).is_folder(output)
+        if into_folder and place_of(output).exists(output) and not is_folder:
             raise UsageError(f'"{output}" is a file, but several images need a folder; use another --output.')
-        if not into_folder and work.format is None and (named := named_format(output)) is not None:
+        if into_folder and not is_folder and format_of(Path(output)) is not None:
+            meant = stem_of(Path(output))
+            raise UsageError(f'"{output}" is the name of one file, but there are several; did you mean -o {meant}/?')
+        if not into_folder and (named := named_format(output, work.format)) is not None:
             work = work.with_format(named)
 
-    plan = Plan()
+    plan, opened = Plan(), dict[Source, tuple[int, int]]()
     folder = output if into_folder and isinstance(output, str) else None
     for source in find_sources(inputs, folder, plan.failures, plan.left_alone, standard_input=standard_input):
         try:
             with open_picture(source.open(), work.reading) as picture:
+                opened[source] = picture.width, picture.height
                 expected = work.check(picture, source)
                 format = work.format_for(picture)
-            label = work.label(expected, several=source.place is not None)
-            target = _target(source, output, format, into_folder=into_folder, label=label)
+            if template:
+                name = filled(str(output), source, _extension(source, format), work.fields(expected))
+                target: Target = place_of(name).target(name)
+            else:
+                label = work.label(expected, several=source.place is not None)
+                target = _target(source, output, format, into_folder=into_folder, label=label)
         except UsageError:
             raise
+        except NeedlessError as error:
+            plan.skipped.append(Skipped(source.shown, str(error)))
+            continue
         except Exception as error:
             place = output.shown if isinstance(output, Target) else f'"{output or source.shown}"'
             plan.failures.append((source.shown, as_upscale_error(error, place)))
             continue
         plan.jobs.append(Job(source, target, work.with_format(format), expected))
     plan.left_alone = [each for each in plan.left_alone if not each.name.endswith(work.reads_beside)]
+    # A template may name another original; what stands beside it with a label is none.
+    labelled = plan.jobs if output is None else [job for job in plan.jobs if template and _is_labelled(job)]
+    _leave_results(plan, opened, {job.target.identity(): job for job in labelled})
     _refuse_conflicts(plan.jobs)
     _settle(plan, skip_existing)
     return plan
+
+
+def _leave_results(plan: Plan, opened: Mapping[Source, tuple[int, int]], targets: Mapping[Hashable, Job]) -> None:
+    """Take the results of earlier runs out of a plan: by name and size, or because they are `targets` of this run."""
+    by_stem: dict[str, list[Source]] = defaultdict(list)
+    for source in opened:
+        by_stem[stem_of(source.name)].append(source)
+    results: dict[str, str] = {}
+    for source, size in opened.items():
+        job = targets.get(source.identity())
+        if job is not None and job.source is not source and job.expected.after == size:
+            results[source.shown] = job.source.shown
+        for other in by_stem.get(stem_of(source.name).rpartition("_")[0], ()):
+            if is_result(source, other, (size, opened[other])):
+                results[source.shown] = other.shown
+    plan.jobs = [job for job in plan.jobs if job.source.shown not in results]
+    plan.failures = [failure for failure in plan.failures if failure[0] not in results]
+    plan.skipped = [skipped for skipped in plan.skipped if skipped.shown not in results]
+    plan.skipped += [Skipped(shown, f"is a result of {origin}.") for shown, origin in results.items()]
+    plan.results = list(results)
 
 
 def _settle(plan: Plan, skip_existing: bool) -> None:
@@ -177,19 +228,10 @@ def _settle(plan: Plan, skip_existing: bool) -> None:
         if not existing or (skip_existing and len(existing) < len(targets)):
             plan.jobs.append(job)
         elif skip_existing:
-            plan.settled += existing
+            plan.skipped.append(Skipped(job.source.shown, f"{job.target.shown} exists already.", job.target))
         else:
             refused = UpscaleError(f"{existing[-1].shown} exists already; use --overwrite or --skip-existing.")
             plan.failures.append((job.source.shown, refused))
-
-
-def named_format(output: str) -> Format | None:
-    """Return the format that the name of a file says."""
-    path = Path(output)
-    named = format_of(path)
-    if named is None and stem_of(path) != path.name and not place_of(output).exists(output):
-        raise UsageError(f'"{output}": "{path.suffix}" is not the extension of a known format; use --format.')
-    return None if named is None else check_writable(named)
 
 
 def find_sources(
@@ -221,12 +263,21 @@ def _target(source: Source, output: str | Target | None, format: Format, *, into
         return output
     if output is not None and not into_folder:
         return place_of(output).target(output)
-    # If the source's extension does not match its content, use the real format's extension.
-    extension = source.name.suffix if format_of(source.name) == format else format.extensions[0]
+    extension = _extension(source, format)
     if output is None:
         return source.default_target(label, extension)
     place = source.place or source.name
     return place_of(output).target(output, place.with_name(stem_of(place) + extension).parts)
+
+
+def _is_labelled(job: Job) -> bool:
+    """Return whether the name of a file says more than that of its source."""
+    return stem_of(Path(job.target.name)) != stem_of(job.source.name)
+
+
+def _extension(source: Source, format: Format) -> str:
+    """Return the extension of a result: the source's, unless that does not match the format."""
+    return source.name.suffix if format_of(source.name) == format else format.extensions[0]
 
 
 def _refuse_conflicts(jobs: list[Job]) -> None:

@@ -1,21 +1,28 @@
 """Carrying out a plan: jobs on threads, as many at once as memory allows, each with its own end."""
 
+import math
 import threading
 import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Collection, Generator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 from upscale_cli.batch.plan import Job, Plan
 from upscale_cli.errors import UpscaleError, as_upscale_error
 from upscale_cli.machine.memory import available_memory, in_bytes, keep_freed_memory
 from upscale_cli.machine.processors import processors, usable_threads
+from upscale_cli.machine.replacing import abandon
 from upscale_cli.methods.strips import Workers
 from upscale_cli.work.result import Result
+
+PATIENCE = 0.25
+"""Seconds that jobs have to end by themselves when a run is stopped."""
+MOMENT = 0.05
+"""Seconds after which signals are looked for again."""
 
 
 @dataclass
@@ -126,6 +133,7 @@ class Run:
         self._plan, self._count, self._executor = plan, jobs or processors(), executor
         self._progress = progress
         self._over = threading.Event()
+        self._patience, self._abandoned = math.inf, False
         self._elsewhere: set[Future[Outcome]] = set()
         # Its `put` may be called by a signal handler, in the middle of anything.
         self._ended: SimpleQueue[Future[Outcome] | None] = SimpleQueue()
@@ -142,12 +150,17 @@ class Run:
         return f"{len(jobs)} images, {count} at once with a thread each, if memory allows; {memory}"
 
     def stop(self) -> None:
-        """Begin no more images; those in work end soon, complete or not at all. Signal handlers may call it."""
+        """Begin no more images, and end those in work soon, complete or not at all. Signal handlers may call it.
+
+        Threads cannot be ended from outside, and a decoder or an encoder at work asks nobody: after `PATIENCE`
+        seconds their temporary files are removed and they are left behind, for a process that then ends.
+        """
+        self._patience = time.monotonic() + PATIENCE
         self._over.set()
         self._ended.put(None)
 
     def __iter__(self) -> Generator[Outcome, None, None]:
-        for target in self._plan.settled:
+        for target in filter(None, [skipped.target for skipped in self._plan.skipped]):
             target.clean()
         disk_full = False
         waiting, running = deque(self._plan.jobs), dict[Future[Outcome], Job]()
@@ -175,10 +188,26 @@ class Run:
                     future.add_done_callback(self._ended.put)
                 if not running:
                     return
-                ended = self._ended.get()
+                ended = self._wait()
+                if ended is None and time.monotonic() > self._patience and not self._elsewhere:
+                    if self._abandoned:
+                        stack.pop_all()
+                        threads.shutdown(wait=False, cancel_futures=True)
+                        return
+                    abandon()
+                    # What was complete a moment ago is still counted.
+                    self._abandoned, self._patience = True, time.monotonic() + MOMENT
                 if ended is not None and (outcome := self._outcome(ended, running.pop(ended))) is not None:
+                    if self._abandoned and outcome.failure is not None:
+                        continue
                     disk_full |= outcome.failure is not None and outcome.failure.disk_full
                     yield outcome
+
+    def _wait(self) -> Future[Outcome] | None:
+        """Return a job that has ended, or None after a moment: a signal that comes just before a wait ends none."""
+        with suppress(Empty):
+            return self._ended.get(timeout=MOMENT)
+        return None
 
     def _submit(self, job: Job, threads: Executor, strips: Workers | None) -> Future[Outcome]:
         if self._executor is not None and job.target.portable:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from upscale_cli.codecs.bmff import boxes, is_complete, properties, with_colour_codes
-from upscale_cli.codecs.formats import Format
+from upscale_cli.codecs.format import Format
 from upscale_cli.codecs.picture import Reading
 from upscale_cli.codecs.pillow import PillowPicture, save
 from upscale_cli.codecs.png_stream import Chunk

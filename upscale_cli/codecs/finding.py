@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path, PurePath
 
-from upscale_cli.codecs.formats import FORMATS, Format
+from upscale_cli.codecs.format import Format
+from upscale_cli.codecs.formats import FORMATS
 from upscale_cli.codecs.splitting import ENDS, MANY, Y4M, Incoming
 from upscale_cli.errors import UpscaleError, UsageError, did_you_mean, needs_extra
 
@@ -56,6 +57,17 @@ def format_of(path: PurePath) -> Format | None:
     """Return the format that a path's extension names; None if it names none."""
     extension = path.suffix.lower()
     return _first(lambda format: extension in format.extensions) if extension else None
+
+
+def options_of(format: Format) -> frozenset[str]:
+    """Return the options of compression that change files of a format.
+
+    >>> sorted(options_of(FORMATS["avif"])), sorted(options_of(FORMATS["png"]))
+    (['lossless', 'quality', 'subsampling'], ['compression'])
+    """
+    lossless = format.without_loss is not None
+    own = {"quality": format.lossy or lossless, "lossless": lossless, "compression": bool(format.compressions)}
+    return frozenset(name for name, heeded in (own | {"subsampling": format.subsampled}).items() if heeded)
 
 
 def stem_of(path: PurePath) -> str:

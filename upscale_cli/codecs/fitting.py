@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from upscale_cli.codecs.formats import FORMATS, Format
+from upscale_cli.codecs.format import Format
+from upscale_cli.codecs.formats import FORMATS
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.pixels import Kind
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from upscale_cli.codecs.formats import Format
+from upscale_cli.codecs.format import Format
 from upscale_cli.codecs.gif_frames import CLEAR, KEEP, read_outline, shown
 from upscale_cli.codecs.picture import Encoding, Reading, check_source
 from upscale_cli.codecs.pillow import PillowPicture

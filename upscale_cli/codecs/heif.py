@@ -6,7 +6,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 import pillow_heif
 
-from upscale_cli.codecs.formats import Format
+from upscale_cli.codecs.format import Format
 from upscale_cli.codecs.picture import Picture, Reading
 from upscale_cli.codecs.writing import Enlarged, Writing
 from upscale_cli.errors import UpscaleError

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from upscale_cli.codecs import png
-from upscale_cli.codecs.formats import Format
+from upscale_cli.codecs.format import Format
 from upscale_cli.codecs.picture import Picture, Reading
 from upscale_cli.codecs.pillow import from_pillow
 from upscale_cli.errors import UpscaleError

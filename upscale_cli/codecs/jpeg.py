@@ -13,7 +13,7 @@ from typing import BinaryIO, cast
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from upscale_cli.codecs.formats import Format
+from upscale_cli.codecs.format import Format
 from upscale_cli.codecs.jpeg_segments import EOI, FRAMES, GAIN_MAP, behind, segments, written
 from upscale_cli.codecs.jpeg_stream import END, JpegStream
 from upscale_cli.codecs.picture import Encoding, Reading

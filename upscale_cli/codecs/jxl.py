@@ -8,7 +8,7 @@ import imagecodecs
 import numpy as np
 import pillow_jxl
 
-from upscale_cli.codecs.formats import Format
+from upscale_cli.codecs.format import Format
 from upscale_cli.codecs.jxl_header import read_jxl_header
 from upscale_cli.codecs.picture import Encoding, Picture, Reading
 from upscale_cli.codecs.writing import Enlarged, Writing

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.lib import format as npy
 
-from upscale_cli.codecs.formats import Format
+from upscale_cli.codecs.format import Format
 from upscale_cli.codecs.picture import Picture, Reading
 from upscale_cli.codecs.writing import Enlarged, Writing
 from upscale_cli.errors import UpscaleError

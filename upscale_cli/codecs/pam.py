@@ -6,7 +6,7 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from upscale_cli.codecs.formats import Format
+from upscale_cli.codecs.format import Format
 from upscale_cli.codecs.picture import Picture, Reading
 from upscale_cli.codecs.ppm import full_range, stored_bytes
 from upscale_cli.codecs.splitting import Incoming, pam_header

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import BinaryIO, NamedTuple, NoReturn, Self
 
 from upscale_cli.codecs.finding import format_of_content
-from upscale_cli.codecs.formats import FORMATS, Format
+from upscale_cli.codecs.format import Format
+from upscale_cli.codecs.formats import FORMATS
 from upscale_cli.codecs.sniffing import HEAD
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.pixels import Frame

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from upscale_cli.codecs.formats import Format
+from upscale_cli.codecs.format import Format
 from upscale_cli.codecs.picture import Picture, Reading, check_frame, check_source
 from upscale_cli.codecs.pillow_metadata import read_metadata, read_orientation
 from upscale_cli.codecs.writing import Writing

@@ -11,7 +11,7 @@ from PIL import Image, PngImagePlugin
 from PIL.PngImagePlugin import PngImageFile
 
 from upscale_cli.codecs.bytewise import read_both_bytes
-from upscale_cli.codecs.formats import Format
+from upscale_cli.codecs.format import Format
 from upscale_cli.codecs.picture import Reading
 from upscale_cli.codecs.pillow import PillowPicture, plays, save
 from upscale_cli.codecs.pillow_metadata import read_metadata, read_orientation

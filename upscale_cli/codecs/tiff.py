@@ -13,7 +13,7 @@ import numpy as np
 from PIL.TiffImagePlugin import TiffImageFile
 
 from upscale_cli.codecs import tiff_tags as tag
-from upscale_cli.codecs.formats import Format
+from upscale_cli.codecs.format import Format
 from upscale_cli.codecs.picture import Encoding, Picture, Reading, check_frame, check_source
 from upscale_cli.codecs.pillow import from_pillow, limit_pillow
 from upscale_cli.codecs.tiff_directories import Page, read_pages

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from os import SEEK_END
 from typing import BinaryIO
 
-from upscale_cli.codecs.formats import Format
+from upscale_cli.codecs.format import Format
 from upscale_cli.codecs.picture import Encoding, Reading
 from upscale_cli.codecs.pillow import PillowPicture, save
 from upscale_cli.codecs.writing import Enlarged, Writing, alike

@@ -10,6 +10,7 @@ import numpy as np
 
 from upscale_cli.codecs.splitting import Y4M, Incoming
 from upscale_cli.errors import UpscaleError
+from upscale_cli.image.change import Change
 from upscale_cli.image.metadata import Metadata, resized
 from upscale_cli.methods.grid import Grid
 from upscale_cli.methods.upsampler import Array
@@ -71,7 +72,7 @@ class Film(NamedTuple):
         new = {"W": f"W{width}", "H": f"H{height}"}
         if ratio := re.search(r" A([1-9]\d*):([1-9]\d*)", " ".join(("", *self.tags))):
             density = Metadata(aspect=(int(ratio[2]), int(ratio[1])))
-            across, down = resized(density, (self.height, self.width), (height, width)).aspect or (1, 1)
+            across, down = resized(density, Change((self.height, self.width), (height, width))).aspect or (1, 1)
             new["A"] = f"A{down}:{across}"
         return self._replace(tags=tuple(new.get(tag[0], tag) for tag in self.tags), height=height, width=width)
 

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple, cast
 
 from upscale_cli.batch.frames import Frame, by_number, film_frames, first_image, frame_of, image_frames
 from upscale_cli.batch.in_turn import AHEAD, InTurn
-from upscale_cli.batch.plan import Job, Work, find_sources, named_format
+from upscale_cli.batch.names import named_format
+from upscale_cli.batch.plan import Job, Work, find_sources
 from upscale_cli.batch.report import Report
 from upscale_cli.batch.run import Outcome, Stopped, run_job
 from upscale_cli.codecs.formats import FORMATS
@@ -134,8 +135,8 @@ class FrameRun:
         if session.executor != "threads":
             raise UsageError(f"--executor {session.executor} needs single images; omit it for frames.")
         output = session.output or ""
-        if output not in ("", STREAM) and work.format is None and not output.endswith(FILM):
-            named = named_format(output)
+        if output not in ("", STREAM) and not output.endswith(FILM):
+            named = named_format(output, work.format)
             work = work if named is None else work.with_format(named)
         self._work, self._title = work, ""
         self._prefix = f"{in_sentence(frames.shown)}: " if frames.shown else ""

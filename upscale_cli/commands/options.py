@@ -1,6 +1,6 @@
 """What commands share: how they begin and end, their options, and the values that these read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
@@ -33,18 +33,28 @@ class Command(click.Command):
         The text before the options (a sentence, examples, the usage) and the paragraph after them.
     more : str
         What helps besides --help.
+    usual : collection of str
+        The parameters that --help shows, if not all; --help all shows the others, too.
     """
 
-    def __init__(self, name: str, *, intro: str, outro: str, more: str = "", **kwargs: Any) -> None:
-        names = {"help_option_names": ["-h", "--help"], "max_content_width": 80}
-        super().__init__(name, context_settings=names, **kwargs)
-        self.intro, self.outro, self._more = intro, outro, more
+    def __init__(
+        self, name: str, *, intro: str, outro: str, more: str = "", usual: Collection[str] = (), **kwargs: Any
+    ) -> None:
+        super().__init__(name, context_settings={"max_content_width": 80}, add_help_option=False, **kwargs)
+        self.intro, self.outro, self._more, self._usual = intro, outro, more, usual
+        how: dict[str, Any] = {"is_flag": False, "flag_value": "usual", "is_eager": True, "expose_value": False}
+        how |= {"metavar": "[all]", "help": "Show this message and exit; all: every option."}
+        how |= {} if usual else {"metavar": "", "help": "Show this message and exit."}
+        click.option("-h", "--help", callback=_show_help, **how)(self)
         text = "%(prog)s %(version)s"
         click.version_option(__version__, "--version", prog_name=name, message=text, help="Show the version.")(self)
 
     def invoke(self, ctx: click.Context) -> NoReturn:
-        if not ctx.params[self.params[0].name]:
-            click.echo(f"{self.intro}\nRun {self.name} --help for all options{self._more}.", err=True)
+        if not (ctx.params[self.params[0].name] or ctx.params.get("files_from")):
+            click.echo(
+                f"{self.intro}\nRun {self.name} --help{' all' * bool(self._usual)} for all options{self._more}.",
+                err=True,
+            )
             ctx.exit(ExitStatus.USAGE)
         run = super().invoke
         ends(lambda: cast(int, run(ctx)), str(self.name), ctx.params["verbose"])
@@ -55,9 +65,26 @@ class Command(click.Command):
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         formatter.write(self.intro)
-        self.format_options(ctx, formatter)
+        everything = not self._usual or ctx.meta.get(HELP) != "usual"
+        options = [p for p in self.params if isinstance(p, click.Option) and (everything or p.name in self._usual)]
+        records = [record for p in options if (record := p.get_help_record(ctx)) is not None]
+        with formatter.section("Options"):
+            formatter.write_dl(records)
         formatter.write_paragraph()
         formatter.write_text(self.outro)
+
+
+HELP = "upscale_cli.help"
+"""What is asked of --help, in the context of a command."""
+
+
+def _show_help(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    """Print the help, and exit."""
+    if value is None or ctx.resilient_parsing:
+        return
+    ctx.meta[HELP] = value
+    click.echo(ctx.get_help())
+    ctx.exit()
 
 
 class MethodName(ParamType):
@@ -256,8 +283,16 @@ def batch_options(command: F) -> F:
     """Add the options that every command for many images has."""
     options = [
         click.option(
-            "-o", "--output", metavar="PATH", type=click.Path(), help="File, folder, or - for standard output."
+            "-o",
+            "--output",
+            metavar="PATH",
+            type=click.Path(),
+            help="File, folder, {stem}_{method}{suffix}, or - for stdout.",
         ),
+        click.option(
+            "--files-from", metavar="FILE", type=click.Path(), help="Read names of inputs, a line each; - is stdin."
+        ),
+        click.option("-0", "--null", is_flag=True, help="Those names end with NUL, as of find -print0."),
         click.option(
             "-f",
             "--format",

@@ -1,16 +1,21 @@
 """What commands for many images have in common: plan, run, report."""
 
+import os
+import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import click
+
 from upscale_cli.batch.executors import find_executor
-from upscale_cli.batch.plan import Job, Plan, Work, make_plan
+from upscale_cli.batch.names import refuse_mistaken_output
+from upscale_cli.batch.plan import Job, Plan, Skipped, Work, make_plan
 from upscale_cli.batch.report import Report
 from upscale_cli.batch.run import Outcome, Run
-from upscale_cli.codecs.finding import find_format, holds_several
+from upscale_cli.codecs.finding import find_format, holds_several, options_of
 from upscale_cli.codecs.picture import Reading
 from upscale_cli.commands.options import MAX_SOURCE_PIXELS
 from upscale_cli.commands.terminal import (
@@ -18,22 +23,32 @@ from upscale_cli.commands.terminal import (
     Interrupted,
     hint,
     print_json,
+    read_standard_input,
     refuse_closed_output,
     say,
     show_cause,
     standard_output,
     stopping,
+    visible,
 )
-from upscale_cli.errors import UpscaleError, UsageError
+from upscale_cli.errors import NeedlessError, UpscaleError, UsageError
 from upscale_cli.machine.memory import in_bytes
 from upscale_cli.machine.processors import processors
 from upscale_cli.places.place import Source, counted
-from upscale_cli.places.streams import STREAM, StreamTarget, is_numbered
+from upscale_cli.places.streams import PIPE, STANDARD_INPUT, STREAM, StreamTarget, is_numbered
 from upscale_cli.work.request import Request
 from upscale_cli.work.result import Result
 
 if TYPE_CHECKING:
     from upscale_cli.commands.frames import FrameRun
+
+COMPRESSION, BLENDING = (
+    frozenset({"quality", "subsampling", "lossless", "compression"}),
+    frozenset({"linear", "alpha"}),
+)
+"""The options that depend on the format of a result, and on the method."""
+MOST_NAMED = 5
+"""The most inputs that a sentence names."""
 
 
 class Session(NamedTuple):
@@ -43,13 +58,15 @@ class Session(NamedTuple):
     ----------
     name, done : str
         The command, and what it does to images: enlarged, pooled.
-    output, skip_existing, jobs, executor, dry_run, as_json, quiet, verbose
+    output, files_from, null, skip_existing, jobs, executor, dry_run, as_json, quiet, verbose
         The values of `batch_options`.
     """
 
     name: str
     done: str
     output: str | None
+    files_from: str | None
+    null: bool
     skip_existing: bool
     jobs: int | None
     executor: str
@@ -75,8 +92,13 @@ def work_options(options: dict[str, Any]) -> dict[str, Any]:
     return options | {"format": find_format(format) if format else None, "reading": reading}
 
 
-def process(session: Session, inputs: Iterable[str], work: Work) -> int:
+def process(session: Session, inputs: Iterable[str], work: Work, asked: Iterable[str] = ()) -> int:
     """Plan, run, report; return the exit status.
+
+    Parameters
+    ----------
+    asked : iterable of str
+        Options that were given, of those that do nothing for some methods and formats.
 
     Raises
     ------
@@ -88,14 +110,18 @@ def process(session: Session, inputs: Iterable[str], work: Work) -> int:
     if not isinstance(plan, Plan):
         return plan.run()
     left_alone = counted(plan.left_alone)
-    report = Report(session.done, failed=len(plan.failures), skipped=len(plan.settled), left_alone=left_alone)
+    report = Report(session.done, failed=len(plan.failures), skipped=len(plan.skipped), left_alone=left_alone)
+    for line in () if session.quiet else _remarks(session, plan, asked):
+        say(f"{session.name}: {line}")
     for shown, failure in plan.failures:
         say(session.fail(shown, failure))
         show_cause(failure, session.verbose)
         if session.as_json:
             print_json({"source": shown, "error": str(failure)})
+    for skipped in plan.skipped if session.as_json else ():
+        print_json({"source": skipped.shown, "skipped": skipped.why})
     if session.dry_run:
-        show(plan.jobs, session.as_json)
+        show(plan.jobs, session.as_json, plan.skipped)
         if left_alone and not session.quiet:
             say(f"{left_alone}.")
         return report.exit_status
@@ -116,10 +142,11 @@ def process(session: Session, inputs: Iterable[str], work: Work) -> int:
         bar.close()
         if others is not None:
             others.shutdown(cancel_futures=True)
-    report.left = len(plan.jobs) + len(plan.failures) - report.done - report.failed
+    planned = len(plan.jobs) + len(plan.failures) + len(plan.skipped)
+    report.left = planned - report.done - report.failed - report.skipped
     if report.left:
         say(f"{session.name}: stopped, because the disk is full; free some space, and run it again for the others.")
-    if not session.quiet and (report.done + report.failed + report.skipped > 1 or left_alone):
+    if not session.quiet and (report.done + report.failed > 1 or report.skipped or left_alone):
         say(report.sentence(time.perf_counter() - start, pixels))
     return report.exit_status
 
@@ -128,6 +155,7 @@ def _planned(session: Session, inputs: list[str], work: Work) -> "Plan | FrameRu
     """Return the plan for images, or what makes frames: of a stream, or from and to numbered files."""
     if work.overwrite and session.skip_existing:
         raise UsageError("--overwrite and --skip-existing exclude each other; leave one out.")
+    inputs = _with_pipes(session, inputs)
     piped = STREAM in inputs or (len(inputs) == 1 and holds_several(Path(inputs[0])))
     stream = _standard_output(session, inputs)
     image: Source | None = None
@@ -143,18 +171,66 @@ def _planned(session: Session, inputs: list[str], work: Work) -> "Plan | FrameRu
     return make_plan(inputs, where, work, standard_input=image, skip_existing=session.skip_existing)
 
 
+def _with_pipes(session: Session, inputs: list[str]) -> list[str]:
+    """Return inputs with all names of standard input as "-", what the shell put in the place of `<(...)` too."""
+    inputs = [STREAM if name in STANDARD_INPUT else name for name in inputs]
+    pipes = [name for name in inputs if name == STREAM or PIPE.fullmatch(name)]
+    if len(pipes) + (session.files_from in STANDARD_INPUT) > 1:
+        raise UsageError("only one input can be a pipe; save the others to files.")
+    if pipes and (pipe := PIPE.fullmatch(pipes[0])):
+        os.dup2(int(pipe[1]), 0)
+        inputs = [STREAM if name == pipes[0] else name for name in inputs]
+    if session.output is None and session.files_from is None:
+        refuse_mistaken_output(inputs)
+    if session.files_from is not None:
+        inputs += _listed(session.files_from, b"\0" if session.null else b"\n")
+    elif session.null:
+        raise UsageError("-0 is about --files-from, which is not given.")
+    return inputs
+
+
 def _standard_output(session: Session, inputs: list[str]) -> StreamTarget | None:
     """Return standard output, if results go there."""
     output = session.output
     to_stream = output == STREAM or (
         output is None and (STREAM in inputs or (len(inputs) == 1 and Path(inputs[0]).is_fifo()))
     )
-    if to_stream and session.as_json:
+    if to_stream and not session.dry_run and session.as_json:
         raise UsageError("--json and the image cannot share standard output; use --output FILE.")
-    if session.as_json:
+    if session.as_json or session.dry_run:
         refuse_closed_output()
     # A dry run writes nothing.
     return StreamTarget(None if session.dry_run else standard_output()) if to_stream else None
+
+
+def _listed(name: str, end: bytes) -> list[str]:
+    """Return the names that a file lists, or standard input."""
+    try:
+        text = read_standard_input() if name in STANDARD_INPUT else Path(name).read_bytes()
+    except OSError as error:
+        raise UsageError(f'--files-from "{name}" cannot be read: {error.strerror}.') from None
+    lines = (line if end == b"\0" else line.removesuffix(b"\r") for line in text.split(end))
+    names = [os.fsdecode(line) for line in lines if line]
+    if not names:
+        raise UpscaleError(f'--files-from "{name}" lists no file.')
+    return [f"./{name}" if name == STREAM else name for name in names]
+
+
+def _remarks(session: Session, plan: Plan, asked: Iterable[str]) -> Iterator[str]:
+    """Yield what was asked for that has no effect, and which inputs were left out."""
+    works = [job.work for job in plan.jobs]
+    heeded = {f.title: options_of(f) | BLENDING for work in works if (f := work.format) is not None}
+    heeded |= {w.method.name: w.method.heeds | COMPRESSION for w in works if isinstance(w, Request)}
+    for option in asked:
+        idle = [name for name, options in heeded.items() if option not in options]
+        if idle:
+            yield f"--{option} does nothing for {' and '.join(idle)}."
+    most = processors()
+    if (session.jobs or 0) > 4 * most:
+        yield f"--jobs {session.jobs} makes nothing faster than {most}, the number of processors."
+    if results := plan.results:
+        more = f" and {len(results) - MOST_NAMED} others" if len(results) > MOST_NAMED else ""
+        yield f"left out as results of earlier runs: {', '.join(results[:MOST_NAMED])}{more}."
 
 
 def _run(session: Session, plan: Plan, running: Run, *, bar: Bar, report: Report) -> int:
@@ -164,13 +240,19 @@ def _run(session: Session, plan: Plan, running: Run, *, bar: Bar, report: Report
         bar.say(f"{session.name}: {running.manner}.")
     with stopping(running.stop), closing(iter(running)) as outcomes:
         for outcome in outcomes:
+            if session.skip_existing and isinstance(outcome.failure, NeedlessError):
+                # Another run was faster.
+                report.skipped += 1
+                if session.as_json:
+                    print_json({"source": outcome.job.source.shown, "skipped": str(outcome.failure)})
+                continue
             report.done += outcome.failure is None
             report.failed += outcome.failure is not None
             pixels += outcome.job.pixels if outcome.failure is None else 0
             bar.image_ended()
             if session.as_json:
                 print_json(outcome_values(outcome))
-            for line in _lines(outcome, session):
+            for line in _lines(outcome, session, alone=len(plan.jobs) == 1):
                 bar.say(line)
             if outcome.failure is not None:
                 show_cause(outcome.failure, session.verbose)
@@ -182,13 +264,15 @@ def in_sentence(shown: str) -> str:
     return "standard input" if shown == STREAM else shown
 
 
-def show(jobs: Iterable[Job], as_json: bool) -> None:
-    """Print what would be done, a line for each job."""
+def show(jobs: Iterable[Job], as_json: bool, skipped: Iterable[Skipped] = ()) -> None:
+    """Print what would be done, a line for each job, and what would not be."""
     for job in jobs:
         if as_json:
             print_json(_job(job))
         else:
-            say(_sizes(job, job.expected))
+            click.echo(visible(_sizes(job, job.expected)))
+    for each in () if as_json else skipped:
+        click.echo(visible(f"{each.shown}: skipped, because it {each.why}"))
 
 
 def _sizes(job: Job, result: Result) -> str:
@@ -217,15 +301,19 @@ def outcome_values(outcome: Outcome) -> dict[str, Any]:
     return values | {"before": outcome.result.before, "after": outcome.result.after, "notes": notes}
 
 
-def _lines(outcome: Outcome, session: Session) -> list[str]:
-    """Return what is printed about an outcome."""
+def _lines(outcome: Outcome, session: Session, alone: bool) -> list[str]:
+    """Return what is printed about an outcome; on a terminal, of one that is `alone`, also what was written."""
     shown = outcome.job.source.shown
     if outcome.failure is not None:
         return [session.fail(shown, outcome.failure)]
     assert outcome.result is not None
     notes = [] if session.quiet else [*outcome.job.source.notes, *outcome.result.notes]
     lines = [f"{in_sentence(shown)}: {'; '.join(notes)}."] if notes else []
-    return lines + (explained(outcome) if session.verbose else [])
+    if session.verbose:
+        lines += explained(outcome)
+    elif alone and not session.quiet and sys.stderr.isatty():
+        lines.append(_made(outcome))
+    return lines
 
 
 def explained(outcome: Outcome) -> list[str]:
@@ -234,5 +322,10 @@ def explained(outcome: Outcome) -> list[str]:
     expected = outcome.job.expected
     further = f"and {in_bytes(expected.memory_per_thread)} for each thread beyond the first"
     decisions = outcome.result.decisions | {"memory": f"about {in_bytes(expected.memory)}, {further}"}
-    first = f"{_sizes(outcome.job, outcome.result)} in {outcome.seconds:.2f} s"
-    return [first, *(f"  {subject:9}{decision}" for subject, decision in decisions.items())]
+    return [_made(outcome), *(f"  {subject:9}{decision}" for subject, decision in decisions.items())]
+
+
+def _made(outcome: Outcome) -> str:
+    """Return what was made of what, and how long it took."""
+    assert outcome.result is not None
+    return f"{_sizes(outcome.job, outcome.result)} in {outcome.seconds:.2f} s"

@@ -22,15 +22,19 @@ from upscale_cli.errors import ExitStatus, UnexpectedError, UpscaleError, as_ups
 
 
 def say(text: str) -> None:
-    """Print a line on standard error, with control and bidirectional characters of odd names made visible.
+    """Print a line on standard error.
 
     Images do not depend on it: if nobody reads it, or its disk is full, the line is lost.
     """
-    shown = "".join(c if unicodedata.category(c)[0] != "C" else _escaped(c) for c in text)
     try:
-        click.echo(shown, err=True)
+        click.echo(visible(text), err=True)
     except OSError:
         _drop(sys.stderr)
+
+
+def visible(text: str) -> str:
+    """Return a line with control and bidirectional characters of odd names made visible."""
+    return "".join(c if unicodedata.category(c)[0] != "C" else _escaped(c) for c in text)
 
 
 def print_json(values: Any) -> None:
@@ -296,7 +300,7 @@ def start(command: click.Command) -> NoReturn:
     try:
         status = command.main(prog_name=name, standalone_mode=False)
     except click.ClickException as error:
-        say(f"{name}: {error.format_message()} See {name} --help for all options.")
+        say(f"{name}: {error.format_message()} See {name} --help.")
         status = error.exit_code
     except click.Abort:
         status = ExitStatus.INTERRUPTED

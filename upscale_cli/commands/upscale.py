@@ -2,25 +2,28 @@
 
 import textwrap
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from upscale_cli.commands.options import (
     COUNT,
     FILES,
     QUALITY,
-    SCALE,
     Command,
     KeyValue,
     MethodName,
+    Value,
     batch_options,
     file_options,
 )
 from upscale_cli.errors import UsageError
 from upscale_cli.methods import METHODS, Method, find_method
-from upscale_cli.methods.parameters import REQUIRED, read_parameters, shown
+from upscale_cli.methods.parameters import REQUIRED, read_parameters, read_scale, shown
+from upscale_cli.work.sizes import read_size, wanted_size
 
 INTRO = """\
 Enlarge images exactly, fast, and without losing what was in the file.
@@ -32,7 +35,12 @@ Enlarge images exactly, fast, and without losing what was in the file.
 
 Usage: upscale [OPTIONS] INPUT...        INPUT: file, folder, or - for stdin
 """
-OUTRO = f"Methods: {', '.join(METHODS)}. More with --methods."
+OUTRO = f"Methods: {', '.join(METHODS)}. See --methods, and --help all for all options."
+USUAL = {"scale", "size", "method", "quality", "output", "format", "overwrite", "skip_existing", "dry_run", "help"}
+"""The options that --help shows."""
+ANY_FACTOR, SIZE = Value("factor", partial(read_scale, smaller=True)), Value("size", read_size)
+IDLE = ("quality", "subsampling", "lossless", "compression", "linear", "alpha")
+"""Options that do nothing for some formats or methods."""
 
 
 WIDTH, NAMES, OPTIONS = 80, 17, 38
@@ -69,10 +77,25 @@ def _print_entry(name: str, text: str, column: int) -> None:
     click.echo(lines)
 
 
-@click.command("upscale", cls=Command, intro=INTRO, outro=OUTRO, more=", upscale --methods for the methods")
+@click.command("upscale", cls=Command, intro=INTRO, outro=OUTRO, more=", upscale --methods for methods", usual=USUAL)
 @click.argument("inputs", nargs=-1, metavar="INPUT...", type=click.Path())
-@SCALE
-@click.option("--size", metavar="SIZE", help="3840 | 3840x2160 | 3840x | x2160, instead of a scale.")
+@click.option("-s", "--scale", type=ANY_FACTOR, metavar="FACTOR", help="Any number of at least 1, or 3x2 [2].")
+@click.option("--size", type=SIZE, metavar="SIZE", help="3840 | 3840x2160 | 3840x | x2160, instead of a scale.")
+@click.option(
+    "--fit",
+    type=click.Choice(["inside", "cover", "exact", "pad"]),
+    default="inside",
+    metavar="NAME",
+    help="Into a --size of another shape: inside, cover (cropped), exact (distorted) or pad [inside].",
+)
+@click.option("--background", metavar="COLOUR", help="Border of --fit pad [transparent, else white].")
+@click.option(
+    "--if-smaller",
+    type=click.Choice(["enlarge-only", "copy", "skip"]),
+    metavar="NAME",
+    help="Where --size is smaller than the image: enlarge-only (keep its size), copy, or skip.",
+)
+@click.option("--allow-smaller", is_flag=True, help="Let --size and --scale make images smaller.")
 @click.option("-m", "--method", type=MethodName(), default="lanczos", metavar="NAME", help="See --methods [lanczos].")
 @click.option(
     "-p", "--param", "given", type=KeyValue(), multiple=True, metavar="KEY=VALUE", help="Parameter of the method."
@@ -118,24 +141,35 @@ def cli(inputs: tuple[str, ...], *, method: str, given: Iterable[tuple[str, str]
     from upscale_cli.commands.process import Session, process, work_options
     from upscale_cli.places.streams import STREAM
     from upscale_cli.work.request import Request
-    from upscale_cli.work.sizes import wanted_size
 
+    ctx = click.get_current_context()
+    asked = {name for name in IDLE if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
     session = Session.of("upscale", "enlarged", options)
     files = {name: options.pop(name) for name in FILES}
     if options["preserve_times"] and STREAM in (session.output, *inputs):
         raise UsageError("--preserve-times needs files, because standard input and output have no times.")
-    for one, other in (("scale", "size"), ("lossless", "quality")):
+    for one, other in (("scale", "size"), ("lossless", "quality"), ("allow_smaller", "if_smaller")):
         if options[one] and options[other] is not None:
-            raise UsageError(f"--{one} and --{other} exclude each other; leave one out.")
+            names = (f"--{name.replace('_', '-')}" for name in (one, other))
+            raise UsageError(f"{' and '.join(names)} exclude each other; leave one out.")
+    chosen, scale, fit = find_method(method), options["scale"], options["fit"]
+    if scale and min(scale) < 1 and not options["allow_smaller"]:
+        raise UsageError(f"--scale {float(min(scale)):g} makes images smaller; add --allow-smaller if you mean that.")
     if options["size"] is not None:
         # A size that is invalid for every image is reported before any is opened.
-        wanted_size(options["size"], 1, 1)
+        wanted_size(options["size"], 1, 1, fit)
+    elif fit != "inside" or options["if_smaller"]:
+        raise UsageError("--fit and --if-smaller need a --size, such as --size 3840x2160.")
+    if options["background"] and fit != "pad":
+        raise UsageError("--background is the border of --fit pad; add that, or omit --background.")
+    if fit in ("cover", "pad") and any(p.beside for p in chosen.parameters):
+        raise UsageError(f"--fit {fit} is not for {chosen.name}, whose indices are those of the whole image.")
     request = Request(
-        method=find_method(method),
-        parameters=parameters(find_method(method), given, files),
+        method=chosen,
+        parameters=parameters(chosen, given, files),
         **work_options(options),
     )
-    return process(session, inputs, request)
+    return process(session, inputs, request, asked)
 
 
 def parameters(method: Method, given: Iterable[tuple[str, str]], files: dict[str, Path | None]) -> dict[str, Any]:

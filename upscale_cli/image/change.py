@@ -12,14 +12,27 @@ class Change(NamedTuple):
     Attributes
     ----------
     before, after : (int, int)
-        Height and width of the upright source, and of the result.
+        Height and width of the upright source, and of the enlarged picture.
     orientation : int
         The EXIF orientation of the source.
+    framed : (int, int) or None
+        Height and width of the result if its middle was cut out then, or it got a border.
     """
 
     before: Size
     after: Size
     orientation: int = 1
+    framed: Size | None = None
+
+    @property
+    def size(self) -> Size:
+        """Height and width of what is written."""
+        return self.framed or self.after
+
+    @property
+    def reframed(self) -> bool:
+        """Whether the result shows another part than the source."""
+        return self.size != self.after
 
     @property
     def factors(self) -> tuple[Fraction, Fraction]:

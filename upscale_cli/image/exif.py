@@ -86,7 +86,7 @@ def resized(exif: bytes, change: Change) -> bytes | None:
 
     The thumbnail of a picture that was turned is left out, because it was not.
     """
-    height, width = change.after
+    height, width = change.size
     try:
         block = _Block(exif)
         block.set(block.main, {ORIENTATION: 1, WIDTH: width, HEIGHT: height})
@@ -117,6 +117,18 @@ def _move_subject(block: _Block, change: Change) -> None:
             block.write(f"{count}H", at, *moved)
         else:
             block.drop(block.details, tag)
+
+
+def without_places(exif: bytes) -> bytes:
+    """Return a block without its thumbnail and the place of its subject; a damaged one stays."""
+    block = _opened(exif)
+    if block is None:
+        return exif
+    for tag in (SUBJECT_AREA, SUBJECT_LOCATION):
+        block.drop(block.details, tag)
+    if block.next_directory():
+        block.write("I", block.end_of(block.main), 0)
+    return bytes(block.data)
 
 
 def has_thumbnail(exif: bytes) -> bool:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from upscale_cli.methods.method import Size
+from upscale_cli.image.change import Change
+from upscale_cli.methods.framed import shift
 
 
 class Georeference(NamedTuple):
@@ -29,28 +30,32 @@ class Georeference(NamedTuple):
     centres: bool = False
     others: Mapping[int, Any] = {}
 
-    def resized(self, before: Size, after: Size) -> "Georeference":
+    def resized(self, change: Change) -> "Georeference":
         """Return the georeference of the enlarged picture, which covers the same ground.
 
         A place `c` that is counted from the corner of the picture becomes `c · s`; one that is counted from the
-        centre of the first pixel, `(c + ½) · s − ½`.
+        centre of the first pixel, `(c + ½) · s − ½`. If the result is a part of that, or has a border, it begins
+        elsewhere.
 
         >>> small = Georeference(pixel_scale=(10.0, 10.0, 0.0), tie_points=(0.0, 0.0, 0.0, 500.0, 900.0, 0.0))
-        >>> large = small.resized((20, 30), (80, 120))
+        >>> large = small.resized(Change((20, 30), (80, 120)))
         >>> large.pixel_scale, large.tie_points
         ((2.5, 2.5, 0.0), (0.0, 0.0, 0.0, 500.0, 900.0, 0.0))
+        >>> small.resized(Change((20, 30), (80, 120), framed=(80, 100))).tie_points
+        (-10.0, 0.0, 0.0, 500.0, 900.0, 0.0)
         """
-        down, across = (new / old for new, old in zip(after, before, strict=True))
+        down, across = (new / old for new, old in zip(change.after, change.before, strict=True))
+        top, left = shift(change.after, change.size)
         half = 0.5 if self.centres else 0.0
         points = list(self.tie_points)
-        points[0::6] = [(column + half) * across - half for column in points[0::6]]
-        points[1::6] = [(row + half) * down - half for row in points[1::6]]
+        points[0::6] = [(column + half) * across - half - left for column in points[0::6]]
+        points[1::6] = [(row + half) * down - half - top for row in points[1::6]]
         matrix = list(self.transformation)
         for line in range(0, len(matrix), 4):
-            # Of the inverse: c = (c' + ½) / s − ½.
-            x, y, _, shift = matrix[line : line + 4]
-            shift += x * half * (1 / across - 1) + y * half * (1 / down - 1)
-            matrix[line], matrix[line + 1], matrix[line + 3] = x / across, y / down, shift
+            # Of the inverse: c = (c' + left + ½) / s − ½.
+            x, y, _, begin = matrix[line : line + 4]
+            begin += x * ((half + left) / across - half) + y * ((half + top) / down - half)
+            matrix[line], matrix[line + 1], matrix[line + 3] = x / across, y / down, begin
         scale = self.pixel_scale
         if len(scale) >= 2:
             scale = (scale[0] / across, scale[1] / down, *scale[2:])

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 from upscale_cli.image import exif, photoshop, xmp
 from upscale_cli.image.change import Change
 from upscale_cli.image.georeference import Georeference
-from upscale_cli.methods.method import Size
 
 SRGB_CODES = bytes((1, 13, 0, 1))
 """The payload of a cICP chunk that says sRGB: primaries and transfer of ITU-T H.273, no matrix, full range."""
@@ -133,20 +132,25 @@ NAMES = {
 """What people call the metadata that formats can store."""
 
 
-def resized(metadata: Metadata, before: Size, after: Size) -> Metadata:
+def without_places(metadata: Metadata) -> Metadata:
+    """Return the metadata without thumbnails, and without what it says of places in the picture."""
+    block, resources = metadata.exif, metadata.photoshop
+    return metadata._replace(
+        exif=block and exif.without_places(block),
+        xmp=metadata.xmp and xmp.without_places(metadata.xmp),
+        extended_xmp=metadata.extended_xmp and xmp.without_places(metadata.extended_xmp),
+        photoshop=resources and (photoshop.without_thumbnails(resources) or None),
+    )
+
+
+def resized(metadata: Metadata, change: Change) -> Metadata:
     """Return the metadata of the enlarged image: it is upright, and its sizes are the new ones.
 
     Damaged EXIF is left out, and so is the georeference of a picture that was turned, because it was not.
-
-    Parameters
-    ----------
-    before, after : (int, int)
-        Height and width of the upright source, and of the result.
     """
-    change = Change(before, after, metadata.orientation)
     changed: dict[str, Any] = {
         "aspect": _shown_aspect(metadata, change),
-        "geo": None if change.turned or metadata.geo is None else metadata.geo.resized(before, after),
+        "geo": None if change.turned or metadata.geo is None else metadata.geo.resized(change),
         "xmp": metadata.xmp and xmp.resized(metadata.xmp, change),
         "extended_xmp": metadata.extended_xmp and xmp.resized(metadata.extended_xmp, change),
         "exif": metadata.exif and exif.resized(metadata.exif, change),

@@ -4,9 +4,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageColor
 
-from upscale_cli.errors import UpscaleError
+from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.image.metadata import Metadata
 from upscale_cli.methods.samples import white
 from upscale_cli.methods.upsampler import Array
@@ -55,6 +55,22 @@ class Frame(NamedTuple):
     def alpha(self) -> bool:
         """Whether the last channel is opacity."""
         return self.mode in ("LA", "RGBA")
+
+
+def read_colour(text: str) -> tuple[int, ...]:
+    """Return a colour as 8-bit RGBA: a name that Pillow knows, #rrggbb, #rrggbbaa, or transparent.
+
+    Raises
+    ------
+    UsageError
+        If it is none.
+    """
+    try:
+        colour = ImageColor.getcolor("#0000" if text.lower() == "transparent" else text, "RGBA")
+    except ValueError:
+        raise UsageError(f'background "{text}" is not a colour, such as white, #1e90ff or transparent.') from None
+    assert isinstance(colour, tuple)
+    return colour
 
 
 def palette_of(image: Image.Image) -> NDArray[np.uint8]:

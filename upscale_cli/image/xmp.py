@@ -33,6 +33,7 @@ NAMESPACES = {
     b"mwg-rs": (b"http://www.metadataworkinggroup.com/schemas/regions/",),
     b"stDim": (b"http://ns.adobe.com/xap/1.0/sType/Dimensions#",),
     b"stArea": (b"http://ns.adobe.com/xmp/sType/Area#", b"http://ns.adobe.com/xap/1.0/sType/Area#"),
+    b"MP": (b"http://ns.microsoft.com/photo/1.2/",),
     b"MPReg": (b"http://ns.microsoft.com/photo/1.2/t/Region#",),
     b"xmpNote": (b"http://ns.adobe.com/xmp/note/",),
     b"hdrgm": (b"http://ns.adobe.com/hdr-gain-map/1.0/",),
@@ -46,7 +47,7 @@ def resized(xmp: bytes, change: Change) -> bytes:
     """Return the packet of an enlarged picture, upright and alone in its file; an unreadable one stays."""
     if not readable(xmp):
         return xmp
-    packet, (height, width), (across, down) = _Packet(xmp), change.after, change.factors
+    packet, (height, width), (across, down) = _Packet(xmp), change.size, change.factors
     sizes = {b"tiff:ImageWidth": width, b"exif:PixelXDimension": width, b"tiff:Orientation": 1}
     sizes |= {b"tiff:ImageLength": height, b"exif:PixelYDimension": height}
     edits: dict[bytes, Edit] = {name: b"%d" % size for name, size in sizes.items()}
@@ -60,6 +61,14 @@ def resized(xmp: bytes, change: Change) -> bytes:
     if b"AppliedToDimensions" in xmp or b"Rectangle" in xmp:
         xmp = _regions(packet, xmp, change)
     return _without(xmp, packet.named(b"hdrgm:" + NAME), packet.named(b"Container:Directory"), VIDEO)
+
+
+def without_places(xmp: bytes) -> bytes:
+    """Return a packet without what it says of places in the picture: regions, and a panorama's sides."""
+    if not readable(xmp):
+        return xmp
+    names = b"GPano:" + NAME, b"mwg-rs:Regions", b"MP:RegionInfo"
+    return _without(xmp, *map(_Packet(xmp).named, names))
 
 
 def readable(xmp: bytes) -> bool:

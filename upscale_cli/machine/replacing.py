@@ -24,7 +24,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from upscale_cli.errors import UpscaleError
+from upscale_cli.errors import NeedlessError
 
 try:
     import fcntl
@@ -40,6 +40,7 @@ TEMPORARY = re.compile(rf"{re.escape(PREFIX)}([0-9a-f]{{8}})-[0-9a-f]{{16}}\.tmp
 ABANDONED = 24 * 3600
 """Seconds without a change after which an unlocked temporary file of another system is removed."""
 
+_unfinished: set[Path] = set()
 SPOOL = 64 << 20
 """The bytes of a result that stay in memory before they go to a temporary file."""
 
@@ -70,7 +71,7 @@ def replacing_together(
 
     Raises
     ------
-    UpscaleError
+    NeedlessError
         If a target exists and may not be overwritten.
     OSError
         As the system reports it.
@@ -89,6 +90,13 @@ def replacing_together(
             temporary.complete()
         for temporary in temporaries:
             temporary.place(times)
+
+
+def abandon() -> None:
+    """Remove the temporary files of this process, which is about to end: none takes its target's name any more."""
+    for path in list(_unfinished):
+        with suppress(OSError):
+            os.unlink(path)
 
 
 @contextlib.contextmanager
@@ -124,11 +132,12 @@ class _Temporary:
         except FileNotFoundError:
             self._mode = None
         if self._mode is not None and not self._overwrite:
-            raise UpscaleError(f'"{self._target}" exists already; use --overwrite or --skip-existing.')
+            raise NeedlessError(f'"{self._target}" exists already; use --overwrite or --skip-existing.')
         sweep(self._target.parent)
         self._path, descriptor = _created(self._target.parent, 0o666 if self._mode is None else self._mode)
         self._lock = os.dup(descriptor) if fcntl else None
         self.stream: BinaryIO = open(descriptor, "w+b")
+        _unfinished.add(self._path)
         return self
 
     def complete(self) -> None:
@@ -153,6 +162,7 @@ class _Temporary:
             self.stream.close()
         with suppress(OSError):  # After a rename it does not exist.
             os.unlink(self._path)
+        _unfinished.discard(self._path)
         if self._lock is not None:
             # Last, because other runs remove what they can lock.
             os.close(self._lock)
@@ -227,7 +237,7 @@ def _place_new(temporary: Path, target: Path) -> None:
         except OSError:  # a file system without hard links
             _rename_new(temporary, target)
     except FileExistsError:
-        raise UpscaleError(
+        raise NeedlessError(
             f'"{target}" was written by another program meanwhile; use --overwrite to replace it.'
         ) from None
 

@@ -61,5 +61,7 @@ def find_method(name: str) -> Method:
     method = METHODS.find(name) if isinstance(name, str) else None
     if method is None:
         METHODS.load_plugins()
-        raise UsageError(f'unknown method "{name}".{did_you_mean(str(name), METHODS)} Methods: {", ".join(METHODS)}.')
+        words = {word: each.name for each in METHODS.values() for word in each.known_as}
+        hint = did_you_mean(str(name), METHODS, words)
+        raise UsageError(f'unknown method "{name}".{hint} Methods: {", ".join(METHODS)}.')
     return method

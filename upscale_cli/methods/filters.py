@@ -47,6 +47,8 @@ class NamedFilter(NamedTuple):
         Its parameters, by name, to the `Filter`.
     parameters : tuple of Parameter
         The only place that states their defaults.
+    known_as : tuple of str
+        As for `Method`.
     """
 
     name: str
@@ -55,6 +57,7 @@ class NamedFilter(NamedTuple):
     source: str
     make: Callable[..., Filter]
     parameters: tuple[Parameter, ...] = ()
+    known_as: tuple[str, ...] = ()
 
     def of(self, parameters: Parameters) -> Filter:
         """Return the filter of some parameters: the same one each time, so that what is planned with it is kept."""
@@ -82,7 +85,8 @@ class FilterMaker(NamedTuple):
         self, source: "Array", /, *, scale: Scale, size: Size, samples: "Samples", parameters: Parameters
     ) -> "Upsampler":
         """Return the upsampler from a source to a size."""
-        from upscale_cli.methods.resampling import filter_axes, resampled
+        from upscale_cli.methods.resampling import resampled
+        from upscale_cli.methods.taps import filter_axes
 
         axes = filter_axes(source.shape, size, self.filter.of(parameters))
         return resampled(source, axes, samples.reader(source))
@@ -95,6 +99,7 @@ def filter_method(filter: NamedFilter) -> Method:
         summary=filter.summary,
         when=filter.when,
         source=filter.source,
+        known_as=filter.known_as,
         make=FilterMaker(filter),
         filter=filter.of,
         parameters=filter.parameters,
@@ -166,6 +171,7 @@ FILTERS = _by_name(
         name="bilinear",
         summary="blends the 2 x 2 nearest pixels",
         when="soft and cheap: previews, height maps",
+        known_as=("linear", "triangle", "tent"),
         source="triangle filter",
         make=triangle,
     ),
@@ -173,6 +179,7 @@ FILTERS = _by_name(
         name="bicubic",
         summary="fits cubics through 4 x 4 pixels",
         when="photographs, with less ringing than lanczos",
+        known_as=("cubic", "catrom", "catmull-rom", "mitchell", "keys", "spline", "hermite"),
         source="Keys 1981 (a = -1/2); Mitchell & Netravali 1988",
         make=cubic,
         parameters=(
@@ -194,6 +201,7 @@ FILTERS = _by_name(
         name="lanczos",
         summary="windowed sinc over 6 x 6 pixels",
         when="photographs, scans, most pictures: the sharpest of the classical filters",
+        known_as=("sinc", "lanczos3", "antialias", "best"),
         source="Duchon 1979",
         make=lanczos,
         parameters=(

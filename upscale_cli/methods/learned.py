@@ -21,8 +21,9 @@ from upscale_cli.methods.filling import FILLING, Flat, filled
 from upscale_cli.methods.filters import FILTERS
 from upscale_cli.methods.method import Shape, Size, WorkingMemory
 from upscale_cli.methods.network import Network
-from upscale_cli.methods.resampling import Taps, filter_axes, resampled
+from upscale_cli.methods.resampling import resampled
 from upscale_cli.methods.samples import Samples
+from upscale_cli.methods.taps import Taps, filter_axes
 from upscale_cli.methods.transposed import Stamping, check_kernel, transposed
 from upscale_cli.methods.upsampler import Array, Block, SampleReader, Scratch, Upsampler
 

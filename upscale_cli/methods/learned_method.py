@@ -71,6 +71,7 @@ LEARNED = Method(
     when="photographs that were reduced: the sharpest and closest to the original, but slower",
     source="Dong et al. 2016 (FSRCNN); Bhardwaj et al. 2022 (SESR)",
     make=make,
+    known_as=("ai", "ml", "neural", "network", "cnn", "model", "super-resolution", "esrgan", "waifu2x"),
     output_shape=output_shape,
     parameters=(
         Parameter(

@@ -75,7 +75,10 @@ def banded_memory(shape: Shape, parameters: Parameters) -> Callable[[Size], Work
     """Return the working memory of filters and transposed convolutions: bands, and little else."""
     from upscale_cli.methods.upsampler import FEWEST_ROWS
 
-    return lambda size: WorkingMemory(FEWEST_ROWS)
+    # A smaller band is made of more rows than it has.
+    return lambda size: WorkingMemory(
+        FEWEST_ROWS, 0, FEWEST_ROWS * shape[0] // size[0] * shape[1] * shape[2] if size[0] < shape[0] else 0
+    )
 
 
 def as_typed(pair: Sequence[Any], last: bool = True) -> str:
@@ -98,6 +101,8 @@ class Method(NamedTuple):
     ----------
     name, summary, when, source : str
         What users type, what it does, when to choose it, and who defined it.
+    known_as : tuple of str
+        What other programs call it, or something like it: words that its name is the hint for.
     make : callable(source, *, scale, size, samples, parameters) -> Upsampler
         See `Make`.
     output_shape : callable(shape, scale, parameters) -> (H', W', C')
@@ -137,6 +142,7 @@ class Method(NamedTuple):
     when: str
     source: str
     make: "Make"
+    known_as: tuple[str, ...] = ()
     output_shape: Callable[[Shape, Scale, Parameters], Shape] = rounded_shape
     parameters: tuple[Parameter, ...] = ()
     variants: tuple[str, ...] = ()
@@ -152,6 +158,11 @@ class Method(NamedTuple):
     explain: Remark = no_remark
     filter: "Callable[[Parameters], Filter] | None" = None
     working_memory: Callable[[Shape, Parameters], Callable[[Size], WorkingMemory]] = little_memory
+
+    @property
+    def heeds(self) -> frozenset[str]:
+        """The options of blending that change its results."""
+        return frozenset({"linear", "alpha"} if self.values == "weighed" else ())
 
     def read_parameters(self, given: Parameters) -> dict[str, Any]:
         """Return a value for every parameter, from text or Python values; raises `UsageError`."""
@@ -171,6 +182,7 @@ def resolve(
     scale: Scale | None = None,
     size: Size | None = None,
     parameters: Parameters,
+    smaller: bool = False,
     shown: Callable[..., str] = as_typed,
 ) -> tuple[Scale, Shape]:
     """Return the exact factors and the shape of the output for a source of `shape` (H, W, C).
@@ -183,6 +195,8 @@ def resolve(
         Height and width of the output, instead of a scale.
     parameters : mapping
         As `method.read_parameters` returns them.
+    smaller : bool
+        The size may be smaller than the source, if the method can make such.
     shown : callable(pair, last) -> str
         How errors show a (vertical, horizontal) pair; see `as_typed`.
 
@@ -197,9 +211,10 @@ def resolve(
         return exact, method.output_shape(shape, exact, parameters)
     if scale is not None:
         raise UsageError("scale and size exclude each other; omit one.")
-    if size[0] < shape[0] or size[1] < shape[1]:
+    if (size[0] < shape[0] or size[1] < shape[1]) and not (smaller and method.resizable and not method.integer_scale):
+        who = method.name if smaller else "upscale"
         raise UpscaleError(
-            f"{shown(size, False)} is smaller than the image ({shown(shape[:2])}), but upscale only enlarges."
+            f"{shown(size, False)} is smaller than the image ({shown(shape[:2])}), but {who} only enlarges."
         )
     exact = Fraction(size[0], shape[0]), Fraction(size[1], shape[1])
     if method.resizable:

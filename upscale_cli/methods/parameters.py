@@ -1,6 +1,7 @@
 """Method parameters: each is declared once, and reads what people type and what programs pass."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from fractions import Fraction
@@ -237,13 +238,15 @@ def read_parameters(method: str, declared: Sequence[Parameter], given: Mapping[s
 Scale = tuple[Fraction, Fraction]
 
 
-def read_scale(value: Any) -> Scale:
+def read_scale(value: Any, smaller: bool = False) -> Scale:
     """Return a factor of at least 1 for (vertical, horizontal), exactly as it was written.
 
     Parameters
     ----------
     value : real number, pair of them for (vertical, horizontal), or text
-        Text is one factor, or two as width x height.
+        Text is one factor, or two as width x height; 4x, x4, 400% and 8/2 are 4.
+    smaller : bool
+        Factors below 1 are factors, too.
 
     Raises
     ------
@@ -254,8 +257,12 @@ def read_scale(value: Any) -> Scale:
     --------
     >>> read_scale(1.1), read_scale("3x2"), read_scale(Fraction(4, 3))[0]
     ((Fraction(11, 10), Fraction(11, 10)), (Fraction(2, 1), Fraction(3, 1)), Fraction(4, 3))
+    >>> read_scale("4x") == read_scale("x4") == read_scale("400%") == read_scale("4×4") == (4, 4)
+    True
     """
-    parts = list(reversed(value.lower().split("x"))) if isinstance(value, str) else value
+    parts = value
+    if isinstance(value, str):
+        parts = reversed(re.sub("[×*]", "x", value.lower().strip()).removeprefix("x").removesuffix("x").split("x"))
     try:
         parts = list(parts)
     except TypeError:  # a number, or an array without dimensions
@@ -264,9 +271,12 @@ def read_scale(value: Any) -> Scale:
     for part in parts:
         try:
             # As a float first: computing the exact value of "1e999999999" would never end.
-            usable = 1 <= float(part) <= 2**53
-            factor = _exact(part) if usable else Fraction(0)
-        except (ValueError, TypeError, OverflowError):
+            number, unit = part, "1"
+            if isinstance(part, str):
+                number, unit = (part[:-1], "100") if part.endswith("%") else f"{part}/1".split("/")[:2]
+            usable = (2**-53 if smaller else 1) <= float(number) / float(unit) <= 2**53
+            factor = _exact(number) / _exact(unit) if usable else Fraction(0)
+        except (ValueError, TypeError, OverflowError, ZeroDivisionError):
             factor = Fraction(0)
         if not factor:
             break

@@ -64,6 +64,7 @@ NEAREST = Method(
     when="pixel art, masks, label maps: keeps every value and the palette",
     source="nearest neighbour at pixel centres",
     make=make_nearest,
+    known_as=("nn", "box", "neighbor", "neighbour", "point", "pixel", "sample", "none"),
     values="copied",
     resizable=True,
     warn=warn_of_uneven_copies,
@@ -75,6 +76,7 @@ BED_OF_NAILS = Method(
     when="decoders of neural networks, signal processing (zero insertion)",
     source="zero insertion; Dosovitskiy et al. 2017",
     make=make_nails,
+    known_as=("zero-insertion", "zero", "nails", "sparse"),
     parameters=(
         Parameter(
             name="position",
@@ -95,6 +97,7 @@ MAX_UNPOOLING = Method(
     when="results of upscale-pool; decoders that keep the indices of maxima",
     source="Zeiler & Fergus 2014; Noh, Hong & Han 2015",
     make=make_unpooling,
+    known_as=("unpooling", "maxunpool2d", "unpool"),
     parameters=(
         Parameter(
             name="indices",

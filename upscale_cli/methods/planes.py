@@ -4,8 +4,9 @@ from upscale_cli.methods.filters import FILTERS
 from upscale_cli.methods.grid import Grid
 from upscale_cli.methods.method import Method, Parameters
 from upscale_cli.methods.placement import Nearest
-from upscale_cli.methods.resampling import resampled, taps
+from upscale_cli.methods.resampling import resampled
 from upscale_cli.methods.samples import Samples
+from upscale_cli.methods.taps import taps
 from upscale_cli.methods.upsampler import Array, Upsampler
 
 Grids = tuple[Grid, Grid]

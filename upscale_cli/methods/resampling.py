@@ -15,22 +15,15 @@ threads. Filters and edges are settled while the matrices are filled; the arithm
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
-from math import ceil, gcd
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from upscale_cli.methods.filters import Filter
-from upscale_cli.methods.grid import Grid, positions
+from upscale_cli.methods.taps import PLANS, TILE, Axes, Taps, banded
 from upscale_cli.methods.upsampler import Array, Block, SampleReader, Scratch, Upsampler, band_rows, strided
 
-TILE = 16
-"""Minimum of outputs in a tile. Wider tiles multiply more zeros, narrower ones make BLAS calls too short."""
-LONGEST_PERIOD = 64
-"""Longest period for which tiles are whole periods. At scale p/q in lowest terms, weights repeat every p outputs."""
 SHORTEST_BAND, LONGEST_BAND = 64, 256
 """Approximate rows of a band, for images that are not very wide."""
 BANDS = 8
@@ -41,114 +34,8 @@ BLOCK = 2880
 """Approximate values in a row of a block: long calls, because threads wait for each other between calls."""
 CHANNELS = 4
 """Maximum of channels that are resampled together; more are resampled in groups."""
-PLANS = 4
-"""Plans that are kept, because the frames of a film are alike. The largest takes a few megabytes."""
 
 _scratch = Scratch()
-
-
-@dataclass(frozen=True, eq=False)
-class Taps:
-    """The inputs that each output of one axis is made of, and their weights. Only the same object is equal.
-
-    Attributes
-    ----------
-    first : int64 (n_out,)
-        Index of the first input of each output; taps outside the input have weight 0.
-    weights : float64 (n_out, n_taps)
-    period, step : int
-        Output `j + period` begins `step` inputs after output `j`.
-    """
-
-    first: NDArray[np.int64]
-    weights: NDArray[np.float64]
-    period: int
-    step: int
-
-
-Axes = tuple[Taps, Taps]
-"""The vertical and the horizontal axis."""
-
-
-@lru_cache(2 * PLANS)
-def taps(n_in: int, n_out: int, filter: Filter, grid: Grid | None = None) -> Taps:
-    """Return the taps of one axis: output `j` is at `u = (j + ½)·n_in/n_out − ½`, and tap `i` weighs `filter(i − u)`.
-
-    Samples that lie off the grid of their picture, as chroma does, have a `Grid`, which says where output `j` is.
-
-    Taps outside the input are dropped and the others scaled to sum to 1, so that a constant stays constant up to the
-    border (Pillow's rule). Positions are fractions, stored as integers over their divisor: no drift, and no tie that
-    float noise decides. If the output is smaller, the filter is stretched by `n_in/n_out`, so that nothing aliases.
-
-    >>> taps(2, 4, filter=Filter(lambda x: np.maximum(0, 1 - np.abs(x)), 1.0)).weights.tolist()
-    [[0.0, 1.0], [0.75, 0.25], [0.25, 0.75], [1.0, 0.0]]
-    """
-    grid = grid or Grid(n_in, n_out)
-    divisor = gcd(grid.before, grid.after)
-    period, step = grid.after // divisor, grid.before // divisor
-    position, unit = positions(n_out, grid)
-    wide = max(grid.before, grid.after)
-    reach = ceil(filter.radius * wide / grid.after)
-    first = position // unit - reach + 1
-    index = first[:period, None] + np.arange(2 * reach)
-    # Weights are the same in every period, except at the borders.
-    weights = filter.weight((unit * index - position[:period, None]) / (unit // grid.after * wide))
-    scaled = (weights / weights.sum(axis=1, keepdims=True))[np.arange(n_out) % period]
-    border = np.flatnonzero((first < 0) | (first > n_in - 2 * reach))
-    index = first[border, None] + np.arange(2 * reach)
-    weights = np.where((index >= 0) & (index < n_in), weights[border % period], 0.0)
-    scaled[border] = weights / weights.sum(axis=1, keepdims=True)
-    return Taps(first, scaled, period, step)
-
-
-def filter_axes(shape: tuple[int, ...], size: tuple[int, int], filter: Filter) -> Axes:
-    """Return the taps of a filter on both axes, from a source of `shape` to an output of `size`, height first."""
-    return taps(shape[0], size[0], filter), taps(shape[1], size[1], filter)
-
-
-class Banded(NamedTuple):
-    """One axis as a banded matrix, cut into tiles of consecutive outputs.
-
-    Attributes
-    ----------
-    starts : int64 (tiles,)
-        Index of the first input of each tile's window; windows may extend beyond the input, with weight 0.
-    matrices : float64 (n, T, K)
-        The distinct matrices. Tile `t` makes outputs `t·T … t·T + T − 1` from inputs `starts[t] … starts[t] + K − 1`
-        with `matrices[kinds[t]]`. Outputs beyond the last are 0.
-    kinds : int64 (tiles,)
-        Index of each tile's matrix. If windows are evenly spaced, all tiles between the borders share one.
-    step : int or None
-        The distance between neighbouring windows if it is always the same.
-    """
-
-    starts: NDArray[np.int64]
-    matrices: NDArray[np.float64]
-    kinds: NDArray[np.int64]
-    step: int | None
-
-
-def banded(taps: Taps) -> Banded:
-    """Return taps laid out as tiles: whole periods if they are short, so that windows are evenly spaced."""
-    n_out, n_taps = taps.weights.shape
-    even = taps.period <= LONGEST_PERIOD
-    tile = taps.period * ceil(TILE / taps.period) if even else TILE
-    tiles = ceil(n_out / tile)
-    step = tile // taps.period * taps.step if even else None
-    starts = taps.first[0] + step * np.arange(tiles) if step is not None else taps.first[::tile].copy()
-    offset = np.zeros((tiles, tile), np.int64)
-    offset.reshape(-1)[:n_out] = taps.first - np.repeat(starts, tile)[:n_out]
-    weights = np.zeros((tiles, tile, n_taps))
-    weights.reshape(-1, n_taps)[:n_out] = taps.weights
-    members = kinds = np.arange(tiles)
-    if even:
-        # Each tile has the same weights as the one in the middle, or its own.
-        special = (weights != weights[tiles // 2]).any(axis=(1, 2))
-        members = np.append(tiles // 2, np.flatnonzero(special))
-        kinds = np.where(special, np.cumsum(special), 0)
-    matrices = np.zeros((len(members), tile, int(offset.max()) + n_taps))
-    np.put_along_axis(matrices, offset[members, :, None] + np.arange(n_taps), weights[members], axis=2)
-    return Banded(starts, matrices, kinds, step)
 
 
 def _average(taps: Taps) -> bool:
@@ -178,12 +65,14 @@ class Plan:
     Parameters
     ----------
     axes : (Taps, Taps)
+    before : (int, int)
+        Height and width of the source.
     channels : int
     dtype : numpy.dtype
         Of the values.
     """
 
-    def __init__(self, axes: Axes, channels: int, dtype: np.dtype[Any]) -> None:
+    def __init__(self, axes: Axes, before: tuple[int, int], channels: int, dtype: np.dtype[Any]) -> None:
         height, width = (len(axis.first) for axis in axes)
         self.shape = (height, width, channels)
         self.vertical, self.horizontal = vertical, horizontal = banded(axes[0]), banded(axes[1])
@@ -192,7 +81,10 @@ class Plan:
         # Every band has the same number of tiles, the last one too: the same shapes give the same bits.
         tile = vertical.matrices.shape[1]
         shortest = max(SHORTEST_BAND, LEAST_VALUES // (width * channels))
-        rows = band_rows(width, channels, min(LONGEST_BAND, max(shortest, height // BANDS)))
+        longest = min(LONGEST_BAND, max(shortest, height // BANDS))
+        rows = band_rows(max(width, before[1]), channels, longest)
+        if height < before[0]:  # what is read is the larger part
+            rows = max(tile, rows * height // before[0])
         self.band_tiles = min(max(1, rows // tile), len(vertical.starts))
         self.band = self.band_tiles * tile
         missing = -len(vertical.starts) % self.band_tiles
@@ -237,7 +129,7 @@ class Resampler(Upsampler):
 
     def __init__(self, source: Array, axes: Axes, reader: SampleReader) -> None:
         self.source, self.read, self.dtype = source, reader.read, reader.dtype
-        self._plan = plan = planned(axes, reader.channels, reader.dtype)
+        self._plan = plan = planned(axes, source.shape[:2], reader.channels, reader.dtype)
         self.shape, self.band, self.averages = plan.shape, plan.band, plan.averages
 
     def blocks(self, band: int) -> Iterator[Block]:

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from upscale_cli.errors import UpscaleError
 from upscale_cli.methods.convolution import convolve
-from upscale_cli.methods.resampling import PLANS, Resampler, Taps
+from upscale_cli.methods.resampling import Resampler
+from upscale_cli.methods.taps import PLANS, Taps
 from upscale_cli.methods.upsampler import Array, Block, SampleReader, Scratch, Upsampler, band_rows
 
 BAND = 128

@@ -107,6 +107,7 @@ TRANSPOSED_CONV = Method(
     when="photographs that were reduced, cheaper than learned; kernels of your own",
     source="Zeiler et al. 2010; Dumoulin & Visin 2016",
     make=make,
+    known_as=("deconvolution", "convtranspose2d", "conv-transpose", "kernel"),
     output_shape=output_shape,
     parameters=(
         Parameter(

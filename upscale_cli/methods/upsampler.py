@@ -110,7 +110,7 @@ class Upsampler(ABC):
         for band in range((start + self.offset) // self.band, (stop + self.offset - 1) // self.band + 1):
             for top, left, channel, values in self.blocks(band):
                 above, before = max(start - top, 0), max(-left, 0)
-                part = values[above : stop - top, before : width - left]
+                part = values[above : max(stop - top, 0), before : max(width - left, 0)]
                 if part.size:
                     y, x = top + above - start, left + before
                     last = channel + part.shape[2] if part.shape[2] < channels else None

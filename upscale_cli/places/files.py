@@ -70,6 +70,7 @@ class FileSource(Source):
 
     def __init__(self, path: Path, root: Path | None = None) -> None:
         self.path, self.shown, self.name = path, str(path), PurePath(path.name)
+        self.parent = str(path.parent)
         self._root, self.place = root, None if root is None else path.relative_to(root)
 
     def open(self) -> BinaryIO:

@@ -91,12 +91,15 @@ class Source(ABC):
         Its path below the folder that was given; None if it was given itself.
     notes : tuple of str
         What the user should know about it, beside what its image says.
+    parent : str
+        The folder that it lies in.
     """
 
     shown: str
     name: PurePath
     place: PurePath | None = None
     notes: tuple[str, ...] = ()
+    parent: str = "."
 
     @abstractmethod
     def open(self) -> BinaryIO:

@@ -13,6 +13,10 @@ from upscale_cli.places.place import Source, Target
 
 STREAM = "-"
 """What users type for standard input, or standard output."""
+STANDARD_INPUT = frozenset({STREAM, "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"})
+"""Its names, which mean the same."""
+PIPE = re.compile(r"/(?:dev|proc/self)/fd/(\d+)")
+"""What shells put in the place of `<(...)`: the name of a descriptor that we have inherited."""
 NUMBER = re.compile(r"%(0?\d*)d")
 """Where the number of a frame stands in the name of its file."""
 

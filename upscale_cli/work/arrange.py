@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 
 from upscale_cli.codecs.fitting import fit
-from upscale_cli.codecs.formats import Format
+from upscale_cli.codecs.format import Format
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.colour import cmyk_to_rgb, transfer_of
 from upscale_cli.image.pixels import Frame, Kind, Mode, expand_palette, index_colours, to_mode, widen
@@ -56,6 +56,7 @@ def arrange(
     several: bool = False,
     linear: bool = False,
     apart: bool = False,
+    bordered: bool = False,
 ) -> Arrangement:
     """Make a frame ready for a method and a format.
 
@@ -70,6 +71,8 @@ def arrange(
         Light is weighed instead of code values.
     apart : bool
         Colours and opacity are enlarged apart.
+    bordered : bool
+        It gets a border, whose colour no palette has.
 
     Raises
     ------
@@ -92,7 +95,7 @@ def arrange(
     if (apart or not weighed) and format.hidden[several] and _hides_colours(frame):
         notes.append(f"{format.title} cannot store its colour under full transparency")
 
-    if method.values == "copied" and (indexed := _in_palette(frame, format)) is not None:
+    if method.values == "copied" and not bordered and (indexed := _in_palette(frame, format)) is not None:
         colour = "palette, kept: values are only copied"
         return Arrangement(indexed, _unchanged(indexed), "P", notes=tuple(notes), colour=colour)
     frame = expand_palette(frame)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from upscale_cli.codecs.formats import Format
+from upscale_cli.codecs.format import Format
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.pixels import CHANNELS, MODES, Frame, divided_by_alpha
 from upscale_cli.methods import Method

@@ -4,17 +4,20 @@ from collections.abc import Callable, Mapping
 from itertools import chain, starmap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from upscale_cli.codecs.formats import Format
+from upscale_cli.codecs.format import Format
 from upscale_cli.codecs.picture import Encoding, Picture, open_picture
 from upscale_cli.codecs.writing import USUAL_QUALITY, Enlarged, Writing
 from upscale_cli.errors import UpscaleError
+from upscale_cli.image.change import Change
 from upscale_cli.image.pixels import Frame
 from upscale_cli.methods import Method, Scale, Size
+from upscale_cli.methods.framed import Framed
 from upscale_cli.methods.parameters import shown
 from upscale_cli.methods.stacks import to_stack
 from upscale_cli.methods.strips import Workers
 from upscale_cli.places.place import Source, Target
 from upscale_cli.work.arrange import Arrangement, arrange
+from upscale_cli.work.borders import border_of, with_room
 from upscale_cli.work.estimate import check_frames
 from upscale_cli.work.kept import kept_duration, kept_metadata, note_first_loss
 from upscale_cli.work.result import Result
@@ -104,15 +107,20 @@ class _Enlargement(NamedTuple):
         request, picture, result = self.request, self.picture, self.result
         method = request.method
         apart, several = request.alpha == "separate", picture.count > 1
-        ready = arrange(frame, method, self.format, several=several, linear=request.linear, apart=apart)
+        if bordered := request.fit == "pad":
+            frame = with_room(frame, request.background, self.format)
+        ready = arrange(
+            frame, method, self.format, several=several, linear=request.linear, apart=apart, bordered=bordered
+        )
         result.note(*ready.notes)
         parameters = _parameters_of_frame(self.parameters, index, picture.channels_first)
         height, width, _ = ready.frame.samples.shape
         before = height, width, ready.samples.channels
-        scale, after = request.resolved(before, self.remembered, parameters)
+        scale, after, size = request.resolved(before, self.remembered, parameters)
         # Frames may differ in size.
         task = request.task(picture, self.format, parameters, after[2])
-        task._replace(before=(height, width)).check_size(after[:2])
+        for each in (after[:2], size):
+            task._replace(before=(height, width)).check_size(each)
         result.note(*filter(None, [method.warn(before, scale, parameters)]))
         if not result.decisions:
             result.decisions = {
@@ -120,22 +128,26 @@ class _Enlargement(NamedTuple):
                 "size": size_explained(request, self.remembered, scale),
                 "colour": ready.colour,
             }
-        result.before, result.after, result.frames = (width, height), (after[1], after[0]), picture.count
+        result.before, result.after, result.frames = (width, height), (size[1], size[0]), picture.count
         samples, mode, extra = ready.samples, ready.mode, ready.frame.extra
         channels = samples.channels_out
         if after[2] != samples.channels:
             mode, extra = _mode_of_channels(ready, after[2], self.format)
             samples, channels = samples._replace(alpha=False, opaque=False), after[2]
+        change = Change((height, width), after[:2], frame.metadata.orientation, size)
         metadata = kept_metadata(
-            frame, mode, picture, format=self.format, after=after[:2], strip=request.strip, result=result
+            frame, mode, picture, format=self.format, change=change, strip=request.strip, result=result
         )
         upsampler = method.make(
             ready.frame.samples, scale=scale, size=after[:2], samples=samples, parameters=parameters
         )
+        if size != after[:2]:
+            border = border_of(ready, mode, channels, request.background) if bordered else None
+            upsampler = Framed(upsampler, size, border)
         return Enlarged(
             upsampler=upsampler,
             finish=samples.finisher(method.values == "weighed", upsampler.averages),
-            shape=(*after[:2], channels),
+            shape=(*size, channels),
             dtype=samples.target,
             mode=mode,
             palette=ready.frame.palette,
@@ -189,4 +201,5 @@ def size_explained(request: "Request", remembered: Size | None, scale: Scale) ->
         why = "as the indices file says"
     else:
         why = "as requested" if request.scale is not None else "the default"
-    return f"{factors} times, {why}"
+    unchanged = ", which changes no pixel" if set(scale) == {1} and request.method.interpolates else ""
+    return f"{factors} times, {why}{unchanged}"

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from upscale_cli.codecs.formats import FORMATS, Format
+from upscale_cli.codecs.format import Format
+from upscale_cli.codecs.formats import FORMATS
 from upscale_cli.codecs.picture import Picture
 from upscale_cli.errors import UpscaleError
 from upscale_cli.machine.memory import available_memory, in_bytes

@@ -3,14 +3,14 @@
 from math import floor
 from typing import Any
 
-from upscale_cli.codecs.formats import Format
+from upscale_cli.codecs.format import Format
 from upscale_cli.codecs.picture import Picture
+from upscale_cli.image.change import Change
 from upscale_cli.image.colour import fits
 from upscale_cli.image.exif import MAKER_NOTE, has_thumbnail, without
-from upscale_cli.image.metadata import NAMES, Metadata, resized
+from upscale_cli.image.metadata import NAMES, Metadata, resized, without_places
 from upscale_cli.image.pixels import Frame
 from upscale_cli.image.xmp import merged, readable, split, unannounced
-from upscale_cli.methods import Size
 from upscale_cli.work.result import Result
 
 
@@ -20,7 +20,7 @@ def kept_metadata(
     picture: Picture,
     *,
     format: Format,
-    after: Size,
+    change: Change,
     strip: bool = False,
     result: Result,
 ) -> Metadata:
@@ -34,13 +34,16 @@ def kept_metadata(
         The mode of the output.
     format : Format
         The target's.
-    after : (int, int)
-        Height and width of the result.
+    change : Change
+        How it was enlarged, and cropped or framed.
     strip : bool
         Keep only what is needed to show the pixels.
     """
-    read = frame.metadata.stripped() if strip else frame.metadata
-    metadata = resized(read, frame.samples.shape[:2], after)
+    whole = frame.metadata.stripped() if strip else frame.metadata
+    read = without_places(whole) if change.reframed else whole
+    if read != whole:
+        result.note("what its metadata says of the whole picture (thumbnail, regions, subject) is left out")
+    metadata = resized(read, change)
     if read.exif and metadata.exif is None:
         result.note("its EXIF is damaged and left out")
     elif read.exif and has_thumbnail(read.exif) and not has_thumbnail(metadata.exif or b""):

@@ -65,7 +65,9 @@ class Planes(NamedTuple):
         if film.chroma and method.values == "placed":
             raise UpscaleError(f"has chroma, of which the zeros of {method.name} are green; {RGB}.")
         parameters, remembered = request.read_parameters(source, film.height * film.width)
-        scale, (height, width, channels) = request.resolved(before, remembered, parameters)
+        scale, (height, width, channels), framed = request.resolved(before, remembered, parameters)
+        if min(scale) < 1 or framed != (height, width):
+            raise UpscaleError(f"has planes of chroma, which are only enlarged, without a crop or a border; {RGB}.")
         if channels != 1 or (film.chroma and rounded_shape(before, scale, {})[:2] != (height, width)):
             raise UpscaleError(f"has chroma, which cannot follow luma through this kernel; {RGB}.")
         size, after = film.dtype.itemsize, film.enlarged(height, width)

@@ -7,10 +7,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from upscale_cli.codecs.finding import written_for
-from upscale_cli.codecs.formats import FORMATS, Format
+from upscale_cli.codecs.format import Format
+from upscale_cli.codecs.formats import FORMATS
 from upscale_cli.codecs.picture import USUAL, Picture, Reading, open_picture
 from upscale_cli.codecs.writing import Enlarged, Writing
 from upscale_cli.errors import UpscaleError
+from upscale_cli.image.change import Change
 from upscale_cli.image.pixels import Frame
 from upscale_cli.methods import METHODS, Method, Parameter
 from upscale_cli.methods.placement import Nearest, Pair, Pooled, max_pool, pooled_sides
@@ -77,6 +79,11 @@ class Pooling:
 
     def label(self, expected: Result, several: bool) -> str:
         return "pooled"
+
+    def fields(self, expected: Result) -> dict[str, object]:
+        width, height = expected.after
+        scale = "x".join(dict.fromkeys(str(side) for side in reversed(self.stride)))
+        return {"method": "pooled", "scale": scale, "width": width, "height": height}
 
     def check(self, picture: Picture, source: Source) -> Result:
         format = self.format_for(picture)
@@ -154,6 +161,7 @@ class Pooling:
         pooled = max_pool(ready.frame.samples, self.window, **self._geometry)
         height, width, channels = pooled.values.shape
         result.after = width, height
+        change = Change(frame.samples.shape[:2], (height, width), frame.metadata.orientation, (height, width))
         enlarged = Enlarged(
             upsampler=Nearest(pooled.values, (height, width)),
             finish=ready.samples.finisher(weighed=False),
@@ -162,7 +170,7 @@ class Pooling:
             mode=ready.mode,
             duration=frame.duration,
             extra=ready.frame.extra,
-            metadata=kept_metadata(frame, ready.mode, picture, format=format, after=(height, width), result=result),
+            metadata=kept_metadata(frame, ready.mode, picture, format=format, change=change, result=result),
             quantised=ready.quantised,
         )
         return pooled, enlarged

@@ -1,15 +1,18 @@
 """A request: what the user asks for, the same for every image."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from shutil import copyfileobj
 from typing import Any, Literal, NamedTuple
 
 from upscale_cli.codecs.finding import written_for
-from upscale_cli.codecs.formats import Format
-from upscale_cli.codecs.picture import USUAL, Picture, Reading
-from upscale_cli.errors import UpscaleError
+from upscale_cli.codecs.format import Format
+from upscale_cli.codecs.picture import USUAL, Picture, Reading, open_picture
+from upscale_cli.errors import NeedlessError, UpscaleError
+from upscale_cli.image.pixels import read_colour
 from upscale_cli.methods import Method, Scale, Size, resolve
 from upscale_cli.methods.method import Shape
+from upscale_cli.methods.parameters import round_side
 from upscale_cli.methods.strips import Workers
 from upscale_cli.places.place import Source, Target
 from upscale_cli.work.enlarge import enlarge
@@ -29,7 +32,16 @@ class Request(NamedTuple):
         Given ones, read already; a `ParameterFile` for an array that is in a file.
     scale : Scale or None
     size : str or None
-        As the user typed it: 3840, 3840x2160, 3840x, x2160.
+        As `read_size` returns it: 3840, 3840x2160, 3840x, x2160.
+    fit : {"inside", "cover", "exact", "pad"}
+        How an image fits into a size of another shape; see `wanted_size`.
+    background : str or None
+        The colour of the border of `pad`, as the user typed it; None for transparency or, where there is none, white.
+    if_smaller : {"enlarge-only", "copy", "skip"} or None
+        What becomes of an image that is larger than the result would be: it keeps its size, its file is copied, or it
+        is left out. None refuses it.
+    allow_smaller : bool
+        Results may be smaller than their sources.
     format : Format or None
         The format that was named for the result.
     quality : int or None
@@ -55,6 +67,10 @@ class Request(NamedTuple):
     parameters: Mapping[str, Any] = {}
     scale: Scale | None = None
     size: str | None = None
+    fit: str = "inside"
+    background: str | None = None
+    if_smaller: str | None = None
+    allow_smaller: bool = False
     format: Format | None = None
     quality: int | None = None
     subsampling: str | None = None
@@ -116,7 +132,12 @@ class Request(NamedTuple):
         scale = self.scale or tuple(Fraction(round(s)) if several else s for s in expected.scale)
         if self.size is not None or (self.scale is None and any(s.denominator > 1 for s in scale)):
             return f"{expected.after[0]}x{expected.after[1]}"
-        return f"{'x'.join(dict.fromkeys(f'{float(s):g}' for s in reversed(scale)))}x"
+        return f"{_factors(scale)}x"
+
+    def fields(self, expected: Result) -> dict[str, object]:
+        width, height = expected.after
+        scale = _factors(self.scale or expected.scale)
+        return {"method": self.method.name, "scale": scale, "width": width, "height": height}
 
     def targets(self, target: Target) -> tuple[Target, ...]:
         return (target,)
@@ -125,12 +146,18 @@ class Request(NamedTuple):
         parameters, remembered = self.read_parameters(source, picture.values, outline=True)
         format = self.format_for(picture)
         before = picture.height, picture.width, picture.channels
-        scale, shape = self.resolved(before, remembered, parameters)
+        scale, shape, size = self.resolved(before, remembered, parameters)
+        if self.background is not None:
+            read_colour(self.background)
+        if self.if_smaller == "skip" and self.is_large(picture):
+            raise NeedlessError(f"is {picture.width}x{picture.height}, large enough already.")
         check_frames(picture, format)
         task = self.task(picture, format, parameters, shape[2])
-        task.check_size(shape[:2])
-        expected = task.expected(shape[:2])
-        expected.scale = scale
+        for each in (shape[:2], size):
+            task.check_size(each)
+        # What is cropped away is made, too, as far as it shares rows with the rest.
+        expected = task.expected((max(shape[0], size[0]), max(shape[1], size[1])))
+        expected.scale, expected.after = scale, (size[1], size[0])
         return expected
 
     def task(self, picture: Picture, format: Format, parameters: Mapping[str, Any], channels: int) -> Task:
@@ -155,6 +182,11 @@ class Request(NamedTuple):
         workers: Workers | None = None,
         progress: Callable[[int], None] = lambda pixels: None,
     ) -> Result:
+        if self.if_smaller == "copy":
+            with open_picture(source.open(), self.reading) as picture:
+                same = self.format is None or self.format.name == picture.format.name
+                if same and self.is_large(picture) and not self.strip:
+                    return self._copied(picture, source, target)
         return enlarge(self, source, target, workers=workers, progress=progress)
 
     def read_parameters(
@@ -186,8 +218,26 @@ class Request(NamedTuple):
             size = named or size
         return self.method.read_parameters(given), size
 
-    def resolved(self, before: Shape, remembered: Size | None, parameters: Mapping[str, Any]) -> tuple[Scale, Shape]:
-        """Return the exact factors and the shape of the output, of a source (H, W, C).
+    def _copied(self, picture: Picture, source: Source, target: Target) -> Result:
+        """Copy the file of an image that is large enough, and return what became of it."""
+        times = source.times() if self.preserve_times else None
+        with target.dated(times).commit(self.overwrite) as (stream,), source.open() as content:
+            copyfileobj(content, stream)
+        size = picture.width, picture.height
+        decisions = {"size": "large enough already, so the file is copied"}
+        return Result(before=size, after=size, frames=picture.count, decisions=decisions)
+
+    def is_large(self, picture: Picture) -> bool:
+        """Return whether an image is larger than the size that is asked for."""
+        size = None if self.size is None else wanted_size(self.size, picture.height, picture.width, self.fit)[0]
+        return size is not None and (size[0] < picture.height or size[1] < picture.width)
+
+    def resolved(
+        self, before: Shape, remembered: Size | None, parameters: Mapping[str, Any]
+    ) -> tuple[Scale, Shape, Size]:
+        """Return the exact factors, the shape that the method makes of a source (H, W, C), and the result's size.
+
+        The size is another if the result is cropped, or gets a border.
 
         Parameters
         ----------
@@ -199,10 +249,26 @@ class Request(NamedTuple):
         UpscaleError
             If what is remembered does not match the scale that is asked for, or the method cannot make the size.
         """
-        size = remembered
+        size = framed = remembered
         if self.size is not None:
-            size = wanted_size(self.size, *before[:2])
+            size, framed = wanted_size(self.size, *before[:2], self.fit)
+        elif self.scale is not None and min(self.scale) < 1:
+            down, across = (max(1, round_side(*each)) for each in zip(before[:2], self.scale, strict=True))
+            size = framed = (down, across)
         elif size is not None and self.scale is not None:
             check_remembered(size, self.scale, *before[:2])
+        if size is not None and not self.allow_smaller and (size[0] < before[0] or size[1] < before[1]):
+            if self.if_smaller is None:
+                raise UpscaleError(
+                    f"is {before[1]}x{before[0]}, larger than {size[1]}x{size[0]}; --allow-smaller reduces it, "
+                    "--if-smaller skip leaves it out."
+                )
+            size = framed = before[:2]
         scale = None if size else self.scale
-        return resolve(self.method, before, scale=scale, size=size, parameters=parameters)
+        scale, shape = resolve(self.method, before, scale=scale, size=size, parameters=parameters, smaller=True)
+        return scale, shape, framed or shape[:2]
+
+
+def _factors(scale: Sequence[Fraction]) -> str:
+    """Return factors as users type them, rounded: one, or width x height."""
+    return "x".join(dict.fromkeys(f"{float(s):g}" for s in reversed(scale)))

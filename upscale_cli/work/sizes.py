@@ -6,11 +6,11 @@ from fractions import Fraction
 
 from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.methods import Scale, Size
-from upscale_cli.methods.parameters import round_side
+from upscale_cli.methods.parameters import read_scale, round_side
 
 
-def wanted_size(text: str, height: int, width: int) -> Size:
-    """Return the height and width that a text after `--size` asks for; a side that it leaves open keeps the shape.
+def read_size(value: str) -> str:
+    """Return a text after `--size` as 3840, 3840x2160, 3840x or x2160, however its sign and units were typed.
 
     Raises
     ------
@@ -19,16 +19,59 @@ def wanted_size(text: str, height: int, width: int) -> Size:
 
     Examples
     --------
-    >>> wanted_size("3840", 600, 800), wanted_size("x1200", 600, 800), wanted_size("4000x1200", 600, 800)
-    ((2880, 3840), (1200, 1600), (1200, 1600))
+    >>> read_size("1920×1080"), read_size("1920 X 1080"), read_size("1920px"), read_size("x1080")
+    ('1920x1080', '1920x1080', '1920', 'x1080')
     """
-    match = re.fullmatch(r"([1-9]\d{0,11})|([1-9]\d{0,11})?x([1-9]\d{0,11})?", text.strip().lower())
-    if match is None or not any(match.groups()):
-        raise UsageError(f'size "{text}" is not one of 3840, 3840x2160, 3840x, x2160.')
-    longest, wide, high = (int(group) if group else None for group in match.groups())
-    pairs = ((longest, max(height, width)), (wide, width), (high, height))
-    factor = min(Fraction(wanted, side) for wanted, side in pairs if wanted is not None)
-    return max(1, round_side(height, factor)), max(1, round_side(width, factor))
+    text = re.sub(r"\s*[x×*:]\s*", "x", re.sub(r"(?<=\d)\s*(px|pixels?)\b", "", value.strip().lower()))
+    if re.fullmatch(r"[1-9]\d{0,11}(x([1-9]\d{0,11})?)?|x[1-9]\d{0,11}", text, re.ASCII) is None:
+        factor = f"; use --scale {value.strip()} for a factor" if text.endswith("%") else ""
+        raise UsageError(f'size "{value}" is not one of 3840, 3840x2160, 3840x, x2160{factor}.')
+    return text
+
+
+def wanted_size(text: str, height: int, width: int, fit: str = "inside") -> tuple[Size, Size]:
+    """Return the size, (height, width), that a text of `read_size` asks a method for, and that of the result.
+
+    A side that the text leaves open keeps the shape. `inside` is the largest size within the one that is asked for;
+    `pad` is that with a border around it; `cover` is the smallest that covers it, which is cropped; `exact` is the
+    size that is asked for, in another shape.
+
+    Raises
+    ------
+    UsageError
+        If the way to fit needs a width and a height.
+
+    Examples
+    --------
+    >>> wanted_size("3840", 600, 800)[0], wanted_size("x1200", 600, 800)[0], wanted_size("4000x1200", 600, 800)[0]
+    ((2880, 3840), (1200, 1600), (1200, 1600))
+    >>> wanted_size("1600x900", 600, 800, "cover"), wanted_size("1600x900", 600, 800, "pad")
+    (((1200, 1600), (900, 1600)), ((900, 1200), (900, 1600)))
+    """
+    wide, separator, high = text.partition("x")
+    sides = [(wide, width), (high, height)] if separator else [(wide, max(height, width))]
+    if fit != "inside" and not (wide and high):
+        raise UsageError(f"--fit {fit} needs a width and a height, such as --size 3840x2160.")
+    factor = (max if fit == "cover" else min)(Fraction(int(wanted), side) for wanted, side in sides if wanted)
+    scaled = max(1, round_side(height, factor)), max(1, round_side(width, factor))
+    if fit == "inside":
+        return scaled, scaled
+    both = int(high), int(wide)
+    return (both if fit == "exact" else scaled), both
+
+
+def is_named_by(label: str, after: Size, before: Size) -> bool:
+    """Return whether a label, such as 2x or 300x200, is that of a result of some sides, (width, height).
+
+    >>> is_named_by("1.5x", (8, 6), (5, 4)), is_named_by("8x6", (8, 6), (5, 4)), is_named_by("2x", (8, 6), (5, 4))
+    (True, True, False)
+    """
+    try:
+        factors = reversed(read_scale(label, smaller=True))
+    except UsageError:
+        return False
+    sides = tuple(round_side(side, factor) for side, factor in zip(before, factors, strict=True))
+    return sides == after or label == f"{after[0]}x{after[1]}"
 
 
 def check_remembered(remembered: Size, scale: Scale, height: int, width: int) -> None:
