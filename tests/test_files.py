@@ -549,7 +549,7 @@ def test_a_damaged_source_leaves_the_old_target(tmp_path: Path) -> None:
 
 @needs_posix
 def test_a_full_disk_leaves_the_old_target(tmp_path: Path) -> None:
-    source, target = tmp_path / "a.png", tmp_path / "b.png"
+    source, target = tmp_path / "a.png", tmp_path / "b"
     source.write_bytes(encoded(noise("RGB", 64, 64), "PNG"))
     target.write_bytes(b"old")
     # A limit on the size of files is a full disk for one process.
@@ -573,7 +573,7 @@ def test_a_full_disk_leaves_the_old_target(tmp_path: Path) -> None:
     assert len(lines) == len(formats.split())
     assert all("cannot be written: File too large" in line for line in lines), lines
     assert target.read_bytes() == b"old"
-    assert sorted(os.listdir(tmp_path)) == ["a.png", "b.png"]
+    assert sorted(os.listdir(tmp_path)) == ["a.png", "b"]
 
 
 def test_standard_output_gets_all_or_nothing() -> None:

@@ -10,7 +10,7 @@ from breaking import POOL, needs_posix
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from upscale_cli.codecs import formats
+from upscale_cli.codecs import format
 from upscale_cli.commands.evaluate import cli as evaluate_cli
 from upscale_cli.commands.pool import cli as pool_cli
 from upscale_cli.commands.upscale import cli
@@ -86,7 +86,7 @@ def test_what_is_named_is_tried(folder: Path, tmp_path: Path) -> None:
 @pytest.fixture
 def without_extras(monkeypatch: pytest.MonkeyPatch) -> None:
     """No library of an extra is installed."""
-    monkeypatch.setattr(formats, "find_spec", lambda name: None)
+    monkeypatch.setattr(format, "find_spec", lambda name: None)
 
 
 @pytest.mark.usefixtures("without_extras")

@@ -101,7 +101,7 @@ def filter_method(filter: NamedFilter) -> Method:
         source=filter.source,
         known_as=filter.known_as,
         make=FilterMaker(filter),
-        filter=filter.of,
+        filter=filter,
         parameters=filter.parameters,
         resizable=True,
         working_memory=banded_memory,

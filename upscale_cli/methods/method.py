@@ -12,7 +12,7 @@ from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.methods.parameters import Parameter, Scale, read_parameters, round_side
 
 if TYPE_CHECKING:
-    from upscale_cli.methods.filters import Filter
+    from upscale_cli.methods.filters import NamedFilter
     from upscale_cli.methods.samples import Samples
     from upscale_cli.methods.upsampler import Array, Upsampler
 
@@ -131,7 +131,7 @@ class Method(NamedTuple):
         What a user should know about these parameters before using the result.
     explain : callable(shape, scale, parameters) -> str or None
         What the method decided by itself, shown with -v.
-    filter : callable(parameters) -> Filter, optional
+    filter : NamedFilter, optional
         The filter that it is, for planes off the grid; see `planes`.
     working_memory : callable(shape, parameters) -> callable(size) -> WorkingMemory
         An estimate of the memory needed for an output of some height and width, if all samples are finite.
@@ -156,7 +156,7 @@ class Method(NamedTuple):
     symmetric: bool = True
     warn: Remark = no_remark
     explain: Remark = no_remark
-    filter: "Callable[[Parameters], Filter] | None" = None
+    filter: "NamedFilter | None" = None
     working_memory: Callable[[Shape, Parameters], Callable[[Size], WorkingMemory]] = little_memory
 
     @property

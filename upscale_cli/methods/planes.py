@@ -29,7 +29,7 @@ def off_grid(
     """
     if method.values == "copied":
         return Nearest(source, size, grids)
-    filter = FILTERS["bicubic"].default() if method.filter is None else method.filter(parameters)
+    filter = FILTERS["bicubic"].default() if method.filter is None else method.filter.of(parameters)
     sides = zip(source.shape, size, grids, strict=False)
     vertical, horizontal = (taps(before, after, filter, grid) for before, after, grid in sides)
     return resampled(source, (vertical, horizontal), samples.reader(source))
