@@ -125,7 +125,7 @@ def open(stream, format, reading):
 def write(stream, frames, how):
     frame = next(frames)
     stream.write(HEADER.pack(b"GREY", frame.shape[1], frame.shape[0]))
-    for rows in frame.strips(lambda rows, *_: rows):
+    for rows in frame.strips():
         stream.write(rows.data)
 
 

@@ -174,7 +174,7 @@ def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
     if metadata.aspect is not None:
         options["dpi"] = _density(metadata.aspect)
     jpeg = JpegStream(image.shape, str(image.mode), options)
-    strips = image.strips(jpeg.pack, image.even_rows(jpeg.step, jpeg.most))
+    strips = image.packed(jpeg.pack, image.even_rows(jpeg.step, jpeg.most))
     first = bytearray(jpeg.part(next(strips)))
     if metadata.aspect is not None:  # the unit of the density, in the JFIF segment at the beginning, is none
         first[13] = 0

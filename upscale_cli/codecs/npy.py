@@ -73,7 +73,7 @@ def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
     else:
         stream.write(header(shape, first.dtype))
     for frame in pages():
-        for rows in frame.strips(lambda rows, *_: rows):
+        for rows in frame.strips():
             stream.write(rows.data)
 
 

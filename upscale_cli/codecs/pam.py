@@ -23,11 +23,10 @@ class PamPicture(Picture):
     def __init__(self, stream: BinaryIO, format: Format, reading: Reading) -> None:
         super().__init__(stream, format, reading)
         stream.seek(0)
-        fields, self._start = pam_header(Incoming(cast(BufferedReader, stream)))
-        names = (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL")
-        self.width, self.height, self.channels, self._most = (int(fields.get(name, b"0")) for name in names)
-        kind = fields.get(b"TUPLTYPE", b"").decode("latin-1").replace("BLACKANDWHITE", "GRAYSCALE")
-        if not 0 < self._most < 1 << 16 or kind not in ("", TYPES.get(MODES.get(self.channels, ""))):
+        sizes, said, self._start = pam_header(Incoming(cast(BufferedReader, stream)))
+        self.width, self.height, self.channels, self._most = sizes
+        kind = said.decode("latin-1").replace("BLACKANDWHITE", "GRAYSCALE")
+        if not 0 < self._most < 1 << 16 or self.channels not in MODES or kind not in ("", TYPES.get(MODES.get(self.channels, ""))):
             what = f"{self.channels} channels of type {kind or 'unknown'} and values up to {self._most}"
             raise UpscaleError(f"has {what}, which is not supported; convert it to PNG or TIFF first.")
         self.count, self.itemsize = 1, 1 if self._most < 256 else 2

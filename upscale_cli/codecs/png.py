@@ -110,7 +110,7 @@ def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
     }
     png = PngStream(width, height, channels, depth, **more)
     stream.write(png.head())
-    for part in image.strips(png.pack):
+    for part in image.packed(png.pack):
         stream.write(png.idat(part))
     stream.write(png.tail())
 

@@ -179,20 +179,21 @@ def _end_of_numbers(data: Incoming, at: int) -> int:
     return found.start()
 
 
-def pam_header(data: Incoming) -> tuple[dict[bytes, bytes], int]:
-    """Return the fields of a PAM header, and where the samples begin."""
+def pam_header(data: Incoming) -> tuple[list[int], bytes, int]:
+    """Return width, height, depth and maximum of a PAM header, 0 for no number; its type; where samples begin."""
     found = data.header(rb"(?s).*?\nENDHDR[ \t\r]*\n")
     fields: dict[bytes, bytes] = {}
     for line in found[0].splitlines()[1:-1]:
         name, _, value = line.partition(b" ")
         fields[name] = value.strip()
-    return fields, found.end()
+    numbers = (fields.get(name, b"") for name in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL"))
+    sizes = [int(number) if number.isdigit() else 0 for number in numbers]
+    return sizes, fields.get(b"TUPLTYPE", b""), found.end()
 
 
 def pam_end(data: Incoming) -> int | None:
     """Return the length of a PAM file."""
-    fields, at = pam_header(data)
-    height, width, depth, most = (int(fields.get(name, b"0")) for name in (b"HEIGHT", b"WIDTH", b"DEPTH", b"MAXVAL"))
+    (width, height, depth, most), _, at = pam_header(data)
     return at + height * width * depth * (1 + (most > 255))
 
 

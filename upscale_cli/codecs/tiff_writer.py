@@ -57,7 +57,7 @@ def write_tiff(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> No
     for image in frames:
         tags = _tags(image, compression) | tags_of(image.metadata)
         work = partial(_packed, pack, tag.PREDICTOR in tags)
-        sizes = [stream.write(strip) for strip in image.strips(work, tags[tag.STRIP_ROWS][1][0])]
+        sizes = [stream.write(strip) for strip in image.packed(work, tags[tag.STRIP_ROWS][1][0])]
         places = list(accumulate(sizes, initial=start))
         start = places.pop()
         pages.append(tags | {tag.STRIP_OFFSETS: (LONG, places), tag.STRIP_COUNTS: (LONG, sizes)})

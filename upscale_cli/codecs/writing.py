@@ -12,9 +12,11 @@ from upscale_cli.errors import UpscaleError
 from upscale_cli.image.metadata import Metadata
 from upscale_cli.image.pixels import Frame, Mode, expand_palette, quantise, to_mode, widen
 from upscale_cli.methods.strips import Workers, in_order, regrouped, strip_ranges
-from upscale_cli.methods.upsampler import Array, Finish, Upsampler
+from upscale_cli.methods.upsampler import Array, Finish, Scratch, Upsampler
 
 T = TypeVar("T")
+
+_scratch = Scratch()
 
 USUAL_QUALITY = 95
 """The quality of lossy formats where none is asked for."""
@@ -55,31 +57,39 @@ class Enlarged(NamedTuple):
     workers: Workers | None = None
     progress: Callable[[int], None] = lambda pixels: None
 
-    def strips(self, work: Callable[[Array, bool, bool], T], rows: int | None = None) -> Iterator[T]:
-        """Yield `work(rows, is first, is last)` for each strip, in order; the workers' threads do the work.
+    def strips(self) -> Iterator[Array]:
+        """Yield the rows of each strip, in order; the workers' threads compute them."""
+        return self._counted(in_order(self._computed, strip_ranges(self.upsampler), self.workers))
+
+    def packed(self, pack: Callable[[Array, bool, bool], T], rows: int | None = None) -> Iterator[T]:
+        """Yield `pack(rows, is first, is last)` for each strip, in order; the workers' threads do the work.
 
         Parameters
         ----------
+        pack : callable
+            It does not keep the rows that it is given: the next strip may be written over them.
         rows : int, optional
             Rows of every strip but the last; by default as many as are computed at once.
         """
-        height = self.shape[0]
-        if rows is None:
-            ranges = strip_ranges(self.upsampler)
+        ranges, height = list(strip_ranges(self.upsampler)), self.shape[0]
+        if rows is None or all(start % rows == 0 for start, _ in ranges):
+            # The thread that computes some strips packs them while they are in its cache.
+            def make(strip: tuple[int, int]) -> list[T]:
+                (start, stop), step = strip, rows or height
+                made = self._computed(strip, _scratch.get("rows", (stop - start, *self.shape[1:]), self.dtype))
+                parts = range(start, stop, step)
+                return [pack(made[top - start :][:step], top == 0, top + step >= stop == height) for top in parts]
 
-            def make(strip: tuple[int, int]) -> T:
-                return work(self._computed(strip), strip[0] == 0, strip[1] == height)
-
-            yield from self._counted(in_order(make, ranges, self.workers))
+            for parts in self._counted(in_order(make, ranges, self.workers)):
+                yield from parts
             return
         starts = range(0, height, rows)
-        computed = self._counted(in_order(self._computed, strip_ranges(self.upsampler), self.workers))
 
         def put_together(numbered: tuple[int, list[Array]]) -> T:
             start, group = numbered
-            return work(group[0] if len(group) == 1 else np.concatenate(group), start == 0, start == starts[-1])
+            return pack(group[0] if len(group) == 1 else np.concatenate(group), start == 0, start == starts[-1])
 
-        yield from in_order(put_together, zip(starts, regrouped(computed, rows), strict=True), self.workers)
+        yield from in_order(put_together, zip(starts, regrouped(self.strips(), rows), strict=True), self.workers)
 
     def even_rows(self, step: int, most: int) -> int:
         """Return how many rows strips of one height shall have: a multiple of `step`, about `most` at most.
@@ -103,8 +113,9 @@ class Enlarged(NamedTuple):
         frame = Frame(samples, self.mode, self.palette, self.duration, metadata=self.metadata, extra=self.extra)
         return quantise(frame) if self.quantised else frame
 
-    def _computed(self, strip: tuple[int, int]) -> Array:
-        rows = np.empty((strip[1] - strip[0], *self.shape[1:]), self.dtype)
+    def _computed(self, strip: tuple[int, int], rows: Array | None = None) -> Array:
+        if rows is None:
+            rows = np.empty((strip[1] - strip[0], *self.shape[1:]), self.dtype)
         return self.upsampler.rows(*strip, rows, self.finish)
 
     def _counted(self, made: Iterator[T]) -> Iterator[T]:
