@@ -26,7 +26,8 @@ class PamPicture(Picture):
         sizes, said, self._start = pam_header(Incoming(cast(BufferedReader, stream)))
         self.width, self.height, self.channels, self._most = sizes
         kind = said.decode("latin-1").replace("BLACKANDWHITE", "GRAYSCALE")
-        if not 0 < self._most < 1 << 16 or self.channels not in MODES or kind not in ("", TYPES.get(MODES.get(self.channels, ""))):
+        known = {"", TYPES[MODES[self.channels]]} if self.channels in MODES else ()
+        if not 0 < self._most < 1 << 16 or kind not in known:
             what = f"{self.channels} channels of type {kind or 'unknown'} and values up to {self._most}"
             raise UpscaleError(f"has {what}, which is not supported; convert it to PNG or TIFF first.")
         self.count, self.itemsize = 1, 1 if self._most < 256 else 2
