@@ -14,8 +14,8 @@ from upscale_cli.machine.processors import processors
 HEAD = """\
 # Benchmarks
 
-`python bench/run.py` writes this page, losses included. All competitors of a table take turns in one run, and the
-table compares the median of each. Ratios carry over to other machines better than seconds.
+`python bench/run.py` writes this page, losses included{arguments}. All competitors of a table take turns in one run, and
+the table compares the median of each. Ratios carry over to other machines better than seconds.
 
 Commands and scripts are measured from file to file, start included. JPEG has quality 95 and 4:4:4 (ffmpeg has
 another scale, of which it takes the best), WebP quality 95, and TIFF is deflated; everything else is as each
@@ -40,9 +40,10 @@ def ratio(taken: dict[str, Taken], name: str) -> float | None:
     return statistics.median(theirs.seconds) / statistics.median(ours.seconds)
 
 
-def page(results: Results) -> str:
-    """Return the page."""
-    return "\n".join([HEAD, versions() + "\n", summary(results), *(section(*each) for each in results)])
+def page(results: Results, arguments: str = "") -> str:
+    """Return the page of a run; its arguments say what of it is missing."""
+    head = HEAD.format(arguments=f" (here with `{arguments}`)" if arguments else "")
+    return "\n".join([head, versions() + "\n", summary(results), *(section(*each) for each in results)])
 
 
 def summary(results: Results) -> str:

@@ -7,6 +7,7 @@ fails or makes another picture, and never because of times.
 
 import argparse
 import compileall
+import shlex
 import sys
 import tempfile
 from pathlib import Path
@@ -28,7 +29,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="measure each competitor for 4 seconds instead of 20")
     parser.add_argument("--smoke", action="store_true", help="only see that everything runs, once, with small images")
     parser.add_argument("--need", action="append", default=[], choices=TOOLS, help="stop if this tool is absent")
-    parser.add_argument("--only", default="", metavar="WORD", help="only the cases whose names contain the word")
+    parser.add_argument(
+        "--only", action="append", metavar="WORD", help="only cases whose names contain the word, or one of several"
+    )
     parser.add_argument("--photos", type=Path, metavar="FOLDER", help="take its first PNG, not the sample scene")
     parser.add_argument("--output", type=Path, metavar="FILE", help="the page; of a complete run, docs/benchmarks.md")
     told = parser.parse_args()
@@ -45,14 +48,14 @@ def main() -> None:
         found = sorted(told.photos.glob("*.png")) if told.photos is not None else []
         picture = Image.open(found[0] if found else ROOT / "sample_images" / "scene.png").convert("RGB")
         for case in all_cases(Material(picture, Path(folder), SMOKE_DIVISOR if told.smoke else 1)):
-            if told.only not in case.name:
+            if told.only and not any(word in case.name for word in told.only):
                 continue
             taken = measure(case, pace)
             results.append((case, taken))
             failures += [f"{case.name}: {name}: {t.failure}" for name, t in taken.items() if t.failure]
             print(section(case, taken), flush=True)
             if output is not None:
-                output.write_text(page(results), encoding="utf-8")
+                output.write_text(page(results, shlex.join(sys.argv[1:])), encoding="utf-8")
     if failures:
         sys.exit("\n".join(failures))
 
