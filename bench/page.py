@@ -14,8 +14,9 @@ from upscale_cli.machine.processors import processors
 HEAD = """\
 # Benchmarks
 
-`python bench/run.py` writes this page, losses included{arguments}. All competitors of a table take turns in one run, and
-the table compares the median of each. Ratios carry over to other machines better than seconds.
+`python bench/run.py` writes this page, losses included{arguments}.
+All competitors of a table take turns in one run, and the table compares the median of each. Ratios carry over to
+other machines better than seconds.
 
 Commands and scripts are measured from file to file, start included. JPEG has quality 95 and 4:4:4 (ffmpeg has
 another scale, of which it takes the best), WebP quality 95, and TIFF is deflated; everything else is as each
