@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
+from breaking import needs_proc
 from click.testing import CliRunner, Result
 from pictures import SRGB_PROFILE, chunks_of, deep_png, encoded, image_data, noise, opened
 from PIL import Image, ImageDraw
@@ -631,12 +631,14 @@ def test_open_shows_the_result_in_the_browser(tmp_path: Path) -> None:
         assert "--open shows a file; give one with --output." in run.stderr
 
 
+@needs_proc
 @pytest.mark.parametrize(("command", "name"), [("compare", "SIGINT"), ("evaluate", "SIGINT"), ("compare", "SIGTERM")])
 def test_a_signal_ends_with_a_word(command: str, name: str, tmp_path: Path) -> None:
     noise("RGB", 1500, 1000).save(tmp_path / "in.png")
     line = [sys.executable, "-m", f"upscale_cli.commands.{command}", "in.png", "-m", "learned:size=large", "-j", "2"]
     with subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
-        while psutil.Process(run.pid).num_threads() < {"compare": 3, "evaluate": 2}[command]:
+        threads = Path(f"/proc/{run.pid}/task")
+        while len(list(threads.iterdir())) < {"compare": 3, "evaluate": 2}[command]:
             time.sleep(0.01)
             assert run.poll() is None, "it was over before the signal"
         run.send_signal(signal.Signals[name])
