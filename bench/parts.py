@@ -19,7 +19,7 @@ import upscale_cli.commands  # noqa: F401  one BLAS thread, as the command sets 
 from PIL import Image, ImageFile
 
 from upscale_cli.codecs import jpeg_stream, pillow, png_stream
-from upscale_cli.methods import METHODS, layers, learned, resampling, transposed
+from upscale_cli.methods import METHODS, layers, learned, resampling, taps, transposed
 from upscale_cli.methods.resampling import Resampler
 from upscale_cli.methods.samples import Samples
 from upscale_cli.methods.transposed import Transposed
@@ -34,7 +34,7 @@ TURNS = 7
 PARTS = [
     ("decode", ImageFile.ImageFile, "load"),
     ("decode", pillow, "from_pillow"),
-    ("plan the arithmetic", resampling, "filter_axes"),
+    ("plan the arithmetic", taps, "filter_axes"),
     ("plan the arithmetic", resampling, "planned"),
     ("gather source rows", Resampler, "_read"),
     ("gather source rows", Transposed, "_read"),
