@@ -82,6 +82,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             "indices are those of the whole image",
         ),
         (["in.png", "-0"], "-0 is about --files-from"),
+        (["/dev/fd/999"], '"/dev/fd/999" is not open; use a file'),
+        (["/dev/fd/99999999999"], '"/dev/fd/99999999999" is not open; use a file'),
         (["--files-from", "absent.txt"], '--files-from "absent.txt" cannot be read'),
         (["-", "--files-from", "-"], "only one input can be a pipe"),
     ],

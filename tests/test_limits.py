@@ -9,20 +9,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from breaking import Record, needs_posix, needs_proc, picture
 from pictures import encoded, source_of
 from PIL import Image
 
+from upscale_cli import upscale
 from upscale_cli.batch import run as batch_run
 from upscale_cli.batch.plan import make_plan
 from upscale_cli.batch.run import Run
 from upscale_cli.codecs.formats import FORMATS
 from upscale_cli.codecs.picture import open_picture
 from upscale_cli.errors import UpscaleError
-from upscale_cli.methods import METHODS
+from upscale_cli.methods import METHODS, taps
 from upscale_cli.methods.parameters import read_scale
+from upscale_cli.methods.resampling import planned
 from upscale_cli.methods.strips import Workers, in_order
+from upscale_cli.methods.transposed import stamps
 from upscale_cli.work import estimate
 from upscale_cli.work.request import Request
 from upscale_cli.work.result import Result
@@ -189,6 +193,17 @@ def test_threads_share_images_that_are_fewer_than_they(images: int, threads: int
     # The first thread is in the estimate of an image; memory for one more, and nearly for two.
     own, more = (sum(getattr(job.expected, name) for job in jobs) for name in ("memory", "memory_per_thread"))
     assert batch_run._workers_for(jobs, 4, own + 2 * more - 1) == min(threads, 2)
+
+
+@pytest.mark.parametrize("method", ["lanczos", "transposed-conv"])
+def test_plans_of_long_sides_are_not_kept(method: str) -> None:
+    """They take hundreds of megabytes, which no estimate of the images that follow knows of."""
+    caches = taps.taps, stamps, planned
+    for side, kept in ((1 << 14, True), (taps.LONGEST_KEPT // 2 + 1, False)):
+        for cache in caches:
+            cache.cache_clear()
+        upscale(np.zeros((side, 1), np.uint8), 2, METHODS[method])
+        assert (sum(cache.cache_info().currsize for cache in caches) > 0) is kept
 
 
 @needs_posix

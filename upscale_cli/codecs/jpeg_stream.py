@@ -11,12 +11,11 @@ from typing import Any
 
 from upscale_cli.codecs.jpeg_segments import FRAMES, SOS
 from upscale_cli.codecs.pillow import encoded, to_pillow
+from upscale_cli.methods.strips import STRIP_VALUES
 from upscale_cli.methods.upsampler import Array
 
 LONGEST_INTERVAL = 65_535
 """The most MCUs between two restart markers (section B.2.4.4)."""
-STRIP_VALUES = 1 << 20
-"""Approximate number of samples in a strip."""
 MCUS = {"4:4:4": (8, 8), "4:2:2": (16, 8), "4:2:0": (16, 16)}
 """Width and height of an MCU."""
 OF_PIXELS = ("quality", "qtables", "subsampling")

@@ -59,7 +59,7 @@ class Incoming:
         """Return the match of a pattern of a header; raise `UpscaleError` if there is none."""
         while (found := re.compile(pattern).match(self.data, start)) is None:
             if len(self.data) > start + LONGEST_HEADER:
-                raise UpscaleError("has a header without an end; it is damaged.")
+                raise UpscaleError("has a header without an end: it is damaged; get another copy.")
             self._read_on(1)
         return found
 

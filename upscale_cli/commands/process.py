@@ -178,14 +178,17 @@ def _with_pipes(session: Session, inputs: list[str]) -> list[str]:
     if len(pipes) + (session.files_from in STANDARD_INPUT) > 1:
         raise UsageError("only one input can be a pipe; save the others to files.")
     if pipes and (pipe := PIPE.fullmatch(pipes[0])):
-        os.dup2(int(pipe[1]), 0)
+        try:
+            os.dup2(int(pipe[1]), 0)
+        except (OSError, OverflowError):
+            raise UsageError(f'"{pipes[0]}" is not open; use a file, or - for standard input.') from None
         inputs = [STREAM if name == pipes[0] else name for name in inputs]
-    if session.output is None and session.files_from is None:
-        refuse_mistaken_output(inputs)
     if session.files_from is not None:
-        inputs += _listed(session.files_from, b"\0" if session.null else b"\n")
-    elif session.null:
-        raise UsageError("-0 is about --files-from, which is not given.")
+        return inputs + _listed(session.files_from, b"\0" if session.null else b"\n")
+    if session.null:
+        raise UsageError("-0 is about --files-from; add --files-from FILE, or omit -0.")
+    if session.output is None:
+        refuse_mistaken_output(inputs)
     return inputs
 
 
@@ -212,7 +215,7 @@ def _listed(name: str, end: bytes) -> list[str]:
     lines = (line if end == b"\0" else line.removesuffix(b"\r") for line in text.split(end))
     names = [os.fsdecode(line) for line in lines if line]
     if not names:
-        raise UpscaleError(f'--files-from "{name}" lists no file.')
+        raise UpscaleError(f'--files-from "{name}" lists no file; put one name on each line.')
     return [f"./{name}" if name == STREAM else name for name in names]
 
 

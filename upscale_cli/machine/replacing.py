@@ -40,12 +40,14 @@ TEMPORARY = re.compile(rf"{re.escape(PREFIX)}([0-9a-f]{{8}})-[0-9a-f]{{16}}\.tmp
 ABANDONED = 24 * 3600
 """Seconds without a change after which an unlocked temporary file of another system is removed."""
 
-_unfinished: set[Path] = set()
 SPOOL = 64 << 20
 """The bytes of a result that stay in memory before they go to a temporary file."""
 
 RENAME_NOREPLACE, AT_FDCWD = 1, -100
 """Arguments of Linux's `renameat2`, from linux/fs.h and linux/fcntl.h."""
+
+_unfinished: set[Path] = set()
+"""The temporary files of this process."""
 
 
 @contextlib.contextmanager

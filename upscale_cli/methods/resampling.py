@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from upscale_cli.methods.taps import PLANS, TILE, Axes, Taps, banded
+from upscale_cli.methods.taps import PLANS, TILE, Axes, Taps, banded, remembered
 from upscale_cli.methods.upsampler import Array, Block, SampleReader, Scratch, Upsampler, band_rows, strided
 
 SHORTEST_BAND, LONGEST_BAND = 64, 256
@@ -113,7 +113,7 @@ class Plan:
 
 
 planned = lru_cache(PLANS)(Plan)
-"""A plan, which is kept for the next source of that shape."""
+"""A plan, which is kept for the next source of that shape; see `remembered`."""
 
 
 class Resampler(Upsampler):
@@ -129,7 +129,8 @@ class Resampler(Upsampler):
 
     def __init__(self, source: Array, axes: Axes, reader: SampleReader) -> None:
         self.source, self.read, self.dtype = source, reader.read, reader.dtype
-        self._plan = plan = planned(axes, source.shape[:2], reader.channels, reader.dtype)
+        sides = len(axes[0].first), len(axes[1].first), *source.shape[:2]
+        self._plan = plan = remembered(planned, *sides)(axes, source.shape[:2], reader.channels, reader.dtype)
         self.shape, self.band, self.averages = plan.shape, plan.band, plan.averages
 
     def blocks(self, band: int) -> Iterator[Block]:

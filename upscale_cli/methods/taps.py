@@ -1,9 +1,10 @@
 """Filters as taps, and taps as banded matrices in tiles: what `resampling` multiplies with."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, gcd
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +12,19 @@ from numpy.typing import NDArray
 from upscale_cli.methods.filters import Filter
 from upscale_cli.methods.grid import Grid, positions
 
+if TYPE_CHECKING:
+    from functools import _lru_cache_wrapper
+
+T = TypeVar("T")
+
 TILE = 16
 """Minimum of outputs in a tile. Wider tiles multiply more zeros, narrower ones make BLAS calls too short."""
 LONGEST_PERIOD = 64
 """Longest period for which tiles are whole periods. At scale p/q in lowest terms, weights repeat every p outputs."""
 PLANS = 4
-"""Plans that are kept, because the frames of a film are alike. The largest takes a few megabytes."""
+"""Plans that are kept, because the frames of a film are alike."""
+LONGEST_KEPT = 1 << 16
+"""The longest side of a source or a result whose plans are kept: each takes some 50 bytes for every pixel of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +48,11 @@ class Taps:
 
 Axes = tuple[Taps, Taps]
 """The vertical and the horizontal axis."""
+
+
+def remembered(make: "_lru_cache_wrapper[T]", *sides: int) -> Callable[..., T]:
+    """Return a function with its cache, or without it if one of the sides that it is asked about is long."""
+    return make if max(sides) <= LONGEST_KEPT else make.__wrapped__
 
 
 @lru_cache(2 * PLANS)
@@ -75,7 +88,8 @@ def taps(n_in: int, n_out: int, filter: Filter, grid: Grid | None = None) -> Tap
 
 def filter_axes(shape: tuple[int, ...], size: tuple[int, int], filter: Filter) -> Axes:
     """Return the taps of a filter on both axes, from a source of `shape` to an output of `size`, height first."""
-    return taps(shape[0], size[0], filter), taps(shape[1], size[1], filter)
+    make = remembered(taps, *shape[:2], *size)
+    return make(shape[0], size[0], filter), make(shape[1], size[1], filter)
 
 
 class Banded(NamedTuple):

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from upscale_cli.errors import UpscaleError
 from upscale_cli.methods.convolution import convolve
 from upscale_cli.methods.resampling import Resampler
-from upscale_cli.methods.taps import PLANS, Taps
+from upscale_cli.methods.taps import PLANS, Taps, remembered
 from upscale_cli.methods.upsampler import Array, Block, SampleReader, Scratch, Upsampler, band_rows
 
 BAND = 128
@@ -309,8 +309,9 @@ def transposed(source: Array, stamping: Stamping, reader: SampleReader) -> Upsam
     factors = separated(stamping.kernel, reader.dtype)
     if factors is None:
         return Transposed(source, stamping, reader)
+    make = remembered(stamps, *source.shape[:2], *stamping.size)
     vertical, horizontal = (
-        stamps(
+        make(
             source.shape[axis],
             stamping.size[axis],
             tuple(factor.tolist()),

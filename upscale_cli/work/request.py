@@ -111,7 +111,7 @@ class Request(NamedTuple):
         if format.compressions and self.compression not in (None, *format.compressions):
             raise UpscaleError(
                 f"would be a {format.title}, which has no compression {self.compression}; "
-                f"it has {', '.join(format.compressions)}."
+                f"use --compression {format.compressions[0]}, or {', '.join(format.compressions[1:])}."
             )
         exact = self.method.values != "weighed" or picture.encoding.exact
         unasked = exact and self.quality is None and format.without_loss == {}
@@ -127,7 +127,7 @@ class Request(NamedTuple):
         '1.5x'
         """
         if several and self.size is not None:
-            return self.size.strip()
+            return self.size
         # Pooling may have dropped a part of a window, so the ratio of the sides is only near the factor.
         scale = self.scale or tuple(Fraction(round(s)) if several else s for s in expected.scale)
         if self.size is not None or (self.scale is None and any(s.denominator > 1 for s in scale)):
@@ -230,7 +230,7 @@ class Request(NamedTuple):
     def is_large(self, picture: Picture) -> bool:
         """Return whether an image is larger than the size that is asked for."""
         size = None if self.size is None else wanted_size(self.size, picture.height, picture.width, self.fit)[0]
-        return size is not None and (size[0] < picture.height or size[1] < picture.width)
+        return size is not None and _is_smaller(size, (picture.height, picture.width))
 
     def resolved(
         self, before: Shape, remembered: Size | None, parameters: Mapping[str, Any]
@@ -257,7 +257,7 @@ class Request(NamedTuple):
             size = framed = (down, across)
         elif size is not None and self.scale is not None:
             check_remembered(size, self.scale, *before[:2])
-        if size is not None and not self.allow_smaller and (size[0] < before[0] or size[1] < before[1]):
+        if size is not None and not self.allow_smaller and _is_smaller(size, before[:2]):
             if self.if_smaller is None:
                 raise UpscaleError(
                     f"is {before[1]}x{before[0]}, larger than {size[1]}x{size[0]}; --allow-smaller reduces it, "
@@ -267,6 +267,11 @@ class Request(NamedTuple):
         scale = None if size else self.scale
         scale, shape = resolve(self.method, before, scale=scale, size=size, parameters=parameters, smaller=True)
         return scale, shape, framed or shape[:2]
+
+
+def _is_smaller(size: Size, before: Size) -> bool:
+    """Return whether a side of a size is shorter than it was."""
+    return size[0] < before[0] or size[1] < before[1]
 
 
 def _factors(scale: Sequence[Fraction]) -> str:
