@@ -30,7 +30,15 @@ __all__ = [
 ]
 
 MethodName = Literal[
-    "nearest", "bed-of-nails", "max-unpooling", "bilinear", "bicubic", "lanczos", "transposed-conv", "learned"
+    "nearest",
+    "bed-of-nails",
+    "max-unpooling",
+    "bilinear",
+    "bicubic",
+    "lanczos",
+    "spline",
+    "transposed-conv",
+    "learned",
 ]
 """The names of the methods of this package, for type checkers."""
 

@@ -6,8 +6,11 @@ where weights are computed, because `--help` reads the table and must not wait f
 
 from collections.abc import Callable
 from functools import lru_cache
+from math import comb, factorial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from upscale_cli.errors import UsageError
+from upscale_cli.methods.grid import EDGE, GRID, grids, placed_shape
 from upscale_cli.methods.method import Method, Parameters, Size, banded_memory
 from upscale_cli.methods.parameters import Integer, Number, Parameter, Scale, read_parameters
 
@@ -49,6 +52,8 @@ class NamedFilter(NamedTuple):
         The only place that states their defaults.
     known_as : tuple of str
         As for `Method`.
+    edge : str
+        What lies beyond the border if nothing else is said: one of `EDGES`.
     """
 
     name: str
@@ -58,13 +63,15 @@ class NamedFilter(NamedTuple):
     make: Callable[..., Filter]
     parameters: tuple[Parameter, ...] = ()
     known_as: tuple[str, ...] = ()
+    edge: str = "renormalise"
 
     def of(self, parameters: Parameters) -> Filter:
         """Return the filter of some parameters: the same one each time, so that what is planned with it is kept."""
+        own = {each.name: parameters[each.name] for each in self.parameters}
         try:
-            return _made(self.make, tuple(parameters.items()))
+            return _made(self.make, tuple(own.items()))
         except TypeError:  # an array cannot be the key of a cache
-            return self.make(**parameters)
+            return self.make(**own)
 
     def default(self) -> Filter:
         """Return the filter with the default of each parameter."""
@@ -88,7 +95,13 @@ class FilterMaker(NamedTuple):
         from upscale_cli.methods.resampling import resampled
         from upscale_cli.methods.taps import filter_axes
 
-        axes = filter_axes(source.shape, size, self.filter.of(parameters))
+        axes = filter_axes(
+            source.shape,
+            size,
+            self.filter.of(parameters),
+            grids=grids(source.shape, size, scale, parameters),
+            edge=parameters["edge"],
+        )
         return resampled(source, axes, samples.reader(source))
 
 
@@ -101,8 +114,9 @@ def filter_method(filter: NamedFilter) -> Method:
         source=filter.source,
         known_as=filter.known_as,
         make=FilterMaker(filter),
+        output_shape=placed_shape,
         filter=filter,
-        parameters=filter.parameters,
+        parameters=(*filter.parameters, GRID, EDGE._replace(default=filter.edge)),
         resizable=True,
         working_memory=banded_memory,
     )
@@ -120,11 +134,12 @@ def triangle() -> Filter:
     return Filter(lambda x: np.maximum(0.0, 1.0 - np.abs(x)), 1.0)
 
 
-def cubic(b: float, c: float) -> Filter:
+def cubic(b: float, c: float, a: float | None = None) -> Filter:
     """The cubic of Mitchell & Netravali (1988, equation 8), with its two parameters.
 
     `b = 0, c = ½` is the cubic of Keys (1981) with a = −½, also known as Catmull-Rom, which interpolates;
-    `b = c = ⅓` is the compromise that its authors recommend, which blurs a little.
+    `b = c = ⅓` is the compromise that its authors recommend, which blurs a little. Frameworks write Keys's `a`,
+    which is `−c` where `b = 0`: −¾ in PyTorch, OpenCV and ONNX.
 
     >>> import numpy as np
     >>> cubic(0, 0.5).weight(np.array([0.0, 0.5, 1.0, 1.5, 2.0])).tolist()
@@ -134,6 +149,11 @@ def cubic(b: float, c: float) -> Filter:
     True
     """
     import numpy as np
+
+    if a is not None:
+        if (b, c) != (0.0, 0.5):
+            raise UsageError("bicubic: a says what b and c say; omit a, or b and c.")
+        c = -a
 
     def weight(x: "NDArray[np.float64]") -> "NDArray[np.float64]":
         x = np.abs(x)
@@ -162,6 +182,40 @@ def lanczos(a: int) -> Filter:
     return Filter(weight, float(a))
 
 
+def cardinal_spline(order: int) -> Filter:
+    """The cardinal B-spline: the smoothest curve of piecewise polynomials through all samples (Unser 1999).
+
+    Its weight is `Σₖ c(k)·β(x − k)`, where β is the B-spline of that order and c is the inverse of `β(0), β(±1), …`
+    as a convolution: coefficients that are `c` times the samples make a curve through them. SciPy computes these in a
+    first pass, the prefilter, over whole rows and columns. As part of the weight they need no pass and no memory, and
+    rows stay independent. `c` falls off as `0.268^|k|` for order 3, and is cut where it is below 10⁻¹⁰.
+
+    >>> import numpy as np
+    >>> cardinal_spline(3).weight(np.array([0.0, 0.5, 1.0])).round(4).tolist()
+    [1.0, 0.6005, 0.0]
+    """
+    import numpy as np
+
+    def basis(x: "NDArray[np.float64]") -> "NDArray[np.float64]":
+        left = (order + 1) / 2 - np.abs(x)
+        terms = [(-1) ** k * comb(order + 1, k) * np.maximum(left - k, 0) ** order for k in range(order // 2 + 1)]
+        return np.asarray(np.sum(terms, axis=0) / factorial(order))
+
+    length = 256
+    sampled = basis(np.minimum(np.arange(length), length - np.arange(length)).astype(np.float64))
+    inverse = np.fft.irfft(1 / np.fft.rfft(sampled), length)
+    radius = int(np.argmax(np.abs(inverse) < 1e-10))
+
+    def weight(x: "NDArray[np.float64]") -> "NDArray[np.float64]":
+        near = np.rint(x)
+        total = np.zeros_like(x)
+        for k in range(-(order + 1) // 2, order // 2 + 2):
+            total += inverse[(near + k).astype(np.intp)] * basis(x - near - k)
+        return np.where(np.abs(x) >= radius, 0.0, np.where(x == near, near == 0, total))
+
+    return Filter(weight, float(radius))
+
+
 def _by_name(*filters: NamedFilter) -> dict[str, NamedFilter]:
     return {each.name: each for each in filters}
 
@@ -179,7 +233,7 @@ FILTERS = _by_name(
         name="bicubic",
         summary="fits cubics through 4 x 4 pixels",
         when="photographs, with less ringing than lanczos",
-        known_as=("cubic", "catrom", "catmull-rom", "mitchell", "keys", "spline", "hermite"),
+        known_as=("cubic", "catrom", "catmull-rom", "mitchell", "keys", "hermite"),
         source="Keys 1981 (a = -1/2); Mitchell & Netravali 1988",
         make=cubic,
         parameters=(
@@ -195,6 +249,12 @@ FILTERS = _by_name(
                 default=0.5,
                 summary="sharpness of the cubic: 1/2 is Catmull-Rom, 1/3 is Mitchell's",
             ),
+            Parameter(
+                name="a",
+                kind=Number(-1, 0),
+                default=None,
+                summary="the same as c=-a: frameworks use -0.75, Pillow -0.5",
+            ),
         ),
     ),
     NamedFilter(
@@ -207,6 +267,18 @@ FILTERS = _by_name(
         parameters=(
             Parameter(name="a", kind=Integer(2, 8), default=3, summary="lobes: more are sharper and ring further"),
         ),
+    ),
+    NamedFilter(
+        name="spline",
+        summary="fits a B-spline through all pixels",
+        when="what SciPy's zoom and scikit-image's resize make: measurements, volumes, feature maps",
+        known_as=("cubic-spline", "ndimage"),
+        source="Unser, Aldroubi & Eden 1991; Unser 1999",
+        make=cardinal_spline,
+        parameters=(
+            Parameter(name="order", kind=Integer(2, 5), default=3, summary="of the polynomials between pixels"),
+        ),
+        edge="mirror",
     ),
 )
 """Every filter by its name, in the order of the documentation."""

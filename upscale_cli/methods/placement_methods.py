@@ -3,6 +3,7 @@
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from upscale_cli.methods.grid import GRID, ROUNDING, grids, placed_shape
 from upscale_cli.methods.method import Method, Parameters, Shape, Size, cell_size
 from upscale_cli.methods.parameters import REQUIRED, ArrayValue, Choice, Parameter, Scale, round_side
 
@@ -17,7 +18,7 @@ def make_nearest(
     """Return the upsampler of `nearest`."""
     from upscale_cli.methods.placement import Nearest
 
-    return Nearest(source, size)
+    return Nearest(source, size, grids(source.shape, size, scale, parameters), parameters["rounding"])
 
 
 def warn_of_uneven_copies(shape: Shape, scale: Scale, parameters: Parameters) -> str | None:
@@ -65,6 +66,8 @@ NEAREST = Method(
     source="nearest neighbour at pixel centres",
     make=make_nearest,
     known_as=("nn", "box", "neighbor", "neighbour", "point", "pixel", "sample", "none"),
+    output_shape=placed_shape,
+    parameters=(GRID, ROUNDING),
     values="copied",
     resizable=True,
     warn=warn_of_uneven_copies,

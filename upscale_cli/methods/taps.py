@@ -2,15 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
-from math import ceil, gcd
+from math import ceil
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from upscale_cli.methods.filters import Filter
-from upscale_cli.methods.grid import Grid, positions
+from upscale_cli.methods.grid import Grid, half_pixel, positions
 
 if TYPE_CHECKING:
     from functools import _lru_cache_wrapper
@@ -55,41 +56,79 @@ def remembered(make: "_lru_cache_wrapper[T]", *sides: int) -> Callable[..., T]:
     return make if max(sides) <= LONGEST_KEPT else make.__wrapped__
 
 
+Continued = Callable[[NDArray[np.int64], int], NDArray[np.int64]]
+
+CONTINUED: dict[str, Continued] = {
+    "repeat": lambda index, length: np.clip(index, 0, length - 1),
+    "reflect": lambda index, length: _turned(index % (2 * length), 2 * length - 1),
+    "mirror": lambda index, length: _turned(index % max(1, 2 * length - 2), 2 * length - 2),
+}
+"""The sample of an axis that stands for one beyond its border, by the name of the edge.
+
+>>> [CONTINUED[edge](np.arange(-3, 6), 3).tolist() for edge in ("repeat", "reflect", "mirror")]
+[[0, 0, 0, 0, 1, 2, 2, 2, 2], [2, 1, 0, 0, 1, 2, 2, 1, 0], [1, 2, 1, 0, 1, 2, 1, 0, 1]]
+"""
+
+
+def _turned(index: NDArray[np.int64], last: int) -> NDArray[np.int64]:
+    return np.minimum(index, last - index)
+
+
 @lru_cache(2 * PLANS)
-def taps(n_in: int, n_out: int, filter: Filter, grid: Grid | None = None) -> Taps:
+def taps(n_in: int, n_out: int, filter: Filter, *, grid: Grid | None = None, edge: str = "renormalise") -> Taps:
     """Return the taps of one axis: output `j` is at `u = (j + ½)·n_in/n_out − ½`, and tap `i` weighs `filter(i − u)`.
 
-    Samples that lie off the grid of their picture, as chroma does, have a `Grid`, which says where output `j` is.
+    Another `Grid` says otherwise where output `j` is: that of a framework, or of samples that lie off the grid of
+    their picture, as chroma does.
 
-    Taps outside the input are dropped and the others scaled to sum to 1, so that a constant stays constant up to the
-    border (Pillow's rule). Positions are fractions, stored as integers over their divisor: no drift, and no tie that
+    Weights sum to 1. Taps outside the input are dropped and the others scaled, so that a constant stays constant up
+    to the border (Pillow's rule); or their weights are added to those of the samples that stand for them; or, if the
+    edge is zero, they stay. Positions are fractions, stored as integers over their divisor: no drift, and no tie that
     float noise decides. If the output is smaller, the filter is stretched by `n_in/n_out`, so that nothing aliases.
 
-    >>> taps(2, 4, filter=Filter(lambda x: np.maximum(0, 1 - np.abs(x)), 1.0)).weights.tolist()
+    >>> triangle = Filter(lambda x: np.maximum(0, 1 - np.abs(x)), 1.0)
+    >>> taps(2, 4, triangle).weights.tolist()
     [[0.0, 1.0], [0.75, 0.25], [0.25, 0.75], [1.0, 0.0]]
+    >>> taps(2, 4, triangle, edge="zero").weights.tolist()
+    [[0.25, 0.75], [0.75, 0.25], [0.25, 0.75], [0.75, 0.25]]
     """
-    grid = grid or Grid(n_in, n_out)
-    divisor = gcd(grid.before, grid.after)
-    period, step = grid.after // divisor, grid.before // divisor
+    grid = grid or half_pixel(n_in, n_out)
+    period, step = grid.ratio.denominator, grid.ratio.numerator
     position, unit = positions(n_out, grid)
-    wide = max(grid.before, grid.after)
-    reach = ceil(filter.radius * wide / grid.after)
+    wide = max(grid.ratio, Fraction(1))
+    reach = ceil(filter.radius * wide.numerator / wide.denominator)
     first = position // unit - reach + 1
     index = first[:period, None] + np.arange(2 * reach)
     # Weights are the same in every period, except at the borders.
-    weights = filter.weight((unit * index - position[:period, None]) / (unit // grid.after * wide))
+    weights = filter.weight((unit * index - position[:period, None]) / int(unit * wide))
     scaled = (weights / weights.sum(axis=1, keepdims=True))[np.arange(n_out) % period]
     border = np.flatnonzero((first < 0) | (first > n_in - 2 * reach))
     index = first[border, None] + np.arange(2 * reach)
-    weights = np.where((index >= 0) & (index < n_in), weights[border % period], 0.0)
-    scaled[border] = weights / weights.sum(axis=1, keepdims=True)
+    if edge == "renormalise":
+        weights = np.where((index >= 0) & (index < n_in), weights[border % period], 0.0)
+        scaled[border] = weights / weights.sum(axis=1, keepdims=True)
+    elif edge != "zero":
+        weights, scaled[border] = scaled[border], 0.0
+        # What stands for a tap of a window that reaches the image lies in that window.
+        place = np.clip(CONTINUED[edge](index, n_in) - first[border, None], 0, 2 * reach - 1)
+        np.add.at(scaled, (border[:, None], place), weights)
     return Taps(first, scaled, period, step)
 
 
-def filter_axes(shape: tuple[int, ...], size: tuple[int, int], filter: Filter) -> Axes:
+def filter_axes(
+    shape: tuple[int, ...],
+    size: tuple[int, int],
+    filter: Filter,
+    *,
+    grids: tuple[Grid, Grid] | tuple[None, None] = (None, None),
+    edge: str = "renormalise",
+) -> Axes:
     """Return the taps of a filter on both axes, from a source of `shape` to an output of `size`, height first."""
     make = remembered(taps, *shape[:2], *size)
-    return make(shape[0], size[0], filter), make(shape[1], size[1], filter)
+    vertical, horizontal = (
+        make(n_in, n_out, filter, grid=grid, edge=edge) for n_in, n_out, grid in zip(shape, size, grids, strict=False)
+    )
+    return vertical, horizontal
 
 
 class Banded(NamedTuple):
