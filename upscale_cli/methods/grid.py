@@ -104,7 +104,7 @@ def nominal(factor: Fraction) -> Fraction:
     """
     simple = factor.limit_denominator(1000)
     # With larger denominators positions in int64 would overflow on long sides.
-    return simple if pack("f", simple) == pack("f", factor) else factor.limit_denominator(1 << 20)
+    return simple if pack("f", simple) == pack("f", factor) else factor.limit_denominator(1 << 20) or factor
 
 
 def placed_shape(shape: tuple[int, int, int], scale: Scale, parameters: Mapping[str, Any]) -> tuple[int, int, int]:

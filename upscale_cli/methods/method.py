@@ -168,6 +168,10 @@ class Method(NamedTuple):
         """Return a value for every parameter, from text or Python values; raises `UsageError`."""
         return read_parameters(self.name, self.parameters, given)
 
+    def settled(self, parameters: Parameters) -> "Method":
+        """Return the method as parameters make it: with zeros beyond the border, constants do not stay constant."""
+        return self._replace(keeps_constants=False) if parameters.get("edge") == "zero" else self
+
     def check_scale(self, scale: Scale, shown: Callable[..., str] = as_typed) -> None:
         """Raise `UpscaleError` if the method does not support these factors."""
         if self.integer_scale and any(s.denominator != 1 for s in scale):

@@ -128,7 +128,7 @@ class Resampler(Upsampler):
     """
 
     def __init__(self, source: Array, axes: Axes, reader: SampleReader) -> None:
-        self.source, self.read, self.dtype, self._zero = source, reader.read, reader.dtype, reader.zero
+        self.source, self.read, self.dtype = source, reader.read, reader.dtype
         sides = len(axes[0].first), len(axes[1].first), *source.shape[:2]
         self._plan = plan = remembered(planned, *sides)(axes, source.shape[:2], reader.channels, reader.dtype)
         self.shape, self.band, self.averages = plan.shape, plan.band, plan.averages
@@ -146,7 +146,7 @@ class Resampler(Upsampler):
             left += values.shape[1]
 
     def _read(self, top: int) -> tuple[Array, int]:
-        """Return the slab of source rows from `top`, zeros outside the image, and its columns left of it."""
+        """Return the slab of source rows from `top`, zero outside the image, and its number of columns left of it."""
         height, width = self.source.shape[:2]
         starts, reach = self._plan.horizontal.starts, self._plan.horizontal.matrices.shape[2]
         left, right = max(0, -int(starts.min())), max(0, int(starts.max()) + reach - width)
@@ -154,8 +154,8 @@ class Resampler(Upsampler):
         # A slab may lie outside the source entirely, in the padding of a transposed convolution.
         above = max(0, -top)
         below = min(max(0, top + self._plan.slab - height), self._plan.slab - above)
-        slab[:, :left] = slab[:, left + width :] = self._zero
-        slab[:above] = slab[self._plan.slab - below :] = self._zero
+        slab[:, :left] = slab[:, left + width :] = 0
+        slab[:above] = slab[self._plan.slab - below :] = 0
         slab[above : self._plan.slab - below, left : left + width] = self.read(
             self.source[top + above : top + self._plan.slab - below]
         )
@@ -222,19 +222,13 @@ class DirectResampler(Upsampler):
         )
         values = np.zeros((len(first), self.source.shape[1], self.shape[2]), self.dtype)
         for k in range(weights.shape[1]):
-            rows, inside = _inside(first + k, len(self.source))
-            _add_weighed(values, (weights[:, k] * inside)[:, None, None], self.read(self.source[rows]))
+            rows = np.clip(first + k, 0, len(self.source) - 1)
+            _add_weighed(values, weights[:, k, None, None], self.read(self.source[rows]))
         wide = np.zeros((len(first), *self.shape[1:]), self.dtype)
         for k in range(self._horizontal.weights.shape[1]):
-            columns, inside = _inside(self._horizontal.first + k, values.shape[1])
-            _add_weighed(wide, (self._horizontal.weights[:, k] * inside)[:, None], values[:, columns])
+            columns = np.clip(self._horizontal.first + k, 0, values.shape[1] - 1)
+            _add_weighed(wide, self._horizontal.weights[:, k, None], values[:, columns])
         yield Block(top, 0, 0, wide)
-
-
-def _inside(index: NDArray[np.int64], length: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return indices, those outside of an axis replaced by its ends, and which are inside."""
-    near = np.clip(index, 0, length - 1)
-    return near, near == index
 
 
 def _add_weighed(total: Array, weights: NDArray[np.float64], samples: Array) -> None:

@@ -136,13 +136,7 @@ class Samples(NamedTuple):
 
     def reader(self, source: Array) -> SampleReader:
         """Return how the samples of a source (H, W, channels_in) are read."""
-        return SampleReader(
-            read=self.read,
-            channels=self.channels,
-            dtype=self.working,
-            finite=self.finite(source),
-            zero=0.5 if self._reads_with_half else 0.0,
-        )
+        return SampleReader(read=self.read, channels=self.channels, dtype=self.working, finite=self.finite(source))
 
     def read(self, samples: Array) -> Array:
         """Return stored samples (n, w, channels_in) as working floats (n, w, channels) of the source's range."""

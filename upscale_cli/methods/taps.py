@@ -82,15 +82,15 @@ def taps(n_in: int, n_out: int, filter: Filter, *, grid: Grid | None = None, edg
     their picture, as chroma does.
 
     Weights sum to 1. Taps outside the input are dropped and the others scaled, so that a constant stays constant up
-    to the border (Pillow's rule); or their weights are added to those of the samples that stand for them; or, if the
-    edge is zero, they stay. Positions are fractions, stored as integers over their divisor: no drift, and no tie that
+    to the border (Pillow's rule); or their weights are added to those of the samples that stand for them; or they are
+    dropped, and it darkens. Positions are fractions, stored as integers over their divisor: no drift, and no tie that
     float noise decides. If the output is smaller, the filter is stretched by `n_in/n_out`, so that nothing aliases.
 
     >>> triangle = Filter(lambda x: np.maximum(0, 1 - np.abs(x)), 1.0)
     >>> taps(2, 4, triangle).weights.tolist()
     [[0.0, 1.0], [0.75, 0.25], [0.25, 0.75], [1.0, 0.0]]
     >>> taps(2, 4, triangle, edge="zero").weights.tolist()
-    [[0.25, 0.75], [0.75, 0.25], [0.25, 0.75], [0.75, 0.25]]
+    [[0.0, 0.75], [0.75, 0.25], [0.25, 0.75], [0.75, 0.0]]
     """
     grid = grid or half_pixel(n_in, n_out)
     period, step = grid.ratio.denominator, grid.ratio.numerator
@@ -104,14 +104,14 @@ def taps(n_in: int, n_out: int, filter: Filter, *, grid: Grid | None = None, edg
     scaled = (weights / weights.sum(axis=1, keepdims=True))[np.arange(n_out) % period]
     border = np.flatnonzero((first < 0) | (first > n_in - 2 * reach))
     index = first[border, None] + np.arange(2 * reach)
-    if edge == "renormalise":
-        weights = np.where((index >= 0) & (index < n_in), weights[border % period], 0.0)
-        scaled[border] = weights / weights.sum(axis=1, keepdims=True)
-    elif edge != "zero":
-        weights, scaled[border] = scaled[border], 0.0
+    inside = (index >= 0) & (index < n_in)
+    near, beyond = (np.where(which, weights[border % period], 0.0) for which in (inside, ~inside))
+    if edge in CONTINUED:
         # What stands for a tap of a window that reaches the image lies in that window.
         place = np.clip(CONTINUED[edge](index, n_in) - first[border, None], 0, 2 * reach - 1)
-        np.add.at(scaled, (border[:, None], place), weights)
+        np.add.at(near, (np.arange(len(border))[:, None], place), beyond)
+    total = near + beyond if edge == "zero" else near
+    scaled[border] = near / total.sum(axis=1, keepdims=True)
     return Taps(first, scaled, period, step)
 
 

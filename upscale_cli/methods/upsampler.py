@@ -35,15 +35,12 @@ class SampleReader:
         A float type.
     finite : bool
         All samples are finite, and so are their weighed sums.
-    zero : float
-        What `read` makes of a zero.
     """
 
     read: Read
     channels: int
     dtype: np.dtype[Any]
     finite: bool
-    zero: float = 0.0
 
 
 class Block(NamedTuple):

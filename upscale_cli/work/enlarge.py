@@ -110,7 +110,13 @@ class _Enlargement(NamedTuple):
         if bordered := request.fit == "pad":
             frame = with_room(frame, request.background, self.format)
         ready = arrange(
-            frame, method, self.format, several=several, linear=request.linear, apart=apart, bordered=bordered
+            frame,
+            method.settled(self.parameters),
+            self.format,
+            several=several,
+            linear=request.linear,
+            apart=apart,
+            bordered=bordered,
         )
         result.note(*ready.notes)
         parameters = _parameters_of_frame(self.parameters, index, picture.channels_first)
@@ -134,7 +140,8 @@ class _Enlargement(NamedTuple):
         if after[2] != samples.channels:
             mode, extra = _mode_of_channels(ready, after[2], self.format)
             samples, channels = samples._replace(alpha=False, opaque=False), after[2]
-        change = Change((height, width), after[:2], frame.metadata.orientation, size)
+        grid = parameters.get("grid", "half-pixel")
+        change = Change((height, width), after[:2], frame.metadata.orientation, size, grid)
         metadata = kept_metadata(
             frame, mode, picture, format=self.format, change=change, strip=request.strip, result=result
         )

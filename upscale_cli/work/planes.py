@@ -104,8 +104,8 @@ class Planes(NamedTuple):
 
     def _enlarged(self, index: int, plane: Array, progress: Callable[[int], None]) -> Array:
         """Return a plane of the result, as it is stored: the first is luma."""
-        method, size = self.request.method, self.after.shapes[index]
-        constants = method.keeps_constants or index > 0
+        method, size = self.request.method.settled(self.parameters), self.after.shapes[index]
+        constants = method.keeps_constants or (index > 0 and method.filter is None)
         samples = Samples(plane.dtype, 1, plane.dtype, constants=constants)
         if index == 0:
             upsampler = method.make(plane, scale=self.scale, size=size, samples=samples, parameters=self.parameters)
