@@ -29,17 +29,15 @@ __all__ = [
     "resolve",
 ]
 
+# fmt: off
 MethodName = Literal[
-    "nearest",
-    "bed-of-nails",
-    "max-unpooling",
-    "bilinear",
-    "bicubic",
-    "lanczos",
-    "spline",
-    "transposed-conv",
-    "learned",
+    "nearest", "bed-of-nails", "max-unpooling",
+    "box", "bilinear", "hermite", "hamming", "bicubic", "catmull-rom", "mitchell", "b-spline", "gaussian", "spline",
+    "spline16", "spline36", "spline64", "lanczos2", "lanczos", "hann", "blackman", "kaiser", "welch", "bartlett",
+    "bohman", "cosine", "parzen", "sinc", "mks2013", "mks2021",
+    "transposed-conv", "learned",
 ]
+# fmt: on
 """The names of the methods of this package, for type checkers."""
 
 METHODS = Registry(
@@ -64,12 +62,12 @@ def find_method(name: str) -> Method:
     Raises
     ------
     UsageError
-        If there is none, with the nearest name and all of them.
+        If there is none, with the nearest name.
     """
     method = METHODS.find(name) if isinstance(name, str) else None
     if method is None:
         METHODS.load_plugins()
         words = {word: each.name for each in METHODS.values() for word in each.known_as}
         hint = did_you_mean(str(name), METHODS, words)
-        raise UsageError(f'unknown method "{name}".{hint} Methods: {", ".join(METHODS)}.')
+        raise UsageError(f'unknown method "{name}".{hint} upscale --methods lists all {len(METHODS)}.')
     return method

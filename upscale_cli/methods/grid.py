@@ -38,6 +38,10 @@ class Grid(NamedTuple):
         return Grid(self.ratio, (self.ratio * half + self.offset - half) / step)
 
 
+UNCHANGED = Grid(Fraction(1), Fraction(0))
+"""The grid of an axis that keeps its size."""
+
+
 def half_pixel(n_in: int, n_out: int, scale: Fraction | None = None) -> Grid:
     """Return the grid of pixel centres, `(j + ½)·n_in/n_out − ½`: both pictures cover the same area.
 
@@ -79,18 +83,21 @@ GRID = Parameter(
     kind=Choice(*GRIDS),
     default="half-pixel",
     summary="where outputs lie, by the names of ONNX; all but the first round sides down",
+    common=True,
 )
 EDGE = Parameter(
     name="edge",
     kind=Choice(*EDGES),
     default="renormalise",
     summary="beyond the border: weights left out, or samples (reflect doubles the edge, mirror does not)",
+    common=True,
 )
 ROUNDING = Parameter(
     name="rounding",
     kind=Choice(*ROUNDINGS),
     default="round-prefer-ceil",
     summary="which pixel is the nearest, by the names of ONNX",
+    common=True,
 )
 
 
@@ -124,7 +131,7 @@ def grids(
     """Return the vertical and the horizontal grid of a picture; those of factor 1 change nothing."""
     rule = GRIDS[parameters.get("grid", "half-pixel")]
     down, across = (
-        Grid(Fraction(1), Fraction(0)) if factor == 1 else rule(n_in, n_out, nominal(factor))
+        UNCHANGED if factor == 1 else rule(n_in, n_out, nominal(factor))
         for n_in, n_out, factor in zip(before, after, scale, strict=False)
     )
     return down, across
