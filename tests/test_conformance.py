@@ -163,6 +163,7 @@ FILTERS = {
     "nearest-neighbor": "nearest",
     "nearest": "nearest",
     "box": "nearest",  # which it is while an image is enlarged by a whole factor
+    "hamming": "hamming",
     "linear": "bilinear",
     "bilinear": "bilinear",
     "cubic": "bicubic",

@@ -204,12 +204,7 @@ FILTERS = _by_name(
                 default=0.5,
                 summary="sharpness of the cubic: 1/2 is Catmull-Rom, 1/3 is Mitchell's",
             ),
-            Parameter(
-                name="a",
-                kind=Number(-1, 0),
-                default=None,
-                summary="the same as c=-a: -0.75 in PyTorch and OpenCV, -0.5 in Pillow",
-            ),
+            Parameter(name="a", kind=Number(-1, 0), default=None, summary="the same as c=-a: PyTorch has -0.75"),
             BLUR,
         ),
         known_as=("cubic", "keys"),

@@ -96,7 +96,8 @@ def taps(n_in: int, n_out: int, filter: Filter, *, grid: Grid | None = None, edg
     period, step = grid.ratio.denominator, grid.ratio.numerator
     position, unit = positions(n_out, grid)
     wide = max(grid.ratio, Fraction(1))
-    reach = ceil(filter.radius * wide.numerator / wide.denominator)
+    # What stands for the last tap of a window that is half outside lies in it; with mirror, one further inside.
+    reach = ceil(filter.radius * wide.numerator / wide.denominator) + (edge == "mirror")
     first = position // unit - reach + 1
     index = first[:period, None] + np.arange(2 * reach)
     # Weights are the same in every period, except at the borders.
@@ -109,7 +110,6 @@ def taps(n_in: int, n_out: int, filter: Filter, *, grid: Grid | None = None, edg
     inside = (index >= 0) & (index < n_in)
     near, beyond = (np.where(which, weights[border % period], 0.0) for which in (inside, ~inside))
     if edge in CONTINUED:
-        # What stands for a tap of a window that reaches the image lies in that window.
         place = np.clip(CONTINUED[edge](index, n_in) - first[border, None], 0, 2 * reach - 1)
         np.add.at(near, (np.arange(len(border))[:, None], place), beyond)
     total = near + beyond if edge == "zero" else near

@@ -105,18 +105,12 @@ class _Enlargement(NamedTuple):
     def enlarged(self, index: int, frame: Frame) -> Enlarged:
         """Return a frame with its upsampler, if the limits allow it."""
         request, picture, result = self.request, self.picture, self.result
-        method = request.method
+        method = request.method.settled(self.parameters)
         apart, several = request.alpha == "separate", picture.count > 1
         if bordered := request.fit == "pad":
             frame = with_room(frame, request.background, self.format)
         ready = arrange(
-            frame,
-            method.settled(self.parameters),
-            self.format,
-            several=several,
-            linear=request.linear,
-            apart=apart,
-            bordered=bordered,
+            frame, method, self.format, several=several, linear=request.linear, apart=apart, bordered=bordered
         )
         result.note(*ready.notes)
         parameters = _parameters_of_frame(self.parameters, index, picture.channels_first)
@@ -140,8 +134,8 @@ class _Enlargement(NamedTuple):
         if after[2] != samples.channels:
             mode, extra = _mode_of_channels(ready, after[2], self.format)
             samples, channels = samples._replace(alpha=False, opaque=False), after[2]
-        grid = parameters.get("grid", "half-pixel")
-        change = Change((height, width), after[:2], frame.metadata.orientation, size, grid)
+        change = Change((height, width), after[:2], frame.metadata.orientation, size)
+        change = change._replace(grid=parameters.get("grid", change.grid))
         metadata = kept_metadata(
             frame, mode, picture, format=self.format, change=change, strip=request.strip, result=result
         )
