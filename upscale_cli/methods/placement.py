@@ -45,7 +45,7 @@ class Nearest(Upsampler):
         cell = self._down or 1
         self.band = max(1, min(size[0], BAND_VALUES // (size[1] * source.shape[2])) // cell) * cell
         self._rows, self._columns = (
-            _nearest(n_in, *positions(n_out, grid))
+            _nearest(n_in, *positions(range(n_out), grid))
             for n_in, n_out, grid in zip(source.shape, size, grids or own, strict=False)
         )
 

@@ -6,7 +6,7 @@ from upscale_cli.methods.method import Method, Parameters
 from upscale_cli.methods.placement import Nearest
 from upscale_cli.methods.resampling import resampled
 from upscale_cli.methods.samples import Samples
-from upscale_cli.methods.taps import remembered, taps
+from upscale_cli.methods.taps import filter_axis
 from upscale_cli.methods.upsampler import Array, Upsampler
 
 Grids = tuple[Grid, Grid]
@@ -31,6 +31,5 @@ def off_grid(
         return Nearest(source, size, grids)
     filter = FILTERS["bicubic"].default() if method.filter is None else method.filter.of(parameters)
     sides = zip(source.shape, size, grids, strict=False)
-    make = remembered(taps, *source.shape[:2], *size)
-    vertical, horizontal = (make(before, after, filter, grid) for before, after, grid in sides)
+    vertical, horizontal = (filter_axis(before, after, filter, grid) for before, after, grid in sides)
     return resampled(source, (vertical, horizontal), samples.reader(source))

@@ -14,14 +14,15 @@ product. It multiplies some zeros, which costs less than gathering the taps, and
 threads. Filters and edges are settled while the matrices are filled; the arithmetic knows neither.
 """
 
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from upscale_cli.methods.taps import PLANS, TILE, Axes, Taps, banded, remembered
+from upscale_cli.methods.pieces import Pieces
+from upscale_cli.methods.taps import LONGEST, PLANS, TILE, Axes, Taps, banded
 from upscale_cli.methods.upsampler import Array, Block, SampleReader, Scratch, Upsampler, band_rows, strided
 
 SHORTEST_BAND, LONGEST_BAND = 64, 256
@@ -72,7 +73,7 @@ class Plan:
         Of the values.
     """
 
-    def __init__(self, axes: Axes, before: tuple[int, int], channels: int, dtype: np.dtype[Any]) -> None:
+    def __init__(self, axes: tuple[Taps, Taps], before: tuple[int, int], channels: int, dtype: np.dtype[Any]) -> None:
         height, width = (len(axis.first) for axis in axes)
         self.shape = (height, width, channels)
         self.vertical, self.horizontal = vertical, horizontal = banded(axes[0]), banded(axes[1])
@@ -113,7 +114,7 @@ class Plan:
 
 
 planned = lru_cache(PLANS)(Plan)
-"""A plan, which is kept for the next source of that shape; see `remembered`."""
+"""A plan, which is kept for the next source of that shape."""
 
 
 class Resampler(Upsampler):
@@ -125,13 +126,20 @@ class Resampler(Upsampler):
         Any numeric dtype.
     axes : (Taps, Taps)
     reader : SampleReader
+    plan : callable
+        As `Plan`.
     """
 
-    def __init__(self, source: Array, axes: Axes, reader: SampleReader) -> None:
+    def __init__(
+        self,
+        source: Array,
+        axes: tuple[Taps, Taps],
+        reader: SampleReader,
+        plan: Callable[..., Plan] = planned,
+    ) -> None:
         self.source, self.read, self.dtype = source, reader.read, reader.dtype
-        sides = len(axes[0].first), len(axes[1].first), *source.shape[:2]
-        self._plan = plan = remembered(planned, *sides)(axes, source.shape[:2], reader.channels, reader.dtype)
-        self.shape, self.band, self.averages = plan.shape, plan.band, plan.averages
+        self._plan = made = plan(axes, source.shape[:2], reader.channels, reader.dtype)
+        self.shape, self.band, self.averages = made.shape, made.band, made.averages
 
     def blocks(self, band: int) -> Iterator[Block]:
         plan, left = self._plan, 0
@@ -209,7 +217,7 @@ class DirectResampler(Upsampler):
     A tile multiplies samples outside its taps by 0, and `0·NaN` and `0·∞` are NaN. Parameters as for `Resampler`.
     """
 
-    def __init__(self, source: Array, axes: Axes, reader: SampleReader) -> None:
+    def __init__(self, source: Array, axes: tuple[Taps, Taps], reader: SampleReader) -> None:
         self.source, self.read, self.dtype = source, reader.read, reader.dtype
         self._vertical, self._horizontal = axes
         self.shape, self.band = (len(axes[0].first), len(axes[1].first), reader.channels), TILE
@@ -239,4 +247,6 @@ def _add_weighed(total: Array, weights: NDArray[np.float64], samples: Array) -> 
 
 def resampled(source: Array, axes: Axes, reader: SampleReader) -> Upsampler:
     """Return the fastest upsampler that is exact for a source: products of matrices if all samples are finite."""
-    return (Resampler if reader.finite else DirectResampler)(source, axes, reader)
+    if max(axes[0][:2] + axes[1][:2]) > LONGEST:
+        return Pieces(source, axes, reader, partial(Resampler, plan=Plan) if reader.finite else DirectResampler)
+    return (Resampler if reader.finite else DirectResampler)(source, (axes[0].make(), axes[1].make()), reader)

@@ -1,10 +1,9 @@
 """Filters as taps, and taps as banded matrices in tiles: what `resampling` multiplies with."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import ceil, gcd
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,19 +11,14 @@ from numpy.typing import NDArray
 from upscale_cli.methods.filters import Filter
 from upscale_cli.methods.grid import Grid, positions
 
-if TYPE_CHECKING:
-    from functools import _lru_cache_wrapper
-
-T = TypeVar("T")
-
 TILE = 16
 """Minimum of outputs in a tile. Wider tiles multiply more zeros, narrower ones make BLAS calls too short."""
 LONGEST_PERIOD = 64
 """Longest period for which tiles are whole periods. At scale p/q in lowest terms, weights repeat every p outputs."""
 PLANS = 4
 """Plans that are kept, because the frames of a film are alike."""
-LONGEST_KEPT = 1 << 16
-"""The longest side of a source or a result whose plans are kept: each takes some 50 bytes for every pixel of it."""
+LONGEST = 1 << 14
+"""The longest side of a source or a result that is planned at once. `Pieces` plans longer ones and keeps nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,20 +40,40 @@ class Taps:
     step: int
 
 
-Axes = tuple[Taps, Taps]
+class Axis(NamedTuple):
+    """One axis, whose taps are computed when they are needed.
+
+    Attributes
+    ----------
+    before, after : int
+        Samples of the source and of the output.
+    make : partial
+        Of a function that is cached, and takes `part`: the first of some outputs, and the one after the last.
+    """
+
+    before: int
+    after: int
+    make: "partial[Taps]"
+
+    def piece(self, start: int, stop: int) -> Taps:
+        """Return the taps of outputs `start … stop − 1`, which are not kept."""
+        made = self.make.func.__wrapped__(*self.make.args, part=(start, stop), **self.make.keywords)  # type: ignore[attr-defined]
+        return cast(Taps, made)
+
+
+Axes = tuple[Axis, Axis]
 """The vertical and the horizontal axis."""
 
 
-def remembered(make: "_lru_cache_wrapper[T]", *sides: int) -> Callable[..., T]:
-    """Return a function with its cache, or without it if one of the sides that it is asked about is long."""
-    return make if max(sides) <= LONGEST_KEPT else make.__wrapped__
-
-
 @lru_cache(2 * PLANS)
-def taps(n_in: int, n_out: int, filter: Filter, grid: Grid | None = None) -> Taps:
+def taps(
+    n_in: int, n_out: int, filter: Filter, grid: Grid | None = None, *, part: tuple[int, int] | None = None
+) -> Taps:
     """Return the taps of one axis: output `j` is at `u = (j + ½)·n_in/n_out − ½`, and tap `i` weighs `filter(i − u)`.
 
     Samples that lie off the grid of their picture, as chroma does, have a `Grid`, which says where output `j` is.
+
+    Of a `part`, outputs `part[0] … part[1] − 1` alone have taps.
 
     Taps outside the input are dropped and the others scaled to sum to 1, so that a constant stays constant up to the
     border (Pillow's rule). Positions are fractions, stored as integers over their divisor: no drift, and no tie that
@@ -71,14 +85,14 @@ def taps(n_in: int, n_out: int, filter: Filter, grid: Grid | None = None) -> Tap
     grid = grid or Grid(n_in, n_out)
     divisor = gcd(grid.before, grid.after)
     period, step = grid.after // divisor, grid.before // divisor
-    position, unit = positions(n_out, grid)
+    position, unit = positions(range(*part or (0, n_out)), grid)
     wide = max(grid.before, grid.after)
     reach = ceil(filter.radius * wide / grid.after)
     first = position // unit - reach + 1
     index = first[:period, None] + np.arange(2 * reach)
     # Weights are the same in every period, except at the borders.
     weights = filter.weight((unit * index - position[:period, None]) / (unit // grid.after * wide))
-    scaled = (weights / weights.sum(axis=1, keepdims=True))[np.arange(n_out) % period]
+    scaled = (weights / weights.sum(axis=1, keepdims=True))[np.arange(len(first)) % period]
     border = np.flatnonzero((first < 0) | (first > n_in - 2 * reach))
     index = first[border, None] + np.arange(2 * reach)
     weights = np.where((index >= 0) & (index < n_in), weights[border % period], 0.0)
@@ -87,9 +101,13 @@ def taps(n_in: int, n_out: int, filter: Filter, grid: Grid | None = None) -> Tap
 
 
 def filter_axes(shape: tuple[int, ...], size: tuple[int, int], filter: Filter) -> Axes:
-    """Return the taps of a filter on both axes, from a source of `shape` to an output of `size`, height first."""
-    make = remembered(taps, *shape[:2], *size)
-    return make(shape[0], size[0], filter), make(shape[1], size[1], filter)
+    """Return both axes of a filter, from a source of `shape` to an output of `size`, height first."""
+    return filter_axis(shape[0], size[0], filter), filter_axis(shape[1], size[1], filter)
+
+
+def filter_axis(n_in: int, n_out: int, filter: Filter, grid: Grid | None = None) -> Axis:
+    """Return one axis of a filter; see `taps`."""
+    return Axis(n_in, n_out, partial(taps, n_in, n_out, filter=filter, grid=grid))
 
 
 class Banded(NamedTuple):
