@@ -6,11 +6,20 @@ source of 4,000,000 x 1 pixels took 1.6 GB for itself alone. A piece is planned 
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import lru_cache, partial
 
 import numpy as np
 
-from upscale_cli.methods.taps import LONGEST, Axes, Taps
-from upscale_cli.methods.upsampler import BAND_VALUES, FEWEST_ROWS, Array, Block, SampleReader, Upsampler
+from upscale_cli.methods.taps import LONGEST, PLANS, TILE, Axes, Axis, Taps
+from upscale_cli.methods.upsampler import (
+    LEAST_VALUES,
+    LONGEST_BAND,
+    Array,
+    Block,
+    SampleReader,
+    Upsampler,
+    band_rows,
+)
 
 
 class Pieces(Upsampler):
@@ -35,17 +44,20 @@ class Pieces(Upsampler):
     ) -> None:
         self.source, self.dtype = source, reader.dtype
         self._axes, self._reader, self._make = axes, reader, make
+        # The last pieces of a row are kept for the next rows. Not by a method, which would keep its owner, too.
+        self._across = lru_cache(PLANS)(partial(_near, axes[1]))
         self.shape = (*(axis.after for axis in axes), reader.channels)  # type: ignore[assignment]
         widest = max(axes[1].before, axes[1].after)
-        self.band = max(FEWEST_ROWS, min(LONGEST, BAND_VALUES // (widest * reader.channels)))
+        longest = min(LONGEST, max(LONGEST_BAND, LEAST_VALUES // (widest * reader.channels)))
+        self.band = band_rows(widest, reader.channels, longest) // TILE * TILE
 
     def blocks(self, band: int) -> Iterator[Block]:
         height, width, _ = self.shape
         top = band * self.band
-        down, rows = _near(self._axes[0].piece(top, min(top + self.band, height)), self._axes[0].before)
+        down, rows = _near(self._axes[0], top, min(top + self.band, height))
         source = self.source[rows]
         for left in range(0, width, LONGEST):
-            across, columns = _near(self._axes[1].piece(left, min(left + LONGEST, width)), self._axes[1].before)
+            across, columns = self._across(left, min(left + LONGEST, width))
             piece = self._make(source[:, columns], (down, across), self._reader)
             for each in range(-(-piece.shape[0] // piece.band)):
                 for block in piece.blocks(each):
@@ -53,8 +65,9 @@ class Pieces(Upsampler):
                     yield Block(top + block.top, left + block.left, block.channel, inside)
 
 
-def _near(taps: Taps, count: int) -> tuple[Taps, slice]:
-    """Return taps with their inputs counted from the first of so many that they reach, and which they reach."""
-    start = min(max(int(taps.first.min()), 0), count - 1)
-    stop = min(max(int(taps.first.max()) + taps.weights.shape[1], start + 1), count)
+def _near(axis: Axis, first: int, last: int) -> tuple[Taps, slice]:
+    """Return the taps of outputs `first … last − 1`, their inputs counted from the first they reach; and these."""
+    taps = axis.piece(first, last)
+    start = min(max(int(taps.first.min()), 0), axis.before - 1)
+    stop = min(max(int(taps.first.max()) + taps.weights.shape[1], start + 1), axis.before)
     return replace(taps, first=taps.first - np.int64(start)), slice(start, stop)

@@ -23,14 +23,22 @@ from numpy.typing import NDArray
 
 from upscale_cli.methods.pieces import Pieces
 from upscale_cli.methods.taps import LONGEST, PLANS, TILE, Axes, Taps, banded
-from upscale_cli.methods.upsampler import Array, Block, SampleReader, Scratch, Upsampler, band_rows, strided
+from upscale_cli.methods.upsampler import (
+    LEAST_VALUES,
+    LONGEST_BAND,
+    Array,
+    Block,
+    SampleReader,
+    Scratch,
+    Upsampler,
+    band_rows,
+    strided,
+)
 
-SHORTEST_BAND, LONGEST_BAND = 64, 256
-"""Approximate rows of a band, for images that are not very wide."""
+SHORTEST_BAND = 64
+"""Approximate minimum of rows in a band, for images that are not very wide."""
 BANDS = 8
 """Minimum of bands in an image, unless they would be shorter than that, or have fewer values than the next number."""
-LEAST_VALUES = 1 << 18
-"""Values of a band for which the calls of NumPy take little time beside the work; a strip has four times as many."""
 BLOCK = 2880
 """Approximate values in a row of a block: long calls, because threads wait for each other between calls."""
 CHANNELS = 4
@@ -60,6 +68,32 @@ def _stacked(matrices: Array, kinds: NDArray[np.int64]) -> Array:
     return matrices[kinds]
 
 
+class Across:
+    """What `Plan` computes for the horizontal axis.
+
+    Parameters
+    ----------
+    taps : Taps
+    channels : int
+    dtype : numpy.dtype
+        Of the values.
+    """
+
+    def __init__(self, taps: Taps, channels: int, dtype: np.dtype[Any]) -> None:
+        self.banded, self.averages = banded(taps), _average(taps)
+        # Interleaved channels are resampled as they are, by block-diagonal matrices: three times the products that
+        # planes would need, but on the smaller image, and without copies to planes and back.
+        self.group = group = min(channels, CHANNELS)
+        starts, matrices, kinds, _ = self.banded
+        columns_of = {count: _interleaved(matrices, count, dtype) for count in {group, channels % group or group}}
+        tiles = max(1, BLOCK // (matrices.shape[1] * group))
+        self.columns = []
+        for start in range(0, len(starts), tiles):
+            part = slice(start, start + tiles)
+            stacks = {count: _stacked(every, kinds[part]) for count, every in columns_of.items()}
+            self.columns.append((starts[part], stacks))
+
+
 class Plan:
     """What `Resampler` computes before it sees a source: the same for all sources of one shape.
 
@@ -71,13 +105,27 @@ class Plan:
     channels : int
     dtype : numpy.dtype
         Of the values.
+    across : callable
+        As `Across`.
+    undivided : bool
+        All rows are one band.
     """
 
-    def __init__(self, axes: tuple[Taps, Taps], before: tuple[int, int], channels: int, dtype: np.dtype[Any]) -> None:
+    def __init__(
+        self,
+        axes: tuple[Taps, Taps],
+        before: tuple[int, int],
+        channels: int,
+        dtype: np.dtype[Any],
+        *,
+        across: Callable[..., Across] = Across,
+        undivided: bool = False,
+    ) -> None:
         height, width = (len(axis.first) for axis in axes)
         self.shape = (height, width, channels)
-        self.vertical, self.horizontal = vertical, horizontal = banded(axes[0]), banded(axes[1])
-        self.averages = all(map(_average, axes))
+        self.vertical, self.across = vertical, planned = banded(axes[0]), across(axes[1], channels, dtype)
+        self.horizontal, self.group, self.columns = planned.banded, planned.group, planned.columns
+        self.averages = planned.averages and _average(axes[0])
 
         # Every band has the same number of tiles, the last one too: the same shapes give the same bits.
         tile = vertical.matrices.shape[1]
@@ -86,7 +134,7 @@ class Plan:
         rows = band_rows(max(width, before[1]), channels, longest)
         if height < before[0]:  # what is read is the larger part
             rows = max(tile, rows * height // before[0])
-        self.band_tiles = min(max(1, rows // tile), len(vertical.starts))
+        self.band_tiles = len(vertical.starts) if undivided else min(max(1, rows // tile), len(vertical.starts))
         self.band = self.band_tiles * tile
         missing = -len(vertical.starts) % self.band_tiles
         self.starts = np.pad(vertical.starts, (0, missing), mode="edge")
@@ -98,19 +146,6 @@ class Plan:
         bands = np.pad(vertical.kinds, (0, missing), mode="edge").reshape(-1, self.band_tiles)
         rows_of = vertical.matrices.astype(dtype)
         self.rows = [_stacked(rows_of, kinds) for kinds in bands]
-
-        # Interleaved channels are resampled as they are, by block-diagonal matrices: three times the products that
-        # planes would need, but on the smaller image, and without copies to planes and back.
-        self.group = group = min(channels, CHANNELS)
-        columns_of = {
-            count: _interleaved(horizontal.matrices, count, dtype) for count in {group, channels % group or group}
-        }
-        tiles = max(1, BLOCK // (horizontal.matrices.shape[1] * group))
-        self.columns = []
-        for start in range(0, len(horizontal.starts), tiles):
-            part = slice(start, start + tiles)
-            stacks = {count: _stacked(every, horizontal.kinds[part]) for count, every in columns_of.items()}
-            self.columns.append((horizontal.starts[part], stacks))
 
 
 planned = lru_cache(PLANS)(Plan)
@@ -247,6 +282,7 @@ def _add_weighed(total: Array, weights: NDArray[np.float64], samples: Array) -> 
 
 def resampled(source: Array, axes: Axes, reader: SampleReader) -> Upsampler:
     """Return the fastest upsampler that is exact for a source: products of matrices if all samples are finite."""
-    if max(axes[0][:2] + axes[1][:2]) > LONGEST:
-        return Pieces(source, axes, reader, partial(Resampler, plan=Plan) if reader.finite else DirectResampler)
-    return (Resampler if reader.finite else DirectResampler)(source, (axes[0].make(), axes[1].make()), reader)
+    if max(axes[0][:2] + axes[1][:2]) <= LONGEST:
+        return (Resampler if reader.finite else DirectResampler)(source, (axes[0].make(), axes[1].make()), reader)
+    plan = partial(Plan, across=lru_cache(PLANS)(Across), undivided=True)
+    return Pieces(source, axes, reader, partial(Resampler, plan=plan) if reader.finite else DirectResampler)
