@@ -5,10 +5,10 @@ where weights are computed, because `--help` reads the table and must not wait f
 """
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from upscale_cli.methods.method import Method, Parameters, Size, banded_memory
+from upscale_cli.methods.method import Method, Parameters, Shape, Size, WorkingMemory
 from upscale_cli.methods.parameters import Integer, Number, Parameter, Scale, read_parameters
 
 if TYPE_CHECKING:
@@ -92,6 +92,14 @@ class FilterMaker(NamedTuple):
         return resampled(source, axes, samples.reader(source))
 
 
+def filter_memory(filter: NamedFilter, shape: Shape, parameters: Parameters) -> Callable[[Size], WorkingMemory]:
+    """Return the working memory of a filter; see `Method.working_memory`."""
+    from upscale_cli.methods.pieces import separable_memory
+
+    radius = filter.of(parameters).radius
+    return lambda size: separable_memory(shape, size, radius)
+
+
 def filter_method(filter: NamedFilter) -> Method:
     """Return a filter as a method: separable, normalised, and at any size."""
     return Method(
@@ -104,7 +112,7 @@ def filter_method(filter: NamedFilter) -> Method:
         filter=filter,
         parameters=filter.parameters,
         resizable=True,
-        working_memory=banded_memory,
+        working_memory=partial(filter_memory, filter),
     )
 
 

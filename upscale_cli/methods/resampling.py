@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upscale_cli.methods.pieces import Pieces
-from upscale_cli.methods.taps import LONGEST, PLANS, TILE, Axes, Taps, banded
+from upscale_cli.methods.taps import LONGEST, PLANS, TILE, Axes, Taps, banded, pieces_kept
 from upscale_cli.methods.upsampler import (
     LEAST_VALUES,
     LONGEST_BAND,
@@ -284,5 +284,5 @@ def resampled(source: Array, axes: Axes, reader: SampleReader) -> Upsampler:
     """Return the fastest upsampler that is exact for a source: products of matrices if all samples are finite."""
     if max(axes[0][:2] + axes[1][:2]) <= LONGEST:
         return (Resampler if reader.finite else DirectResampler)(source, (axes[0].make(), axes[1].make()), reader)
-    plan = partial(Plan, across=lru_cache(PLANS)(Across), undivided=True)
+    plan = partial(Plan, across=lru_cache(pieces_kept(axes[1].after))(Across), undivided=True)
     return Pieces(source, axes, reader, partial(Resampler, plan=plan) if reader.finite else DirectResampler)

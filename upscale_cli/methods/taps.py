@@ -65,6 +65,12 @@ Axes = tuple[Axis, Axis]
 """The vertical and the horizontal axis."""
 
 
+def pieces_kept(n_out: int) -> int:
+    """Return how many pieces of a row are kept: all if they are few, or none, because the next row begins anew."""
+    pieces = ceil(n_out / LONGEST)
+    return pieces if pieces <= PLANS else 0
+
+
 @lru_cache(2 * PLANS)
 def taps(
     n_in: int, n_out: int, filter: Filter, grid: Grid | None = None, *, part: tuple[int, int] | None = None
