@@ -199,7 +199,7 @@ def test_threads_share_images_that_are_fewer_than_they(images: int, threads: int
 def test_plans_of_long_sides_are_not_kept(method: str) -> None:
     """They take hundreds of megabytes, which no estimate of the images that follow knows of."""
     caches = taps.taps, stamps, planned
-    for side, kept in ((1 << 14, True), (taps.LONGEST_KEPT // 2 + 1, False)):
+    for side, kept in ((taps.LONGEST // 2, True), (taps.LONGEST // 2 + 1, False)):
         for cache in caches:
             cache.cache_clear()
         upscale(np.zeros((side, 1), np.uint8), 2, METHODS[method])

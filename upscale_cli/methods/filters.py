@@ -1,11 +1,11 @@
 """Filters by their names: each points at a weight function of `weights`, and says what is fixed of its parameters."""
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from upscale_cli.methods.grid import EDGE, GRID, grids, placed_shape
-from upscale_cli.methods.method import Method, Parameters, Size, banded_memory
+from upscale_cli.methods.method import Method, Parameters, Shape, Size, WorkingMemory
 from upscale_cli.methods.parameters import Choice, Integer, Number, Parameter, Scale, read_parameters
 from upscale_cli.methods.weights import (
     WINDOWS,
@@ -111,6 +111,14 @@ class FilterMaker(NamedTuple):
         return held(upsampler, source, axes, samples=samples, amount=amount, grids=places)
 
 
+def filter_memory(filter: NamedFilter, shape: Shape, parameters: Parameters) -> Callable[[Size], WorkingMemory]:
+    """Return the working memory of a filter; see `Method.working_memory`."""
+    from upscale_cli.methods.pieces import separable_memory
+
+    radius = filter.of(parameters).radius
+    return lambda size: separable_memory(shape, size, radius)
+
+
 def filter_method(filter: NamedFilter) -> Method:
     """Return a filter as a method: separable, normalised, and at any size."""
     return Method(
@@ -126,7 +134,7 @@ def filter_method(filter: NamedFilter) -> Method:
         parameters=(*filter.parameters, ANTIRING, GRID, EDGE._replace(default=filter.edge)),
         resizable=True,
         compared=filter.compared,
-        working_memory=banded_memory,
+        working_memory=partial(filter_memory, filter),
     )
 
 

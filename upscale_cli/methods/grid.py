@@ -137,15 +137,16 @@ def grids(
     return down, across
 
 
-def positions(count: int, grid: Grid) -> "tuple[NDArray[np.int64], int]":
-    """Return where the first outputs of an axis lie among its inputs, and the divisor of these numbers.
+def positions(outputs: range, grid: Grid) -> "tuple[NDArray[np.int64], int]":
+    """Return where some outputs of an axis lie among its inputs, and the divisor of these numbers.
 
     They are integers, so nothing drifts along a row, and float noise decides no tie.
 
-    >>> positions(4, half_pixel(2, 4))
+    >>> positions(range(4), half_pixel(2, 4))
     (array([-1,  1,  3,  5]), 4)
     """
     import numpy as np
 
     unit = lcm(grid.ratio.denominator, grid.offset.denominator)
-    return np.arange(count, dtype=np.int64) * int(grid.ratio * unit) + int(grid.offset * unit), unit
+    numbers = np.arange(outputs.start, outputs.stop, dtype=np.int64)
+    return numbers * int(grid.ratio * unit) + int(grid.offset * unit), unit

@@ -47,7 +47,7 @@ class Nearest(Upsampler):
         self.source, self.dtype, self.shape = source, source.dtype, (*size, source.shape[2])
         sides = list(zip(source.shape, size, strict=False))
         self._rows, self._columns = (
-            np.clip(ROUNDINGS[rounding](*positions(n_out, grid)), 0, n_in - 1)
+            np.clip(ROUNDINGS[rounding](*positions(range(n_out), grid)), 0, n_in - 1)
             for (n_in, n_out), grid in zip(sides, grids or [half_pixel(*side) for side in sides], strict=True)
         )
         self._down, self._across = _cell(self._rows, source.shape[0]), _cell(self._columns, source.shape[1])
