@@ -270,6 +270,7 @@ def test_what_cannot_be_is_refused_by_name() -> None:
         ("bicubic", {"a": -0.75, "b": 0.5}, "bicubic: a says what b and c say; omit a, or b and c."),
         ("lanczos", {"grid": "tf-crop-and-resize"}, "lanczos: grid=tf-crop-and-resize is not half-pixel or align"),
         ("nearest", {"rounding": "up"}, "nearest: rounding=up is not round-prefer-ceil or"),
+        ("nearest", {"edge": "zero"}, "nearest: edge=zero is not repeat or"),
         ("spline", {"order": 1}, "spline: order=1 is not 2 to 5."),
     ):
         with pytest.raises(UsageError) as caught:

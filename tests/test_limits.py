@@ -128,7 +128,7 @@ def test_what_does_not_fit_is_refused_with_what_would(format: str, way: str, mon
     assert said.endswith(f"; or {way}.")
     factor = said.partition("the largest factor that fits is ")[2].partition(";")[0]
     with open_picture(source.open()) as image:
-        task = request(1, format).task(image, FORMATS[format], {}, 3)
+        task = request(1, format).task(image, FORMATS[format], METHODS["lanczos"].read_parameters({}), 3)
     for hundredths, fits in ((round(float(factor) * 100), True), (round(float(factor) * 100) + 1, False)):
         size = (200 * hundredths + 50) // 100, (300 * hundredths + 50) // 100
         assert (task.memory(size) <= there) is fits

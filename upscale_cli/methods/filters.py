@@ -1,12 +1,11 @@
 """Filters by their names: each points at a weight function of `weights`, and says what is fixed of its parameters."""
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
-from upscale_cli.methods.grid import EDGE, GRID, grids, placed_shape
-from upscale_cli.methods.method import Method, Parameters, Shape, Size, WorkingMemory
-from upscale_cli.methods.parameters import Choice, Integer, Number, Parameter, Scale, read_parameters
+from upscale_cli.methods.method import Parameters
+from upscale_cli.methods.parameters import Choice, Integer, Number, Parameter, read_parameters
 from upscale_cli.methods.weights import (
     WINDOWS,
     Filter,
@@ -20,10 +19,6 @@ from upscale_cli.methods.weights import (
     spline,
     triangle,
 )
-
-if TYPE_CHECKING:
-    from upscale_cli.methods.samples import Samples
-    from upscale_cli.methods.upsampler import Array, Upsampler
 
 ANTIRING = Parameter(
     name="antiring",
@@ -90,52 +85,6 @@ class NamedFilter(NamedTuple):
 @lru_cache
 def _made(make: Callable[..., Filter], blur: float, parameters: tuple[tuple[str, Any], ...]) -> Filter:
     return make(**dict(parameters)).blurred(blur)
-
-
-class FilterMaker(NamedTuple):
-    """`Method.make` for a filter. A class and not a closure, so that the method can be pickled."""
-
-    filter: NamedFilter
-
-    def __call__(
-        self, source: "Array", /, *, scale: Scale, size: Size, samples: "Samples", parameters: Parameters
-    ) -> "Upsampler":
-        """Return the upsampler from a source to a size."""
-        from upscale_cli.methods.antiringing import held
-        from upscale_cli.methods.resampling import resampled
-        from upscale_cli.methods.taps import filter_axes
-
-        places = grids(source.shape, size, scale, parameters)
-        axes = filter_axes(source.shape, size, self.filter.of(parameters), grids=places, edge=parameters[EDGE.name])
-        upsampler, amount = resampled(source, axes, samples.reader(source)), parameters[ANTIRING.name]
-        return held(upsampler, source, axes, samples=samples, amount=amount, grids=places)
-
-
-def filter_memory(filter: NamedFilter, shape: Shape, parameters: Parameters) -> Callable[[Size], WorkingMemory]:
-    """Return the working memory of a filter; see `Method.working_memory`."""
-    from upscale_cli.methods.pieces import separable_memory
-
-    radius = filter.of(parameters).radius
-    return lambda size: separable_memory(shape, size, radius)
-
-
-def filter_method(filter: NamedFilter) -> Method:
-    """Return a filter as a method: separable, normalised, and at any size."""
-    return Method(
-        name=filter.name,
-        summary=filter.summary,
-        when=filter.when,
-        source=filter.source,
-        known_as=filter.known_as,
-        group="filters",
-        make=FilterMaker(filter),
-        output_shape=placed_shape,
-        filter=filter,
-        parameters=(*filter.parameters, ANTIRING, GRID, EDGE._replace(default=filter.edge)),
-        resizable=True,
-        compared=filter.compared,
-        working_memory=partial(filter_memory, filter),
-    )
 
 
 def _lobes(default: int, low: int = 1) -> Parameter:

@@ -120,7 +120,7 @@ def placed_shape(shape: tuple[int, int, int], scale: Scale, parameters: Mapping[
     >>> placed_shape((2, 3, 1), (Fraction("2.3"), Fraction("2.5")), {"grid": "asymmetric"})
     (4, 7, 1)
     """
-    if parameters["grid"] == "half-pixel":
+    if parameters.get("grid", "half-pixel") == "half-pixel":
         return round_side(shape[0], scale[0]), round_side(shape[1], scale[1]), shape[2]
     return floor(shape[0] * nominal(scale[0])), floor(shape[1] * nominal(scale[1])), shape[2]
 

@@ -3,7 +3,7 @@
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from upscale_cli.methods.grid import GRID, ROUNDING, grids, placed_shape
+from upscale_cli.methods.grid import EDGE, GRID, ROUNDING, grids, placed_shape
 from upscale_cli.methods.method import Method, Parameters, Shape, Size, cell_size
 from upscale_cli.methods.parameters import REQUIRED, ArrayValue, Choice, Parameter, Scale, round_side
 
@@ -69,7 +69,15 @@ NEAREST = Method(
     compared=True,
     known_as=("nn", "neighbor", "neighbour", "point", "pixel", "sample", "none"),
     output_shape=placed_shape,
-    parameters=(GRID, ROUNDING),
+    parameters=(
+        GRID,
+        ROUNDING,
+        EDGE._replace(
+            kind=Choice("repeat", "reflect", "renormalise"),
+            default="repeat",
+            summary="beyond the border: of the nearest, always the pixel there",
+        ),
+    ),
     values="copied",
     resizable=True,
     warn=warn_of_uneven_copies,
