@@ -115,8 +115,8 @@ class Samples(NamedTuple):
         return self.channels_in - (self.flatten or self.no_data is not None)
 
     @property
-    def _half(self) -> float:
-        """What makes truncation round half up: ½, and for 8 bits as much more as rounding may take from a weighed sum.
+    def _half(self) -> Any:
+        """What makes truncation round half up: ½, and for 8 bits as much more as rounding takes from a sum.
 
         Weights such as ⅓ are not exact, and neither are sums of floats: noise would decide ties, and sums in another
         order, as BLAS makes them on other processors, decide them otherwise. Two last digits of 255 are 0.00006 of a
@@ -124,7 +124,7 @@ class Samples(NamedTuple):
         Those of 65535 are 0.016, which would change values that are no ties.
         """
         more = 2 * float(np.finfo(self.working).eps) * white(self.target)
-        return 0.5 + (more if more < 0.001 else 0)
+        return self.working.type(0.5 + (more if more < 0.001 else 0))
 
     @property
     def _reads_with_half(self) -> bool:
@@ -155,7 +155,7 @@ class Samples(NamedTuple):
         colours = self.channels_in - self.alpha
         if self.transfer is None and not self.premultiplied:
             part = samples[..., : self.channels]
-            return np.add(part, self._half, dtype=self.working) if self._reads_with_half else part.astype(self.working)
+            return part + self._half if self._reads_with_half else part.astype(self.working)
         full = white(self.stored)
         values = samples.astype(self.working)
         if self.transfer is not None:
@@ -178,7 +178,7 @@ class Samples(NamedTuple):
             opacity = values[..., -1:]
             with np.errstate(invalid="ignore"):
                 # A pixel whose opacity rounds to 0, as below, has no colour; dividing would only amplify noise.
-                shown = opacity > 0 if self.target.kind == "f" else opacity * depth + self.working.type(self._half) >= 1
+                shown = opacity > 0 if self.target.kind == "f" else opacity * depth + self._half >= 1
                 share = np.where(shown, full / np.where(shown, opacity, 1), 0) if self.premultiplied else shown
                 values[..., :-1] *= share
         missing = None
@@ -198,7 +198,7 @@ class Samples(NamedTuple):
         else:
             low, high = _limits(self.target, values.dtype)
             if not self._reads_with_half:
-                values += self.working.type(self._half)
+                values += self._half
             if low < 0:
                 np.floor(values, out=values)
             # The cast truncates floats to integers; a cast to bool would turn all but 0 into True. One call and not
