@@ -137,6 +137,18 @@ def grids(
     return down, across
 
 
+def nearest(
+    n_in: int, n_out: int, grid: Grid | None = None, rounding: str = "round-prefer-ceil"
+) -> "NDArray[np.int64]":
+    """Return the nearest input of each output of an axis; the nearest to what lies beyond the border is that on it.
+
+    >>> nearest(2, 5).tolist(), nearest(2, 5, rounding="floor").tolist()
+    ([0, 0, 1, 1, 1], [0, 0, 0, 0, 1])
+    """
+    index = ROUNDINGS[rounding](*positions(range(n_out), grid or half_pixel(n_in, n_out)))
+    return index.clip(0, n_in - 1)
+
+
 def positions(outputs: range, grid: Grid) -> "tuple[NDArray[np.int64], int]":
     """Return where some outputs of an axis lie among its inputs, and the divisor of these numbers.
 
