@@ -222,10 +222,10 @@ def test_spline_makes_what_scipy_makes(row: str) -> None:
 
 
 def test_a_factor_in_float32_stands_for_the_simple_one() -> None:
-    """In float32, 6/1.2 is 5, and 1.2·10 is 12."""
-    factor = np.float32(1.2)
-    have = upscale(np.arange(10)[None], (1, float(factor)), "nearest", grid="asymmetric", rounding="floor")[0]
-    assert have.tolist() == np.floor(np.arange(12, dtype="f4") / factor).tolist()
+    """In float32, 17/1.7 is 10, and 1.7·20 is 34."""
+    factor = np.float32(1.7)
+    have = upscale(np.arange(20)[None], (1, float(factor)), "nearest", grid="asymmetric", rounding="floor")[0]
+    assert have.tolist() == np.floor(np.arange(34, dtype="f4") / factor).tolist()
 
 
 # What they mean for images.
