@@ -222,10 +222,10 @@ def test_spline_makes_what_scipy_makes(row: str) -> None:
 
 
 def test_a_factor_in_float32_stands_for_the_simple_one() -> None:
-    """In float32, 17/1.7 is 10, and 1.7·20 is 34."""
-    factor = np.float32(1.7)
-    have = upscale(np.arange(20)[None], (1, float(factor)), "nearest", grid="asymmetric", rounding="floor")[0]
-    assert have.tolist() == np.floor(np.arange(34, dtype="f4") / factor).tolist()
+    """In float32, 123/1.23 is 100, and 1.23·200 is 246."""
+    factor = np.float32(1.23)
+    have = upscale(np.arange(200)[None], (1, float(factor)), "nearest", grid="asymmetric", rounding="floor")[0]
+    assert have.tolist() == np.floor(np.arange(246, dtype="f4") / factor).tolist()
 
 
 # What they mean for images.
