@@ -88,8 +88,8 @@ GRID = Parameter(
 EDGE = Parameter(
     name="edge",
     kind=Choice(*EDGES),
-    default="renormalise",
-    summary="beyond the border: weights left out, or samples (reflect doubles the edge, mirror does not)",
+    default=None,
+    summary="beyond the border: weights left out, or samples; mirror does not double the edge [renormalise]",
     common=True,
 )
 ROUNDING = Parameter(
@@ -97,7 +97,6 @@ ROUNDING = Parameter(
     kind=Choice(*ROUNDINGS),
     default="round-prefer-ceil",
     summary="which pixel is the nearest, by the names of ONNX",
-    common=True,
 )
 
 

@@ -33,7 +33,7 @@ def off_grid(
     if method.values == "copied":
         return Nearest(source, size, grids, parameters["rounding"])
     filter = FILTERS["bicubic"].default() if method.filter is None else method.filter.of(parameters)
-    edge = "renormalise" if method.filter is None else parameters["edge"]
+    edge = "renormalise" if method.filter is None else parameters["edge"] or method.filter.edge
     axes = filter_axes(source.shape, size, filter, grids=grids, edge=edge)
     upsampler, amount = resampled(source, axes, samples.reader(source)), parameters.get(ANTIRING.name, 0.0)
     return held(upsampler, source, axes, samples=samples, amount=amount, grids=grids)
