@@ -236,6 +236,7 @@ class FrameRun:
                 targets = job.work.targets(job.target)
                 existing = [target for target in targets if target.exists()]
                 if len(existing) == len(targets) and self._session.skip_existing:
+                    job.target.clean()
                     return frame, Outcome(job, 0)
                 if existing and not self._session.skip_existing:
                     raise UpscaleError(f"{existing[-1].shown} exists already; use --overwrite or --skip-existing.")

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, NoReturn, cast
 import click
 
 from upscale_cli.errors import ExitStatus, UnexpectedError, UpscaleError, as_upscale_error
+from upscale_cli.machine.durable import confirm
 
 
 def say(text: str) -> None:
@@ -263,7 +264,10 @@ def ends(run: Callable[[], int], name: str, verbose: int) -> NoReturn:
         _silence_libraries()
     try:
         with interruptible():
-            status = run()
+            try:
+                status = run()
+            finally:
+                confirm()
             if sys.stdout is not None:
                 sys.stdout.flush()
     except Interrupted as interrupted:

@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 from upscale_cli.codecs.finding import format_of, stem_of
 from upscale_cli.errors import UpscaleError
+from upscale_cli.machine.durable import changed
 from upscale_cli.machine.replacing import replacing_together, sweep
 from upscale_cli.places.place import LINKED, LeftAlone, Source, Target, Times, Unreadable, counted
 
@@ -55,7 +56,9 @@ class FileTarget(Target):
         return unicodedata.normalize("NFC", os.path.realpath(self.path)).casefold()
 
     def clean(self) -> None:
-        sweep(self.path.resolve().parent)
+        folder = self.path.resolve().parent
+        sweep(folder)
+        changed(folder)
 
 
 class FileSource(Source):

@@ -75,7 +75,7 @@ class Target(ABC):
 
     @abstractmethod
     def clean(self) -> None:
-        """Remove what killed runs have left beside it."""
+        """Remove what killed runs have left beside it, and let its name be on the disk when the command ends."""
 
 
 class Source(ABC):
