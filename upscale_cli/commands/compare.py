@@ -19,6 +19,7 @@ from upscale_cli.commands.options import (
     VERBOSE,
     Command,
     json_option,
+    written_to,
 )
 from upscale_cli.commands.terminal import (
     Bar,
@@ -57,7 +58,13 @@ PAGES, SHEETS = (".html", ".htm"), (".png",)
 @click.argument("image", required=False, metavar="IMAGE", type=click.Path())
 @SCALE
 @CONTENDERS
-@click.option("-o", "--output", metavar="FILE", help="Page (.html), sheet (.png), or - for a page on stdout.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    callback=written_to,
+    help="Page (.html), sheet (.png), or - for a page on stdout.",
+)
 @click.option(
     "--reference", type=click.Path(path_type=Path), metavar="FILE", help="Reference image, the size of the result."
 )

@@ -87,6 +87,13 @@ def _show_help(ctx: click.Context, param: click.Parameter, value: str | None) ->
     ctx.exit()
 
 
+def written_to(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Return the value of --output; names of standard output mean `-`, because descriptor 1 is given away."""
+    if value in ("/dev/stderr", "/dev/fd/2", "/proc/self/fd/2"):
+        raise click.UsageError(f'"{value}" is for messages; use --output - for standard output.', ctx)
+    return "-" if value in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1") else value
+
+
 class MethodName(ParamType):
     """A name of `METHODS`."""
 
@@ -287,6 +294,7 @@ def batch_options(command: F) -> F:
             "--output",
             metavar="PATH",
             type=click.Path(),
+            callback=written_to,
             help="File, folder, {stem}_{method}{suffix}, or - for stdout.",
         ),
         click.option(
