@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 import unicodedata
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -55,8 +56,7 @@ class FileTarget(Target):
         return unicodedata.normalize("NFC", os.path.realpath(self.path)).casefold()
 
     def is_same(self, other: Target) -> bool:
-        assert isinstance(other, FileTarget)
-        mine, theirs = (Path(os.path.realpath(target.path)) for target in (self, other))
+        mine, theirs = (Path(os.path.realpath(target.name)) for target in (self, other))
         return mine == theirs or _is_folded(mine, theirs)
 
     def clean(self) -> None:
@@ -82,9 +82,11 @@ class FileSource(Source):
 
     def open(self) -> BinaryIO:
         try:
-            if _is_special(self.path):
+            kind = os.stat(self.path).st_mode
+            if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+                # Opening a FIFO would wait for ever, and a device has no end.
                 raise UpscaleError("is not a file; save its content to one, or pipe an image into -.")
-            return self.path.open("rb")
+            return open(self.path, "rb")
         except OSError as error:
             raise UpscaleError(f"cannot be read: {error.strerror}.") from None
 
@@ -112,9 +114,10 @@ class FileSource(Source):
 
 def _identity(path: Path) -> Hashable | None:
     """Return what all names of a file have in common; None if there is none."""
-    if not os.path.exists(path):  # Path.exists raises an error for a name that is too long
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):  # a name with a NUL
         return None
-    status = path.stat()
     return status.st_dev, status.st_ino
 
 
