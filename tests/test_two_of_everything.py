@@ -154,6 +154,7 @@ def overwrite(target: Path) -> os.stat_result:
     """Replace a file, and return its status afterwards."""
     with replacing.replacing(target, overwrite=True) as stream:
         stream.write(b"new")
+        assert os.fstat(stream.fileno()).st_mode & 0o077 == 0, "others may read it too early"
     assert target.read_bytes() == b"new"
     return target.stat()
 

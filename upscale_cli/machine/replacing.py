@@ -145,7 +145,8 @@ class _Temporary:
         if self._old is not None and not self._overwrite:
             raise NeedlessError(f'"{self._target}" exists already; use --overwrite or --skip-existing.')
         sweep(self.folder)
-        self._path, descriptor = _created(self.folder, 0o666 if self._old is None else self._old.st_mode & 0o777)
+        # Nobody else reads the new content before it has the old file's group.
+        self._path, descriptor = _created(self.folder, 0o666 if self._old is None else self._old.st_mode & 0o700)
         self._lock = os.dup(descriptor) if fcntl else None
         self.stream: BinaryIO = open(descriptor, "w+b")
         _unfinished.add(self._path)
