@@ -1,6 +1,7 @@
 """Faults of the system: full disks, failing calls, missing rights, closed streams, little memory."""
 
 import os
+import select
 import shutil
 import signal
 import stat
@@ -369,15 +370,16 @@ def test_streams_that_others_made_non_blocking_are_waited_for(unbuffered: str, t
         stdout=outer,
         stderr=subprocess.PIPE,
     )
-    os.close(inner)
     os.close(outer)
 
     def feed() -> None:
-        with os.fdopen(feeder, "wb", 0) as pipe:
+        with os.fdopen(feeder, "wb", 0) as pipe, os.fdopen(inner, "rb"):
             for frame in frames:  # The stream is empty in the middle of each frame, and between them.
                 for part in (frame[:10_000], frame[10_000:]):
                     pipe.write(part)
-                    time.sleep(0.2)
+                    while select.select((inner,), (), (), 0)[0] and run.poll() is None:
+                        time.sleep(0.01)
+                    time.sleep(0.1)
 
     feeding = threading.Thread(target=feed)
     feeding.start()
