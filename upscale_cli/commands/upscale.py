@@ -56,8 +56,7 @@ def show_methods(ctx: click.Context, param: click.Parameter, asked: bool) -> Non
         click.echo(problem, err=True)
     for method in METHODS.values():
         _print_entry(method.name, method.when, NAMES)
-        only = "; integer factors only" if method.integer_scale else ""
-        _print_entry("", f"{method.summary} ({method.source}){only}", NAMES)
+        _print_entry("", "; ".join(filter(None, [f"{method.summary} ({method.source})", method.demands])), NAMES)
         for p in method.parameters:
             option = f"-p {p.name}={'FILE' if p.file else ''}"
             option = f"--{p.name} FILE" if p.name in FILES and p.file else option
@@ -65,7 +64,7 @@ def show_methods(ctx: click.Context, param: click.Parameter, asked: bool) -> Non
             default = "" if p.file or p.default in (None, REQUIRED) else f" [{shown(p.default)}]"
             _print_entry(f"{'':{NAMES}}{option}", f"{p.summary}{domain}{default}", OPTIONS)
         click.echo()
-    click.echo("A scale is any number of at least 1, or an integer where the table says so.")
+    click.echo("A scale is any number of at least 1, or what the table says.")
     ctx.exit()
 
 

@@ -43,6 +43,8 @@ class Task(NamedTuple):
         The most pixels of a frame of the result.
     integer_scale : bool
         The scale is an integer.
+    factors : tuple of int
+        The only factors that the method makes; empty for all.
     working_memory : callable(size) -> WorkingMemory
         What the method needs at work for a result of a height and width.
     """
@@ -55,6 +57,7 @@ class Task(NamedTuple):
     channels_first: bool = False
     max_pixels: int = MAX_PIXELS
     integer_scale: bool = False
+    factors: tuple[int, ...] = ()
     working_memory: Callable[[Size], WorkingMemory] = lambda size: WorkingMemory()
 
     def memory(self, size: Size, format: Format | None = None) -> int:
@@ -137,7 +140,7 @@ class Task(NamedTuple):
 
     def _refusal(self, size: Size, hint: str, fits: Callable[[Size], bool], way: str) -> UpscaleError:
         before = self.before or (self.picture.height, self.picture.width)
-        factor = largest_factor(before, fits, 100 if self.integer_scale else 1)
+        factor = largest_factor(before, fits, 100 if self.integer_scale else 1, self.factors)
         smaller = f"the largest factor that fits is {factor}; or " if factor else ""
         return UpscaleError(f"would be {size[1]}x{size[0]}, {hint}; {smaller}{way}.")
 

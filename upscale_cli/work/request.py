@@ -172,6 +172,7 @@ class Request(NamedTuple):
             channels_first=bool(self.reading.channels_first),
             max_pixels=self.max_pixels,
             integer_scale=self.method.integer_scale,
+            factors=self.method.factors,
             working_memory=self.method.working_memory(shape, parameters),
         )
 

@@ -85,12 +85,18 @@ def check_remembered(remembered: Size, scale: Scale, height: int, width: int) ->
         )
 
 
-def largest_factor(before: Size, fits: Callable[[Size], bool], step: int = 1) -> str:
+def largest_factor(before: Size, fits: Callable[[Size], bool], step: int = 1, factors: tuple[int, ...] = ()) -> str:
     """Return the largest factor, to hundredths in steps of `step`, at which a size fits; empty if not even 1 does.
+
+    `factors`, in order, are the only ones that there are besides 1.
 
     >>> largest_factor((3, 3), lambda size: size[0] * size[1] <= 24)
     '1.49'
+    >>> largest_factor((3, 3), lambda size: size[0] * size[1] <= 300, 100, (2, 4, 8))
+    '4'
     """
+    if factors:
+        return next((str(n) for n in (*reversed(factors), 1) if fits((before[0] * n, before[1] * n))), "")
 
     def fitting(steps: int) -> bool:
         factor = Fraction(steps * step, 100)
