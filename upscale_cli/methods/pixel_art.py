@@ -57,13 +57,12 @@ class Around:
     colours : array (H, W, C)
         Of the pixels, with `rule.reach` more on each side.
     alpha : bool
-        The last channel is opacity. At 0 all colours are one.
+        The last channel is opacity, which `luma` needs.
     """
 
     def __init__(self, rule: Rule, colours: Array, alpha: bool) -> None:
-        seen = np.where(colours[..., -1:] > 0, colours, colours.dtype.type(0)) if alpha else colours
         # Planes, because comparing long rows is fast.
-        self._seen = np.ascontiguousarray(np.moveaxis(seen, 2, 0))
+        self._planes = np.ascontiguousarray(np.moveaxis(colours, 2, 0))
         self._colours, self._alpha, self._factor, self._reach = colours, alpha, rule.factor, rule.reach
         self._height, self._width = (side - 2 * rule.reach for side in colours.shape[:2])
         # Where values come from: places of the 3 x 3, row by row.
@@ -105,7 +104,7 @@ class Around:
 
     def _equal(self, one: complex, other: complex) -> Mask:
         """Return where the pixels at two positions have one colour."""
-        return np.asarray((self._at(self._seen, one) == self._at(self._seen, other)).all(axis=0))
+        return np.asarray((self._at(self._planes, one) == self._at(self._planes, other)).all(axis=0))
 
     def _at(self, values: Array, position: complex) -> Array:
         """Return the values (…, H, W) at a position beside each pixel."""
@@ -184,7 +183,7 @@ RULES = {
 class PixelArt(Upsampler):
     """Rules that follow each other: the second enlarges what the first has made. Beyond borders the edge repeats.
 
-    All pixels of opacity 0 have one colour, whatever they hide, and so do entries of a palette that repeat one.
+    Whole colours decide: of a palette, what its indices stand for; and opacity, with the colour that hides under it.
 
     Parameters
     ----------
@@ -245,7 +244,10 @@ def _band(before: Size, after: Size) -> int:
     return scale * max(1, min(before[0], max(FEWEST_ROWS, BAND_PIXELS // after[1]) // scale))
 
 
-def band_memory(shape: Shape, size: Size) -> WorkingMemory:
-    """Return the working memory for an output of a height and width: 20 bytes a pixel of a band, and the pixels."""
-    rows = _band(shape[:2], size)
-    return WorkingMemory(rows, 0, rows * size[1] * (5 + shape[2] // 3))
+def band_memory(shape: Shape, size: Size, rules: Sequence[Rule]) -> WorkingMemory:
+    """Return the working memory for an output of a height and width; the last rule needs most."""
+    rows, channels = _band(shape[:2], size), shape[2]
+    factor, reach = (rules[-1].factor, rules[-1].reach) if rules else (1, 0)
+    # Measured: bytes of a pixel of the band, of which indices take 16; and floats of a pixel that the rule looks at.
+    made, seen = rows * size[1], (rows // factor + 2 * reach) * (size[1] // factor + 2 * reach)
+    return WorkingMemory(rows, 0, made * max(17, 9 + channels) // 4 + seen * (3 + channels))

@@ -1,7 +1,7 @@
 """The methods that enlarge pixel art by comparing colours, and how each is made; `pixel_art` has the rules."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from upscale_cli.methods.method import Method, Parameters, Shape, Size, WorkingMemory
 from upscale_cli.methods.parameters import Scale
@@ -28,14 +28,21 @@ class PixelArtMaker(NamedTuple):
         return PixelArt(source, [RULES[name] for name in self.chains.get(int(scale[0]), ())], samples)
 
 
-def working_memory(shape: Shape, parameters: Parameters) -> Callable[[Size], WorkingMemory]:
-    """Return the working memory for an output of some height and width."""
-    from upscale_cli.methods.pixel_art import band_memory
+class PixelArtMemory(NamedTuple):
+    """`Method.working_memory` for pixel art."""
 
-    return lambda size: band_memory(shape, size)
+    chains: Chains
+
+    def __call__(self, shape: Shape, parameters: Parameters) -> Callable[[Size], WorkingMemory]:
+        """Return the working memory for an output of some height and width."""
+        from upscale_cli.methods.pixel_art import RULES, band_memory
+
+        chains = self.chains
+        return lambda size: band_memory(shape, size, [RULES[name] for name in chains.get(size[0] // shape[0], ())])
 
 
 def _method(name: str, chains: Chains, *, summary: str, when: str, source: str, known_as: tuple[str, ...]) -> Method:
+    memory: Any = PixelArtMemory(chains)  # which mypy takes for a tuple only
     return Method(
         name=name,
         summary=summary,
@@ -47,7 +54,7 @@ def _method(name: str, chains: Chains, *, summary: str, when: str, source: str, 
         integer_scale=True,
         factors=tuple(sorted(chains)),
         independent=False,
-        working_memory=working_memory,
+        working_memory=memory,
     )
 
 
