@@ -25,7 +25,8 @@ def enlarged(name: str, piece: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     if name == "max-unpooling":
         pooled = max_pool(upscale(piece, SCALE, "bicubic"), (SCALE, SCALE))
         return upscale(pooled.values, SCALE, METHODS[name], indices=pooled.indices)
-    return upscale(piece, SCALE, METHODS[name])
+    factors = METHODS[name].factors
+    return upscale(piece, SCALE if not factors or SCALE in factors else factors[0], METHODS[name])
 
 
 def sheet(pieces: dict[str, np.ndarray[Any, Any]], columns: int) -> Image.Image:
@@ -44,9 +45,9 @@ def sheet(pieces: dict[str, np.ndarray[Any, Any]], columns: int) -> Image.Image:
 
 
 def methods_sheet() -> Image.Image:
-    """Draw all methods, on a piece of the scene."""
+    """Draw methods on a piece of the scene; those for pixel art would only repeat its pixels."""
     piece = np.asarray(Image.open(SAMPLES / "scene.png").convert("RGB"))[CROP[1] : CROP[3], CROP[0] : CROP[2]]
-    return sheet({name: enlarged(name, piece) for name in METHODS}, 4)
+    return sheet({name: enlarged(name, piece) for name, row in METHODS.items() if not row.factors}, 4)
 
 
 def learned_sheet() -> Image.Image:
@@ -79,11 +80,22 @@ def method_sheet(name: str) -> Image.Image:
     return sheet({label: enlarged(name, piece) for label, piece in pieces.items()}, 3)
 
 
-def pixel_art_sheet() -> Image.Image:
-    """Draw pixel art enlarged by nearest, by a filter, and by nearest with a factor that is not an integer."""
+def sprite() -> np.ndarray[Any, Any]:
+    """Return the mushroom on white."""
     art = Image.open(SAMPLES / "pixel-art.png").convert("RGBA")
     white = Image.new("RGBA", art.size, "white")
-    piece = np.asarray(Image.alpha_composite(white, art).convert("RGB"))
+    return np.asarray(Image.alpha_composite(white, art).convert("RGB"))
+
+
+def rounded_sheet() -> Image.Image:
+    """Draw pixel art enlarged by each of the methods that copy pixels."""
+    made = {name: upscale(sprite(), 8, name) for name in ("nearest", "epx", "eagle", "mmpx")}
+    return sheet({f"{name}, 8": image for name, image in made.items()}, 2)
+
+
+def pixel_art_sheet() -> Image.Image:
+    """Draw pixel art enlarged by nearest, by a filter, and by nearest with a factor that is not an integer."""
+    piece = sprite()
     made = {"nearest, 6": upscale(piece, 6, "nearest"), "lanczos, 6": upscale(piece, 6, "lanczos")}
     uneven = upscale(upscale(piece, 1.5, "nearest"), 4, "nearest")
     return sheet(made | {"nearest, 1.5 (shown 4 times)": uneven}, 3)
@@ -126,6 +138,7 @@ def pictures() -> dict[str, Image.Image]:
         "methods.png": methods_sheet(),
         "learned.png": learned_sheet(),
         "pictures/pixel-art.png": small(pixel_art_sheet()),
+        "pictures/rounded.png": small(rounded_sheet()),
         "pictures/depth.png": small(depth_sheet()),
         "pictures/checkerboard.png": small(checkerboard_sheet()),
         "pictures/pooling.png": small(pooling_sheet()),

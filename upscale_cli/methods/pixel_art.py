@@ -144,7 +144,7 @@ def eagle(around: Around) -> None:
 
 
 def mmpx(around: Around) -> None:
-    """Fill cells by the rules of MMPX (McGuire & Gagiu 2021, section 3 and the supplement's code).
+    """Fill cells by the rules of MMPX (McGuire & Gagiu 2021, listing 4).
 
     Conditions of different directions exclude each other, so their order has no meaning.
     """
