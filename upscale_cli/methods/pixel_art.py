@@ -143,6 +143,11 @@ def eagle(around: Around) -> None:
         around.put(down + right, around.same(down + right, down, right), down + right)
 
 
+def _opposite(side: complex, across: complex) -> tuple[complex, ...]:
+    """Return the three positions on the other side."""
+    return -side, across - side, -across - side
+
+
 def mmpx(around: Around) -> None:
     """Fill cells by the rules of MMPX (McGuire & Gagiu 2021, listing 4).
 
@@ -157,16 +162,16 @@ def mmpx(around: Around) -> None:
         slope &= dark | unlike(corner, right) | ~same(0, 2 * down, 2 * right)
         around.put(right, slope, corner)
     for side, across in SIDES:
-        ends = side + across, side - across
+        ends, opposite = (side + across, side - across), _opposite(side, across)
         # Lines that meet without touching; no notch of a checkerboard.
         meeting = unlike(0, side) & same(0, *ends, -side, -2 * side) & same(side, across, -across)
         around.put(side, meeting & unlike(side, 3 * side), *ends)
         # Tips of light triangles on dark.
-        tip = same(0, -side, across - side, -across - side, -2 * side) & unlike(0, *ends, across, -across)
-        around.put(side, tip & darker(side, 0), *ends)
+        tip = darker(side, 0) & same(0, *opposite, -2 * side) & unlike(0, *ends, across, -across)
+        around.put(side, tip, *ends)
     for side, across in SIDES:
         # Slopes of 2:1 that nothing else touches: what a place has become goes on into the one beside it.
-        apart = unlike(side, 0, -side, across - side, -across - side)
+        apart = unlike(side, 0, *_opposite(side, across))
         for way in (across, -across):
             slope = apart & same(side, side - way, way, 2 * way) & unlike(side, -way, 2 * way - side)
             np.copyto(around.place(side - way), around.place(side + way), where=slope)
