@@ -72,7 +72,7 @@ PIXEL_ART = (
         summary="rounds the corners of shapes, by Scale2x and Scale3x",
         when="pixel art at the factors 2, 3, 4, 6, 8 and 9, without stairs",
         source="EPX: Johnston 1992; Mazzoleni 2001",
-        known_as=("scale4x", "scalex", "advmame", "advmame2x", "pixelart", "pixel-art"),
+        known_as=("scale4x", "scalex", "advmame", "pixelart", "pixel-art"),
     ),
     _method(
         "scale2x",
