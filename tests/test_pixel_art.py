@@ -95,7 +95,8 @@ def test_the_kind_of_samples_changes_no_decision(method: str) -> None:
     for dtype in (np.uint16, np.int64, np.float32, np.float64):
         have = upscale(sprite(OPAQUE)[..., :3].astype(dtype), factor, METHODS[method])
         np.testing.assert_array_equal(have, colours.astype(dtype))
-    grey = np.stack([clear[..., 0]] * 3 + [clear[..., 3]], axis=2)
+    # The first is darker than the second: 1 · (256 - 10) and (3 · 1 + 1) · (256 - 192).
+    grey = sprite(np.array([(0, 0, 0, 10), (1, 1, 1, 192), (2, 2, 2, 140), (200, 200, 200, 255)], np.uint8))
     lighter = made(encoded(Image.fromarray(grey[..., [0, 3]], "LA"), "PNG"), method, factor)
     expected = np.asarray(made(encoded(Image.fromarray(grey), "PNG"), method, factor))
     np.testing.assert_array_equal(np.asarray(lighter), expected[..., [0, 3]])
