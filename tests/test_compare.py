@@ -216,7 +216,6 @@ def test_methods_are_those_that_apply(tmp_path: Path) -> None:
     names = [(each.name, *(f"{each.name}:{variant}" for variant in each.variants)) for each in METHODS.values()]
     # A method beside its variants says how it differs from them.
     every = ["learned:size=small" if name == "learned" else name for own in names for name in own]
-    every.remove("scale3x")
     source = SAMPLES / "pixel-art.png"
     found = numbers(source)
     assert [each["method"] for each in found["methods"]] == [name for name in every if name != "max-unpooling"]
@@ -643,7 +642,7 @@ def test_a_signal_ends_with_a_word(command: str, name: str, tmp_path: Path) -> N
             time.sleep(0.01)
             assert run.poll() is None, "it was over before the signal"
         run.send_signal(signal.Signals[name])
-        shown, said = run.communicate(timeout=120)
+        shown, said = run.communicate(timeout=30)
     assert (shown, said) == ("", f"upscale-{command}: stopped.\n")
     assert run.returncode == {"SIGINT": 130, "SIGTERM": 143}[name]
     assert [path.name for path in tmp_path.iterdir()] == ["in.png"]

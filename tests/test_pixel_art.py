@@ -12,6 +12,7 @@ from PIL import Image
 
 from upscale_cli import METHODS, upscale
 from upscale_cli.codecs.picture import open_picture
+from upscale_cli.methods import pixel_art
 from upscale_cli.methods.samples import Samples
 from upscale_cli.testing import refusal
 from upscale_cli.work.request import Request
@@ -151,6 +152,17 @@ def test_the_largest_factor_that_fits_is_one_of_its_own() -> None:
             request = Request(method=METHODS["epx"], scale=(Fraction(9),) * 2, max_pixels=most)
             with pytest.raises(Exception, match=f"that fits is {factor}; or"):
                 request.check(picture, source_of(b""))
+
+
+@pytest.mark.parametrize("method", PIXEL_ART)
+def test_bands_change_nothing(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With bands of one row of the source, every pass looks beyond its band."""
+    for factor in METHODS[method].factors[-2:]:
+        expected = upscale(INDEX[:9, :60].astype(np.uint8), factor, METHODS[method])
+        for name in ("BAND_PIXELS", "FEWEST_ROWS"):
+            monkeypatch.setattr(pixel_art, name, 1)
+        np.testing.assert_array_equal(upscale(INDEX[:9, :60].astype(np.uint8), factor, METHODS[method]), expected)
+        monkeypatch.undo()
 
 
 @pytest.mark.parametrize("method", ["epx", "mmpx"])
