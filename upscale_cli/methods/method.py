@@ -198,8 +198,8 @@ class Method(NamedTuple):
 
     def check_scale(self, scale: Scale, shown: Callable[..., str] = as_typed) -> None:
         """Raise `UpscaleError` if the method does not support these factors."""
-        asked = shown(scale) if scale[0] != scale[1] else f"{float(scale[0]):g}"
-        if self.factors and not (scale[0] == scale[1] and scale[0] in (1, *self.factors)):
+        asked = shown(scale) if len(set(scale)) > 1 else f"{float(scale[0]):g}"
+        if self.factors and (len(set(scale)) > 1 or scale[0] not in (1, *self.factors)):
             near = next((factor for factor in self.factors if factor >= max(scale)), self.factors[-1])
             raise UpscaleError(f"{self.name} makes {self.demands}, not {asked}; try {near}, or the method nearest.")
         if self.integer_scale and any(s.denominator != 1 for s in scale):
