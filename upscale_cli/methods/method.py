@@ -196,6 +196,13 @@ class Method(NamedTuple):
             return f"factors {', '.join(most)} and {last} only"
         return "integer factors only" if self.integer_scale else ""
 
+    @property
+    def hundredths(self) -> Sequence[int]:
+        """The factors that it takes, in hundredths."""
+        if self.factors:
+            return [100 * factor for factor in (1, *self.factors)]
+        return range(100, 100 << 31, 100 if self.integer_scale else 1)
+
     def check_scale(self, scale: Scale, shown: Callable[..., str] = as_typed) -> None:
         """Raise `UpscaleError` if the method does not support these factors."""
         asked = shown(scale) if len(set(scale)) > 1 else f"{float(scale[0]):g}"

@@ -10,6 +10,7 @@ next pixel to the right, 1j the one below. So a rule that is written for one dir
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, reduce
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -22,51 +23,31 @@ from upscale_cli.methods.upsampler import FEWEST_ROWS, Array, Block, Upsampler
 
 BAND_PIXELS = 1 << 18
 """Approximate pixels of a band of the output: few enough for the cache."""
-
-Mask = NDArray[np.bool_]
 CORNERS = [(down, right) for down in (-1j, 1j) for right in (-1, 1)]
-"""A vertical and a horizontal neighbour, and between them a corner."""
+"""A vertical and a horizontal neighbour; between them lies a corner."""
 SIDES = [(-1j, 1), (1j, 1), (-1, 1j), (1, 1j)]
 """A neighbour, and a direction across."""
-
-
-class Rule(NamedTuple):
-    """How cells are filled.
-
-    Attributes
-    ----------
-    factor : int
-        Height and width of a cell.
-    reach : int
-        How far from a pixel the rule looks.
-    fill : callable(around)
-        Fills the cells of pixels, which hold the pixels themselves so far.
-    """
-
-    factor: int
-    reach: int
-    fill: "Callable[[Around], None]"
+Mask = NDArray[np.bool_]
 
 
 class Around:
-    """The pixels around each pixel of some rows, and the cells that these become.
+    """The pixels around each pixel of some rows, and the cells of `factor` x `factor` that these become.
 
     Parameters
     ----------
-    rule : Rule
     colours : array (H, W, C)
-        Of the pixels, with `rule.reach` more on each side.
+        Of the pixels, with `reach` more on each side.
     alpha : bool
         The last channel is opacity, which `luma` needs.
     """
 
-    def __init__(self, rule: Rule, colours: Array, alpha: bool) -> None:
+    def __init__(self, colours: Array, alpha: bool, *, factor: int, reach: int) -> None:
         # Planes, because comparing long rows is fast.
         self._planes = np.ascontiguousarray(np.moveaxis(colours, 2, 0))
-        self._colours, self._alpha, self._factor, self._reach = colours, alpha, rule.factor, rule.reach
-        self._height, self._width = (side - 2 * rule.reach for side in colours.shape[:2])
+        self._colours, self._alpha, self._factor, self._reach = colours, alpha, factor, reach
+        self._height, self._width = (side - 2 * reach for side in colours.shape[:2])
         # Where values come from: places of the 3 x 3, row by row.
-        self.chosen = np.full((self._height, rule.factor, self._width, rule.factor), 4, np.uint8)
+        self.chosen = np.full((self._height, factor, self._width, factor), 4, np.uint8)
 
     @cached_property
     def luma(self) -> Array:
@@ -103,7 +84,6 @@ class Around:
             np.copyto(self.place(place), np.uint8(4 + 3 * source.imag + source.real), where=where)
 
     def _equal(self, one: complex, other: complex) -> Mask:
-        """Return where the pixels at two positions have one colour."""
         return np.asarray((self._at(self._planes, one) == self._at(self._planes, other)).all(axis=0))
 
     def _at(self, values: Array, position: complex) -> Array:
@@ -143,11 +123,6 @@ def eagle(around: Around) -> None:
         around.put(down + right, around.same(down + right, down, right), down + right)
 
 
-def _opposite(side: complex, across: complex) -> tuple[complex, ...]:
-    """Return the three positions on the other side."""
-    return -side, across - side, -across - side
-
-
 def mmpx(around: Around) -> None:
     """Fill cells by the rules of MMPX (McGuire & Gagiu 2021, listing 4).
 
@@ -162,31 +137,38 @@ def mmpx(around: Around) -> None:
         slope &= dark | unlike(corner, right) | ~same(0, 2 * down, 2 * right)
         around.put(right, slope, corner)
     for side, across in SIDES:
-        ends, opposite = (side + across, side - across), _opposite(side, across)
+        near, opposite = (side + across, side - across), (-side, across - side, -across - side)
         # Lines that meet without touching; no notch of a checkerboard.
-        meeting = unlike(0, side) & same(0, *ends, -side, -2 * side) & same(side, across, -across)
-        around.put(side, meeting & unlike(side, 3 * side), *ends)
+        meeting = unlike(0, side) & same(0, *near, -side, -2 * side) & same(side, across, -across)
+        around.put(side, meeting & unlike(side, 3 * side), *near)
         # Tips of light triangles on dark.
-        tip = darker(side, 0) & same(0, *opposite, -2 * side) & unlike(0, *ends, across, -across)
-        around.put(side, tip, *ends)
-    for side, across in SIDES:
+        tip = same(0, *opposite, -2 * side) & unlike(0, *near, across, -across)
+        around.put(side, tip & darker(side, 0), *near)
         # Slopes of 2:1 that nothing else touches: what a place has become goes on into the one beside it.
-        apart = unlike(side, 0, *_opposite(side, across))
+        apart = unlike(side, 0, *opposite)
         for way in (across, -across):
             slope = apart & same(side, side - way, way, 2 * way) & unlike(side, -way, 2 * way - side)
             np.copyto(around.place(side - way), around.place(side + way), where=slope)
 
 
+class Rule(NamedTuple):
+    """What fills cells, their height and width, and how far from a pixel it looks."""
+
+    fill: Callable[[Around], None]
+    factor: int
+    reach: int
+
+
 RULES = {
-    "scale2x": Rule(2, 1, scale2x),
-    "scale3x": Rule(3, 1, scale3x),
-    "eagle": Rule(2, 1, eagle),
-    "mmpx": Rule(2, 3, mmpx),
+    "scale2x": Rule(scale2x, 2, 1),
+    "scale3x": Rule(scale3x, 3, 1),
+    "eagle": Rule(eagle, 2, 1),
+    "mmpx": Rule(mmpx, 2, 3),
 }
 
 
 class PixelArt(Upsampler):
-    """Rules that follow each other: the second enlarges what the first has made. Beyond borders the edge repeats.
+    """Rules one after the other, as often as their factors divide `factor`. Beyond borders the edge repeats.
 
     Whole colours decide: of a palette, what its indices stand for; and opacity, with the colour that hides under it.
 
@@ -194,53 +176,50 @@ class PixelArt(Upsampler):
     ----------
     source : array (H, W, C)
         Any dtype.
-    rules : sequence of Rule
     samples : Samples
         Says what is opacity, and of what colour indices are.
     """
 
-    def __init__(self, source: Array, rules: Sequence[Rule], samples: Samples) -> None:
-        self.source, self.dtype, self._rules, self._samples = source, source.dtype, rules, samples
-        self._sizes = [source.shape[:2]]
-        for rule in rules:
-            self._sizes.append((self._sizes[-1][0] * rule.factor, self._sizes[-1][1] * rule.factor))
-        self.shape = (*self._sizes[-1], source.shape[2])
-        self.band = _band(source.shape[:2], self._sizes[-1])
+    def __init__(self, source: Array, factor: int, rules: Sequence[Rule], samples: Samples) -> None:
+        self.source, self.dtype, self._samples = source, source.dtype, samples
+        self._chain = [rule for rule in rules for times in range(1, 4) if factor % rule.factor**times == 0]
+        self.shape = len(source) * factor, source.shape[1] * factor, source.shape[2]
+        self.band = _band(source.shape[:2], self.shape[:2])
 
     def blocks(self, band: int) -> Iterator[Block]:
         top = band * self.band
-        yield Block(top, 0, 0, self._made(len(self._rules), top, min(top + self.band, self.shape[0])))
+        yield Block(top, 0, 0, self._made(self._chain, top, min(top + self.band, self.shape[0])))
 
-    def _made(self, count: int, start: int, stop: int) -> Array:
-        """Return rows `start … stop − 1` of what the first so many rules have made."""
-        if not count:
+    def _made(self, chain: Sequence[Rule], start: int, stop: int) -> Array:
+        """Return rows `start … stop − 1` of what some rules make."""
+        if not chain:
             return self.source[start:stop].copy()
-        rule, (height, _) = self._rules[count - 1], self._sizes[count - 1]
-        first, last = start // rule.factor, -(-stop // rule.factor)
-        top, bottom = max(0, first - rule.reach), min(height, last + rule.reach)
-        beyond = top - (first - rule.reach), last + rule.reach - bottom
-        rows = self._made(count - 1, top, bottom)
-        rows = np.pad(rows, (beyond, (rule.reach, rule.reach), (0, 0)), mode="edge")
-        return self._filled(rule, rows)[start - first * rule.factor :][: stop - start]
+        *before, (fill, factor, reach) = chain
+        height = len(self.source) * prod(rule.factor for rule in before)
+        first, last = start // factor - reach, -(-stop // factor) + reach
+        top, bottom = max(0, first), min(height, last)
+        rows = self._made(before, top, bottom)
+        rows = np.pad(rows, ((top - first, last - bottom), (reach, reach), (0, 0)), mode="edge")
+        around = Around(*self._colours(rows), factor=factor, reach=reach)
+        fill(around)
+        made = self._copied(rows, around.chosen, reach)
+        return made[start % factor :][: stop - start]
 
-    def _filled(self, rule: Rule, pixels: Array) -> Array:
-        """Return rows (H, W, C), which have a margin, enlarged by a rule."""
+    def _colours(self, pixels: Array) -> tuple[Array, bool]:
+        """Return the colours of pixels, and whether the last channel is opacity."""
+        palette = self._samples.palette
+        return (pixels, self._samples.alpha) if palette is None else (palette[pixels[..., 0]], True)
+
+    def _copied(self, pixels: Array, chosen: Array, reach: int) -> Array:
+        """Return rows (H, W, C) of cells that were chosen from pixels with a margin."""
         index = np.arange(pixels.shape[0] * pixels.shape[1]).reshape(pixels.shape[:2])
-        chosen = (index[:3, :3] - index[1, 1]).take(self._chosen(rule, pixels))
-        chosen += index[rule.reach : -rule.reach, None, rule.reach : -rule.reach, None]
+        sources = (index[:3, :3] - index[1, 1]).take(chosen)
+        sources += index[reach:-reach, None, reach:-reach, None]
         # A pixel is copied as one number, if there is one of its size.
         word = WORDS.get(pixels.shape[2] * pixels.itemsize, pixels.dtype)
-        made: Array = pixels.reshape(-1, pixels.shape[2]).view(word).take(chosen, axis=0)
+        made: Array = pixels.reshape(-1, pixels.shape[2]).view(word).take(sources, axis=0)
         height, down, width, across, _ = made.shape
         return made.reshape(height * down, width * across, -1).view(self.dtype)
-
-    def _chosen(self, rule: Rule, pixels: Array) -> Array:
-        """Return where the values of cells come from; see `Around.chosen`."""
-        palette = self._samples.palette
-        colours, alpha = (pixels, self._samples.alpha) if palette is None else (palette[pixels[..., 0]], True)
-        around = Around(rule, colours, alpha)
-        rule.fill(around)
-        return around.chosen
 
 
 def _band(before: Size, after: Size) -> int:
@@ -249,10 +228,9 @@ def _band(before: Size, after: Size) -> int:
     return scale * max(1, min(before[0], max(FEWEST_ROWS, BAND_PIXELS // after[1]) // scale))
 
 
-def band_memory(shape: Shape, size: Size, rules: Sequence[Rule]) -> WorkingMemory:
-    """Return the working memory for an output of a height and width; the last rule needs most."""
+def band_memory(shape: Shape, size: Size) -> WorkingMemory:
+    """Return the working memory for an output of a height and width; MMPX needs most, and the last pass."""
     rows, channels = _band(shape[:2], size), shape[2]
-    factor, reach = (rules[-1].factor, rules[-1].reach) if rules else (1, 0)
     # Measured: bytes of a pixel of the band, of which indices take 16; and floats of a pixel that the rule looks at.
-    made, seen = rows * size[1], (rows // factor + 2 * reach) * (size[1] // factor + 2 * reach)
+    made, seen = rows * size[1], (rows // 2 + 6) * (size[1] // 2 + 6)
     return WorkingMemory(rows, 0, made * max(17, 9 + channels) // 4 + seen * (3 + channels))

@@ -1,7 +1,7 @@
 """The methods that enlarge pixel art by comparing colours, and how each is made; `pixel_art` has the rules."""
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 from upscale_cli.methods.method import Method, Parameters, Shape, Size, WorkingMemory
 from upscale_cli.methods.parameters import Scale
@@ -10,14 +10,11 @@ if TYPE_CHECKING:
     from upscale_cli.methods.samples import Samples
     from upscale_cli.methods.upsampler import Array, Upsampler
 
-Chains = Mapping[int, tuple[str, ...]]
-"""The names of the rules that make each factor, one after the other."""
-
 
 class PixelArtMaker(NamedTuple):
-    """`Method.make` for pixel art. A class and not a closure, so that the method can be pickled."""
+    """`Method.make` for rules of pixel art. A class and not a closure, so that the method can be pickled."""
 
-    chains: Chains
+    rules: tuple[str, ...]
 
     def __call__(
         self, source: "Array", /, *, scale: Scale, size: Size, samples: "Samples", parameters: Parameters
@@ -25,86 +22,67 @@ class PixelArtMaker(NamedTuple):
         """Return the upsampler of a source."""
         from upscale_cli.methods.pixel_art import RULES, PixelArt
 
-        return PixelArt(source, [RULES[name] for name in self.chains.get(int(scale[0]), ())], samples)
+        return PixelArt(source, int(scale[0]), [RULES[name] for name in self.rules], samples)
 
 
-class PixelArtMemory(NamedTuple):
-    """`Method.working_memory` for pixel art."""
+def working_memory(shape: Shape, parameters: Parameters) -> Callable[[Size], WorkingMemory]:
+    """Return the working memory for an output of some height and width."""
+    from upscale_cli.methods.pixel_art import band_memory
 
-    chains: Chains
-
-    def __call__(self, shape: Shape, parameters: Parameters) -> Callable[[Size], WorkingMemory]:
-        """Return the working memory for an output of some height and width."""
-        from upscale_cli.methods.pixel_art import RULES, band_memory
-
-        chains = self.chains
-        return lambda size: band_memory(shape, size, [RULES[name] for name in chains.get(size[0] // shape[0], ())])
+    return lambda size: band_memory(shape, size)
 
 
-def _method(name: str, chains: Chains, *, summary: str, when: str, source: str, known_as: tuple[str, ...]) -> Method:
-    memory: Any = PixelArtMemory(chains)  # which mypy takes for a tuple only
-    return Method(
-        name=name,
-        summary=summary,
-        when=when,
-        source=source,
-        make=PixelArtMaker(chains),
-        known_as=known_as,
-        group="copied",
-        values="copied",
-        integer_scale=True,
-        factors=tuple(sorted(chains)),
-        independent=False,
-        working_memory=memory,
-    )
-
-
-def _powers(factor: int, rule: str) -> dict[int, tuple[str, ...]]:
-    """Return the chains of a rule with itself, up to factor 9."""
-    return {factor**times: (rule,) * times for times in range(1, 4) if factor**times < 10}
-
-
-SCALE2X, SCALE3X = _powers(2, "scale2x"), _powers(3, "scale3x")
+EPX = Method(
+    name="epx",
+    summary="rounds the corners of shapes, by Scale2x and Scale3x",
+    when="pixel art at the factors 2, 3, 4, 6, 8 and 9, without stairs",
+    source="EPX: Johnston 1992; Mazzoleni 2001",
+    make=PixelArtMaker(("scale2x", "scale3x")),
+    known_as=("scale4x", "scalex", "advmame", "pixelart", "pixel-art"),
+    group="copied",
+    values="copied",
+    integer_scale=True,
+    factors=(2, 3, 4, 6, 8, 9),
+    independent=False,
+    working_memory=working_memory,
+)
 
 PIXEL_ART = (
-    _method(
-        "epx",
-        SCALE2X | SCALE3X | {6: ("scale2x", "scale3x")},
-        summary="rounds the corners of shapes, by Scale2x and Scale3x",
-        when="pixel art at the factors 2, 3, 4, 6, 8 and 9, without stairs",
-        source="EPX: Johnston 1992; Mazzoleni 2001",
-        known_as=("scale4x", "scalex", "advmame", "pixelart", "pixel-art"),
-    ),
-    _method(
-        "scale2x",
-        SCALE2X,
+    EPX,
+    EPX._replace(
+        name="scale2x",
         summary="rounds the corners of shapes in cells of 2 x 2; the same as epx",
         when="pixel art at the factors 2, 4 and 8",
         source="Mazzoleni 2001",
+        make=PixelArtMaker(("scale2x",)),
         known_as=("advmame2x",),
+        factors=(2, 4, 8),
     ),
-    _method(
-        "scale3x",
-        SCALE3X,
+    EPX._replace(
+        name="scale3x",
         summary="rounds the corners of shapes in cells of 3 x 3; the same as epx",
         when="pixel art at the factors 3 and 9",
         source="Mazzoleni 2001",
+        make=PixelArtMaker(("scale3x",)),
         known_as=("advmame3x",),
+        factors=(3, 9),
     ),
-    _method(
-        "eagle",
-        _powers(2, "eagle"),
+    EPX._replace(
+        name="eagle",
         summary="cuts off corners whose three outer pixels are equal",
         when="bold shapes without outlines; single pixels disappear",
         source="Stevens, about 1997",
+        make=PixelArtMaker(("eagle",)),
         known_as=("eagle2x", "supereagle"),
+        factors=(2, 4, 8),
     ),
-    _method(
-        "mmpx",
-        _powers(2, "mmpx"),
+    EPX._replace(
+        name="mmpx",
         summary="continues slopes of 1:1 and 2:1, and keeps corners, dots and text",
         when="pixel art that should keep its style: sprites, fonts, icons",
         source="McGuire & Gagiu 2021",
+        make=PixelArtMaker(("mmpx",)),
         known_as=("mmpx2x", "hqx", "hq2x", "hq4x", "xbr", "xbrz", "2xsai"),
+        factors=(2, 4, 8),
     ),
 )
