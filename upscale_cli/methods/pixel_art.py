@@ -178,6 +178,12 @@ class PixelArt(Upsampler):
         Any dtype.
     samples : Samples
         Says what is opacity, and of what colour indices are.
+
+    Examples
+    --------
+    >>> line = np.array([[0, 0, 1], [0, 1, 0]])[:, :, None]
+    >>> PixelArt(line, 2, [RULES["scale2x"]], Samples(line.dtype, 1, line.dtype)).rows(0, 4)[..., 0].tolist()
+    [[0, 0, 0, 0, 1, 1], [0, 0, 0, 1, 0, 1], [0, 0, 1, 1, 1, 0], [0, 0, 1, 1, 0, 0]]
     """
 
     def __init__(self, source: Array, factor: int, rules: Sequence[Rule], samples: Samples) -> None:
@@ -200,15 +206,11 @@ class PixelArt(Upsampler):
         top, bottom = max(0, first), min(height, last)
         rows = self._made(before, top, bottom)
         rows = np.pad(rows, ((top - first, last - bottom), (reach, reach), (0, 0)), mode="edge")
-        around = Around(*self._colours(rows), factor=factor, reach=reach)
+        palette, alpha = self._samples.palette, self._samples.alpha
+        colours = rows if palette is None else palette[rows[..., 0]]
+        around = Around(colours, alpha or palette is not None, factor=factor, reach=reach)
         fill(around)
-        made = self._copied(rows, around.chosen, reach)
-        return made[start % factor :][: stop - start]
-
-    def _colours(self, pixels: Array) -> tuple[Array, bool]:
-        """Return the colours of pixels, and whether the last channel is opacity."""
-        palette = self._samples.palette
-        return (pixels, self._samples.alpha) if palette is None else (palette[pixels[..., 0]], True)
+        return self._copied(rows, around.chosen, reach)[start % factor :][: stop - start]
 
     def _copied(self, pixels: Array, chosen: Array, reach: int) -> Array:
         """Return rows (H, W, C) of cells that were chosen from pixels with a margin."""
