@@ -7,6 +7,8 @@ from contextlib import suppress
 from io import BufferedReader, FileIO, TextIOWrapper
 from typing import Any, cast
 
+import click
+
 
 class Patient(FileIO):
     """Read and write a file descriptor, and wait while a pipe is empty or full, even if it is non-blocking.
@@ -64,6 +66,13 @@ def take_standard_streams(quiet: bool) -> None:
         os.dup2(silence, 2)
         os.dup2(silence, 1)
         os.close(silence)
+
+
+def written_to(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Return the value of --output; names of standard output mean `-`, because descriptor 1 is given away."""
+    if value in ("/dev/stderr", "/dev/fd/2", "/proc/self/fd/2"):
+        raise click.UsageError(f'"{value}" is for messages; use --output - for standard output.', ctx)
+    return "-" if value in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1") else value
 
 
 def _number(stream: Any) -> int | None:
