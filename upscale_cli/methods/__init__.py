@@ -13,6 +13,7 @@ from upscale_cli.methods.learned_method import LEARNED
 from upscale_cli.methods.method import Method, Shape, Size, WorkingMemory, resolve
 from upscale_cli.methods.parameters import Parameter, Scale
 from upscale_cli.methods.placement_methods import BED_OF_NAILS, MAX_UNPOOLING, NEAREST
+from upscale_cli.methods.polar_filters import POLAR_FILTERS, polar_method
 from upscale_cli.methods.transposed_method import TRANSPOSED_CONV
 from upscale_cli.plugins import Registry
 
@@ -30,7 +31,19 @@ __all__ = [
 ]
 
 MethodName = Literal[
-    "nearest", "bed-of-nails", "max-unpooling", "bilinear", "bicubic", "lanczos", "transposed-conv", "learned"
+    "nearest",
+    "bed-of-nails",
+    "max-unpooling",
+    "bilinear",
+    "bicubic",
+    "lanczos",
+    "ewa-lanczos",
+    "ewa-lanczossharp",
+    "jinc",
+    "robidoux",
+    "robidouxsharp",
+    "transposed-conv",
+    "learned",
 ]
 """The names of the methods of this package, for type checkers."""
 
@@ -41,6 +54,7 @@ METHODS = Registry(
         BED_OF_NAILS,
         MAX_UNPOOLING,
         *(filter_method(each) for each in FILTERS.values()),
+        *(polar_method(each) for each in POLAR_FILTERS),
         TRANSPOSED_CONV,
         LEARNED,
     ),

@@ -1,0 +1,324 @@
+"""Polar resampling: taps weighed by their distance in the plane, on a disc instead of a square (EWA).
+
+    out[y, x] = Σᵢ Σⱼ w(r)·source[i, j] / Σᵢ Σⱼ w(r),  r = hypot(i − y, j − x) in samples of the source
+
+(Heckbert 1989, "elliptical weighted average": the ellipse is a circle unless the image is made smaller). Such weights
+are no product of a column and a row, so there are no two passes: each output is one sum, over the 33 samples of a disc
+of radius 3.24.
+
+At scale p/q in lowest terms, weights repeat every p outputs and q inputs on each axis. Some whole periods are a tile.
+Its outputs are one matrix product with the rectangle of inputs that their discs touch; the tiles of a row are the
+columns of that product, and only shifts along a row are copied, as in `convolution`. Long periods are cut into runs of
+outputs, each with its own rectangle. Where a matrix would be used too rarely, as for 1023 → 1535 pixels, weights are
+looked up by the square of the distance instead, one tap after the other.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from math import ceil, floor, gcd
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from upscale_cli.methods.filters import Filter
+from upscale_cli.methods.grid import Grid, positions
+from upscale_cli.methods.method import WorkingMemory
+from upscale_cli.methods.taps import PLANS, remembered
+from upscale_cli.methods.upsampler import FEWEST_ROWS, Array, Block, SampleReader, Scratch, Upsampler, strided
+
+RUN = 4, 8
+"""Minimum of rows and columns in a run of outputs: wider ones multiply more zeros, narrower ones are worse for BLAS."""
+COLUMNS = 384
+"""Columns of a product at most: its inputs and outputs stay in a core's cache."""
+BLOCK_VALUES = 1 << 18
+"""Values of a block at most, unless a tile has more."""
+FEW_WEIGHTS, WEIGHTS_A_PIXEL = 1 << 16, 4
+"""Weights in matrices that are worth computing, for any output and for each of its pixels."""
+BAND, SPAN = 16, 2048
+"""Rows and columns of a block whose weights are looked up."""
+ENTRIES = 1 << 14
+"""Entries of a table of weights: between two of them, those of a windowed jinc are a line to within 1e-7."""
+
+_scratch = Scratch()
+Pair = tuple[int, int]
+
+
+class Run(NamedTuple):
+    """Consecutive outputs of a period, and the inputs that they need: `first … first + count − 1`."""
+
+    outputs: slice
+    first: int
+    count: int
+
+
+class Axis:
+    """One axis: where outputs lie among the inputs. Only the same object is equal.
+
+    Parameters
+    ----------
+    grid : Grid
+    inputs : int
+        How many there are.
+    radius : float
+        Of the filter.
+    least : int
+        Outputs of a run, at least.
+
+    Attributes
+    ----------
+    period, step : int
+        Output `j + period` lies `step` inputs after output `j`: some whole periods of the scale.
+    runs : list of Run
+        The runs of a period.
+    """
+
+    def __init__(self, grid: Grid, inputs: int, *, radius: float, least: int) -> None:
+        divisor = gcd(grid.before, grid.after)
+        repeats = ceil(least * divisor / grid.after)
+        self.inputs, self.radius = inputs, radius
+        self.period, self.step = repeats * (grid.after // divisor), repeats * (grid.before // divisor)
+        self._position, self._unit = positions(self.period, grid)
+        # A distance of 1: if the output is smaller, the filter is stretched, as in `taps`.
+        self._one = self._unit // grid.after * max(grid.before, grid.after)
+        ends = np.linspace(0, self.period, self.period // least + 1).astype(int).tolist()
+        self.runs = [self._run(slice(*pair)) for pair in zip(ends, ends[1:], strict=False)]
+
+    def _run(self, outputs: slice) -> Run:
+        position, reach = self._position[outputs], self.radius * self._one
+        first = ceil((int(position[0]) - reach) / self._unit)
+        return Run(outputs, first, floor((int(position[-1]) + reach) / self._unit) + 1 - first)
+
+    def distances(self, run: Run) -> NDArray[np.float64]:
+        """Return the distances of a run's outputs from its inputs (outputs, inputs), as the filter measures them."""
+        inputs = run.first + np.arange(run.count)
+        return (self._unit * inputs - self._position[run.outputs, None]) / self._one
+
+    def taps(self, outputs: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return the first input in reach of each output (n,), and the squared distances (k, n) of it and the next.
+
+        The square of the radius is 1, and so are all squares of inputs outside the image.
+        """
+        position = self._position[outputs % self.period] + outputs // self.period * self.step * self._unit
+        reach = self.radius * self._one
+        first = np.ceil((position - reach) / self._unit).astype(np.int64)
+        inputs = first + np.arange(floor(2 * reach / self._unit) + 1)[:, None]
+        return first, np.where(self.inside(inputs), ((self._unit * inputs - position) / reach) ** 2, 1.0)
+
+    def inside(self, inputs: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which inputs there are."""
+        return (inputs >= 0) & (inputs < self.inputs)
+
+
+Axes = tuple[Axis, Axis]
+Grids = tuple[Grid, Grid]
+
+
+@lru_cache(PLANS)
+def _axes(before: Pair, grids: Grids, radius: float) -> Axes:
+    vertical, horizontal = (
+        Axis(grid, inputs, radius=radius, least=least) for grid, inputs, least in zip(grids, before, RUN, strict=True)
+    )
+    return vertical, horizontal
+
+
+def axes_of(before: Pair, size: Pair, radius: float, grids: Grids | None = None) -> Axes:
+    """Return the vertical and the horizontal axis from a source to a size, off the grid as `planes` describes."""
+    grids = grids or (Grid(before[0], size[0]), Grid(before[1], size[1]))
+    return remembered(_axes, *before, *size)(before, grids, radius)
+
+
+def count_weights(axes: Axes, size: Pair) -> int:
+    """Return the number of weights in the matrices to a size, or 0 if weights are better looked up."""
+    vertical, horizontal = (sum((r.outputs.stop - r.outputs.start) * r.count for r in axis.runs) for axis in axes)
+    count = vertical * horizontal
+    return count if count <= max(FEW_WEIGHTS, WEIGHTS_A_PIXEL * size[0] * size[1]) else 0
+
+
+def _tiles(axes: Axes, channels: int) -> Pair:
+    """Return the number of tiles below each other in a band, and beside each other in a block."""
+    down = max(1, FEWEST_ROWS // axes[0].period)
+    return down, max(1, min(COLUMNS, BLOCK_VALUES // (down * axes[0].period * axes[1].period)) // channels)
+
+
+def memory(shape: tuple[int, int, int], size: Pair, radius: float) -> WorkingMemory:
+    """Return the working memory for a source (H, W, C) and the height and width of its output."""
+    axes, channels = axes_of(shape[:2], size, radius), shape[2]
+    if weights := count_weights(axes, size):
+        down, across = _tiles(axes, channels)
+        rows = down * axes[0].step + max(run.count for run in axes[0].runs)
+        values = down * axes[0].period * across * axes[1].period * channels
+        slab = rows * (across * axes[1].step + axes[1].runs[-1].count) * channels
+        shifted = rows * max(run.count for run in axes[1].runs) * across * channels
+        return WorkingMemory(down * axes[0].period, weights, 2 * (values + slab) + shifted)
+    rows, columns = (len(axis.taps(np.zeros(1, np.int64))[1]) for axis in axes)
+    slab = (rows + BAND * shape[0] // size[0]) * (columns + SPAN * max(1, shape[1] // size[1])) * channels
+    return WorkingMemory(BAND, 2 * ENTRIES, 3 * slab + BAND * SPAN * (2 * channels + 6))
+
+
+@lru_cache(PLANS)
+def _matrices(filter: Filter, axes: Axes, dtype: np.dtype[Any]) -> list[list[Array]]:
+    """Return the weights of each pair of runs (rows, columns, kh, kw), which sum to 1 for each output."""
+    down, across = ([axis.distances(run) for run in axis.runs] for axis in axes)
+    made = [[filter.weight(np.hypot(dy[:, None, :, None], dx[:, None, :])) for dx in across] for dy in down]
+    return [[(each / each.sum(axis=(2, 3), keepdims=True)).astype(dtype) for each in row] for row in made]
+
+
+@lru_cache(PLANS)
+def _table(filter: Filter, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+    """Return the weights at squared distances from 0 to 1, and their differences; 0 from the radius on."""
+    weights = filter.weight(filter.radius * np.sqrt(np.linspace(0, 1, ENTRIES + 1)))
+    weights[-1] = 0
+    return weights.astype(dtype), np.diff(weights, append=0).astype(dtype)
+
+
+class _Polar(Upsampler):
+    """What both ways have in common.
+
+    Parameters
+    ----------
+    source : array (H, W, C)
+        Any numeric dtype.
+    size : (int, int)
+    axes : (Axis, Axis)
+    filter : Filter
+    reader : SampleReader
+    """
+
+    def __init__(self, source: Array, size: Pair, *, axes: Axes, filter: Filter, reader: SampleReader) -> None:
+        self.source, self.reader, self.dtype = source, reader, reader.dtype
+        self.shape, self._axes, self._filter = (*size, reader.channels), axes, filter
+
+    def _read(self, rows: range, columns: range) -> Array:
+        """Return some rows and columns of the source (n, w, C), 0 outside of it."""
+        slab = _scratch.get("slab", (len(rows), len(columns), self.shape[2]), self.dtype)
+        slab.fill(0)
+        (y, x), (height, width) = (max(0, rows.start), max(0, columns.start)), self.source.shape[:2]
+        part = self.source[y : max(y, min(rows.stop, height)), x : max(x, min(columns.stop, width))]
+        if part.size:
+            y, x = y - rows.start, x - columns.start
+            slab[y : y + len(part), x : x + part.shape[1]] = self.reader.read(part)
+        return slab
+
+
+class Polar(_Polar):
+    """A polar filter on a source, by matrix products."""
+
+    cost = 4
+
+    def __init__(self, source: Array, size: Pair, *, axes: Axes, filter: Filter, reader: SampleReader) -> None:
+        super().__init__(source, size, axes=axes, filter=filter, reader=reader)
+        self._weights = remembered(_matrices, *source.shape[:2], *size)(filter, axes, reader.dtype)
+        self._down, self._across = _tiles(axes, reader.channels)
+        self.band = self._down * axes[0].period
+
+    def blocks(self, band: int) -> Iterator[Block]:
+        vertical, horizontal = self._axes
+        rows = _inputs(vertical, band * self._down, self._down)
+        tiles = ceil(self.shape[1] / horizontal.period)
+        for left in range(0, tiles, self._across):
+            count = min(self._across, tiles - left)
+            columns = _inputs(horizontal, left, count)
+            slab = self._read(rows, columns)
+            shape = self._down, vertical.period, count, horizontal.period, self.shape[2]
+            values = _scratch.get("values", shape, self.dtype)
+            for i, across in enumerate(horizontal.runs):
+                shifted = _scratch.get("shifted", (len(rows), across.count, self.shape[2], count), self.dtype)
+                for shift in range(across.count):
+                    first = left * horizontal.step + across.first + shift - columns.start
+                    part = slab[:, first : first + (count - 1) * horizontal.step + 1 : horizontal.step]
+                    np.copyto(shifted[:, shift], part.transpose(0, 2, 1))
+                inside = _inside(horizontal, across, left, count)
+                for down, weights in zip(vertical.runs, self._weights, strict=True):
+                    above = band * self._down * vertical.step + down.first - rows.start
+                    made = self._products(weights[i], shifted, above)
+                    both = _inside(vertical, down, band * self._down, self._down), inside
+                    if not all(each.all() for each in both):
+                        made /= _sums(weights[i], *both)[:, :, :, None]
+                    values[:, down.outputs, :, across.outputs] = made.transpose(0, 1, 4, 2, 3)
+            yield Block(band * self.band, left * horizontal.period, 0, values.reshape(self.band, -1, self.shape[2]))
+
+    def _products(self, weights: Array, shifted: Array, above: int) -> Array:
+        """Return a run's outputs of all tiles in a block (tiles down, rows, columns, C, tiles across)."""
+        kh, line = weights.shape[2], shifted.strides[0]
+        columns = shifted[0, 0].size
+        windows = strided(
+            shifted,
+            (self._down, kh * weights.shape[3], columns),
+            (self._axes[0].step * line, shifted.strides[1], shifted.itemsize),
+            above * line,
+        )
+        matrix = weights.reshape(-1, windows.shape[1])
+        made = np.matmul(matrix, windows, out=_scratch.get("made", (self._down, len(matrix), columns), self.dtype))
+        return made.reshape(self._down, *weights.shape[:2], *shifted.shape[2:])
+
+
+def _inputs(axis: Axis, tile: int, count: int) -> range:
+    """Return the inputs of some tiles."""
+    first = tile * axis.step + min(run.first for run in axis.runs)
+    return range(first, (tile + count - 1) * axis.step + max(run.first + run.count for run in axis.runs))
+
+
+def _inside(axis: Axis, run: Run, tile: int, count: int) -> NDArray[np.bool_]:
+    """Return which inputs of a run in some tiles there are: (tiles, inputs)."""
+    return axis.inside((tile + np.arange(count))[:, None] * axis.step + run.first + np.arange(run.count))
+
+
+def _sums(weights: Array, down: NDArray[np.bool_], across: NDArray[np.bool_]) -> Array:
+    """Return the sums of the weights inside the image (tiles down, rows, columns, tiles across); 1 for outputs beyond."""
+    sums = np.tensordot(down.astype(np.float64), weights, (1, 2)) @ across.T
+    return np.where(sums > 0, sums, 1).astype(weights.dtype)
+
+
+class DirectPolar(_Polar):
+    """The same by looking weights up: slower, for any scale, and exact if a sample is not finite."""
+
+    cost = 32
+    band = BAND
+
+    def blocks(self, band: int) -> Iterator[Block]:
+        top = band * BAND
+        rows, down = self._axes[0].taps(np.arange(top, min(top + BAND, self.shape[0])))
+        for left in range(0, self.shape[1], SPAN):
+            columns, across = self._axes[1].taps(np.arange(left, min(left + SPAN, self.shape[1])))
+            area = (
+                range(int(each[0]), int(each[-1]) + len(taps)) for each, taps in ((rows, down), (columns, across))
+            )
+            planes = np.ascontiguousarray(self._read(*area).transpose(2, 0, 1))
+            values = self._sums(planes, (rows - rows[0], columns - columns[0]), (down, across))
+            yield Block(top, left, 0, values.transpose(1, 2, 0))
+
+    def _sums(self, planes: Array, first: tuple[Array, Array], squares: tuple[Array, Array]) -> Array:
+        """Return the outputs (C, n, w) from planes (C, h, w), the first row and column of each, and their taps."""
+        table, differences = _table(self._filter, self.dtype)
+        down, across = ((each * ENTRIES).astype(self.dtype) for each in squares)
+        shape = down.shape[1], across.shape[1]
+        total, values = np.zeros(shape, self.dtype), np.zeros((len(planes), *shape), self.dtype)
+        for i, dx in enumerate(across):
+            near = planes[:, :, first[1] + i]
+            for j, dy in enumerate(down):
+                place = dy[:, None] + dx
+                below = np.floor(place)
+                entry = below.astype(np.intp)
+                place -= below
+                place *= differences.take(entry, mode="clip")
+                place += table.take(entry, mode="clip")
+                total += place
+                part = near[:, first[0] + j]
+                if self.reader.finite:
+                    part *= place
+                else:
+                    with np.errstate(invalid="ignore", over="ignore"):
+                        part = np.where(place != 0, part * place, 0)
+                values += part
+        values /= total
+        return values
+
+
+def polar(
+    source: Array, size: Pair, filter: Filter, *, reader: SampleReader, grids: Grids | None = None
+) -> Upsampler:
+    """Return the fastest upsampler that is exact for a source and a size; see `planes` for grids."""
+    axes = axes_of((source.shape[0], source.shape[1]), size, filter.radius, grids)
+    kind = Polar if reader.finite and count_weights(axes, size) else DirectPolar
+    return kind(source, size, axes=axes, filter=filter, reader=reader)
