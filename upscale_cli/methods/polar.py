@@ -35,7 +35,7 @@ BLOCK_VALUES = 1 << 18
 """Values of a block at most, unless a tile has more."""
 FEW_WEIGHTS, WEIGHTS_A_PIXEL = 1 << 16, 4
 """Weights in matrices that are worth computing, for any output and for each of its pixels."""
-BAND, SPAN = 16, 2048
+BAND, SPAN = 16, 1024
 """Rows and columns of a block whose weights are looked up."""
 ENTRIES = 1 << 14
 """Entries of a table of weights: between two of them, those of a windowed jinc are a line to within 1e-7."""
@@ -229,12 +229,17 @@ class Polar(_Polar):
                     part = slab[:, first : first + (count - 1) * horizontal.step + 1 : horizontal.step]
                     np.copyto(shifted[:, shift], part.transpose(0, 2, 1))
                 inside = _inside(horizontal, across, left, count)
+                sides = np.flatnonzero(~inside.all(axis=1))
                 for down, weights in zip(vertical.runs, self._weights, strict=True):
                     above = band * self._down * vertical.step + down.first - rows.start
                     made = self._products(weights[i], shifted, above)
-                    both = _inside(vertical, down, band * self._down, self._down), inside
-                    if not all(each.all() for each in both):
-                        made /= _sums(weights[i], *both)[:, :, :, None]
+                    beside = _inside(vertical, down, band * self._down, self._down)
+                    # Between the upper and the lower border only the tiles at the sides miss inputs, alike in all rows.
+                    middle = beside.all()
+                    border = sides if middle else slice(None)
+                    if not middle or sides.size:
+                        sums = _sums(weights[i], beside[:1] if middle else beside, inside[border])
+                        made[..., border] /= sums[:, :, :, None]
                     values[:, down.outputs, :, across.outputs] = made.transpose(0, 1, 4, 2, 3)
             yield Block(band * self.band, left * horizontal.period, 0, values.reshape(self.band, -1, self.shape[2]))
 
@@ -266,8 +271,8 @@ def _inside(axis: Axis, run: Run, tile: int, count: int) -> NDArray[np.bool_]:
 
 def _sums(weights: Array, down: NDArray[np.bool_], across: NDArray[np.bool_]) -> Array:
     """Return the sums of the weights inside the image (tiles down, rows, columns, tiles across); 1 for outputs beyond."""
-    sums = np.tensordot(down.astype(np.float64), weights, (1, 2)) @ across.T
-    return np.where(sums > 0, sums, 1).astype(weights.dtype)
+    sums = np.tensordot(down.astype(weights.dtype), weights, (1, 2)) @ across.T.astype(weights.dtype)
+    return np.where(sums > 0, sums, 1)
 
 
 class DirectPolar(_Polar):
@@ -295,7 +300,7 @@ class DirectPolar(_Polar):
         shape = down.shape[1], across.shape[1]
         total, values = np.zeros(shape, self.dtype), np.zeros((len(planes), *shape), self.dtype)
         for i, dx in enumerate(across):
-            near = planes[:, :, first[1] + i]
+            near = planes.take(first[1] + i, axis=2, mode="clip")
             for j, dy in enumerate(down):
                 place = dy[:, None] + dx
                 below = np.floor(place)
@@ -304,7 +309,7 @@ class DirectPolar(_Polar):
                 place *= differences.take(entry, mode="clip")
                 place += table.take(entry, mode="clip")
                 total += place
-                part = near[:, first[0] + j]
+                part = near.take(first[0] + j, axis=1, mode="clip")
                 if self.reader.finite:
                     part *= place
                 else:
