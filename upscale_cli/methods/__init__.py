@@ -13,7 +13,7 @@ from upscale_cli.methods.learned_method import LEARNED
 from upscale_cli.methods.method import Method, Shape, Size, WorkingMemory, resolve
 from upscale_cli.methods.parameters import Parameter, Scale
 from upscale_cli.methods.placement_methods import BED_OF_NAILS, MAX_UNPOOLING, NEAREST
-from upscale_cli.methods.polar_filters import POLAR_FILTERS, polar_method
+from upscale_cli.methods.polar_filters import POLAR
 from upscale_cli.methods.transposed_method import TRANSPOSED_CONV
 from upscale_cli.plugins import Registry
 
@@ -30,21 +30,16 @@ __all__ = [
     "resolve",
 ]
 
+# fmt: off
 MethodName = Literal[
-    "nearest",
-    "bed-of-nails",
-    "max-unpooling",
-    "bilinear",
-    "bicubic",
-    "lanczos",
-    "ewa-lanczos",
-    "ewa-lanczossharp",
-    "jinc",
-    "robidoux",
-    "robidouxsharp",
-    "transposed-conv",
-    "learned",
+    "nearest", "bed-of-nails", "max-unpooling",
+    "box", "bilinear", "hermite", "hamming", "bicubic", "catmull-rom", "mitchell", "b-spline", "gaussian",
+    "spline16", "spline36", "spline64", "lanczos2", "lanczos", "hann", "blackman", "kaiser", "welch", "bartlett",
+    "bohman", "cosine", "parzen", "sinc", "mks2013", "mks2021",
+    "ewa-lanczos", "ewa-lanczossharp", "ewa-lanczos4sharpest", "jinc", "robidoux", "robidouxsharp",
+    "transposed-conv", "learned",
 ]
+# fmt: on
 """The names of the methods of this package, for type checkers."""
 
 METHODS = Registry(
@@ -54,7 +49,7 @@ METHODS = Registry(
         BED_OF_NAILS,
         MAX_UNPOOLING,
         *(filter_method(each) for each in FILTERS.values()),
-        *(polar_method(each) for each in POLAR_FILTERS),
+        *POLAR,
         TRANSPOSED_CONV,
         LEARNED,
     ),
@@ -70,12 +65,12 @@ def find_method(name: str) -> Method:
     Raises
     ------
     UsageError
-        If there is none, with the nearest name and all of them.
+        If there is none, with the nearest name.
     """
     method = METHODS.find(name) if isinstance(name, str) else None
     if method is None:
         METHODS.load_plugins()
         words = {word: each.name for each in METHODS.values() for word in each.known_as}
         hint = did_you_mean(str(name), METHODS, words)
-        raise UsageError(f'unknown method "{name}".{hint} Methods: {", ".join(METHODS)}.')
+        raise UsageError(f'unknown method "{name}".{hint} upscale --methods lists all {len(METHODS)}.')
     return method

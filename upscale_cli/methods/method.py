@@ -20,6 +20,17 @@ Size = tuple[int, int]
 Shape = tuple[int, int, int]
 Parameters = Mapping[str, Any]
 Remark = Callable[[Shape, Scale, Parameters], str | None]
+Group = Literal["copied", "filters", "polar", "placement", "learned", "other"]
+
+GROUPS: dict[Group, str] = {
+    "copied": "no new value appears",
+    "filters": "weighted sums of near pixels, along rows and columns",
+    "polar": "weighted sums of near pixels, by their distance",
+    "placement": "values among zeros, for decoders of neural networks",
+    "learned": "fitted to photographs, or to data of yours",
+    "other": "from other packages",
+}
+"""The groups in which methods are listed, in this order, and what those of each have in common."""
 
 if TYPE_CHECKING:
 
@@ -109,7 +120,11 @@ class Method(NamedTuple):
         The output's shape; raises `UpscaleError` if there is none.
     parameters : tuple of Parameter
     variants : tuple of str
-        Parameters, as KEY=VALUE, that make another method of it to compare with.
+        Parameters, as KEY=VALUE, that make another method of it, which tests walk too.
+    group : str
+        One of `GROUPS`.
+    compared : bool
+        It is one of the few that are compared if none is named.
     values : {"copied", "placed", "weighed"}
         Outputs are the source's own values; or those and zeros; or weighted sums.
     integer_scale : bool
@@ -132,7 +147,9 @@ class Method(NamedTuple):
     explain : callable(shape, scale, parameters) -> str or None
         What the method decided by itself, shown with -v.
     filter : NamedFilter, optional
-        The filter that it is, for planes off the grid; see `planes`.
+        The filter along rows and columns that it is, for planes off the grid; see `planes`.
+    shifted : callable(source, size, *, grids, samples, parameters) -> Upsampler, optional
+        How another method enlarges planes off the grid.
     working_memory : callable(shape, parameters) -> callable(size) -> WorkingMemory
         An estimate of the memory needed for an output of some height and width, if all samples are finite.
     """
@@ -146,6 +163,8 @@ class Method(NamedTuple):
     output_shape: Callable[[Shape, Scale, Parameters], Shape] = rounded_shape
     parameters: tuple[Parameter, ...] = ()
     variants: tuple[str, ...] = ()
+    group: Group = "other"
+    compared: bool = False
     values: Literal["copied", "placed", "weighed"] = "weighed"
     integer_scale: bool = False
     resizable: bool = False
@@ -157,6 +176,7 @@ class Method(NamedTuple):
     warn: Remark = no_remark
     explain: Remark = no_remark
     filter: "NamedFilter | None" = None
+    shifted: "Callable[..., Upsampler] | None" = None
     working_memory: Callable[[Shape, Parameters], Callable[[Size], WorkingMemory]] = little_memory
 
     @property

@@ -1,34 +1,35 @@
-"""Polar resampling: taps weighed by their distance in the plane, on a disc instead of a square (EWA).
+"""Polar resampling: taps weighed by their distance in the plane, over a disc instead of a square (EWA).
 
     out[y, x] = Σᵢ Σⱼ w(r)·source[i, j] / Σᵢ Σⱼ w(r),  r = hypot(i − y, j − x) in samples of the source
 
 (Heckbert 1989, "elliptical weighted average": the ellipse is a circle unless the image is made smaller). Such weights
-are no product of a column and a row, so there are no two passes: each output is one sum, over the 33 samples of a disc
-of radius 3.24.
+are no product of a column and a row, so there are no two passes: each output is one sum, over the 33 samples of a
+disc of radius 3.24.
 
 At scale p/q in lowest terms, weights repeat every p outputs and q inputs on each axis. Some whole periods are a tile.
-Its outputs are one matrix product with the rectangle of inputs that their discs touch; the tiles of a row are the
-columns of that product, and only shifts along a row are copied, as in `convolution`. Long periods are cut into runs of
-outputs, each with its own rectangle. Where a matrix would be used too rarely, as for 1023 → 1535 pixels, weights are
-looked up by the square of the distance instead, one tap after the other.
+Its outputs are one matrix product with the rectangle of inputs that their discs touch. The tiles of a row are the
+columns of that product, and only shifts along a row are copied, as in `convolution`. Long periods are cut into runs
+of outputs, each with its own rectangle. Where a matrix would be used too rarely, as for 1023 → 1535 pixels, weights
+are looked up by the square of the distance instead, one tap after the other.
 """
 
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import pairwise
 from math import ceil, floor, gcd
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from upscale_cli.methods.filters import Filter
 from upscale_cli.methods.grid import Grid, positions
 from upscale_cli.methods.method import WorkingMemory
 from upscale_cli.methods.taps import PLANS, remembered
 from upscale_cli.methods.upsampler import FEWEST_ROWS, Array, Block, SampleReader, Scratch, Upsampler, strided
+from upscale_cli.methods.weights import Filter
 
 RUN = 4, 8
-"""Minimum of rows and columns in a run of outputs: wider ones multiply more zeros, narrower ones are worse for BLAS."""
+"""Fewest rows and columns in a run of outputs: wider ones multiply more zeros, narrower ones keep BLAS waiting."""
 COLUMNS = 384
 """Columns of a product at most: its inputs and outputs stay in a core's cache."""
 BLOCK_VALUES = 1 << 18
@@ -45,11 +46,11 @@ Pair = tuple[int, int]
 
 
 class Run(NamedTuple):
-    """Consecutive outputs of a period, and the inputs that they need: `first … first + count − 1`."""
+    """Consecutive outputs of a period, and the inputs that they need: `first … first + width − 1`."""
 
     outputs: slice
     first: int
-    count: int
+    width: int
 
 
 class Axis:
@@ -82,7 +83,7 @@ class Axis:
         # A distance of 1: if the output is smaller, the filter is stretched, as in `taps`.
         self._one = self._unit // grid.after * max(grid.before, grid.after)
         ends = np.linspace(0, self.period, self.period // least + 1).astype(int).tolist()
-        self.runs = [self._run(slice(*pair)) for pair in zip(ends, ends[1:], strict=False)]
+        self.runs = [self._run(slice(*pair)) for pair in pairwise(ends)]
 
     def _run(self, outputs: slice) -> Run:
         position, reach = self._position[outputs], self.radius * self._one
@@ -91,7 +92,7 @@ class Axis:
 
     def distances(self, run: Run) -> NDArray[np.float64]:
         """Return the distances of a run's outputs from its inputs (outputs, inputs), as the filter measures them."""
-        inputs = run.first + np.arange(run.count)
+        inputs = run.first + np.arange(run.width)
         return (self._unit * inputs - self._position[run.outputs, None]) / self._one
 
     def taps(self, outputs: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -130,7 +131,7 @@ def axes_of(before: Pair, size: Pair, radius: float, grids: Grids | None = None)
 
 def count_weights(axes: Axes, size: Pair) -> int:
     """Return the number of weights in the matrices to a size, or 0 if weights are better looked up."""
-    vertical, horizontal = (sum((r.outputs.stop - r.outputs.start) * r.count for r in axis.runs) for axis in axes)
+    vertical, horizontal = (sum((r.outputs.stop - r.outputs.start) * r.width for r in axis.runs) for axis in axes)
     count = vertical * horizontal
     return count if count <= max(FEW_WEIGHTS, WEIGHTS_A_PIXEL * size[0] * size[1]) else 0
 
@@ -146,10 +147,10 @@ def memory(shape: tuple[int, int, int], size: Pair, radius: float) -> WorkingMem
     axes, channels = axes_of(shape[:2], size, radius), shape[2]
     if weights := count_weights(axes, size):
         down, across = _tiles(axes, channels)
-        rows = down * axes[0].step + max(run.count for run in axes[0].runs)
+        rows = down * axes[0].step + max(run.width for run in axes[0].runs)
         values = down * axes[0].period * across * axes[1].period * channels
-        slab = rows * (across * axes[1].step + axes[1].runs[-1].count) * channels
-        shifted = rows * max(run.count for run in axes[1].runs) * across * channels
+        slab = rows * (across * axes[1].step + axes[1].runs[-1].width) * channels
+        shifted = rows * max(run.width for run in axes[1].runs) * across * channels
         return WorkingMemory(down * axes[0].period, weights, 2 * (values + slab) + shifted)
     rows, columns = (len(axis.taps(np.zeros(1, np.int64))[1]) for axis in axes)
     slab = (rows + BAND * shape[0] // size[0]) * (columns + SPAN * max(1, shape[1] // size[1])) * channels
@@ -223,8 +224,8 @@ class Polar(_Polar):
             shape = self._down, vertical.period, count, horizontal.period, self.shape[2]
             values = _scratch.get("values", shape, self.dtype)
             for i, across in enumerate(horizontal.runs):
-                shifted = _scratch.get("shifted", (len(rows), across.count, self.shape[2], count), self.dtype)
-                for shift in range(across.count):
+                shifted = _scratch.get("shifted", (len(rows), across.width, self.shape[2], count), self.dtype)
+                for shift in range(across.width):
                     first = left * horizontal.step + across.first + shift - columns.start
                     part = slab[:, first : first + (count - 1) * horizontal.step + 1 : horizontal.step]
                     np.copyto(shifted[:, shift], part.transpose(0, 2, 1))
@@ -234,7 +235,7 @@ class Polar(_Polar):
                     above = band * self._down * vertical.step + down.first - rows.start
                     made = self._products(weights[i], shifted, above)
                     beside = _inside(vertical, down, band * self._down, self._down)
-                    # Between the upper and the lower border only the tiles at the sides miss inputs, alike in all rows.
+                    # Between the upper and the lower border only tiles at the sides lack inputs, alike in all rows.
                     middle = beside.all()
                     border = sides if middle else slice(None)
                     if not middle or sides.size:
@@ -261,16 +262,16 @@ class Polar(_Polar):
 def _inputs(axis: Axis, tile: int, count: int) -> range:
     """Return the inputs of some tiles."""
     first = tile * axis.step + min(run.first for run in axis.runs)
-    return range(first, (tile + count - 1) * axis.step + max(run.first + run.count for run in axis.runs))
+    return range(first, (tile + count - 1) * axis.step + max(run.first + run.width for run in axis.runs))
 
 
 def _inside(axis: Axis, run: Run, tile: int, count: int) -> NDArray[np.bool_]:
     """Return which inputs of a run in some tiles there are: (tiles, inputs)."""
-    return axis.inside((tile + np.arange(count))[:, None] * axis.step + run.first + np.arange(run.count))
+    return axis.inside((tile + np.arange(count))[:, None] * axis.step + run.first + np.arange(run.width))
 
 
 def _sums(weights: Array, down: NDArray[np.bool_], across: NDArray[np.bool_]) -> Array:
-    """Return the sums of the weights inside the image (tiles down, rows, columns, tiles across); 1 for outputs beyond."""
+    """Return the sums of the weights inside the image (tiles down, rows, columns, tiles across); 1 beyond."""
     sums = np.tensordot(down.astype(weights.dtype), weights, (1, 2)) @ across.T.astype(weights.dtype)
     return np.where(sums > 0, sums, 1)
 

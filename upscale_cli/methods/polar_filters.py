@@ -1,63 +1,64 @@
-"""Polar filters: weights by distance in the plane, one row of `POLAR_FILTERS` each; `polar` computes with them."""
+"""Polar filters by their names: weights by distance in the plane, a method each; `polar` computes with them."""
 
-from functools import partial
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from upscale_cli.methods.filters import Filter, NamedFilter, cubic, filter_method
+from upscale_cli.methods.filters import ANTIRING, BLUR, NamedFilter, filter_method
 from upscale_cli.methods.method import Method, Parameters, Shape, Size, WorkingMemory
-from upscale_cli.methods.parameters import Integer, Parameter, Scale
+from upscale_cli.methods.parameters import Choice, Integer, Parameter, Scale
+from upscale_cli.methods.weights import WINDOWS, Filter, cubic, windowed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from upscale_cli.methods.grid import Grid
     from upscale_cli.methods.samples import Samples
     from upscale_cli.methods.upsampler import Array, Upsampler
+    from upscale_cli.methods.weights import Floats
 
 JINC_ZEROS = 1.2196698912665045, 2.2331305943815286, 3.2383154841662362, 4.2410628637960699
-"""The first zeros of `jinc`: those of J₁ (DLMF 10.21) over π."""
-SHARP = 0.9812505837223707
-"""N. Robidoux's blur for three lobes, with which columns and rows of constant pixels stay nearly as they are."""
+"""The first zeros of `jinc`: those of J₁ (DLMF, table 10.21) over π."""
 
 
-def jinc(r: "NDArray[np.float64]") -> "NDArray[np.float64]":
-    """Return `2·J₁(πr)/(πr)`, which is to a disc what the sinc is to a line, for distances up to 4.3.
+def jinc(r: "Floats") -> "Floats":
+    """Return `2·J₁(πr)/(πr)`, which is to a disc what the sinc is to a line, at distances of 0 to 4.3.
 
-    The power series of J₁ (DLMF 10.2.2), `Σ (−z)ᵏ / (k!·(k + 1)!)` with `z = (πr/2)²`: 45 terms are exact to 1e-11.
+    It is the power series of J₁ (DLMF 10.2.2), `Σ (−z)ᵏ / (k!·(k + 1)!)` with `z = (πr/2)²`, exact to 1e-11.
 
     >>> import numpy as np
-    >>> values = jinc(np.array([0.0, 2 / np.pi, *JINC_ZEROS]))  # J₁(2) is 0.5767248 (DLMF, table 10.75)
-    >>> (np.abs(values - [1, 0.5767248077568734, 0, 0, 0, 0]) < 1e-10).all()
-    np.True_
+    >>> values = jinc(np.array([0.0, 2 / np.pi, *JINC_ZEROS]))  # J₁(2) = 0.5767248078 (DLMF, table 10.75)
+    >>> bool((np.abs(values - [1, 0.5767248078, 0, 0, 0, 0]) < 1e-10).all())
+    True
     """
     import numpy as np
 
     z, total = (np.pi / 2 * r) ** 2, np.ones_like(r)
     for k in range(45, 0, -1):
-        total *= z
-        total *= -1 / (k * (k + 1))
-        total += 1
+        total = 1 - total * z / (k * (k + 1))
     return total
 
 
-def disc(a: int, window: bool = True, blur: float = 1.0) -> Filter:
-    """Jinc up to one of its zeros, windowed by the middle lobe of a wider jinc; a blur below 1 narrows both."""
+def disc(a: int, window: str, blur: float = 1.0) -> Filter:
+    """Jinc up to its zero number `a`, under a window; `jinc` is the middle lobe of a wider one.
+
+    libplacebo 7.360 has these values, as `ewa_lanczos`:
+
+    >>> import numpy as np
+    >>> disc(3, "jinc").weight(np.array([0.0, 0.5, 1.5, 2.5])).round(6).tolist()
+    [1.0, 0.690584, -0.078257, 0.012895]
+    """
     import numpy as np
 
-    radius = JINC_ZEROS[a - 1] * blur
+    radius = JINC_ZEROS[a - 1]
 
-    def weight(r: "NDArray[np.float64]") -> "NDArray[np.float64]":
+    def weight(r: "Floats") -> "Floats":
         r = np.minimum(r, radius)
-        taper = jinc(r * (JINC_ZEROS[0] / radius)) if window else 1.0
-        return np.where(r < radius, jinc(r / blur) * taper, 0.0)
+        taper = jinc(r * (JINC_ZEROS[0] / radius)) if window == "jinc" else windowed(r / radius, window)
+        return np.where(r < radius, jinc(r) * taper, 0.0)
 
-    return Filter(weight, radius)
+    return Filter(weight, radius).blurred(blur)
 
 
 class PolarMaker(NamedTuple):
-    """`Method.make` and `Method.working_memory` for a polar filter."""
+    """The functions of the method of a polar filter; a class and not closures, so that it can be pickled."""
 
     filter: NamedFilter
 
@@ -65,67 +66,123 @@ class PolarMaker(NamedTuple):
         self, source: "Array", /, *, scale: Scale, size: Size, samples: "Samples", parameters: Parameters
     ) -> "Upsampler":
         """Return the upsampler from a source to a size."""
+        return self.shifted(source, size, grids=None, samples=samples, parameters=parameters)
+
+    def shifted(
+        self,
+        source: "Array",
+        size: Size,
+        *,
+        grids: "tuple[Grid, Grid] | None",
+        samples: "Samples",
+        parameters: Parameters,
+    ) -> "Upsampler":
+        """Return the upsampler of a plane off the grid; see `planes`."""
+        from upscale_cli.methods.antiringing import Held, nearest
         from upscale_cli.methods.polar import polar
 
-        return polar(source, size, self.filter.of(parameters), reader=samples.reader(source))
+        upsampler = polar(source, size, self.filter.of(parameters), reader=samples.reader(source), grids=grids)
+        if not (amount := parameters[ANTIRING.name]):
+            return upsampler
+        ranges = [nearest(*side) for side in zip(source.shape, size, grids or (None, None), strict=False)]
+        return Held(upsampler, source, ranges, samples=samples, amount=amount)
 
-    def memory(self, shape: Shape, parameters: Parameters) -> "Callable[[Size], WorkingMemory]":
-        """Return the working memory of a source; see `Method.working_memory`."""
+    def memory(self, shape: Shape, parameters: Parameters) -> Callable[[Size], WorkingMemory]:
+        """Return the working memory as a function of the size; see `Method.working_memory`."""
         from upscale_cli.methods.polar import memory
 
         return lambda size: memory(shape, size, self.filter.of(parameters).radius)
 
 
-def polar_method(filter: NamedFilter) -> Method:
-    """Return a polar filter as a method: normalised, at any size, and never the identity."""
+def polar_method(filter: NamedFilter, antiring: float = 0.0) -> Method:
+    """Return a polar filter as a method: never the identity, held by `antiring` unless something else is said."""
     maker = PolarMaker(filter)
-    return filter_method(filter)._replace(make=maker, interpolates=False, working_memory=maker.memory)
+    return filter_method(filter)._replace(
+        group="polar",
+        make=maker,
+        filter=None,
+        shifted=maker.shifted,
+        parameters=(*filter.parameters, ANTIRING._replace(default=antiring)),
+        interpolates=False,
+        working_memory=maker.memory,
+    )
 
 
 _LOBES = Parameter(name="a", kind=Integer(2, 4), default=3, summary="lobes: more are sharper and ring further")
 
-POLAR_FILTERS = (
-    NamedFilter(
-        name="ewa-lanczos",
-        summary="windowed jinc over a disc of 33 pixels",
-        when="photographs with slanted lines: no steps along them, and a little softer than lanczos",
-        source="jinc, windowed by a jinc; Robidoux & Thyssen 2011, in ImageMagick",
-        make=disc,
-        parameters=(_LOBES,),
-        known_as=("jinc-lanczos", "lanczosradius", "ewa"),
+POLAR = (
+    polar_method(
+        NamedFilter(
+            name="ewa-lanczos",
+            summary="windowed jinc over a disc of 33 pixels",
+            when="photographs with slanted lines: smoother along them than lanczos, and softer",
+            source="Robidoux & Thyssen 2011, in ImageMagick",
+            make=disc,
+            preset={"window": "jinc"},
+            parameters=(_LOBES, BLUR),
+            known_as=("ewa", "jinc-lanczos", "lanczosradius"),
+        )
     ),
-    NamedFilter(
-        name="ewa-lanczossharp",
-        summary="ewa-lanczos, narrowed a little",
-        when="as ewa-lanczos, and sharper: the default of mpv's high-quality profile until 2023",
-        source="ewa-lanczos with a blur of 0.98125; Robidoux 2011, in ImageMagick",
-        make=partial(disc, a=3, blur=SHARP),
-        known_as=("lanczossharp",),
+    polar_method(
+        NamedFilter(
+            name="ewa-lanczossharp",
+            summary="windowed jinc over a disc of 32 pixels: ewa-lanczos with a blur of 0.98",
+            when="as ewa-lanczos, a little sharper: straight edges along rows stay straight",
+            source="Robidoux 2011, in ImageMagick; mpv",
+            make=disc,
+            preset={"a": 3, "window": "jinc", "blur": 0.98125058372237073562493},
+            known_as=("lanczossharp",),
+        )
     ),
-    NamedFilter(
-        name="jinc",
-        summary="jinc without a window over a disc of 33 pixels",
-        when="to compare: it rings far",
-        source="the ideal low-pass filter of a disc, cut off",
-        make=partial(disc, window=False),
-        parameters=(_LOBES,),
-        known_as=("ewa-jinc", "bessel"),
+    polar_method(
+        NamedFilter(
+            name="ewa-lanczos4sharpest",
+            summary="windowed jinc over a disc of 44 pixels, held within the range of the nearest",
+            when="photographs and films: as sharp as lanczos, without most of its halos",
+            source="mpv and libplacebo 2023",
+            make=disc,
+            preset={"a": 4, "window": "jinc", "blur": 0.88451209326050047745788},
+        ),
+        antiring=0.8,
     ),
-    NamedFilter(
-        name="robidoux",
-        summary="a cubic over a disc of 13 pixels",
-        when="photographs, nearly without ringing",
-        source="Mitchell & Netravali's cubic, b = 0.3782; Robidoux 2011, in ImageMagick",
-        make=partial(cubic, b=12 / (19 + 9 * 2**0.5), c=113 / (58 + 216 * 2**0.5)),
-        known_as=("ewa-robidoux",),
+    polar_method(
+        NamedFilter(
+            name="jinc",
+            summary="jinc over a disc of 33 pixels, cut off or under a window of your choice",
+            when="filters of your own: a window, lobes and blur",
+            source="the low-pass filter of a disc; libplacebo",
+            make=disc,
+            parameters=(
+                Parameter(name="window", kind=Choice("jinc", *WINDOWS), default="box", summary="what ends the jinc"),
+                _LOBES,
+                BLUR,
+            ),
+            known_as=("ewa-jinc", "ewa-hann", "ewa-ginseng", "bessel"),
+        )
     ),
-    NamedFilter(
-        name="robidouxsharp",
-        summary="robidoux, sharper",
-        when="photographs, with a little ringing",
-        source="Mitchell & Netravali's cubic, b = 0.2620; Robidoux 2011, in ImageMagick",
-        make=partial(cubic, b=6 / (13 + 7 * 2**0.5), c=7 / (2 + 12 * 2**0.5)),
-        known_as=("ewa-robidouxsharp",),
+    polar_method(
+        NamedFilter(
+            name="robidoux",
+            summary="cubic over a disc of 13 pixels",
+            when="photographs in which any halo would be seen; softer than mitchell",
+            source="Robidoux 2011, in ImageMagick (b = 0.3782, c = 0.3109)",
+            make=cubic,
+            preset={"b": 12 / (19 + 9 * 2**0.5), "c": 113 / (58 + 216 * 2**0.5)},
+            parameters=(BLUR,),
+            known_as=("ewa-robidoux",),
+        )
+    ),
+    polar_method(
+        NamedFilter(
+            name="robidouxsharp",
+            summary="cubic over a disc of 13 pixels, sharper than robidoux",
+            when="photographs, with fainter halos than bicubic",
+            source="Robidoux 2011, in ImageMagick (b = 0.2620, c = 0.3690)",
+            make=cubic,
+            preset={"b": 6 / (13 + 7 * 2**0.5), "c": 7 / (2 + 12 * 2**0.5)},
+            parameters=(BLUR,),
+            known_as=("ewa-robidouxsharp",),
+        )
     ),
 )
-"""Every polar filter, in the order of the documentation."""
+"""The methods of polar filters, in the order of the documentation."""

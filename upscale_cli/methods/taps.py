@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from upscale_cli.methods.filters import Filter
 from upscale_cli.methods.grid import Grid, positions
+from upscale_cli.methods.weights import Filter
 
 if TYPE_CHECKING:
     from functools import _lru_cache_wrapper
@@ -77,7 +77,9 @@ def taps(n_in: int, n_out: int, filter: Filter, grid: Grid | None = None) -> Tap
     first = position // unit - reach + 1
     index = first[:period, None] + np.arange(2 * reach)
     # Weights are the same in every period, except at the borders.
-    weights = filter.weight((unit * index - position[:period, None]) / (unit // grid.after * wide))
+    distance = (unit * index - position[:period, None]) / (unit // grid.after * wide)
+    # An axis that keeps its size is left as it is, also by filters that blur, as in Pillow.
+    weights = (distance == 0).astype(float) if grid.before == grid.after else filter.weight(distance)
     scaled = (weights / weights.sum(axis=1, keepdims=True))[np.arange(n_out) % period]
     border = np.flatnonzero((first < 0) | (first > n_in - 2 * reach))
     index = first[border, None] + np.arange(2 * reach)

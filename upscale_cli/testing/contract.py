@@ -60,7 +60,7 @@ class MethodContract(TransparencyContract):
     def test_it_describes_itself(self) -> None:
         method = self.method
         assert find_method(method.name) == method
-        assert re.fullmatch(r"[a-z]+(-[a-z]+)*", method.name)
+        assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", method.name)
         for text in (method.summary, method.when, method.source):
             assert 4 < len(text) < 90
             assert text == text.strip()
