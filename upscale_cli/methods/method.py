@@ -147,9 +147,7 @@ class Method(NamedTuple):
     explain : callable(shape, scale, parameters) -> str or None
         What the method decided by itself, shown with -v.
     filter : NamedFilter, optional
-        The filter along rows and columns that it is, for planes off the grid; see `planes`.
-    shifted : callable(source, size, *, grids, samples, parameters) -> Upsampler, optional
-        How another method enlarges planes off the grid.
+        The filter that it is, for planes off the grid; see `planes`.
     working_memory : callable(shape, parameters) -> callable(size) -> WorkingMemory
         An estimate of the memory needed for an output of some height and width, if all samples are finite.
     """
@@ -176,7 +174,6 @@ class Method(NamedTuple):
     warn: Remark = no_remark
     explain: Remark = no_remark
     filter: "NamedFilter | None" = None
-    shifted: "Callable[..., Upsampler] | None" = None
     working_memory: Callable[[Shape, Parameters], Callable[[Size], WorkingMemory]] = little_memory
 
     @property

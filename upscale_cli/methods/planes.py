@@ -5,6 +5,7 @@ from upscale_cli.methods.filters import ANTIRING, FILTERS
 from upscale_cli.methods.grid import Grid
 from upscale_cli.methods.method import Method, Parameters
 from upscale_cli.methods.placement import Nearest
+from upscale_cli.methods.polar_filters import PolarMaker
 from upscale_cli.methods.resampling import resampled
 from upscale_cli.methods.samples import Samples
 from upscale_cli.methods.taps import remembered, taps
@@ -30,8 +31,8 @@ def off_grid(
     """
     if method.values == "copied":
         return Nearest(source, size, grids)
-    if method.shifted is not None:
-        return method.shifted(source, size, grids=grids, samples=samples, parameters=parameters)
+    if isinstance(method.make, PolarMaker):
+        return method.make(source, size=size, samples=samples, parameters=parameters, grids=grids)
     filter = FILTERS["bicubic"].default() if method.filter is None else method.filter.of(parameters)
     sides = zip(source.shape, size, grids, strict=False)
     make = remembered(taps, *source.shape[:2], *size)

@@ -14,9 +14,9 @@ are looked up by the square of the distance instead, one tap after the other.
 """
 
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
-from math import ceil, floor, gcd
+from math import ceil, floor, gcd, prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,9 +33,9 @@ RUN = 4, 8
 COLUMNS = 384
 """Columns of a product at most: its inputs and outputs stay in a core's cache."""
 BLOCK_VALUES = 1 << 18
-"""Values of a block at most, unless a tile has more."""
-FEW_WEIGHTS, WEIGHTS_A_PIXEL = 1 << 16, 4
-"""Weights in matrices that are worth computing, for any output and for each of its pixels."""
+"""Values of a block, and a quarter of the shifted inputs, at most, unless one tile across has more."""
+FEW_WEIGHTS, LOOK_UPS = 1 << 16, 16
+"""Weights that are computed for any image; and how many are looked up in the time of computing one."""
 BAND, SPAN = 16, 1024
 """Rows and columns of a block whose weights are looked up."""
 ENTRIES = 1 << 14
@@ -70,45 +70,59 @@ class Axis:
     ----------
     period, step : int
         Output `j + period` lies `step` inputs after output `j`: some whole periods of the scale.
-    runs : list of Run
-        The runs of a period.
+    taps, width : int
+        Inputs within the radius of an output, and of a run, at most.
     """
 
     def __init__(self, grid: Grid, inputs: int, *, radius: float, least: int) -> None:
         divisor = gcd(grid.before, grid.after)
         repeats = ceil(least * divisor / grid.after)
-        self.inputs, self.radius = inputs, radius
         self.period, self.step = repeats * (grid.after // divisor), repeats * (grid.before // divisor)
+        self._inputs, self._least = inputs, least
         self._position, self._unit = positions(self.period, grid)
         # A distance of 1: if the output is smaller, the filter is stretched, as in `taps`.
         self._one = self._unit // grid.after * max(grid.before, grid.after)
-        ends = np.linspace(0, self.period, self.period // least + 1).astype(int).tolist()
-        self.runs = [self._run(slice(*pair)) for pair in pairwise(ends)]
+        self._reach = radius * self._one
+        self.taps = floor(2 * self._reach / self._unit) + 1
+        self.width = self.taps + ceil(2 * least * self.step / self.period)
 
-    def _run(self, outputs: slice) -> Run:
-        position, reach = self._position[outputs], self.radius * self._one
-        first = ceil((int(position[0]) - reach) / self._unit)
-        return Run(outputs, first, floor((int(position[-1]) + reach) / self._unit) + 1 - first)
+    @cached_property
+    def runs(self) -> list[Run]:
+        """The runs of a period."""
+        runs = []
+        for start, stop in pairwise(np.linspace(0, self.period, self.period // self._least + 1).astype(int).tolist()):
+            first = ceil((int(self._position[start]) - self._reach) / self._unit)
+            last = floor((int(self._position[stop - 1]) + self._reach) / self._unit)
+            runs.append(Run(slice(start, stop), first, last + 1 - first))
+        return runs
 
     def distances(self, run: Run) -> NDArray[np.float64]:
         """Return the distances of a run's outputs from its inputs (outputs, inputs), as the filter measures them."""
         inputs = run.first + np.arange(run.width)
         return (self._unit * inputs - self._position[run.outputs, None]) / self._one
 
-    def taps(self, outputs: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Return the first input in reach of each output (n,), and the squared distances (k, n) of it and the next.
+    def squares(self, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return the first input in reach of some outputs (n,), and the squared distances of all in reach (taps, n).
 
         The square of the radius is 1, and so are all squares of inputs outside the image.
         """
-        position = self._position[outputs % self.period] + outputs // self.period * self.step * self._unit
-        reach = self.radius * self._one
-        first = np.ceil((position - reach) / self._unit).astype(np.int64)
-        inputs = first + np.arange(floor(2 * reach / self._unit) + 1)[:, None]
-        return first, np.where(self.inside(inputs), ((self._unit * inputs - position) / reach) ** 2, 1.0)
+        cells, phases = np.divmod(np.arange(start, stop), self.period)
+        position = self._position[phases] + cells * self.step * self._unit
+        first = np.ceil((position - self._reach) / self._unit).astype(np.int64)
+        inputs = first + np.arange(self.taps)[:, None]
+        return first, np.where(self._inside(inputs), ((self._unit * inputs - position) / self._reach) ** 2, 1.0)
 
-    def inside(self, inputs: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return which inputs there are."""
-        return (inputs >= 0) & (inputs < self.inputs)
+    def tiles(self, tile: int, count: int) -> range:
+        """Return the inputs of some tiles."""
+        first, last = self.runs[0].first, self.runs[-1].first + self.runs[-1].width
+        return range(tile * self.step + first, (tile + count - 1) * self.step + last)
+
+    def inside(self, run: Run, tile: int, count: int) -> NDArray[np.bool_]:
+        """Return which inputs of a run in some tiles there are: (tiles, inputs)."""
+        return self._inside((tile + np.arange(count))[:, None] * self.step + run.first + np.arange(run.width))
+
+    def _inside(self, inputs: NDArray[np.int64]) -> NDArray[np.bool_]:
+        return (inputs >= 0) & (inputs < self._inputs)
 
 
 Axes = tuple[Axis, Axis]
@@ -130,31 +144,35 @@ def axes_of(before: Pair, size: Pair, radius: float, grids: Grids | None = None)
 
 
 def count_weights(axes: Axes, size: Pair) -> int:
-    """Return the number of weights in the matrices to a size, or 0 if weights are better looked up."""
-    vertical, horizontal = (sum((r.outputs.stop - r.outputs.start) * r.width for r in axis.runs) for axis in axes)
-    count = vertical * horizontal
-    return count if count <= max(FEW_WEIGHTS, WEIGHTS_A_PIXEL * size[0] * size[1]) else 0
+    """Return about how many weights the matrices to a size have, or 0 if it is faster to look weights up."""
+    count = prod(axis.period * axis.width for axis in axes)
+    return count if count <= max(FEW_WEIGHTS, prod(size) * prod(axis.taps for axis in axes) // LOOK_UPS) else 0
 
 
-def _tiles(axes: Axes, channels: int) -> Pair:
+def _tiling(axes: Axes, channels: int) -> Pair:
     """Return the number of tiles below each other in a band, and beside each other in a block."""
-    down = max(1, FEWEST_ROWS // axes[0].period)
-    return down, max(1, min(COLUMNS, BLOCK_VALUES // (down * axes[0].period * axes[1].period)) // channels)
+    vertical, horizontal = axes
+    down = max(1, FEWEST_ROWS // vertical.period)
+    shifted = (down * vertical.step + vertical.taps) * horizontal.width
+    most = min(COLUMNS, BLOCK_VALUES // (down * vertical.period * horizontal.period), 4 * BLOCK_VALUES // shifted)
+    return down, max(1, most // channels)
 
 
 def memory(shape: tuple[int, int, int], size: Pair, radius: float) -> WorkingMemory:
     """Return the working memory for a source (H, W, C) and the height and width of its output."""
     axes, channels = axes_of(shape[:2], size, radius), shape[2]
-    if weights := count_weights(axes, size):
-        down, across = _tiles(axes, channels)
-        rows = down * axes[0].step + max(run.width for run in axes[0].runs)
-        values = down * axes[0].period * across * axes[1].period * channels
-        slab = rows * (across * axes[1].step + axes[1].runs[-1].width) * channels
-        shifted = rows * max(run.width for run in axes[1].runs) * across * channels
-        return WorkingMemory(down * axes[0].period, weights, 2 * (values + slab) + shifted)
-    rows, columns = (len(axis.taps(np.zeros(1, np.int64))[1]) for axis in axes)
-    slab = (rows + BAND * shape[0] // size[0]) * (columns + SPAN * max(1, shape[1] // size[1])) * channels
-    return WorkingMemory(BAND, 2 * ENTRIES, 3 * slab + BAND * SPAN * (2 * channels + 6))
+    (vertical, horizontal), weights = axes, count_weights(axes, size)
+    if not weights:
+        rows = vertical.taps + BAND * vertical.step // vertical.period
+        columns = horizontal.taps + min(size[1], SPAN) * max(1, horizontal.step // horizontal.period)
+        per_thread = 3 * rows * columns * channels + BAND * min(size[1], SPAN) * (2 * channels + 6)
+        return WorkingMemory(BAND, 2 * ENTRIES, per_thread)
+    down, across = _tiling(axes, channels)
+    across = min(across, ceil(size[1] / horizontal.period))
+    rows, columns = down * vertical.step + vertical.taps, across * horizontal.step + horizontal.taps
+    values = down * vertical.period * across * horizontal.period
+    per_thread = (2 * values + rows * (2 * columns + horizontal.width * across)) * channels
+    return WorkingMemory(down * vertical.period, weights, per_thread)
 
 
 @lru_cache(PLANS)
@@ -194,8 +212,8 @@ class _Polar(Upsampler):
         """Return some rows and columns of the source (n, w, C), 0 outside of it."""
         slab = _scratch.get("slab", (len(rows), len(columns), self.shape[2]), self.dtype)
         slab.fill(0)
-        (y, x), (height, width) = (max(0, rows.start), max(0, columns.start)), self.source.shape[:2]
-        part = self.source[y : max(y, min(rows.stop, height)), x : max(x, min(columns.stop, width))]
+        y, x = max(0, rows.start), max(0, columns.start)
+        part = self.source[y : max(y, rows.stop), x : max(x, columns.stop)]
         if part.size:
             y, x = y - rows.start, x - columns.start
             slab[y : y + len(part), x : x + part.shape[1]] = self.reader.read(part)
@@ -210,16 +228,16 @@ class Polar(_Polar):
     def __init__(self, source: Array, size: Pair, *, axes: Axes, filter: Filter, reader: SampleReader) -> None:
         super().__init__(source, size, axes=axes, filter=filter, reader=reader)
         self._weights = remembered(_matrices, *source.shape[:2], *size)(filter, axes, reader.dtype)
-        self._down, self._across = _tiles(axes, reader.channels)
+        self._down, self._across = _tiling(axes, reader.channels)
         self.band = self._down * axes[0].period
 
     def blocks(self, band: int) -> Iterator[Block]:
         vertical, horizontal = self._axes
-        rows = _inputs(vertical, band * self._down, self._down)
+        rows = vertical.tiles(band * self._down, self._down)
         tiles = ceil(self.shape[1] / horizontal.period)
         for left in range(0, tiles, self._across):
             count = min(self._across, tiles - left)
-            columns = _inputs(horizontal, left, count)
+            columns = horizontal.tiles(left, count)
             slab = self._read(rows, columns)
             shape = self._down, vertical.period, count, horizontal.period, self.shape[2]
             values = _scratch.get("values", shape, self.dtype)
@@ -229,12 +247,12 @@ class Polar(_Polar):
                     first = left * horizontal.step + across.first + shift - columns.start
                     part = slab[:, first : first + (count - 1) * horizontal.step + 1 : horizontal.step]
                     np.copyto(shifted[:, shift], part.transpose(0, 2, 1))
-                inside = _inside(horizontal, across, left, count)
+                inside = horizontal.inside(across, left, count)
                 sides = np.flatnonzero(~inside.all(axis=1))
                 for down, weights in zip(vertical.runs, self._weights, strict=True):
                     above = band * self._down * vertical.step + down.first - rows.start
                     made = self._products(weights[i], shifted, above)
-                    beside = _inside(vertical, down, band * self._down, self._down)
+                    beside = vertical.inside(down, band * self._down, self._down)
                     # Between the upper and the lower border only tiles at the sides lack inputs, alike in all rows.
                     middle = beside.all()
                     border = sides if middle else slice(None)
@@ -259,17 +277,6 @@ class Polar(_Polar):
         return made.reshape(self._down, *weights.shape[:2], *shifted.shape[2:])
 
 
-def _inputs(axis: Axis, tile: int, count: int) -> range:
-    """Return the inputs of some tiles."""
-    first = tile * axis.step + min(run.first for run in axis.runs)
-    return range(first, (tile + count - 1) * axis.step + max(run.first + run.width for run in axis.runs))
-
-
-def _inside(axis: Axis, run: Run, tile: int, count: int) -> NDArray[np.bool_]:
-    """Return which inputs of a run in some tiles there are: (tiles, inputs)."""
-    return axis.inside((tile + np.arange(count))[:, None] * axis.step + run.first + np.arange(run.width))
-
-
 def _sums(weights: Array, down: NDArray[np.bool_], across: NDArray[np.bool_]) -> Array:
     """Return the sums of the weights inside the image (tiles down, rows, columns, tiles across); 1 beyond."""
     sums = np.tensordot(down.astype(weights.dtype), weights, (1, 2)) @ across.T.astype(weights.dtype)
@@ -283,13 +290,13 @@ class DirectPolar(_Polar):
     band = BAND
 
     def blocks(self, band: int) -> Iterator[Block]:
+        vertical, horizontal = self._axes
         top = band * BAND
-        rows, down = self._axes[0].taps(np.arange(top, min(top + BAND, self.shape[0])))
-        for left in range(0, self.shape[1], SPAN):
-            columns, across = self._axes[1].taps(np.arange(left, min(left + SPAN, self.shape[1])))
-            area = (
-                range(int(each[0]), int(each[-1]) + len(taps)) for each, taps in ((rows, down), (columns, across))
-            )
+        lines = rows, down = vertical.squares(top, min(top + BAND, self.shape[0]))
+        span = max(1, min(SPAN, SPAN * horizontal.period // horizontal.step))
+        for left in range(0, self.shape[1], span):
+            columns, across = horizontal.squares(left, min(left + span, self.shape[1]))
+            area = (range(int(first[0]), int(first[-1]) + len(taps)) for first, taps in (lines, (columns, across)))
             planes = np.ascontiguousarray(self._read(*area).transpose(2, 0, 1))
             values = self._sums(planes, (rows - rows[0], columns - columns[0]), (down, across))
             yield Block(top, left, 0, values.transpose(1, 2, 0))

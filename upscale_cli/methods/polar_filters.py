@@ -58,26 +58,22 @@ def disc(a: int, window: str, blur: float = 1.0) -> Filter:
 
 
 class PolarMaker(NamedTuple):
-    """The functions of the method of a polar filter; a class and not closures, so that it can be pickled."""
+    """`Method.make` for a polar filter. A class and not a closure, so that it can be pickled."""
 
     filter: NamedFilter
 
     def __call__(
-        self, source: "Array", /, *, scale: Scale, size: Size, samples: "Samples", parameters: Parameters
-    ) -> "Upsampler":
-        """Return the upsampler from a source to a size."""
-        return self.shifted(source, size, grids=None, samples=samples, parameters=parameters)
-
-    def shifted(
         self,
         source: "Array",
-        size: Size,
+        /,
         *,
-        grids: "tuple[Grid, Grid] | None",
+        size: Size,
         samples: "Samples",
         parameters: Parameters,
+        scale: Scale | None = None,
+        grids: "tuple[Grid, Grid] | None" = None,
     ) -> "Upsampler":
-        """Return the upsampler of a plane off the grid; see `planes`."""
+        """Return the upsampler from a source to a size, off the grid if that is given."""
         from upscale_cli.methods.antiringing import Held, nearest
         from upscale_cli.methods.polar import polar
 
@@ -87,24 +83,24 @@ class PolarMaker(NamedTuple):
         ranges = [nearest(*side) for side in zip(source.shape, size, grids or (None, None), strict=False)]
         return Held(upsampler, source, ranges, samples=samples, amount=amount)
 
-    def memory(self, shape: Shape, parameters: Parameters) -> Callable[[Size], WorkingMemory]:
-        """Return the working memory as a function of the size; see `Method.working_memory`."""
-        from upscale_cli.methods.polar import memory
 
-        return lambda size: memory(shape, size, self.filter.of(parameters).radius)
+def polar_memory(shape: Shape, parameters: Parameters) -> Callable[[Size], WorkingMemory]:
+    """Return the working memory, as for the widest filter that parameters allow; see `Method.working_memory`."""
+    from upscale_cli.methods.polar import memory
+
+    radius = JINC_ZEROS[parameters.get("a", len(JINC_ZEROS)) - 1] * parameters.get(BLUR.name, 1.0)
+    return lambda size: memory(shape, size, radius)
 
 
 def polar_method(filter: NamedFilter, antiring: float = 0.0) -> Method:
     """Return a polar filter as a method: never the identity, held by `antiring` unless something else is said."""
-    maker = PolarMaker(filter)
     return filter_method(filter)._replace(
         group="polar",
-        make=maker,
+        make=PolarMaker(filter),
         filter=None,
-        shifted=maker.shifted,
         parameters=(*filter.parameters, ANTIRING._replace(default=antiring)),
         interpolates=False,
-        working_memory=maker.memory,
+        working_memory=polar_memory,
     )
 
 
