@@ -133,8 +133,9 @@ class Held(Upsampler):
         self._move(shown, low[..., -1:], high[..., -1:])
         # A colour of hardly any opacity is noise; where opacity is held, it may be seen after all.
         sure = np.abs(opacity) > white(self._samples.stored) / 510
-        colours = values[..., :-1] / np.where(sure, opacity, white(self._samples.stored))
-        known, clamped = ~np.isnan(low[..., :-1]), np.clip(colours, low[..., :-1], high[..., :-1])
+        known = ~np.isnan(low[..., :-1])
+        colours = values[..., :-1] / np.where(sure | ~known, opacity, white(self._samples.stored))
+        clamped = np.clip(colours, low[..., :-1], high[..., :-1])
         held = colours + self._amount * (clamped - colours)
         held = np.where(known, np.where(sure, held, clamped), colours)
         values[..., :-1] = np.where(shown > 0, held * shown, 0)

@@ -80,8 +80,9 @@ class PolarMaker(NamedTuple):
         upsampler = polar(source, size, self.filter.of(parameters), reader=samples.reader(source), grids=grids)
         if not (amount := parameters[ANTIRING.name]):
             return upsampler
-        ranges = [nearest(*side) for side in zip(source.shape, size, grids or (None, None), strict=False)]
-        return Held(upsampler, source, ranges, samples=samples, amount=amount)
+        sides = zip(source.shape, size, grids or (None, None), strict=False)
+        near = nearest(*next(sides)), nearest(*next(sides))
+        return Held(upsampler, source, near, samples=samples, amount=amount)
 
 
 def polar_memory(shape: Shape, parameters: Parameters) -> Callable[[Size], WorkingMemory]:
