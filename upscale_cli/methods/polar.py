@@ -165,7 +165,7 @@ def memory(shape: tuple[int, int, int], size: Pair, radius: float) -> WorkingMem
     if not weights:
         rows = vertical.taps + BAND * vertical.step // vertical.period
         columns = horizontal.taps + min(size[1], SPAN) * max(1, horizontal.step // horizontal.period)
-        per_thread = 3 * rows * columns * channels + BAND * min(size[1], SPAN) * (2 * channels + 6)
+        per_thread = 3 * rows * columns * channels + BAND * min(size[1], SPAN) * (2 * channels + 10)
         return WorkingMemory(BAND, 2 * ENTRIES, per_thread)
     down, across = _tiling(axes, channels)
     across = min(across, ceil(size[1] / horizontal.period))
