@@ -65,12 +65,13 @@ def find_method(name: str) -> Method:
     Raises
     ------
     UsageError
-        If there is none, with the nearest name.
+        If there is none, with the nearest name or, where none is near, all of them.
     """
     method = METHODS.find(name) if isinstance(name, str) else None
     if method is None:
         METHODS.load_plugins()
         words = {word: each.name for each in METHODS.values() for word in each.known_as}
         hint = did_you_mean(str(name), METHODS, words)
-        raise UsageError(f'unknown method "{name}".{hint} upscale --methods lists all {len(METHODS)}.')
+        every = f" Methods: {', '.join(METHODS)}."
+        raise UsageError(f'unknown method "{name}".{hint or every}')
     return method

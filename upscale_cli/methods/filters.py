@@ -4,20 +4,10 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import upscale_cli.methods.weights as weights  # noqa: PLR0402 - not through the package, which imports this module
 from upscale_cli.methods.method import Method, Parameters, Size, banded_memory
 from upscale_cli.methods.parameters import Choice, Integer, Number, Parameter, Scale, read_parameters
-from upscale_cli.methods.weights import (
-    WINDOWS,
-    Filter,
-    box,
-    cubic,
-    gaussian,
-    hermite,
-    magic_kernel_sharp,
-    sinc,
-    spline,
-    triangle,
-)
+from upscale_cli.methods.weights import Filter
 
 if TYPE_CHECKING:
     from upscale_cli.methods.samples import Samples
@@ -129,37 +119,33 @@ def _lobes(default: int, low: int = 1) -> Parameter:
 
 
 def _under(window: str, when: str, source: str, *, a: int = 4, **more: Any) -> NamedFilter:
-    """Return the row of sinc under a window, with as many lobes as ImageMagick gives it."""
+    """Return sinc under a window, with as many lobes as ImageMagick gives it."""
     return NamedFilter(
         name=window,
         summary=f"sinc under {window.capitalize()}'s window, over {2 * a} x {2 * a} pixels",
         when=when,
         source=source,
-        make=sinc,
+        make=weights.sinc,
         preset={"window": window},
         parameters=(_lobes(a), *more.pop("parameters", ()), BLUR),
         **more,
     )
 
 
-def _by_name(*filters: NamedFilter) -> dict[str, NamedFilter]:
-    return {each.name: each for each in filters}
-
-
-FILTERS = _by_name(
+_ROWS = (
     NamedFilter(
         name="box",
         summary="the nearest pixel, or the mean of those that a smaller pixel covers",
         when="reducing; it enlarges as nearest does",
         source="box filter",
-        make=box,
+        make=weights.box,
     ),
     NamedFilter(
         name="bilinear",
         summary="blends the 2 x 2 nearest pixels",
         when="soft and cheap: previews, height maps",
         source="triangle filter",
-        make=triangle,
+        make=weights.triangle,
         parameters=(BLUR,),
         known_as=("linear", "triangle", "tent"),
         compared=True,
@@ -169,7 +155,7 @@ FILTERS = _by_name(
         summary="blends the 2 x 2 nearest pixels along a cubic",
         when="crisper than bilinear, still without ringing",
         source="cubic Hermite spline; Mitchell & Netravali 1988 (b = c = 0)",
-        make=hermite,
+        make=weights.hermite,
         parameters=(BLUR,),
     ),
     _under(
@@ -183,7 +169,7 @@ FILTERS = _by_name(
         summary="fits cubics through 4 x 4 pixels",
         when="photographs, with less ringing than lanczos",
         source="Keys 1981 (a = -1/2); Mitchell & Netravali 1988",
-        make=cubic,
+        make=weights.cubic,
         parameters=(
             Parameter(
                 name="b",
@@ -207,7 +193,7 @@ FILTERS = _by_name(
         summary="fits cubics through 4 x 4 pixels: bicubic by its other name",
         when="photographs, with less ringing than lanczos",
         source="Catmull & Rom 1974; Mitchell & Netravali 1988 (b = 0, c = 1/2)",
-        make=cubic,
+        make=weights.cubic,
         preset={"b": 0.0, "c": 0.5},
         parameters=(BLUR,),
         known_as=("catrom",),
@@ -217,7 +203,7 @@ FILTERS = _by_name(
         summary="cubic over 4 x 4 pixels that blurs a little and rings a little",
         when="photographs in which any halo would be seen",
         source="Mitchell & Netravali 1988 (b = c = 1/3)",
-        make=cubic,
+        make=weights.cubic,
         preset={"b": 1 / 3, "c": 1 / 3},
         parameters=(BLUR,),
         known_as=("mitchell-netravali",),
@@ -227,7 +213,7 @@ FILTERS = _by_name(
         summary="smooths with the cubic B-spline over 4 x 4 pixels",
         when="noise and gradients: very soft, never rings",
         source="Mitchell & Netravali 1988 (b = 1, c = 0)",
-        make=cubic,
+        make=weights.cubic,
         preset={"b": 1.0, "c": 0.0},
         parameters=(BLUR,),
         known_as=("bspline", "spline"),
@@ -237,7 +223,7 @@ FILTERS = _by_name(
         summary="smooths with a bell over 4 x 4 pixels",
         when="noise and gradients: soft, never rings",
         source="Gaussian filter",
-        make=gaussian,
+        make=weights.gaussian,
         parameters=(
             Parameter(name="sigma", kind=Number(0.25, 4), default=0.5, summary="standard deviation in pixels"),
             BLUR,
@@ -249,7 +235,7 @@ FILTERS = _by_name(
             summary=f"natural cubic spline through {side} x {side} pixels",
             when=when,
             source="Dersch 1998 (Panorama Tools)",
-            make=spline,
+            make=weights.spline,
             preset={"pixels": pixels},
             parameters=(BLUR,),
         )
@@ -264,7 +250,7 @@ FILTERS = _by_name(
         summary="windowed sinc over 4 x 4 pixels: lanczos with a=2",
         when="photographs; close to bicubic",
         source="Duchon 1979",
-        make=sinc,
+        make=weights.sinc,
         preset={"window": "lanczos", "a": 2},
         parameters=(BLUR,),
     ),
@@ -273,7 +259,7 @@ FILTERS = _by_name(
         summary="windowed sinc over 6 x 6 pixels",
         when="photographs, scans: the sharpest of the classical filters",
         source="Duchon 1979",
-        make=sinc,
+        make=weights.sinc,
         preset={"window": "lanczos"},
         parameters=(_lobes(3, low=2), BLUR),
         known_as=("lanczos3", "lanczos4", "antialias", "best"),
@@ -299,9 +285,9 @@ FILTERS = _by_name(
         summary="sinc over 8 x 8 pixels, cut off or under a window of your choice",
         when="filters of your own: a window, lobes and blur",
         source="Harris 1978",
-        make=sinc,
+        make=weights.sinc,
         parameters=(
-            Parameter(name="window", kind=Choice(*WINDOWS), default="box", summary="what ends the sinc"),
+            Parameter(name="window", kind=Choice(*weights.WINDOWS), default="box", summary="what ends the sinc"),
             _lobes(4),
             BLUR,
         ),
@@ -312,7 +298,7 @@ FILTERS = _by_name(
             summary=f"Magic Kernel Sharp: a B-spline, sharpened {how}, over {side} x {side} pixels",
             when=when,
             source=f"Costella {year}",
-            make=magic_kernel_sharp,
+            make=weights.magic_kernel_sharp,
             preset={"year": year},
             parameters=(BLUR,),
             known_as=(f"magic-kernel-sharp-{year}",),
@@ -323,4 +309,6 @@ FILTERS = _by_name(
         )
     ),
 )
+
+FILTERS = {row.name: row for row in _ROWS}
 """Every filter by its name, in the order of the documentation."""
