@@ -94,12 +94,12 @@ def polar_memory(shape: Shape, parameters: Parameters) -> Callable[[Size], Worki
 
 
 def polar_method(filter: NamedFilter, antiring: float = 0.0) -> Method:
-    """Return a polar filter as a method: never the identity, held by `antiring` unless something else is said."""
+    """Return a polar filter as a method: never the identity. Its default of `antiring` is given."""
     return filter_method(filter)._replace(
         group="polar",
         make=PolarMaker(filter),
         filter=None,
-        parameters=(*filter.parameters, ANTIRING._replace(default=antiring)),
+        parameters=(*filter.parameters, ANTIRING._replace(default=antiring, common=not antiring)),
         interpolates=False,
         working_memory=polar_memory,
     )
@@ -112,7 +112,7 @@ POLAR = (
         NamedFilter(
             name="ewa-lanczos",
             summary="windowed jinc over a disc of 33 pixels",
-            when="photographs with slanted lines: smoother along them than lanczos, and softer",
+            when="photographs: slanted lines are smoother than by lanczos",
             source="Robidoux & Thyssen 2011, in ImageMagick",
             make=disc,
             preset={"window": "jinc"},
@@ -124,7 +124,7 @@ POLAR = (
         NamedFilter(
             name="ewa-lanczossharp",
             summary="windowed jinc over a disc of 32 pixels: ewa-lanczos with a blur of 0.98",
-            when="as ewa-lanczos, a little sharper: straight edges along rows stay straight",
+            when="as ewa-lanczos, a little sharper",
             source="Robidoux 2011, in ImageMagick; mpv",
             make=disc,
             preset={"a": 3, "window": "jinc", "blur": 0.98125058372237073562493},
@@ -134,8 +134,8 @@ POLAR = (
     polar_method(
         NamedFilter(
             name="ewa-lanczos4sharpest",
-            summary="windowed jinc over a disc of 44 pixels, held within the range of the nearest",
-            when="photographs and films: as sharp as lanczos, without most of its halos",
+            summary="windowed jinc over a disc of 44 pixels, with anti-ringing",
+            when="photographs, films: as sharp as lanczos, fainter halos",
             source="mpv and libplacebo 2023",
             make=disc,
             preset={"a": 4, "window": "jinc", "blur": 0.88451209326050047745788},
@@ -161,7 +161,7 @@ POLAR = (
         NamedFilter(
             name="robidoux",
             summary="cubic over a disc of 13 pixels",
-            when="photographs in which any halo would be seen; softer than mitchell",
+            when="photographs: between mitchell and bicubic",
             source="Robidoux 2011, in ImageMagick (b = 0.3782, c = 0.3109)",
             make=cubic,
             preset={"b": 12 / (19 + 9 * 2**0.5), "c": 113 / (58 + 216 * 2**0.5)},
@@ -173,7 +173,7 @@ POLAR = (
         NamedFilter(
             name="robidouxsharp",
             summary="cubic over a disc of 13 pixels, sharper than robidoux",
-            when="photographs, with fainter halos than bicubic",
+            when="photographs: close to bicubic",
             source="Robidoux 2011, in ImageMagick (b = 0.2620, c = 0.3690)",
             make=cubic,
             preset={"b": 6 / (13 + 7 * 2**0.5), "c": 7 / (2 + 12 * 2**0.5)},
