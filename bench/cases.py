@@ -313,7 +313,7 @@ def _array_check(
 
 
 def learned_cases(material: Material) -> Iterator[Case]:
-    """Yield what is dearer than Lanczos beside it, and networks beside the same weights in PyTorch; on all threads."""
+    """Yield what is dearer than Lanczos beside it, and networks beside the same weights in PyTorch."""
     side = 1024 // material.divisor
     source = str(material.array("rgb", np.asarray(material.square(side))))
     luma = np.asarray(material.square(side).convert("L"), np.float32) / 255
