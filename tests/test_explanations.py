@@ -53,7 +53,7 @@ def test_the_table_says_what_each_parameter_can_be() -> None:
 @pytest.mark.parametrize(
     ("sample", "arguments", "about", "words"),
     [
-        ("logo.png", [], "method", "lanczos, a=3: windowed sinc over 6 x 6 pixels (Duchon 1979)"),
+        ("logo.png", [], "method", "edge=renormalise: windowed sinc over 6 x 6 pixels (Duchon 1979)"),
         ("logo.png", ["-p", "a=5"], "method", "lanczos, a=5"),
         (
             "scene.png",

@@ -4,7 +4,9 @@ import math
 import threading
 import tracemalloc
 from collections.abc import Callable
+from fractions import Fraction
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from support import Array, Floats
 
 from upscale_cli import METHODS, upscale
 from upscale_cli.methods import polar
-from upscale_cli.methods.grid import Grid
+from upscale_cli.methods.grid import half_pixel
 from upscale_cli.methods.planes import off_grid
 from upscale_cli.methods.polar_filters import POLAR, PolarMaker
 from upscale_cli.methods.samples import Samples
@@ -22,7 +24,6 @@ from upscale_cli.testing import image
 NAMES = [method.name for method in POLAR]
 Size = tuple[int, int]
 Kernel = tuple[Callable[[Floats], Floats], float]
-ALL = slice(None)
 
 ZEROS = np.array([3.8317059702, 7.0155866698, 10.1734681351, 13.3236919363]) / math.pi
 """Of J₁ (Abramowitz & Stegun, table 9.5)."""
@@ -62,16 +63,21 @@ KERNELS = {
     "robidouxsharp": cubic(0.2620145124, 0.3689927438),
 }
 """Each filter by formulas and numbers of its authors, and its radius."""
+PADDED: dict[str, Any] = {"repeat": "edge", "reflect": "symmetric", "mirror": "reflect", "zero": "constant"}
+"""The names that NumPy has for edges."""
 
 
-def summed(
-    source: Array, size: Size, kernel: Kernel, *, part: tuple[slice, slice] = (ALL, ALL), shift: float = 0
-) -> Floats:
-    """Return a part of the direct sum over all samples (H, W, C), whose outputs lie `shift` samples further on."""
+def centres(n_in: int, n_out: int) -> Floats:
+    """Return where pixel centres of an output lie among the samples of an axis."""
+    return np.asarray((np.arange(n_out) + 0.5) * n_in / n_out - 0.5)
+
+
+def summed(source: Array, size: Size, kernel: Kernel, at: tuple[Floats, Floats] | None = None) -> Floats:
+    """Return the direct sum over all samples (H, W, C), of outputs at pixel centres or at other rows and columns."""
     weight, radius = kernel
     (y, dy), (x, dx) = (
-        (((np.arange(n)[some] + 0.5) * m / n - 0.5 + shift)[:, None] - np.arange(m), max(1, m / n))
-        for m, n, some in zip(source.shape, size, part, strict=False)
+        ((centres(m, n) if at is None else at[axis])[:, None] - np.arange(m), max(1, m / n))
+        for axis, (m, n) in enumerate(zip(source.shape, size, strict=False))
     )
     r = np.hypot(y[:, None, :, None] / dy, x[:, None, :] / dx)
     weights = np.zeros(r.shape)
@@ -80,12 +86,13 @@ def summed(
     return np.asarray(sums / weights.sum(axis=(2, 3))[..., None])
 
 
-def upsampler(name: str, source: Array, size: Size, grids: tuple[Grid, Grid] | None = None) -> Upsampler:
+def upsampler(name: str, source: Array, size: Size, **more: str) -> Upsampler:
     """Return a method's upsampler of plain numbers, without anti-ringing."""
     method, samples = METHODS[name], Samples(source.dtype, source.shape[2], source.dtype)
     assert isinstance(method.make, PolarMaker)
-    parameters = method.read_parameters({"antiring": 0})
-    return method.make(source, size=size, samples=samples, parameters=parameters, grids=grids)
+    parameters = method.read_parameters({"antiring": 0, **more})
+    scale = Fraction(size[0], source.shape[0]), Fraction(size[1], source.shape[1])
+    return method.make(source, scale=scale, size=size, samples=samples, parameters=parameters)
 
 
 @pytest.mark.parametrize(("way", "few"), [("Polar", 1 << 40), ("DirectPolar", -1)])
@@ -111,9 +118,27 @@ def test_all_four_borders_are_those_of_a_direct_sum(shape: Size) -> None:
     have = upsampler("ewa-lanczos", source, size).rows(0, size[0])
     ends = slice(0, 12), slice(-12, None)
     for part in product(ends, ends):
-        np.testing.assert_allclose(
-            have[part], summed(source, size, KERNELS["ewa-lanczos"], part=part), rtol=0, atol=1e-9
-        )
+        at = centres(shape[0], size[0])[part[0]], centres(shape[1], size[1])[part[1]]
+        np.testing.assert_allclose(have[part], summed(source, size, KERNELS["ewa-lanczos"], at), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("edge", ["repeat", "reflect", "mirror", "zero"])
+def test_edges_are_samples_beyond_the_border(edge: str) -> None:
+    """With eight samples more on each side, from NumPy, no output is near to a border."""
+    source, size = np.random.default_rng(0).random((9, 10, 1)), (18, 13)
+    padded = np.pad(source, ((8, 8), (8, 8), (0, 0)), PADDED[edge])
+    at = centres(9, 18) + 8, centres(10, 13) + 8
+    larger = 2 * len(padded), 2 * padded.shape[1]  # so that it is no reduction
+    have = upsampler("ewa-lanczos", source, size, edge=edge).rows(0, 18)
+    np.testing.assert_allclose(have, summed(padded, larger, KERNELS["ewa-lanczos"], at), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(9, 10), (1, 10)], ids=str)
+def test_corners_are_aligned(shape: Size) -> None:
+    source, size = np.random.default_rng(0).random((*shape, 1)), (3 * shape[0], 23)
+    at = np.linspace(0, shape[0] - 1, size[0]), np.linspace(0, 9, 23)
+    have = upsampler("ewa-lanczos", source, size, grid="align-corners").rows(0, size[0])
+    np.testing.assert_allclose(have, summed(source, size, KERNELS["ewa-lanczos"], at), rtol=0, atol=2e-7)
 
 
 LIBPLACEBO = {
@@ -198,10 +223,11 @@ def test_chroma_is_shifted_and_not_replaced_by_another_filter() -> None:
     """Samples of two columns each, the first at the centre of the first pixel: a quarter of a sample to the right."""
     plane = np.random.default_rng(1).random((10, 9, 1))
     samples, parameters = Samples(plane.dtype, 1, plane.dtype), METHODS["ewa-lanczos"].read_parameters({})
-    grids = Grid(20, 40, 2, 0), Grid(18, 36, 2, 0)
+    grids = half_pixel(20, 40).of_plane(2, 0), half_pixel(18, 36).of_plane(2, 0)
     method = METHODS["ewa-lanczos"]
     made = off_grid(method, plane, (20, 18), grids=grids, samples=samples, parameters=parameters)
-    expected = summed(plane, (20, 18), KERNELS["ewa-lanczos"], shift=0.125)
+    at = centres(10, 20) + 0.125, centres(9, 18) + 0.125
+    expected = summed(plane, (20, 18), KERNELS["ewa-lanczos"], at)
     np.testing.assert_allclose(made.rows(0, 20), expected, rtol=0, atol=1e-9)
 
 

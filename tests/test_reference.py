@@ -26,7 +26,7 @@ from support import (
 )
 
 from upscale_cli import METHODS, UpscaleError, upscale
-from upscale_cli.methods import filters
+from upscale_cli.methods import filters, resampling
 from upscale_cli.methods import weights as kernels
 from upscale_cli.methods.placement import max_pool
 from upscale_cli.methods.resampling import DirectResampler, Resampler
@@ -434,7 +434,8 @@ def test_direct_resampler_agrees(method: str) -> None:
     for shape, size in (((1, 1), (5, 7)), ((40, 50), (93, 150)), ((9, 200), (9, 1000))):
         source = noise((*shape, 5), "float32")
         same = Samples(source.dtype, 5, source.dtype)
-        axes = filter_axes(shape, size, filters.FILTERS[method].default())
+        vertical, horizontal = filter_axes(shape, size, filters.FILTERS[method].default())
+        axes = vertical.make(), horizontal.make()
         have, expected = (
             kind(source, axes, same.reader(source)).rows(0, size[0]) for kind in (Resampler, DirectResampler)
         )
@@ -511,7 +512,7 @@ def rendered(source: Array, target: Any = None, **meaning: Any) -> Array:
     samples = Samples(source.dtype, source.shape[2], np.dtype(target or source.dtype), **meaning)
     size = source.shape[0] * 2, source.shape[1] * 2
     axes = filter_axes(source.shape, size, filters.FILTERS["lanczos"].default())
-    made = Resampler(source, axes, samples.reader(source))
+    made = resampling.resampled(source, axes, samples.reader(source))
     out = np.empty((*size, source.shape[2] - samples.flatten), samples.target)
     made.rows(0, size[0], out, samples.finish)
     return out
@@ -546,7 +547,7 @@ def test_averages_stay_in_range_without_clamping(dtype: str, filter: kernels.Fil
     extremes = np.where(noise((6, 7, 16)) > 0, full, 0).astype(dtype)
     for source in (constants, extremes):
         samples = Samples(source.dtype, source.shape[2], source.dtype, constants=True)
-        made = Resampler(source, filter_axes(source.shape, size, filter), samples.reader(source))
+        made = resampling.resampled(source, filter_axes(source.shape, size, filter), samples.reader(source))
         assert made.averages
         have, clamped = np.empty((2, *made.shape), dtype)
         made.rows(0, size[0], have, samples.finisher(weighed=True, averages=True))
@@ -564,7 +565,7 @@ def test_averages_stay_in_range_without_clamping(dtype: str, filter: kernels.Fil
 def test_others_are_clamped(filter: kernels.Filter) -> None:
     source = noise((6, 7, 1), "uint8")
     samples = Samples(source.dtype, 1, source.dtype, constants=True)
-    made = Resampler(source, filter_axes(source.shape, (12, 14), filter), samples.reader(source))
+    made = resampling.resampled(source, filter_axes(source.shape, (12, 14), filter), samples.reader(source))
     assert not made.averages
     assert samples.finisher(weighed=True, averages=made.averages) == samples.finish
 

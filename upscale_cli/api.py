@@ -127,7 +127,7 @@ def upscale(
     factors = None if scale is None else read_scale(scale)
     before = height, width, channels
     exact, shape = resolve(chosen, before, scale=factors, size=size, parameters=read, shown=_in_python)
-    samples = Samples(source.dtype, channels, source.dtype, constants=chosen.keeps_constants)
+    samples = Samples(source.dtype, channels, source.dtype, constants=chosen.settled(read).keeps_constants)
     try:
         result = np.empty((count, *shape), source.dtype)
     except (MemoryError, ValueError) as error:

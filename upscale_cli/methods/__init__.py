@@ -8,7 +8,8 @@ tests) asks the method and never decides by its name.
 from typing import Literal
 
 from upscale_cli.errors import UsageError, did_you_mean
-from upscale_cli.methods.filters import FILTERS, filter_method
+from upscale_cli.methods.filter_method import filter_method
+from upscale_cli.methods.filters import FILTERS
 from upscale_cli.methods.learned_method import LEARNED
 from upscale_cli.methods.method import Method, Shape, Size, WorkingMemory, resolve
 from upscale_cli.methods.parameters import Parameter, Scale
@@ -33,7 +34,7 @@ __all__ = [
 # fmt: off
 MethodName = Literal[
     "nearest", "bed-of-nails", "max-unpooling",
-    "box", "bilinear", "hermite", "hamming", "bicubic", "catmull-rom", "mitchell", "b-spline", "gaussian",
+    "box", "bilinear", "hermite", "hamming", "bicubic", "catmull-rom", "mitchell", "b-spline", "gaussian", "spline",
     "spline16", "spline36", "spline64", "lanczos2", "lanczos", "hann", "blackman", "kaiser", "welch", "bartlett",
     "bohman", "cosine", "parzen", "sinc", "mks2013", "mks2021",
     "ewa-lanczos", "ewa-lanczossharp", "ewa-lanczos4sharpest", "jinc", "robidoux", "robidouxsharp",

@@ -9,14 +9,15 @@ be seen. Everything happens on the values of one block, so strips and threads ch
 """
 
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from upscale_cli.methods.grid import Grid, positions
+from upscale_cli.methods.grid import Grid, half_pixel, positions
 from upscale_cli.methods.samples import Samples, white
-from upscale_cli.methods.taps import Axes
+from upscale_cli.methods.taps import LONGEST, Axes
 from upscale_cli.methods.upsampler import Array, Block, Scratch, Upsampler
 
 ROWS = 32
@@ -58,9 +59,9 @@ def nearest(n_in: int, n_out: int, grid: Grid | None = None) -> Nearest:
     >>> [part.tolist() for part in nearest(3, 6)]
     [[0, 0, 1, 2], [0, 1, 2, 2], [0, 1, 1, 2, 2, 3]]
     """
-    grid = grid or Grid(n_in, n_out)
-    position, unit = positions(n_out, grid)
-    reach = unit // grid.after * max(grid.before, grid.after)
+    grid = grid or half_pixel(n_in, n_out)
+    position, unit = positions(range(n_out), grid)
+    reach = int(unit * max(grid.ratio, Fraction(1)))
     ranges = np.stack([-(-(position - reach) // unit), (position + reach) // unit]).clip(0, n_in - 1)
     new = np.append(True, (np.diff(ranges) != 0).any(axis=0))
     first, last = ranges[:, new]
@@ -74,10 +75,10 @@ def held(
     *,
     samples: Samples,
     amount: float,
-    grids: tuple[Grid | None, Grid | None] = (None, None),
+    grids: tuple[Grid, Grid] | tuple[None, None] = (None, None),
 ) -> Upsampler:
     """Return an upsampler of some taps, held by an amount of 0 … 1; the same one if no weight is negative."""
-    if amount == 0 or all(taps.weights.min() >= 0 for taps in axes):
+    if amount == 0 or all(axis.piece(0, min(axis.after, LONGEST)).weights.min() >= 0 for axis in axes):
         return upsampler
     sides = zip(source.shape, upsampler.shape, grids, strict=False)
     near = nearest(*next(sides)), nearest(*next(sides))

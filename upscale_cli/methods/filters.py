@@ -2,16 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import upscale_cli.methods.weights as weights  # noqa: PLR0402 - not through the package, which imports this module
-from upscale_cli.methods.method import Method, Parameters, Size, banded_memory
-from upscale_cli.methods.parameters import Choice, Integer, Number, Parameter, Scale, read_parameters
+from upscale_cli.methods.method import Parameters
+from upscale_cli.methods.parameters import Choice, Integer, Number, Parameter, read_parameters
 from upscale_cli.methods.weights import Filter
-
-if TYPE_CHECKING:
-    from upscale_cli.methods.samples import Samples
-    from upscale_cli.methods.upsampler import Array, Upsampler
 
 ANTIRING = Parameter(
     name="antiring",
@@ -46,6 +42,8 @@ class NamedFilter(NamedTuple):
         As for `Method`.
     compared : bool
         As for `Method`.
+    edge : str
+        What lies beyond the border if nothing else is said: one of `EDGES`.
     """
 
     name: str
@@ -57,6 +55,7 @@ class NamedFilter(NamedTuple):
     parameters: tuple[Parameter, ...] = ()
     known_as: tuple[str, ...] = ()
     compared: bool = False
+    edge: str = "renormalise"
 
     def of(self, parameters: Parameters) -> Filter:
         """Return the filter of some parameters: the same one each time, so that what is planned with it is kept."""
@@ -75,42 +74,6 @@ class NamedFilter(NamedTuple):
 @lru_cache
 def _made(make: Callable[..., Filter], blur: float, parameters: tuple[tuple[str, Any], ...]) -> Filter:
     return make(**dict(parameters)).blurred(blur)
-
-
-class FilterMaker(NamedTuple):
-    """`Method.make` for a filter. A class and not a closure, so that the method can be pickled."""
-
-    filter: NamedFilter
-
-    def __call__(
-        self, source: "Array", /, *, scale: Scale, size: Size, samples: "Samples", parameters: Parameters
-    ) -> "Upsampler":
-        """Return the upsampler from a source to a size."""
-        from upscale_cli.methods.antiringing import held
-        from upscale_cli.methods.resampling import resampled
-        from upscale_cli.methods.taps import filter_axes
-
-        axes = filter_axes(source.shape, size, self.filter.of(parameters))
-        upsampler = resampled(source, axes, samples.reader(source))
-        return held(upsampler, source, axes, samples=samples, amount=parameters[ANTIRING.name])
-
-
-def filter_method(filter: NamedFilter) -> Method:
-    """Return a filter as a method: separable, normalised, and at any size."""
-    return Method(
-        name=filter.name,
-        summary=filter.summary,
-        when=filter.when,
-        source=filter.source,
-        known_as=filter.known_as,
-        group="filters",
-        make=FilterMaker(filter),
-        filter=filter,
-        parameters=(*filter.parameters, ANTIRING),
-        resizable=True,
-        compared=filter.compared,
-        working_memory=banded_memory,
-    )
 
 
 def _lobes(default: int, low: int = 1) -> Parameter:
@@ -183,6 +146,7 @@ _ROWS = (
                 default=0.5,
                 summary="sharpness of the cubic: 1/2 is Catmull-Rom, 1/3 is Mitchell's",
             ),
+            Parameter(name="a", kind=Number(-1, 0), default=None, summary="the same as c=-a: PyTorch has -0.75"),
             BLUR,
         ),
         known_as=("cubic", "keys"),
@@ -216,7 +180,7 @@ _ROWS = (
         make=weights.cubic,
         preset={"b": 1.0, "c": 0.0},
         parameters=(BLUR,),
-        known_as=("bspline", "spline"),
+        known_as=("bspline",),
     ),
     NamedFilter(
         name="gaussian",
@@ -228,6 +192,19 @@ _ROWS = (
             Parameter(name="sigma", kind=Number(0.25, 4), default=0.5, summary="standard deviation in pixels"),
             BLUR,
         ),
+    ),
+    NamedFilter(
+        name="spline",
+        summary="fits a B-spline through all pixels, as SciPy and scikit-image do",
+        when="measurements, feature maps, volumes; as sharp as lanczos",
+        source="Unser, Aldroubi & Eden 1991; Unser 1999",
+        make=weights.cardinal_spline,
+        parameters=(
+            Parameter(name="order", kind=Integer(2, 5), default=3, summary="of the polynomials between pixels"),
+            BLUR,
+        ),
+        known_as=("cubic-spline", "ndimage"),
+        edge="mirror",
     ),
     *(
         NamedFilter(

@@ -6,6 +6,7 @@ are called.
 
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from math import ceil
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from upscale_cli.errors import UpscaleError, UsageError
@@ -77,19 +78,9 @@ def no_remark(shape: Shape, scale: Scale, parameters: Parameters) -> str | None:
     return None
 
 
-def little_memory(shape: Shape, parameters: Parameters) -> Callable[[Size], WorkingMemory]:
-    """Return the working memory of methods that need none besides a row."""
-    return lambda size: WorkingMemory()
-
-
-def banded_memory(shape: Shape, parameters: Parameters) -> Callable[[Size], WorkingMemory]:
-    """Return the working memory of filters and transposed convolutions: bands, and little else."""
-    from upscale_cli.methods.upsampler import FEWEST_ROWS
-
-    # A smaller band is made of more rows than it has.
-    return lambda size: WorkingMemory(
-        FEWEST_ROWS, 0, FEWEST_ROWS * shape[0] // size[0] * shape[1] * shape[2] if size[0] < shape[0] else 0
-    )
+def placed_memory(shape: Shape, parameters: Parameters) -> Callable[[Size], WorkingMemory]:
+    """Return the working memory of methods that move samples: a row of cells, and indices of rows and columns."""
+    return lambda size: WorkingMemory(ceil(size[0] / shape[0]), 12 * sum(size))
 
 
 def as_typed(pair: Sequence[Any], last: bool = True) -> str:
@@ -174,7 +165,7 @@ class Method(NamedTuple):
     warn: Remark = no_remark
     explain: Remark = no_remark
     filter: "NamedFilter | None" = None
-    working_memory: Callable[[Shape, Parameters], Callable[[Size], WorkingMemory]] = little_memory
+    working_memory: Callable[[Shape, Parameters], Callable[[Size], WorkingMemory]] = placed_memory
 
     @property
     def heeds(self) -> frozenset[str]:
@@ -184,6 +175,10 @@ class Method(NamedTuple):
     def read_parameters(self, given: Parameters) -> dict[str, Any]:
         """Return a value for every parameter, from text or Python values; raises `UsageError`."""
         return read_parameters(self.name, self.parameters, given)
+
+    def settled(self, parameters: Parameters) -> "Method":
+        """Return the method as parameters make it: with zeros beyond the border, constants do not stay constant."""
+        return self._replace(keeps_constants=False) if parameters.get("edge") == "zero" else self
 
     def check_scale(self, scale: Scale, shown: Callable[..., str] = as_typed) -> None:
         """Raise `UpscaleError` if the method does not support these factors."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upscale_cli.errors import UpscaleError
-from upscale_cli.methods.grid import Grid, positions
+from upscale_cli.methods.grid import ROUNDINGS, Grid, half_pixel, positions
 from upscale_cli.methods.upsampler import Array, Block, Finish, Scratch, Upsampler
 
 BAND_VALUES = 1 << 22
@@ -23,7 +23,7 @@ _scratch = Scratch()
 
 
 class Nearest(Upsampler):
-    """Each output is the input under its centre: `source[floor((j + ½)·n_in/n_out)]` on both axes.
+    """Each output is the nearest input: by default the one under its centre, `source[floor((j + ½)·n_in/n_out)]`.
 
     Parameters
     ----------
@@ -32,22 +32,27 @@ class Nearest(Upsampler):
     size : (int, int)
         Height and width of the output.
     grids : (Grid, Grid), optional
-        Where the samples lie, if not on the grid of their picture.
+        Where the outputs lie, vertically and horizontally; by default at pixel centres.
+    rounding : str
+        One of `ROUNDINGS`. The nearest to what lies beyond the border is the sample there.
     """
 
-    def __init__(self, source: Array, size: tuple[int, int], grids: tuple[Grid, Grid] | None = None) -> None:
+    def __init__(
+        self,
+        source: Array,
+        size: tuple[int, int],
+        grids: tuple[Grid, Grid] | None = None,
+        rounding: str = "round-prefer-ceil",
+    ) -> None:
         self.source, self.dtype, self.shape = source, source.dtype, (*size, source.shape[2])
-        own = tuple(Grid(n_in, n_out) for n_in, n_out in zip(source.shape, size, strict=False))
-        self._down, self._across = (
-            grid.after // grid.before if grid.after % grid.before == 0 and grids in (None, own) else None
-            for grid in own
+        sides = list(zip(source.shape, size, strict=False))
+        self._rows, self._columns = (
+            np.clip(ROUNDINGS[rounding](*positions(range(n_out), grid)), 0, n_in - 1)
+            for (n_in, n_out), grid in zip(sides, grids or [half_pixel(*side) for side in sides], strict=True)
         )
+        self._down, self._across = _cell(self._rows, source.shape[0]), _cell(self._columns, source.shape[1])
         cell = self._down or 1
         self.band = max(1, min(size[0], BAND_VALUES // (size[1] * source.shape[2])) // cell) * cell
-        self._rows, self._columns = (
-            _nearest(n_in, *positions(n_out, grid))
-            for n_in, n_out, grid in zip(source.shape, size, grids or own, strict=False)
-        )
 
     def rows(self, start: int, stop: int, out: Array | None = None, finish: Finish | None = None) -> Array:
         """Return rows as any upsampler does; without `finish`, they are copied straight to their place."""
@@ -97,9 +102,14 @@ class Nearest(Upsampler):
                 cells[:, :, k, channel] = rows[:, :, channel]
 
 
-def _nearest(count: int, position: NDArray[np.int64], unit: int) -> NDArray[np.int64]:
-    """Return the nearest of so many samples at positions in a unit, the next one in the middle of two."""
-    return np.clip((2 * position + unit) // (2 * unit), 0, count - 1)
+def _cell(index: NDArray[np.int64], count: int) -> int | None:
+    """Return how often each of so many samples is repeated by an index, if all are so equally often.
+
+    >>> _cell(np.array([0, 0, 1, 1]), 2), _cell(np.array([0, 0, 0, 1]), 2)
+    (2, None)
+    """
+    times = len(index) // count
+    return times if np.array_equal(index, np.repeat(np.arange(count), times)) else None
 
 
 class BedOfNails(Upsampler):

@@ -3,6 +3,7 @@
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from upscale_cli.methods.grid import EDGE, GRID, ROUNDING, grids, placed_shape
 from upscale_cli.methods.method import Method, Parameters, Shape, Size, cell_size
 from upscale_cli.methods.parameters import REQUIRED, ArrayValue, Choice, Parameter, Scale, round_side
 
@@ -17,7 +18,7 @@ def make_nearest(
     """Return the upsampler of `nearest`."""
     from upscale_cli.methods.placement import Nearest
 
-    return Nearest(source, size)
+    return Nearest(source, size, grids(source.shape, size, scale, parameters), parameters["rounding"])
 
 
 def warn_of_uneven_copies(shape: Shape, scale: Scale, parameters: Parameters) -> str | None:
@@ -67,6 +68,16 @@ NEAREST = Method(
     group="copied",
     compared=True,
     known_as=("nn", "neighbor", "neighbour", "point", "pixel", "sample", "none"),
+    output_shape=placed_shape,
+    parameters=(
+        GRID,
+        ROUNDING,
+        EDGE._replace(
+            kind=Choice("repeat", "reflect", "renormalise"),
+            default="repeat",
+            summary="beyond the border: of the nearest, always the pixel there",
+        ),
+    ),
     values="copied",
     resizable=True,
     warn=warn_of_uneven_copies,

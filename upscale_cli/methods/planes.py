@@ -8,11 +8,8 @@ from upscale_cli.methods.placement import Nearest
 from upscale_cli.methods.polar_filters import PolarMaker
 from upscale_cli.methods.resampling import resampled
 from upscale_cli.methods.samples import Samples
-from upscale_cli.methods.taps import remembered, taps
+from upscale_cli.methods.taps import filter_axes
 from upscale_cli.methods.upsampler import Array, Upsampler
-
-Grids = tuple[Grid, Grid]
-"""The vertical and the horizontal grid of a plane."""
 
 
 def off_grid(
@@ -20,7 +17,7 @@ def off_grid(
     source: Array,
     size: tuple[int, int],
     *,
-    grids: Grids,
+    grids: tuple[Grid, Grid],
     samples: Samples,
     parameters: Parameters,
 ) -> Upsampler:
@@ -28,15 +25,18 @@ def off_grid(
 
     A filter is shifted, and `nearest` copies the nearest sample. What cannot be shifted, a network or a kernel, is
     replaced by bicubic interpolation.
+
+    Parameters
+    ----------
+    grids : (Grid, Grid)
+        The vertical and the horizontal grid of the plane.
     """
     if method.values == "copied":
-        return Nearest(source, size, grids)
+        return Nearest(source, size, grids, parameters["rounding"])
     if isinstance(method.make, PolarMaker):
-        return method.make(source, size=size, samples=samples, parameters=parameters, grids=grids)
+        return method.make(source, size=size, samples=samples, parameters=parameters, places=grids)
     filter = FILTERS["bicubic"].default() if method.filter is None else method.filter.of(parameters)
-    sides = zip(source.shape, size, grids, strict=False)
-    make = remembered(taps, *source.shape[:2], *size)
-    vertical, horizontal = (make(before, after, filter, grid) for before, after, grid in sides)
-    axes = vertical, horizontal
+    edge = "renormalise" if method.filter is None else parameters["edge"]
+    axes = filter_axes(source.shape, size, filter, grids=grids, edge=edge)
     upsampler, amount = resampled(source, axes, samples.reader(source)), parameters.get(ANTIRING.name, 0.0)
     return held(upsampler, source, axes, samples=samples, amount=amount, grids=grids)

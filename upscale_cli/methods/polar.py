@@ -14,17 +14,18 @@ are looked up by the square of the distance instead, one tap after the other.
 """
 
 from collections.abc import Iterator
+from fractions import Fraction
 from functools import cached_property, lru_cache
 from itertools import pairwise
-from math import ceil, floor, gcd, prod
+from math import ceil, floor, inf, prod
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from upscale_cli.methods.grid import Grid, positions
+from upscale_cli.methods.grid import Grid, half_pixel, positions
 from upscale_cli.methods.method import WorkingMemory
-from upscale_cli.methods.taps import PLANS, remembered
+from upscale_cli.methods.taps import CONTINUED, PLANS
 from upscale_cli.methods.upsampler import FEWEST_ROWS, Array, Block, SampleReader, Scratch, Upsampler, strided
 from upscale_cli.methods.weights import Filter
 
@@ -34,8 +35,8 @@ COLUMNS = 384
 """Columns of a product at most: its inputs and outputs stay in a core's cache."""
 BLOCK_VALUES = 1 << 18
 """Values of a block, and a quarter of the shifted inputs, at most, unless one tile across has more."""
-FEW_WEIGHTS, LOOK_UPS = 1 << 16, 16
-"""Weights that are computed for any image; and how many are looked up in the time of computing one."""
+FEW_WEIGHTS, MOST_WEIGHTS, LOOK_UPS = 1 << 16, 1 << 22, 16
+"""Weights that are computed for any image, and at most; and how many are looked up in the time of computing one."""
 BAND, SPAN = 16, 1024
 """Rows and columns of a block whose weights are looked up."""
 ENTRIES = 1 << 14
@@ -65,6 +66,8 @@ class Axis:
         Of the filter.
     least : int
         Outputs of a run, at least.
+    edge : str
+        One of `EDGES`.
 
     Attributes
     ----------
@@ -74,14 +77,13 @@ class Axis:
         Inputs within the radius of an output, and of a run, at most.
     """
 
-    def __init__(self, grid: Grid, inputs: int, *, radius: float, least: int) -> None:
-        divisor = gcd(grid.before, grid.after)
-        repeats = ceil(least * divisor / grid.after)
-        self.period, self.step = repeats * (grid.after // divisor), repeats * (grid.before // divisor)
-        self._inputs, self._least = inputs, least
-        self._position, self._unit = positions(self.period, grid)
+    def __init__(self, grid: Grid, inputs: int, *, radius: float, least: int, edge: str) -> None:
+        repeats = ceil(least / grid.ratio.denominator)
+        self.period, self.step = repeats * grid.ratio.denominator, repeats * grid.ratio.numerator
+        self._grid, self._least, self._ends = grid, least, (0, inputs) if edge == "renormalise" else (-inf, inf)
+        self._unit = positions(range(0), grid)[1]
         # A distance of 1: if the output is smaller, the filter is stretched, as in `taps`.
-        self._one = self._unit // grid.after * max(grid.before, grid.after)
+        self._one = int(self._unit * max(grid.ratio, Fraction(1)))
         self._reach = radius * self._one
         self.taps = floor(2 * self._reach / self._unit) + 1
         self.width = self.taps + ceil(2 * least * self.step / self.period)
@@ -89,25 +91,25 @@ class Axis:
     @cached_property
     def runs(self) -> list[Run]:
         """The runs of a period."""
-        runs = []
+        runs, position = [], self._positions(0, self.period)
         for start, stop in pairwise(np.linspace(0, self.period, self.period // self._least + 1).astype(int).tolist()):
-            first = ceil((int(self._position[start]) - self._reach) / self._unit)
-            last = floor((int(self._position[stop - 1]) + self._reach) / self._unit)
+            first = ceil((int(position[start]) - self._reach) / self._unit)
+            last = floor((int(position[stop - 1]) + self._reach) / self._unit)
             runs.append(Run(slice(start, stop), first, last + 1 - first))
         return runs
 
     def distances(self, run: Run) -> NDArray[np.float64]:
         """Return the distances of a run's outputs from its inputs (outputs, inputs), as the filter measures them."""
         inputs = run.first + np.arange(run.width)
-        return (self._unit * inputs - self._position[run.outputs, None]) / self._one
+        position = self._positions(run.outputs.start, run.outputs.stop)
+        return (self._unit * inputs - position[:, None]) / self._one
 
     def squares(self, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Return the first input in reach of some outputs (n,), and the squared distances of all in reach (taps, n).
 
-        The square of the radius is 1, and so are all squares of inputs outside the image.
+        The square of the radius is 1, and so are all squares of inputs that there are not.
         """
-        cells, phases = np.divmod(np.arange(start, stop), self.period)
-        position = self._position[phases] + cells * self.step * self._unit
+        position = self._positions(start, stop)
         first = np.ceil((position - self._reach) / self._unit).astype(np.int64)
         inputs = first + np.arange(self.taps)[:, None]
         return first, np.where(self._inside(inputs), ((self._unit * inputs - position) / self._reach) ** 2, 1.0)
@@ -118,11 +120,14 @@ class Axis:
         return range(tile * self.step + first, (tile + count - 1) * self.step + last)
 
     def inside(self, run: Run, tile: int, count: int) -> NDArray[np.bool_]:
-        """Return which inputs of a run in some tiles there are: (tiles, inputs)."""
+        """Return which inputs of a run in some tiles there are: (tiles, inputs). An edge other than none has all."""
         return self._inside((tile + np.arange(count))[:, None] * self.step + run.first + np.arange(run.width))
 
+    def _positions(self, start: int, stop: int) -> NDArray[np.int64]:
+        return positions(range(start, stop), self._grid)[0]
+
     def _inside(self, inputs: NDArray[np.int64]) -> NDArray[np.bool_]:
-        return (inputs >= 0) & (inputs < self._inputs)
+        return (inputs >= self._ends[0]) & (inputs < self._ends[1])
 
 
 Axes = tuple[Axis, Axis]
@@ -130,23 +135,20 @@ Grids = tuple[Grid, Grid]
 
 
 @lru_cache(PLANS)
-def _axes(before: Pair, grids: Grids, radius: float) -> Axes:
-    vertical, horizontal = (
-        Axis(grid, inputs, radius=radius, least=least) for grid, inputs, least in zip(grids, before, RUN, strict=True)
+def axes_of(before: Pair, grids: Grids, radius: float, edge: str = "renormalise") -> Axes:
+    """Return the vertical and the horizontal axis of a source."""
+    down, across = (
+        Axis(grid, inputs, radius=radius, least=least, edge=edge)
+        for grid, inputs, least in zip(grids, before, RUN, strict=True)
     )
-    return vertical, horizontal
-
-
-def axes_of(before: Pair, size: Pair, radius: float, grids: Grids | None = None) -> Axes:
-    """Return the vertical and the horizontal axis from a source to a size, off the grid as `planes` describes."""
-    grids = grids or (Grid(before[0], size[0]), Grid(before[1], size[1]))
-    return remembered(_axes, *before, *size)(before, grids, radius)
+    return down, across
 
 
 def count_weights(axes: Axes, size: Pair) -> int:
     """Return about how many weights the matrices to a size have, or 0 if it is faster to look weights up."""
     count = prod(axis.period * axis.width for axis in axes)
-    return count if count <= max(FEW_WEIGHTS, prod(size) * prod(axis.taps for axis in axes) // LOOK_UPS) else 0
+    worth = min(MOST_WEIGHTS, prod(size) * prod(axis.taps for axis in axes) // LOOK_UPS)
+    return count if count <= max(FEW_WEIGHTS, worth) else 0
 
 
 def _tiling(axes: Axes, channels: int) -> Pair:
@@ -160,7 +162,8 @@ def _tiling(axes: Axes, channels: int) -> Pair:
 
 def memory(shape: tuple[int, int, int], size: Pair, radius: float) -> WorkingMemory:
     """Return the working memory for a source (H, W, C) and the height and width of its output."""
-    axes, channels = axes_of(shape[:2], size, radius), shape[2]
+    grids = half_pixel(shape[0], size[0]), half_pixel(shape[1], size[1])
+    axes, channels = axes_of(shape[:2], grids, radius), shape[2]
     (vertical, horizontal), weights = axes, count_weights(axes, size)
     if not weights:
         rows = vertical.taps + BAND * vertical.step // vertical.period
@@ -202,14 +205,21 @@ class _Polar(Upsampler):
     axes : (Axis, Axis)
     filter : Filter
     reader : SampleReader
+    edge : str
     """
 
-    def __init__(self, source: Array, size: Pair, *, axes: Axes, filter: Filter, reader: SampleReader) -> None:
+    def __init__(
+        self, source: Array, size: Pair, *, axes: Axes, filter: Filter, reader: SampleReader, edge: str
+    ) -> None:
         self.source, self.reader, self.dtype = source, reader, reader.dtype
-        self.shape, self._axes, self._filter = (*size, reader.channels), axes, filter
+        self.shape, self._axes, self._filter, self._edge = (*size, reader.channels), axes, filter, edge
 
     def _read(self, rows: range, columns: range) -> Array:
-        """Return some rows and columns of the source (n, w, C), 0 outside of it."""
+        """Return some rows and columns of the source (n, w, C), and zeros or what stands for them outside of it."""
+        if continued := CONTINUED.get(self._edge):
+            sides = zip((rows, columns), self.source.shape, strict=False)
+            down, across = (continued(np.arange(some.start, some.stop), n) for some, n in sides)
+            return self.reader.read(self.source[down[:, None], across])
         slab = _scratch.get("slab", (len(rows), len(columns), self.shape[2]), self.dtype)
         slab.fill(0)
         y, x = max(0, rows.start), max(0, columns.start)
@@ -225,9 +235,11 @@ class Polar(_Polar):
 
     cost = 4
 
-    def __init__(self, source: Array, size: Pair, *, axes: Axes, filter: Filter, reader: SampleReader) -> None:
-        super().__init__(source, size, axes=axes, filter=filter, reader=reader)
-        self._weights = remembered(_matrices, *source.shape[:2], *size)(filter, axes, reader.dtype)
+    def __init__(
+        self, source: Array, size: Pair, *, axes: Axes, filter: Filter, reader: SampleReader, edge: str
+    ) -> None:
+        super().__init__(source, size, axes=axes, filter=filter, reader=reader, edge=edge)
+        self._weights = _matrices(filter, axes, reader.dtype)
         self._down, self._across = _tiling(axes, reader.channels)
         self.band = self._down * axes[0].period
 
@@ -245,7 +257,7 @@ class Polar(_Polar):
                 shifted = _scratch.get("shifted", (len(rows), across.width, self.shape[2], count), self.dtype)
                 for shift in range(across.width):
                     first = left * horizontal.step + across.first + shift - columns.start
-                    part = slab[:, first : first + (count - 1) * horizontal.step + 1 : horizontal.step]
+                    part = slab[:, first : first + (count - 1) * horizontal.step + 1 : horizontal.step or 1]
                     np.copyto(shifted[:, shift], part.transpose(0, 2, 1))
                 inside = horizontal.inside(across, left, count)
                 sides = np.flatnonzero(~inside.all(axis=1))
@@ -293,7 +305,7 @@ class DirectPolar(_Polar):
         vertical, horizontal = self._axes
         top = band * BAND
         lines = rows, down = vertical.squares(top, min(top + BAND, self.shape[0]))
-        span = max(1, min(SPAN, SPAN * horizontal.period // horizontal.step))
+        span = max(1, min(SPAN, SPAN * horizontal.period // (horizontal.step or 1)))
         for left in range(0, self.shape[1], span):
             columns, across = horizontal.squares(left, min(left + span, self.shape[1]))
             area = (range(int(first[0]), int(first[-1]) + len(taps)) for first, taps in (lines, (columns, across)))
@@ -329,9 +341,9 @@ class DirectPolar(_Polar):
 
 
 def polar(
-    source: Array, size: Pair, filter: Filter, *, reader: SampleReader, grids: Grids | None = None
+    source: Array, size: Pair, filter: Filter, *, reader: SampleReader, grids: Grids, edge: str = "renormalise"
 ) -> Upsampler:
-    """Return the fastest upsampler that is exact for a source and a size; see `planes` for grids."""
-    axes = axes_of((source.shape[0], source.shape[1]), size, filter.radius, grids)
+    """Return the fastest upsampler that is exact for a source and a size."""
+    axes = axes_of((source.shape[0], source.shape[1]), grids, filter.radius, edge)
     kind = Polar if reader.finite and count_weights(axes, size) else DirectPolar
-    return kind(source, size, axes=axes, filter=filter, reader=reader)
+    return kind(source, size, axes=axes, filter=filter, reader=reader, edge=edge)

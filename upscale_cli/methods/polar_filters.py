@@ -1,15 +1,17 @@
 """Polar filters by their names: weights by distance in the plane, a method each; `polar` computes with them."""
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
-from upscale_cli.methods.filters import ANTIRING, BLUR, NamedFilter, filter_method
+from upscale_cli.methods.filter_method import filter_method
+from upscale_cli.methods.filters import ANTIRING, BLUR, NamedFilter
+from upscale_cli.methods.grid import EDGE, GRID, Grid, grids
 from upscale_cli.methods.method import Method, Parameters, Shape, Size, WorkingMemory
 from upscale_cli.methods.parameters import Choice, Integer, Parameter, Scale
 from upscale_cli.methods.weights import WINDOWS, Filter, cubic, windowed
 
 if TYPE_CHECKING:
-    from upscale_cli.methods.grid import Grid
     from upscale_cli.methods.samples import Samples
     from upscale_cli.methods.upsampler import Array, Upsampler
     from upscale_cli.methods.weights import Floats
@@ -70,19 +72,20 @@ class PolarMaker(NamedTuple):
         size: Size,
         samples: "Samples",
         parameters: Parameters,
-        scale: Scale | None = None,
-        grids: "tuple[Grid, Grid] | None" = None,
+        scale: Scale = (Fraction(1), Fraction(1)),
+        places: tuple[Grid, Grid] | None = None,
     ) -> "Upsampler":
-        """Return the upsampler from a source to a size, off the grid if that is given."""
+        """Return the upsampler from a source to a size; a plane off the grid has `places` instead of a scale."""
         from upscale_cli.methods.antiringing import Held, nearest
         from upscale_cli.methods.polar import polar
 
-        upsampler = polar(source, size, self.filter.of(parameters), reader=samples.reader(source), grids=grids)
-        if not (amount := parameters[ANTIRING.name]):
+        reader, places = samples.reader(source), places or grids(source.shape, size, scale, parameters)
+        filter, edge, amount = self.filter.of(parameters), parameters[EDGE.name], parameters[ANTIRING.name]
+        upsampler = polar(source, size, filter, reader=reader, grids=places, edge=edge)
+        if not amount:
             return upsampler
-        sides = zip(source.shape, size, grids or (None, None), strict=False)
-        near = nearest(*next(sides)), nearest(*next(sides))
-        return Held(upsampler, source, near, samples=samples, amount=amount)
+        sides = zip(source.shape, size, places, strict=False)
+        return Held(upsampler, source, (nearest(*next(sides)), nearest(*next(sides))), samples=samples, amount=amount)
 
 
 def polar_memory(shape: Shape, parameters: Parameters) -> Callable[[Size], WorkingMemory]:
@@ -99,7 +102,7 @@ def polar_method(filter: NamedFilter, antiring: float = 0.0) -> Method:
         group="polar",
         make=PolarMaker(filter),
         filter=None,
-        parameters=(*filter.parameters, ANTIRING._replace(default=antiring, common=not antiring)),
+        parameters=(*filter.parameters, ANTIRING._replace(default=antiring, common=not antiring), GRID, EDGE),
         interpolates=False,
         working_memory=polar_memory,
     )

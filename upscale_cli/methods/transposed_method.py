@@ -1,9 +1,10 @@
 """The method `transposed-conv`, and how it is made; `transposed` has the arithmetic."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from upscale_cli.errors import UpscaleError, UsageError
-from upscale_cli.methods.method import Method, Parameters, Shape, Size, banded_memory, cell_size
+from upscale_cli.methods.method import Method, Parameters, Shape, Size, WorkingMemory, cell_size
 from upscale_cli.methods.parameters import ArrayValue, Choice, Integer, Pair, Parameter, Scale
 
 if TYPE_CHECKING:
@@ -51,6 +52,20 @@ def output_shape(shape: Shape, scale: Scale, parameters: Parameters) -> Shape:
     if height < 1 or width < 1:
         raise UpscaleError(f"padding leaves nothing of the output ({height} high, {width} wide); use a smaller one.")
     return height, width, channels
+
+
+def working_memory(shape: Shape, parameters: Parameters) -> Callable[[Size], WorkingMemory]:
+    """Return the working memory, of a separable kernel or another."""
+    from upscale_cli.methods.pieces import separable_memory
+
+    def needed(size: Size) -> WorkingMemory:
+        kernel, own = parameters["kernel"], [max(1, round(b / a)) for a, b in zip(shape, size, strict=False)]
+        sides = [7 * side for side in own] if kernel is None else kernel.shape[-2:]
+        reach = max((k * d) / s for k, d, s in zip(sides, parameters["dilation"], own, strict=True)) / 2 + 1
+        memory = separable_memory(shape, size, reach)
+        return memory._replace(rows=max(memory.rows, own[0]))
+
+    return needed
 
 
 def make(source: "Array", /, *, scale: Scale, size: Size, samples: "Samples", parameters: Parameters) -> "Upsampler":
@@ -148,7 +163,7 @@ TRANSPOSED_CONV = Method(
     keeps_constants=False,
     interpolates=False,
     symmetric=False,
-    working_memory=banded_memory,
+    working_memory=working_memory,
     warn=warn_of_checkerboard,
     explain=explain_kernel,
 )

@@ -5,7 +5,10 @@ computed, because the tables of filters name these functions, and `--help` must 
 """
 
 from collections.abc import Callable
+from math import comb, factorial
 from typing import TYPE_CHECKING, NamedTuple
+
+from upscale_cli.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,11 +59,12 @@ def triangle() -> Filter:
     return Filter(lambda x: np.maximum(0.0, 1.0 - np.abs(x)), 1.0)
 
 
-def cubic(b: float, c: float) -> Filter:
+def cubic(b: float, c: float, a: float | None = None) -> Filter:
     """The cubic of Mitchell & Netravali (1988, equation 8), with its two parameters.
 
     `b = 0, c = ½` is the cubic of Keys (1981) with a = −½, also known as Catmull-Rom, which interpolates;
-    `b = c = ⅓` is the compromise that its authors recommend, which blurs a little.
+    `b = c = ⅓` is the compromise that its authors recommend, which blurs a little. Frameworks write Keys's `a`,
+    which is `−c` where `b = 0`: −¾ in PyTorch, OpenCV and ONNX.
 
     >>> import numpy as np
     >>> cubic(0, 0.5).weight(np.array([0.0, 0.5, 1.0, 1.5, 2.0])).tolist()
@@ -70,6 +74,11 @@ def cubic(b: float, c: float) -> Filter:
     True
     """
     import numpy as np
+
+    if a is not None:
+        if (b, c) != (0.0, 0.5):
+            raise UsageError("bicubic: a says what b and c say; omit a, or b and c.")
+        c = -a
 
     def weight(x: "Floats") -> "Floats":
         x = np.abs(x)
@@ -137,6 +146,40 @@ def spline(pixels: int) -> Filter:
         return np.asarray(((d * t + c) * t + b) * t + a)
 
     return Filter(weight, float(len(cubics)))
+
+
+def cardinal_spline(order: int) -> Filter:
+    """The cardinal B-spline: the smoothest curve of piecewise polynomials through all samples (Unser 1999).
+
+    Its weight is `Σₖ c(k)·β(x − k)`, where β is the B-spline of that order and c is the inverse of `β(0), β(±1), …`
+    as a convolution: coefficients that are `c` times the samples make a curve through them. SciPy computes these in a
+    first pass, the prefilter, over whole rows and columns. As part of the weight they need no pass and no memory, and
+    rows stay independent. `c` falls off as `0.268^|k|` for order 3, and is cut where it is below 10⁻¹⁰.
+
+    >>> import numpy as np
+    >>> cardinal_spline(3).weight(np.array([0.0, 0.5, 1.0])).round(4).tolist()
+    [1.0, 0.6005, 0.0]
+    """
+    import numpy as np
+
+    def basis(x: "Floats") -> "Floats":
+        left = (order + 1) / 2 - np.abs(x)
+        terms = [(-1) ** k * comb(order + 1, k) * np.maximum(left - k, 0) ** order for k in range(order // 2 + 1)]
+        return np.asarray(np.sum(terms, axis=0) / factorial(order))
+
+    length = 256
+    sampled = basis(np.minimum(np.arange(length), length - np.arange(length)).astype(np.float64))
+    inverse = np.fft.irfft(1 / np.fft.rfft(sampled), length)
+    radius = int(np.argmax(np.abs(inverse) < 1e-10))
+
+    def weight(x: "Floats") -> "Floats":
+        near = np.rint(x)
+        total = np.zeros_like(x)
+        for k in range(-(order + 1) // 2, order // 2 + 2):
+            total += inverse[(near + k).astype(np.intp)] * basis(x - near - k)
+        return np.where(np.abs(x) >= radius, 0.0, np.where(x == near, near == 0, total))
+
+    return Filter(weight, float(radius))
 
 
 def magic_kernel_sharp(year: int) -> Filter:

@@ -105,7 +105,7 @@ class _Enlargement(NamedTuple):
     def enlarged(self, index: int, frame: Frame) -> Enlarged:
         """Return a frame with its upsampler, if the limits allow it."""
         request, picture, result = self.request, self.picture, self.result
-        method = request.method
+        method = request.method.settled(self.parameters)
         apart, several = request.alpha == "separate", picture.count > 1
         if bordered := request.fit == "pad":
             frame = with_room(frame, request.background, self.format)
@@ -135,6 +135,7 @@ class _Enlargement(NamedTuple):
             mode, extra = _mode_of_channels(ready, after[2], self.format)
             samples, channels = samples._replace(alpha=False, opaque=False), after[2]
         change = Change((height, width), after[:2], frame.metadata.orientation, size)
+        change = change._replace(grid=parameters.get("grid", change.grid))
         metadata = kept_metadata(
             frame, mode, picture, format=self.format, change=change, strip=request.strip, result=result
         )
