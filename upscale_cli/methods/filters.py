@@ -281,8 +281,8 @@ _ROWS = (
             known_as=(f"magic-kernel-sharp-{year}",),
         )
         for year, side, how, when in (
-            (2013, 5, "once", "photographs: sharp, smooth diagonals, few halos"),
-            (2021, 9, "twice", "photographs: as mks2013, nearer to the source"),
+            (2013, 5, "once", "photographs: about as sharp as lanczos, of fewer pixels"),
+            (2021, 9, "twice", "photographs: as mks2013, with fainter halos"),
         )
     ),
 )
