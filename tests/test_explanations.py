@@ -57,7 +57,7 @@ def test_a_method_that_does_not_exist_is_not_described() -> None:
 @pytest.mark.parametrize(
     ("sample", "arguments", "about", "words"),
     [
-        ("logo.png", [], "method", "edge=renormalise: windowed sinc over 6 x 6 pixels (Duchon 1979)"),
+        ("logo.png", [], "method", "lanczos, a=3: windowed sinc over 6 x 6 pixels (Duchon 1979)"),
         ("logo.png", ["-p", "a=5"], "method", "lanczos, a=5"),
         (
             "scene.png",

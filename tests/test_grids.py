@@ -81,7 +81,7 @@ def summed(source: Floats, at: list[Fraction], edge: str, *, weight: Weight, rad
 @pytest.mark.parametrize("grid", GRIDS)
 def test_filters_are_plain_sums_over_a_source_that_goes_on(grid: str, edge: str) -> None:
     random = np.random.default_rng(0)
-    for n_in, scale in ((5, Fraction("1.7")), (2, Fraction("2.3")), (1, Fraction(4)), (3, Fraction(1))):
+    for n_in, scale in ((5, Fraction("1.7")), (2, Fraction("2.3")), (1, Fraction(3, 2)), (3, Fraction(1))):
         line = random.random(n_in)
         for method, (own, weight, radius) in WEIGHTS.items():
             have = upscale(line[None], (1, scale), METHODS[method], grid=grid, edge=edge, **own)[0]
@@ -221,6 +221,13 @@ def test_spline_makes_what_scipy_makes(row: str) -> None:
         np.testing.assert_allclose(have, np.array(expected, float), atol=tolerance)
 
 
+def test_a_factor_in_float32_stands_for_the_simple_one() -> None:
+    """In float32, 123/1.23 is 100, and 1.23·200 is 246."""
+    factor = np.float32(1.23)
+    have = upscale(np.arange(200)[None], (1, float(factor)), "nearest", grid="asymmetric", rounding="floor")[0]
+    assert have.tolist() == np.floor(np.arange(246, dtype="f4") / factor).tolist()
+
+
 # What they mean for images.
 
 
@@ -255,6 +262,14 @@ def test_chroma_follows_luma_to_any_grid(grid: str, colours: str) -> None:
         slope = [8 * place(grid, step * j + first, 16, 64, Fraction(4)) for j in range(plane.shape[1])]
         exact = np.clip(np.array(slope, float), source.min(), source.max())
         assert np.abs(plane - exact).max() <= 0.51
+
+
+def test_chroma_has_the_edge_of_luma() -> None:
+    film = Y4m("420jpeg", 4, 4)
+    flat = b"".join(np.full(shape, 100, np.uint8).tobytes() for shape in film.shapes(film.size))
+    stream = y4m_head("420jpeg", 4, 4) + b"FRAME\n" + flat
+    (made,) = film.split(call("-", "-m", "bilinear", "-p", "edge=zero", data=stream).stdout_bytes, (8, 8))
+    assert [int(plane[0, 0]) for plane in made] == [56, 56, 56]  # 100·(3/4)²
 
 
 def test_a_georeference_needs_the_grid_of_pixel_centres() -> None:

@@ -27,7 +27,8 @@ class FilterMaker(NamedTuple):
         from upscale_cli.methods.taps import filter_axes
 
         places = grids(source.shape, size, scale, parameters)
-        axes = filter_axes(source.shape, size, self.filter.of(parameters), grids=places, edge=parameters[EDGE.name])
+        edge = parameters[EDGE.name] or self.filter.edge
+        axes = filter_axes(source.shape, size, self.filter.of(parameters), grids=places, edge=edge)
         upsampler, amount = resampled(source, axes, samples.reader(source)), parameters[ANTIRING.name]
         return held(upsampler, source, axes, samples=samples, amount=amount, grids=places)
 
@@ -57,7 +58,7 @@ def filter_method(filter: NamedFilter) -> Method:
         make=FilterMaker(filter),
         output_shape=placed_shape,
         filter=filter,
-        parameters=(*filter.parameters, ANTIRING, GRID, EDGE._replace(default=filter.edge)),
+        parameters=(*filter.parameters, ANTIRING, GRID, EDGE),
         resizable=True,
         compared=filter.compared,
         working_memory=FilterMemory(filter),  # type: ignore[arg-type]  # it is a tuple that can be called

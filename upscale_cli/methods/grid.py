@@ -88,8 +88,8 @@ GRID = Parameter(
 EDGE = Parameter(
     name="edge",
     kind=Choice(*EDGES),
-    default="renormalise",
-    summary="beyond the border: weights left out, or samples (reflect doubles the edge, mirror does not)",
+    default=None,
+    summary="beyond the border: weights left out, or samples; mirror does not double the edge [renormalise]",
     common=True,
 )
 ROUNDING = Parameter(
@@ -97,7 +97,6 @@ ROUNDING = Parameter(
     kind=Choice(*ROUNDINGS),
     default="round-prefer-ceil",
     summary="which pixel is the nearest, by the names of ONNX",
-    common=True,
 )
 
 
@@ -135,6 +134,18 @@ def grids(
         for n_in, n_out, factor in zip(before, after, scale, strict=False)
     )
     return down, across
+
+
+def nearest(
+    n_in: int, n_out: int, grid: Grid | None = None, rounding: str = "round-prefer-ceil"
+) -> "NDArray[np.int64]":
+    """Return the nearest input of each output of an axis; the nearest to what lies beyond the border is that on it.
+
+    >>> nearest(2, 5).tolist(), nearest(2, 5, rounding="floor").tolist()
+    ([0, 0, 1, 1, 1], [0, 0, 0, 0, 1])
+    """
+    index = ROUNDINGS[rounding](*positions(range(n_out), grid or half_pixel(n_in, n_out)))
+    return index.clip(0, n_in - 1)
 
 
 def positions(outputs: range, grid: Grid) -> "tuple[NDArray[np.int64], int]":

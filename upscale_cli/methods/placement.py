@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upscale_cli.errors import UpscaleError
-from upscale_cli.methods.grid import ROUNDINGS, Grid, half_pixel, positions
+from upscale_cli.methods.grid import Grid, nearest
 from upscale_cli.methods.upsampler import Array, Block, Finish, Scratch, Upsampler
 
 BAND_VALUES = 1 << 22
@@ -34,7 +34,7 @@ class Nearest(Upsampler):
     grids : (Grid, Grid), optional
         Where the outputs lie, vertically and horizontally; by default at pixel centres.
     rounding : str
-        One of `ROUNDINGS`. The nearest to what lies beyond the border is the sample there.
+        One of `ROUNDINGS`.
     """
 
     def __init__(
@@ -45,10 +45,9 @@ class Nearest(Upsampler):
         rounding: str = "round-prefer-ceil",
     ) -> None:
         self.source, self.dtype, self.shape = source, source.dtype, (*size, source.shape[2])
-        sides = list(zip(source.shape, size, strict=False))
         self._rows, self._columns = (
-            np.clip(ROUNDINGS[rounding](*positions(range(n_out), grid)), 0, n_in - 1)
-            for (n_in, n_out), grid in zip(sides, grids or [half_pixel(*side) for side in sides], strict=True)
+            nearest(n_in, n_out, grid, rounding)
+            for n_in, n_out, grid in zip(source.shape, size, grids or (None, None), strict=False)
         )
         self._down, self._across = _cell(self._rows, source.shape[0]), _cell(self._columns, source.shape[1])
         cell = self._down or 1

@@ -75,7 +75,8 @@ NEAREST = Method(
         EDGE._replace(
             kind=Choice("repeat", "reflect", "renormalise"),
             default="repeat",
-            summary="beyond the border: of the nearest, always the pixel there",
+            summary="beyond the border: always the pixel there",
+            common=False,
         ),
     ),
     values="copied",

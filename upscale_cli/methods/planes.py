@@ -36,7 +36,7 @@ def off_grid(
     if isinstance(method.make, PolarMaker):
         return method.make(source, size=size, samples=samples, parameters=parameters, places=grids)
     filter = FILTERS["bicubic"].default() if method.filter is None else method.filter.of(parameters)
-    edge = "renormalise" if method.filter is None else parameters["edge"]
+    edge = "renormalise" if method.filter is None else parameters["edge"] or method.filter.edge
     axes = filter_axes(source.shape, size, filter, grids=grids, edge=edge)
     upsampler, amount = resampled(source, axes, samples.reader(source)), parameters.get(ANTIRING.name, 0.0)
     return held(upsampler, source, axes, samples=samples, amount=amount, grids=grids)
