@@ -80,9 +80,9 @@ class PolarMaker(NamedTuple):
         from upscale_cli.methods.polar import polar
 
         reader, places = samples.reader(source), places or grids(source.shape, size, scale, parameters)
-        filter, edge, amount = self.filter.of(parameters), parameters[EDGE.name], parameters[ANTIRING.name]
+        filter, edge = self.filter.of(parameters), parameters[EDGE.name] or self.filter.edge
         upsampler = polar(source, size, filter, reader=reader, grids=places, edge=edge)
-        if not amount:
+        if not (amount := parameters[ANTIRING.name]):
             return upsampler
         sides = zip(source.shape, size, places, strict=False)
         return Held(upsampler, source, (nearest(*next(sides)), nearest(*next(sides))), samples=samples, amount=amount)
