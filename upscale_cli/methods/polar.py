@@ -42,6 +42,9 @@ BAND, SPAN = 16, 1024
 ENTRIES = 1 << 14
 """Entries of a table of weights: between two of them, those of a windowed jinc are a line to within 1e-7."""
 
+LEAST_VALUES = 1 << 13
+"""Pixels of a band, at least: narrow images have longer ones, or calls would take longer than the work."""
+
 _scratch = Scratch()
 Pair = tuple[int, int]
 
@@ -151,10 +154,10 @@ def count_weights(axes: Axes, size: Pair) -> int:
     return count if count <= max(FEW_WEIGHTS, worth) else 0
 
 
-def _tiling(axes: Axes, channels: int) -> Pair:
+def _tiling(axes: Axes, channels: int, width: int) -> Pair:
     """Return the number of tiles below each other in a band, and beside each other in a block."""
     vertical, horizontal = axes
-    down = max(1, FEWEST_ROWS // vertical.period)
+    down = max(1, max(FEWEST_ROWS, LEAST_VALUES // width) // vertical.period)
     shifted = (down * vertical.step + vertical.taps) * horizontal.width
     most = min(COLUMNS, BLOCK_VALUES // (down * vertical.period * horizontal.period), 4 * BLOCK_VALUES // shifted)
     return down, max(1, most // channels)
@@ -166,11 +169,12 @@ def memory(shape: tuple[int, int, int], size: Pair, radius: float) -> WorkingMem
     axes, channels = axes_of(shape[:2], grids, radius), shape[2]
     (vertical, horizontal), weights = axes, count_weights(axes, size)
     if not weights:
-        rows = vertical.taps + BAND * vertical.step // vertical.period
+        band = min(size[0], max(BAND, LEAST_VALUES // size[1]))
+        rows = vertical.taps + band * vertical.step // vertical.period
         columns = horizontal.taps + min(size[1], SPAN) * max(1, horizontal.step // horizontal.period)
-        per_thread = 3 * rows * columns * channels + BAND * min(size[1], SPAN) * (2 * channels + 10)
-        return WorkingMemory(BAND, 2 * ENTRIES, per_thread)
-    down, across = _tiling(axes, channels)
+        per_thread = 3 * rows * columns * channels + band * min(size[1], SPAN) * (2 * channels + 10)
+        return WorkingMemory(band, 2 * ENTRIES, per_thread)
+    down, across = _tiling(axes, channels, size[1])
     across = min(across, ceil(size[1] / horizontal.period))
     rows, columns = down * vertical.step + vertical.taps, across * horizontal.step + horizontal.taps
     values = down * vertical.period * across * horizontal.period
@@ -213,6 +217,7 @@ class _Polar(Upsampler):
     ) -> None:
         self.source, self.reader, self.dtype = source, reader, reader.dtype
         self.shape, self._axes, self._filter, self._edge = (*size, reader.channels), axes, filter, edge
+        self.band = max(BAND, LEAST_VALUES // size[1])
 
     def _read(self, rows: range, columns: range) -> Array:
         """Return some rows and columns of the source (n, w, C), and zeros or what stands for them outside of it."""
@@ -240,7 +245,7 @@ class Polar(_Polar):
     ) -> None:
         super().__init__(source, size, axes=axes, filter=filter, reader=reader, edge=edge)
         self._weights = _matrices(filter, axes, reader.dtype)
-        self._down, self._across = _tiling(axes, reader.channels)
+        self._down, self._across = _tiling(axes, reader.channels, size[1])
         self.band = self._down * axes[0].period
 
     def blocks(self, band: int) -> Iterator[Block]:
@@ -299,12 +304,11 @@ class DirectPolar(_Polar):
     """The same by looking weights up: slower, for any scale, and exact if a sample is not finite."""
 
     cost = 32
-    band = BAND
 
     def blocks(self, band: int) -> Iterator[Block]:
         vertical, horizontal = self._axes
-        top = band * BAND
-        lines = rows, down = vertical.squares(top, min(top + BAND, self.shape[0]))
+        top = band * self.band
+        lines = rows, down = vertical.squares(top, min(top + self.band, self.shape[0]))
         span = max(1, min(SPAN, SPAN * horizontal.period // (horizontal.step or 1)))
         for left in range(0, self.shape[1], span):
             columns, across = horizontal.squares(left, min(left + span, self.shape[1]))
