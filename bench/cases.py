@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from itertools import product
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -312,19 +313,23 @@ def _array_check(
 
 
 def learned_cases(material: Material) -> Iterator[Case]:
-    """Yield the learned kernels beside Lanczos, and networks beside the same weights in PyTorch, on all threads."""
+    """Yield what is dearer than Lanczos beside it, and networks beside the same weights in PyTorch."""
     side = 1024 // material.divisor
     source = str(material.array("rgb", np.asarray(material.square(side))))
     luma = np.asarray(material.square(side).convert("L"), np.float32) / 255
     plane = str(material.array("plane", luma))
-    for scale in (2, 3, 4):
+    dearer = {
+        "transposed-conv": ("the learned kernel of transposed-conv", 1.5, "A learned kernel is wider: 7 × 7."),
+        "ewa-lanczos": ("the polar filter ewa-lanczos", 3, "Its 33 weights are no product of a column and a row."),
+    }
+    for scale, (method, (title, times, why)) in product((2, 3, 4), dearer.items()):
         ours: dict[str, Any] = {"library": OURS, "source": source, "scale": scale, "options": {}}
         competitors: dict[str, Competitor] = {
-            OURS: Helper(sys.executable, ours | {"method": "transposed-conv"}),
+            OURS: Helper(sys.executable, ours | {"method": method}),
             "lanczos": Helper(sys.executable, ours | {"method": "lanczos"}),
         }
-        name = f"array → array, {side}² RGB ×{scale}, the learned kernel of transposed-conv"
-        yield Case(name, competitors, {"lanczos": 1 / 1.5}, why={"lanczos": "A learned kernel is wider: 7 × 7."})
+        name = f"array → array, {side}² RGB ×{scale}, {title}"
+        yield Case(name, competitors, {"lanczos": 1 / times}, why={"lanczos": why})
     torch = tool("PyTorch")
     for size in ("small", "large"):
         weights = KERNELS / f"{size}-2x.npz"

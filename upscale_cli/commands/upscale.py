@@ -45,7 +45,7 @@ IDLE = ("quality", "subsampling", "lossless", "compression", "linear", "alpha")
 """Options that do nothing for some formats or methods."""
 
 
-WIDTH, NAMES, OPTIONS = 80, 19, 23
+WIDTH, NAMES, OPTIONS = 80, 23, 23
 """The width of the table of methods, of its column of names, and the column where a parameter's text begins."""
 ALL = "all"
 """What --methods stands for without a name."""

@@ -15,6 +15,7 @@ from upscale_cli.methods.method import Method, Shape, Size, WorkingMemory, resol
 from upscale_cli.methods.parameters import Parameter, Scale
 from upscale_cli.methods.pixel_art_methods import PIXEL_ART
 from upscale_cli.methods.placement_methods import BED_OF_NAILS, MAX_UNPOOLING, NEAREST
+from upscale_cli.methods.polar_filters import POLAR
 from upscale_cli.methods.transposed_method import TRANSPOSED_CONV
 from upscale_cli.plugins import Registry
 
@@ -37,6 +38,7 @@ MethodName = Literal[
     "box", "bilinear", "hermite", "hamming", "bicubic", "catmull-rom", "mitchell", "b-spline", "gaussian", "spline",
     "spline16", "spline36", "spline64", "lanczos2", "lanczos", "hann", "blackman", "kaiser", "welch", "bartlett",
     "bohman", "cosine", "parzen", "sinc", "mks2013", "mks2021",
+    "ewa-lanczos", "ewa-lanczossharp", "ewa-lanczos4sharpest", "jinc", "robidoux", "robidouxsharp",
     "transposed-conv", "learned",
 ]
 # fmt: on
@@ -50,6 +52,7 @@ METHODS = Registry(
         BED_OF_NAILS,
         MAX_UNPOOLING,
         *(filter_method(each) for each in FILTERS.values()),
+        *POLAR,
         TRANSPOSED_CONV,
         LEARNED,
     ),

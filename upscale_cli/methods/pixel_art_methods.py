@@ -35,7 +35,7 @@ def working_memory(shape: Shape, parameters: Parameters) -> Callable[[Size], Wor
 EPX = Method(
     name="epx",
     summary="rounds the corners of shapes, by Scale2x and Scale3x",
-    when="pixel art at the factors 2, 3, 4, 6, 8 and 9, without stairs",
+    when="pixel art without stairs, at 2, 3, 4, 6, 8 and 9",
     source="EPX: Johnston 1992; Mazzoleni 2001",
     make=PixelArtMaker(("scale2x", "scale3x")),
     known_as=("scale4x", "scalex", "advmame", "pixelart", "pixel-art"),
@@ -77,7 +77,7 @@ PIXEL_ART = (
     EPX._replace(
         name="mmpx",
         summary="continues slopes of 1:1 and 2:1, and keeps corners, dots and text",
-        when="pixel art that should keep its style: sprites, fonts, icons",
+        when="pixel art that should keep its style: sprites, icons",
         source="McGuire & Gagiu 2021",
         make=PixelArtMaker(("mmpx",)),
         known_as=("mmpx2x", "hqx", "hq2x", "hq4x", "xbr", "xbrz", "2xsai"),

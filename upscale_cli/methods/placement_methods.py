@@ -62,7 +62,7 @@ def make_unpooling(
 NEAREST = Method(
     name="nearest",
     summary="repeats the nearest pixel",
-    when="pixel art, masks, label maps: keeps values and the palette",
+    when="pixel art, masks, label maps: keeps values and palette",
     source="nearest neighbour at pixel centres",
     make=make_nearest,
     group="copied",

@@ -5,6 +5,7 @@ from upscale_cli.methods.filters import ANTIRING, FILTERS
 from upscale_cli.methods.grid import Grid
 from upscale_cli.methods.method import Method, Parameters
 from upscale_cli.methods.placement import Nearest
+from upscale_cli.methods.polar_filters import PolarMaker
 from upscale_cli.methods.resampling import resampled
 from upscale_cli.methods.samples import Samples
 from upscale_cli.methods.taps import filter_axes
@@ -32,6 +33,8 @@ def off_grid(
     """
     if method.values == "copied":
         return Nearest(source, size, grids, parameters.get("rounding", "round-prefer-ceil"))
+    if isinstance(method.make, PolarMaker):
+        return method.make(source, size=size, samples=samples, parameters=parameters, places=grids)
     filter = FILTERS["bicubic"].default() if method.filter is None else method.filter.of(parameters)
     edge = "renormalise" if method.filter is None else parameters["edge"] or method.filter.edge
     axes = filter_axes(source.shape, size, filter, grids=grids, edge=edge)

@@ -119,7 +119,7 @@ def explain_kernel(shape: Shape, scale: Scale, parameters: Parameters) -> str:
 TRANSPOSED_CONV = Method(
     name="transposed-conv",
     summary="stamps a kernel, its own or one from a .npy file, stride = scale",
-    when="reduced photographs, cheaper than learned; your own kernels",
+    when="reduced photographs, cheaper than learned; own kernels",
     group="learned",
     compared=True,
     source="Zeiler et al. 2010; Dumoulin & Visin 2016",
