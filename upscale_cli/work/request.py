@@ -33,6 +33,8 @@ class Request(NamedTuple):
     scale : Scale or None
     size : str or None
         As `read_size` returns it: 3840, 3840x2160, 3840x, x2160.
+    spacing : tuple of Fraction or None
+        The voxels of a volume in millimetres, as `read_spacing` returns them.
     fit : {"inside", "cover", "exact", "pad"}
         How an image fits into a size of another shape; see `wanted_size`.
     background : str or None
@@ -67,6 +69,7 @@ class Request(NamedTuple):
     parameters: Mapping[str, Any] = {}
     scale: Scale | None = None
     size: str | None = None
+    spacing: tuple[Fraction, ...] | None = None
     fit: str = "inside"
     background: str | None = None
     if_smaller: str | None = None
