@@ -167,7 +167,7 @@ def test_the_check_imports_neither_pillow_nor_torch() -> None:
         ({"scale": (0.5, 2)}, 'scale "(0.5, 2)" is not a number of at least 1, or two as (vertical, horizontal).'),
         ({"scale": None, "size": 8}, "size must be two integers (vertical, horizontal), got 8."),
         ({"scale": None, "size": (8.5, 12)}, "two integers (vertical, horizontal), got (8.5, 12)."),
-        ({"scale": None, "size": (8,)}, "two integers (vertical, horizontal), got (8,)."),
+        ({"scale": None, "size": (8, 9, 8, 9)}, "two integers (vertical, horizontal), got (8, 9, 8, 9)."),
         ({"scale": None, "size": "large"}, "two integers (vertical, horizontal), got 'large'."),
         (
             {"scale": None, "size": (3, 12)},

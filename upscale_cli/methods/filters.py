@@ -85,11 +85,11 @@ class FilterMaker(NamedTuple):
         self, source: "Array", /, *, scale: Scale, size: Size, samples: "Samples", parameters: Parameters
     ) -> "Upsampler":
         """Return the upsampler from a source to a size."""
-        from upscale_cli.methods.resampling import resampled
         from upscale_cli.methods.taps import filter_axes
+        from upscale_cli.methods.volumes import resampled_array
 
         axes = filter_axes(source.shape, size, self.filter.of(parameters))
-        return resampled(source, axes, samples.reader(source))
+        return resampled_array(source, axes, samples.reader(source))
 
 
 def filter_method(filter: NamedFilter) -> Method:
@@ -104,6 +104,7 @@ def filter_method(filter: NamedFilter) -> Method:
         filter=filter,
         parameters=filter.parameters,
         resizable=True,
+        volumes=True,
         working_memory=banded_memory,
     )
 

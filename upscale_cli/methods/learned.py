@@ -23,7 +23,7 @@ from upscale_cli.methods.method import Shape, Size, WorkingMemory
 from upscale_cli.methods.network import Network
 from upscale_cli.methods.resampling import resampled
 from upscale_cli.methods.samples import Samples
-from upscale_cli.methods.taps import Taps, filter_axes
+from upscale_cli.methods.taps import Axes, filter_axes
 from upscale_cli.methods.transposed import Stamping, check_kernel, transposed
 from upscale_cli.methods.upsampler import Array, Block, SampleReader, Scratch, Upsampler
 
@@ -147,7 +147,7 @@ class Learned(Upsampler):
         return colours - _luma(colours)[..., None]
 
 
-def cubic_axes(shape: tuple[int, ...], size: Size) -> tuple[Taps, Taps]:
+def cubic_axes(shape: tuple[int, ...], size: Size) -> Axes:
     """Return the axes of the method `bicubic`, which enlarges opacity and reduces what became too large."""
     return filter_axes(shape, size, FILTERS["bicubic"].default())
 

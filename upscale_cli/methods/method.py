@@ -6,6 +6,7 @@ are called.
 
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from operator import lt
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from upscale_cli.errors import UpscaleError, UsageError
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
     from upscale_cli.methods.samples import Samples
     from upscale_cli.methods.upsampler import Array, Upsampler
 
-Size = tuple[int, int]
-Shape = tuple[int, int, int]
+Size = tuple[int, ...]
+"""Height and width; of a line the width alone, of a volume depth before the two."""
+Shape = tuple[int, ...]
+"""A size, and the channels."""
 Parameters = Mapping[str, Any]
 Remark = Callable[[Shape, Scale, Parameters], str | None]
 
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
             self, source: "Array", /, *, scale: Scale, size: Size, samples: "Samples", parameters: Parameters
         ) -> "Upsampler":
             """Return the upsampler from a source (H, W, C) to an output of `size`, its height and width.
+
+            A source of a method with `volumes` may be (W, C) or (D, H, W, C). The rows of a volume are those of all
+            its slices, one slice below the other.
 
             `scale` holds the exact factors, `samples` the meaning of the samples; `parameters` have been read.
             """
@@ -53,12 +59,12 @@ class WorkingMemory(NamedTuple):
 
 def rounded_shape(shape: Shape, scale: Scale, parameters: Parameters) -> Shape:
     """Return the output's shape for sides that are multiplied by the scale and rounded half up."""
-    return round_side(shape[0], scale[0]), round_side(shape[1], scale[1]), shape[2]
+    return (*map(round_side, shape, scale), shape[-1])
 
 
 def cell_size(scale: Scale) -> Size:
     """Return an integer scale as the height and width of the cell of outputs that belongs to one input."""
-    return int(scale[0]), int(scale[1])
+    return tuple(map(int, scale))
 
 
 def no_remark(shape: Shape, scale: Scale, parameters: Parameters) -> str | None:
@@ -122,6 +128,8 @@ class Method(NamedTuple):
         Scale 1 is the identity.
     independent : bool
         No channel influences another.
+    volumes : bool
+        It enlarges lines and volumes, too.
     straight : bool
         It weighs colours that are not premultiplied by opacity, because its sums are not linear. It gives transparent
         pixels the colours of visible ones itself, as `methods.filling.filled` does.
@@ -152,6 +160,7 @@ class Method(NamedTuple):
     keeps_constants: bool = True
     interpolates: bool = True
     independent: bool = True
+    volumes: bool = False
     straight: bool = False
     symmetric: bool = True
     warn: Remark = no_remark
@@ -171,7 +180,7 @@ class Method(NamedTuple):
     def check_scale(self, scale: Scale, shown: Callable[..., str] = as_typed) -> None:
         """Raise `UpscaleError` if the method does not support these factors."""
         if self.integer_scale and any(s.denominator != 1 for s in scale):
-            factor = shown(scale) if scale[0] != scale[1] else f"{float(scale[0]):g}"
+            factor = shown(scale) if len(set(scale)) > 1 else f"{float(scale[0]):g}"
             raise UpscaleError(f"{self.name} needs an integer factor, not {factor}; try {max(1, round(scale[0]))}.")
 
 
@@ -191,8 +200,8 @@ def resolve(
     ----------
     scale : Scale, optional
         As `read_scale` returns it; 2 if neither it nor `size` is given.
-    size : (int, int), optional
-        Height and width of the output, instead of a scale.
+    size : tuple of int, optional
+        Height and width of the output, or of a line or a volume its sides, instead of a scale.
     parameters : mapping
         As `method.read_parameters` returns them.
     smaller : bool
@@ -205,24 +214,30 @@ def resolve(
     UpscaleError
         If scale and size are both given, the size is smaller than the source, or the method does not support it.
     """
+    if len(shape) != 3 and not method.volumes:
+        raise UpscaleError(f"{method.name} enlarges only images, with two axes; use another method, such as lanczos.")
     if size is None:
-        exact = scale or (Fraction(2), Fraction(2))
+        exact = scale or (Fraction(2),) * (len(shape) - 1)
+        if len(exact) != len(shape) - 1:
+            raise UpscaleError(
+                f"{shown(exact, False)} is no scale of an image, which has two axes; give two factors."
+            )
         method.check_scale(exact, shown)
         return exact, method.output_shape(shape, exact, parameters)
     if scale is not None:
         raise UsageError("scale and size exclude each other; omit one.")
-    if (size[0] < shape[0] or size[1] < shape[1]) and not (smaller and method.resizable and not method.integer_scale):
+    if any(map(lt, size, shape)) and not (smaller and method.resizable and not method.integer_scale):
         who = method.name if smaller else "upscale"
         raise UpscaleError(
-            f"{shown(size, False)} is smaller than the image ({shown(shape[:2])}), but {who} only enlarges."
+            f"{shown(size, False)} is smaller than the image ({shown(shape[:-1])}), but {who} only enlarges."
         )
-    exact = Fraction(size[0], shape[0]), Fraction(size[1], shape[1])
+    exact = tuple(map(Fraction, size, shape))
     if method.resizable:
-        return exact, (*size, shape[2])
+        return exact, (*size, shape[-1])
     method.check_scale(exact, shown)
     made = method.output_shape(shape, exact, parameters)
-    if made[:2] != tuple(size):
+    if made[:-1] != tuple(size):
         raise UpscaleError(
-            f"{method.name} would make {shown(made[:2], False)}, not {shown(size)}; give a scale, not a size."
+            f"{method.name} would make {shown(made[:-1], False)}, not {shown(size)}; give a scale, not a size."
         )
     return exact, made

@@ -235,7 +235,16 @@ def read_parameters(method: str, declared: Sequence[Parameter], given: Mapping[s
     return values
 
 
-Scale = tuple[Fraction, Fraction]
+Scale = tuple[Fraction, ...]
+"""The factors of (vertical, horizontal); of a line one, of a volume three, that of depth first."""
+
+
+class Uniform(tuple[Fraction, ...]):
+    """One factor that was given for all axes, as often as there are axes; two before anybody knows better."""
+
+    def spread(self, axes: int) -> "Uniform":
+        """Return the factor for a number of axes."""
+        return Uniform(self[:1] * axes)
 
 
 def read_scale(value: Any, smaller: bool = False) -> Scale:
@@ -243,8 +252,8 @@ def read_scale(value: Any, smaller: bool = False) -> Scale:
 
     Parameters
     ----------
-    value : real number, pair of them for (vertical, horizontal), or text
-        Text is one factor, or two as width x height; 4x, x4, 400% and 8/2 are 4.
+    value : real number, sequence of one to three of them, the horizontal last, or text
+        Text is one factor, or two as width x height, or three with depth; 4x, x4, 400% and 8/2 are 4.
     smaller : bool
         Factors below 1 are factors, too.
 
@@ -260,13 +269,16 @@ def read_scale(value: Any, smaller: bool = False) -> Scale:
     >>> read_scale("4x") == read_scale("x4") == read_scale("400%") == read_scale("4×4") == (4, 4)
     True
     """
-    parts = value
+    if isinstance(value, Uniform):
+        return value
+    parts, single = value, False
     if isinstance(value, str):
         parts = reversed(re.sub("[×*]", "x", value.lower().strip()).removeprefix("x").removesuffix("x").split("x"))
     try:
         parts = list(parts)
+        single = isinstance(value, str) and len(parts) == 1
     except TypeError:  # a number, or an array without dimensions
-        parts = [parts]
+        parts, single = [parts], True
     factors = []
     for part in parts:
         try:
@@ -281,10 +293,10 @@ def read_scale(value: Any, smaller: bool = False) -> Scale:
         if not factor:
             break
         factors.append(factor)
-    if len(factors) != len(parts) or not 1 <= len(factors) <= 2:
+    if len(factors) != len(parts) or not 1 <= len(factors) <= 3:
         pair = "3x2 (width x height)" if isinstance(value, str) else "(vertical, horizontal)"
         raise UsageError(f'scale "{value}" is not a number of at least 1, or two as {pair}.')
-    return factors[0], factors[-1]
+    return Uniform(factors).spread(2) if single else tuple(factors)
 
 
 def _exact(part: Any) -> Fraction:

@@ -4,6 +4,7 @@ Output values are the source's own values, in its dtype; any dtype is supported.
 """
 
 from collections.abc import Iterator
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from upscale_cli.errors import UpscaleError
 from upscale_cli.methods.grid import Grid, positions
 from upscale_cli.methods.upsampler import Array, Block, Finish, Scratch, Upsampler
+from upscale_cli.methods.volumes import Slices
 
 BAND_VALUES = 1 << 22
 """Approximate values in a band: few enough to stay in the cache, enough to make calls long."""
@@ -35,8 +37,8 @@ class Nearest(Upsampler):
         Where the samples lie, if not on the grid of their picture.
     """
 
-    def __init__(self, source: Array, size: tuple[int, int], grids: tuple[Grid, Grid] | None = None) -> None:
-        self.source, self.dtype, self.shape = source, source.dtype, (*size, source.shape[2])
+    def __init__(self, source: Array, size: tuple[int, ...], grids: tuple[Grid, Grid] | None = None) -> None:
+        self.source, self.dtype, self.shape = source, source.dtype, (size[0], size[1], source.shape[2])
         own = tuple(Grid(n_in, n_out) for n_in, n_out in zip(source.shape, size, strict=False))
         self._down, self._across = (
             grid.after // grid.before if grid.after % grid.before == 0 and grids in (None, own) else None
@@ -102,6 +104,16 @@ def _nearest(count: int, position: NDArray[np.int64], unit: int) -> NDArray[np.i
     return np.clip((2 * position + unit) // (2 * unit), 0, count - 1)
 
 
+def nearest(source: Array, size: tuple[int, ...]) -> Upsampler:
+    """Return the upsampler of nearest neighbour for a source of one to three axes, and channels."""
+    if len(size) == 1:
+        return Nearest(source[None], (1, *size))
+    if len(size) == 2:
+        return Nearest(source, size)
+    slices = _nearest(len(source), *positions(size[0], Grid(len(source), size[0])))
+    return Slices((*size, source.shape[3]), lambda numbers: (Nearest(source[slices[n]], size[1:]) for n in numbers))
+
+
 class BedOfNails(Upsampler):
     """Each input is put at one position in its cell of `scale` outputs; everything else is 0.
 
@@ -115,7 +127,7 @@ class BedOfNails(Upsampler):
         The position in the cell; `center` is `(scale − 1) // 2`.
     """
 
-    def __init__(self, source: Array, scale: tuple[int, int], position: str) -> None:
+    def __init__(self, source: Array, scale: tuple[int, ...], position: str) -> None:
         height, width, channels = source.shape
         self.source, self.dtype = source, source.dtype
         self.shape = (height * scale[0], width * scale[1], channels)
@@ -130,6 +142,24 @@ class BedOfNails(Upsampler):
         values.fill(0)
         values[self._place[0] :: self._scale[0], self._place[1] :: self._scale[1]] = samples
         yield Block(top, 0, 0, values)
+
+
+def bed_of_nails(source: Array, scale: tuple[int, ...], position: str) -> Upsampler:
+    """Return the upsampler of a bed of nails for a source of one to three axes, and channels."""
+    if len(scale) == 1:
+        return BedOfNails(source[None], (1, *scale), position)
+    if len(scale) == 2:
+        return BedOfNails(source, scale, position)
+    depth, plane = scale[0], scale[1:]
+    first = (depth - 1) // 2 if position == "center" else 0
+    empty = np.broadcast_to(np.zeros((), source.dtype), source.shape[1:])
+
+    def make(numbers: range) -> Iterator[Upsampler]:
+        for n in numbers:
+            yield BedOfNails(source[n // depth] if n % depth == first else empty, plane, position)
+
+    sides = (n * s for n, s in zip(source.shape, scale, strict=False))
+    return Slices((*sides, source.shape[3]), make)
 
 
 class MaxUnpooling(Upsampler):
@@ -147,8 +177,8 @@ class MaxUnpooling(Upsampler):
         Height and width of the output.
     """
 
-    def __init__(self, source: Array, indices: NDArray[np.int64], size: tuple[int, int]) -> None:
-        self.dtype, self.shape = source.dtype, (*size, source.shape[2])
+    def __init__(self, source: Array, indices: NDArray[np.int64], size: tuple[int, ...]) -> None:
+        self.dtype, self.shape = source.dtype, (size[0], size[1], source.shape[2])
         self.band = max(1, min(size[0], BAND_VALUES // (size[1] * source.shape[2])))
         self._planes = []
         for channel in range(source.shape[2]):
@@ -261,7 +291,7 @@ def max_pool(
     return Pooled(best, indices, (height, width))
 
 
-def check_indices(indices: NDArray[Any], shape: tuple[int, int, int], size: tuple[int, int]) -> NDArray[np.int64]:
+def check_indices(indices: NDArray[Any], shape: tuple[int, ...], size: tuple[int, ...]) -> NDArray[np.int64]:
     """Return indices (H, W, C) as int64, if they match pooled values of `shape` and an output of `size`.
 
     Raises
@@ -276,9 +306,10 @@ def check_indices(indices: NDArray[Any], shape: tuple[int, int, int], size: tupl
             f"indices of shape {indices.shape} do not match values of shape {shape}: each value needs one index."
         )
     lowest, highest = int(indices.min()), int(indices.max())
-    if lowest < 0 or highest >= size[0] * size[1]:
+    if lowest < 0 or highest >= prod(size):
         bad = lowest if lowest < 0 else highest
+        high = "".join(f"{side} {way}, " for side, way in zip(size[-2::-1], ("high", "deep"), strict=False))
         raise UpscaleError(
-            f"index {bad} is outside the output ({size[0]} high, {size[1]} wide); give the size before pooling."
+            f"index {bad} is outside the output ({high}{size[-1]} wide); give the size before pooling."
         )
     return indices.astype(np.int64)

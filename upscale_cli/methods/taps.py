@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from upscale_cli.methods.filters import Filter
 from upscale_cli.methods.grid import Grid, positions
+from upscale_cli.methods.method import Size
 
 if TYPE_CHECKING:
     from functools import _lru_cache_wrapper
@@ -46,8 +47,8 @@ class Taps:
     step: int
 
 
-Axes = tuple[Taps, Taps]
-"""The vertical and the horizontal axis."""
+Axes = tuple[Taps, ...]
+"""The vertical and the horizontal axis; or the one of a line, or depth before those two."""
 
 
 def remembered(make: "_lru_cache_wrapper[T]", *sides: int) -> Callable[..., T]:
@@ -86,10 +87,22 @@ def taps(n_in: int, n_out: int, filter: Filter, grid: Grid | None = None) -> Tap
     return Taps(first, scaled, period, step)
 
 
-def filter_axes(shape: tuple[int, ...], size: tuple[int, int], filter: Filter) -> Axes:
-    """Return the taps of a filter on both axes, from a source of `shape` to an output of `size`, height first."""
-    make = remembered(taps, *shape[:2], *size)
-    return make(shape[0], size[0], filter), make(shape[1], size[1], filter)
+@lru_cache(2 * PLANS)
+def unchanged(count: int) -> Taps:
+    """Return the taps of an axis that keeps its samples."""
+    return Taps(np.arange(count), np.ones((count, 1)), 1, 1)
+
+
+def filter_axes(shape: tuple[int, ...], size: Size, filter: Filter) -> Axes:
+    """Return the taps of a filter on every axis, from a source of `shape` to an output of `size`, height first.
+
+    A filter that blurs does so at scale 1, too; but an axis of a volume, or of a line, that keeps its length is left
+    alone: a volume that is enlarged in two dimensions is a series of images.
+    """
+    make, keep = (remembered(each, *shape[: len(size)], *size) for each in (taps, unchanged))
+    images = len(size) == 2
+    sides = zip(shape, size, strict=False)
+    return tuple(make(old, new, filter) if images or old != new else keep(old) for old, new in sides)
 
 
 class Banded(NamedTuple):

@@ -31,7 +31,7 @@ BLOCK = 192
 """Cells in a row of a block: its inputs and outputs stay in a core's cache."""
 
 _scratch = Scratch()
-Pair = tuple[int, int]
+Pair = tuple[int, ...]
 Kernel = NDArray[np.float64]
 
 
@@ -209,7 +209,7 @@ class Transposed(Upsampler):
         kernel, stride, size, crop = stamping.kernel, stamping.stride, stamping.size, stamping.crop
         self._groups, self._inputs, self._outputs = kernel.shape[:3]
         self.source, self.read, self.dtype = source, reader.read, reader.dtype
-        self.shape = (*size, self._groups * self._outputs)
+        self.shape = (size[0], size[1], self._groups * self._outputs)
         self._stride, self._crop, self._edge = stride, crop, stamping.edge
         self._reach = reach = (-(-kernel.shape[-2] // stride[0]), -(-kernel.shape[-1] // stride[1]))
         self._first = tuple(c // s for c, s in zip(crop, stride, strict=True))
@@ -272,7 +272,7 @@ class DirectTransposed(Upsampler):
         kernel, self.dtype = stamping.kernel, reader.dtype
         self._samples, self._kernel = reader.read(source), kernel.astype(self.dtype)
         self._stride, self._crop, self._edge = stamping.stride, stamping.crop, stamping.edge
-        self.shape, self.band = (*stamping.size, kernel.shape[0] * kernel.shape[2]), BAND
+        self.shape, self.band = (stamping.size[0], stamping.size[1], kernel.shape[0] * kernel.shape[2]), BAND
 
     def blocks(self, band: int) -> Iterator[Block]:
         top = band * self.band

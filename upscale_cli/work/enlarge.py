@@ -147,7 +147,7 @@ class _Enlargement(NamedTuple):
         return Enlarged(
             upsampler=upsampler,
             finish=samples.finisher(method.values == "weighed", upsampler.averages),
-            shape=(*size, channels),
+            shape=(size[0], size[1], channels),
             dtype=samples.target,
             mode=mode,
             palette=ready.frame.palette,

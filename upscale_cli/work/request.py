@@ -254,7 +254,7 @@ class Request(NamedTuple):
         """
         size = framed = remembered
         if self.size is not None:
-            size, framed = wanted_size(self.size, *before[:2], self.fit)
+            size, framed = wanted_size(self.size, before[0], before[1], self.fit)
         elif self.scale is not None and min(self.scale) < 1:
             down, across = (max(1, round_side(*each)) for each in zip(before[:2], self.scale, strict=True))
             size = framed = (down, across)
