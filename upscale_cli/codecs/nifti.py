@@ -31,7 +31,7 @@ except ImportError:
 
 HEADERS = {348: Nifti1Header, 540: Nifti2Header}
 """The headers by their lengths, which are their first four bytes."""
-SINGLE = (b"n+1", b"n+2\0\r\n\x1a\n")
+SINGLE = (b"n+1", b"n+2")
 """The magic of files that hold their voxels."""
 LARGEST_EXTENSIONS = 1 << 26
 """The most bytes between the header and the voxels."""
@@ -116,10 +116,11 @@ class NiftiPicture(Picture):
         axes = min(int(header["dim"][0]), 3)
         header["dim"][1 : axes + 1] = after[::-1][:axes]
         slices = (int(header["dim_info"]) >> 4 & 3 or 3) - 1
-        if ratios[slices] != 1 and (header["slice_code"] or header["slice_end"] or header["slice_duration"]):
+        if ratios[slices] != 1:
+            if header["slice_code"] or header["slice_duration"]:
+                self.notes.append("its slice timing is left out, because it was that of the original slices")
             for name in ("slice_code", "slice_start", "slice_end", "slice_duration"):
                 header[name] = 0
-            self.notes.append("its slice timing, which is that of the slices before, is left out")
         if strip:
             between = bytes(4)
             for name in ("descrip", "aux_file", "intent_name"):
