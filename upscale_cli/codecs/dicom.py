@@ -46,8 +46,7 @@ class DicomPicture(NiftiPicture):
         header = Nifti1Header()
         self._slices = _placed(slices) if len(slices) > 1 else slices
         self._rescaling = [_rescaling(each) for _, each in self._slices]
-        kind = np.dtype(np.uint8) if first.SamplesPerPixel == 3 else _kind(first, self._rescaling)
-        header.set_data_dtype([(name, "u1") for name in "RGB"] if first.SamplesPerPixel == 3 else kind)
+        header.set_data_dtype("RGB" if first.SamplesPerPixel == 3 else _kind(first, self._rescaling))
         sides = first.Columns, first.Rows, len(slices)
         header.set_data_shape(sides if len(slices) > 1 else sides[:2])
         header.set_xyzt_units("mm")
@@ -57,7 +56,7 @@ class DicomPicture(NiftiPicture):
             header.set_qform(affine, 1)
             header.set_sform(affine, 1)
         else:
-            header.set_zooms([float(side) for side in _spacing(first)[::-1]])
+            header["pixdim"][1:4] = _spacing(first)[::-1]
         self._describe(header, bytes(4))
         self.decoded *= 2
         self.notes.append("DICOM becomes NIfTI, which keeps no data about patient and study")
@@ -71,7 +70,6 @@ class DicomPicture(NiftiPicture):
         for out, (file, said), (slope, offset) in zip(volume, self._slices, self._rescaling, strict=True):
             if file is self.stream:
                 self.stream.seek(0)
-            low, high = _range(said)
             try:
                 pixels = pydicom.dcmread(file).pixel_array
             except Exception as error:  # decoders of other packages raise anything
@@ -79,10 +77,8 @@ class DicomPicture(NiftiPicture):
                 raise UpscaleError(
                     f"has a slice that cannot be decoded ({name}); decompress the series first: gdcmconv --raw."
                 ) from error
-            if not low <= pixels.min() <= pixels.max() <= high:
-                raise UpscaleError("has a slice with values of more bits than it says; get another copy.")
-            # In float64 an integer of 32 bits keeps its value.
-            out[...] = pixels.reshape(out.shape) * slope + offset if (slope, offset) != (1, 0) else pixels.reshape(out.shape)
+            # In float64, in which an integer of 32 bits keeps its value.
+            out[...] = pixels.reshape(out.shape) * slope + offset
         yield Frame(volume, None)
 
 
@@ -106,7 +102,8 @@ def _check(each: Any, first: Any) -> None:
     alike &= all(np.allclose(each.get(name) or 0, first.get(name) or 0, rtol=0, atol=1e-4) for name in places)
     if not alike:
         raise UpscaleError(
-            "has slices of several sizes, kinds or directions; give a folder with those of one volume, without localizers."
+            "has slices of several sizes, kinds or directions; give a folder with those of one volume, "
+            "without localizers."
         )
 
 
@@ -160,13 +157,13 @@ def _placed(slices: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
     if gaps.max() > 1.5 * usual:
         wide = int(np.argmax(gaps))
         raise UpscaleError(
-            f"misses slices: slices {wide + 1} and {wide + 2} are {gaps[wide]:.4g} mm apart, the others {usual:.4g} mm; "
-            "add the files of those between."
+            f"misses slices: slices {wide + 1} and {wide + 2} are {gaps[wide]:.4g} mm apart, the others "
+            f"{usual:.4g} mm; add the files of those between."
         )
     uneven = abs(along - np.linspace(0, along[-1], len(along))).max()
     if uneven > UNEVEN * usual + ROUNDED:
         raise UpscaleError(
-            f"has slices at uneven distances, from {gaps.min():.4g} to {gaps.max():.4g} mm; give slices of one distance."
+            f"has slices at uneven distances, from {gaps.min():.4g} to {gaps.max():.4g} mm; give slices at even ones."
         )
     return [slices[number] for number in order]
 
@@ -179,7 +176,9 @@ def _directions(said: Any) -> NDArray[np.float64]:
 def _spacing(said: Any) -> tuple[float, ...]:
     """Return depth, height and width of a slice's pixels in millimetres; 1 if unknown."""
     depth = said.get("SliceThickness") or said.get("SpacingBetweenSlices") or 1
-    return tuple(float(side) for side in (depth, *(said.get("PixelSpacing") or said.get("ImagerPixelSpacing") or (1, 1))))
+    return tuple(
+        float(side) for side in (depth, *(said.get("PixelSpacing") or said.get("ImagerPixelSpacing") or (1, 1)))
+    )
 
 
 def _affine(first: Any, last: Any, count: int) -> NDArray[np.float64]:
@@ -189,7 +188,12 @@ def _affine(first: Any, last: Any, count: int) -> NDArray[np.float64]:
     start, end = (np.array(said.ImagePositionPatient, np.float64) for said in (first, last))
     affine = np.eye(4)
     affine[:3] = np.stack(
-        [row * width, column * height, (end - start) / (count - 1) if count > 1 else np.cross(row, column) * depth, start],
+        [
+            row * width,
+            column * height,
+            (end - start) / (count - 1) if count > 1 else np.cross(row, column) * depth,
+            start,
+        ],
         axis=1,
     )
     return affine

@@ -49,7 +49,7 @@ def check_writable(format: Format) -> Format:
 
 
 def written_for(format: Format) -> Format:
-    """Return the format of the results of a source, if none is named: its own, or another if that one is only read."""
+    """Return the format of the results of a source, if none is named: its own, unless that is only read."""
     return format if format.writable else FORMATS[format.becomes]
 
 
@@ -57,7 +57,11 @@ def format_of(path: PurePath) -> Format | None:
     """Return the format that a path's extension names; None if it names none."""
     name = path.name.lower()
     # One extension may have two dots. A name that is only an extension is that of a hidden file.
-    return _first(lambda format: name.endswith(format.extensions) and name not in format.extensions) if path.suffix else None
+    return (
+        _first(lambda format: name.endswith(format.extensions) and name not in format.extensions)
+        if path.suffix
+        else None
+    )
 
 
 def extension_of(path: PurePath) -> str:

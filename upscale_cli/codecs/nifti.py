@@ -2,8 +2,8 @@
 
 Format: https://nifti.nimh.nih.gov/nifti-1 and nifti-2. Voxel (i, j, k) lies at `A · (i, j, k, 1)`, by up to two such
 affines: sform is a matrix, qform a rotation and the voxel sizes. i is stored fastest, so an array (D, H, W) has the
-axes k, j, i. Samples stay as they are stored, and so do `scl_slope` and `scl_inter`: a sum with weights of sum 1 is the
-same, scaled before or after.
+axes k, j, i. Samples stay as they are stored, and so do `scl_slope` and `scl_inter`: a sum whose weights sum to 1 is
+the same, scaled before or after.
 """
 
 import os
@@ -132,7 +132,7 @@ class NiftiPicture(Picture):
 
 
 def read_header(stream: BinaryIO) -> tuple[Nifti1Header, bytes]:
-    """Return the header of a NIfTI that begins here, and the bytes between it and the voxels, where the stream is then.
+    """Return the header of a NIfTI that begins here, and what is between it and its voxels, where the stream is then.
 
     Raises
     ------
@@ -148,7 +148,8 @@ def read_header(stream: BinaryIO) -> tuple[Nifti1Header, bytes]:
         if header["magic"].item() not in SINGLE:
             raise UpscaleError("has its voxels in another file (.img); convert the pair to one .nii file first.")
         offset = float(header["vox_offset"])
-        count = max(4, int(offset) - length if isfinite(offset) else -1)
+        # Some writers say 0.
+        count = max(4, int(offset) - length) if isfinite(offset) else LARGEST_EXTENSIONS + 1
         between = stream.read(count) if count <= LARGEST_EXTENSIONS else b""
     except (EOFError, zlib.error):
         between = b""

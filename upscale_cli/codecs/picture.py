@@ -14,7 +14,6 @@ from upscale_cli.codecs.sniffing import HEAD
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.pixels import Frame
 from upscale_cli.machine.memory import UNKNOWN, available_memory
-from upscale_cli.methods.method import as_typed
 
 MAX_SOURCE_PIXELS = 178_956_970
 """The most pixels of a frame of a source, unless the user allows more: Pillow's own limit, a gigabyte of RGBA."""
@@ -31,11 +30,14 @@ class Reading(NamedTuple):
         The most pixels of a frame.
     raised_by : str
         The option that raises this limit; empty if there is none.
+    volumes : bool
+        Volumes are read as well as images.
     """
 
     channels_first: bool | None = False
     max_pixels: int = MAX_SOURCE_PIXELS
     raised_by: str = ""
+    volumes: bool = True
 
 
 APPLE_DOUBLE = b"\0\5\x16\7"
@@ -43,6 +45,8 @@ APPLE_DOUBLE = b"\0\5\x16\7"
 
 USUAL = Reading()
 """Channels last, and the usual limit."""
+IMAGES = USUAL._replace(volumes=False)
+"""The same for images alone."""
 
 
 class Encoding(NamedTuple):
@@ -176,7 +180,7 @@ class Picture(ABC):
         self.close()
 
 
-def open_picture(stream: BinaryIO, reading: Reading = USUAL) -> Picture:
+def open_picture(stream: BinaryIO, reading: Reading = IMAGES) -> Picture:
     """Return the image that a stream holds. The stream is closed if there is none, else with the image.
 
     Parameters
@@ -194,7 +198,9 @@ def open_picture(stream: BinaryIO, reading: Reading = USUAL) -> Picture:
         format = _format_of(stream)
         with decoding(reading):
             picture = format.load_codec().open(stream, format, reading)
-        check_source(picture.sides, reading)
+        if picture.volume is not None and not reading.volumes:
+            raise UpscaleError("is a volume, which only the command upscale takes; give an image.")
+        check_source(picture.height, picture.width, reading, picture.volume.depth if picture.volume else 1)
     except BaseException:
         stream.close()
         raise
@@ -241,11 +247,11 @@ def decoding(reading: Reading) -> Iterator[None]:
         raise UpscaleError(f"cannot be decoded: {reason}.") from error
 
 
-def check_source(sides: tuple[int, ...], reading: Reading) -> None:
+def check_source(height: int, width: int, reading: Reading, depth: int = 1) -> None:
     """Raise `UpscaleError` if the frames of a source have no pixels, or more than the limit."""
-    if min(sides) < 1:
-        raise UpscaleError(f"is {as_typed(sides)}: it has no pixels.")
-    if (pixels := prod(sides)) > reading.max_pixels:
+    if height < 1 or width < 1:
+        raise UpscaleError(f"is {width}x{height}: it has no pixels.")
+    if (pixels := depth * height * width) > reading.max_pixels:
         refuse_pixels(pixels, reading)
 
 

@@ -21,7 +21,7 @@ def is_slice(path: Path) -> bool:
     dicom = FORMATS["dicom"]
     if path.name.lower().endswith(dicom.extensions):
         return True
-    if path.suffix[1:].isalpha() or path.name == "DICOMDIR":
+    if path.suffix[1:].isalpha():
         return False
     try:
         with path.open("rb") as file:

@@ -82,7 +82,10 @@ def _print_entry(name: str, text: str, column: int) -> None:
 @click.argument("inputs", nargs=-1, metavar="INPUT...", type=click.Path())
 @click.option("-s", "--scale", type=ANY_FACTOR, metavar="FACTOR", help="Any number of at least 1, or 3x2 [2].")
 @click.option(
-    "--spacing", type=SPACING, metavar="MM", help="1.0 | 1x1x2, voxels of a NIfTI or DICOM volume, instead of a scale."
+    "--spacing",
+    type=SPACING,
+    metavar="MM",
+    help="1.0 | 1x1x2, voxels of a NIfTI or DICOM volume, instead of a scale.",
 )
 @click.option("--size", type=SIZE, metavar="SIZE", help="3840 | 3840x2160 | 3840x | x2160, instead of a scale.")
 @click.option(
@@ -172,7 +175,7 @@ def cli(inputs: tuple[str, ...], *, method: str, given: Iterable[tuple[str, str]
     request = Request(
         method=chosen,
         parameters=parameters(chosen, given, files),
-        **work_options(options),
+        **work_options(options, volumes=True),
     )
     return process(session, inputs, request, asked)
 

@@ -23,7 +23,7 @@ def make_nearest(
 
 def warn_of_uneven_copies(shape: Shape, scale: Scale, parameters: Parameters) -> str | None:
     """Return a warning if pixels are repeated unequally: a side of the result is no multiple of the source's."""
-    for side, factor in zip(shape[:2], scale, strict=True):
+    for side, factor in zip(shape[:-1], scale, strict=True):
         exact = Fraction(round_side(side, factor), side)
         if exact.denominator != 1:
             low = int(exact)

@@ -19,6 +19,7 @@ OF_SYSTEMS = frozenset(
     {"desktop.ini", "ehthumbs.db", "thumbs.db", "$recycle.bin", "system volume information"}  # Windows
     | {"__macosx", "icon\r"}  # macOS
     | {"#recycle", "#snapshot", "@eadir", "lost+found"}  # Synology, Linux
+    | {"dicomdir"}  # the table of contents of a disk with DICOM
 )
 """What systems put into folders of their users, in lower case; beside names that begin with a dot."""
 
@@ -152,8 +153,9 @@ class Files:
         return os.path.isdir(name) or name.endswith(("/", os.sep))
 
     def is_one(self, name: str) -> bool:
-        first = next((Path(name, file) for file in _of_users(os.listdir(name))), None) if os.path.isdir(name) else None
-        return first is not None and is_slice(first)
+        with suppress(OSError):  # listing it says what is wrong
+            return any(is_slice(Path(name, file)) for file in _of_users(os.listdir(name))[:1])
+        return False
 
     def exists(self, name: str) -> bool:
         return os.path.exists(name)
@@ -179,11 +181,12 @@ class Files:
             below[:] = (each for each in _of_users(below) if os.path.realpath(os.path.join(folder, each)) != left_out)
             left_alone += [LeftAlone(each, LINKED) for each in below if os.path.islink(Path(folder, each))]
             paths = [Path(folder, file) for file in _of_users(files)]
-            slices = set(filter(is_slice, paths)) if FORMATS["dicom"].installed else set()
-            for number, series in series_of(sorted(slices)):
+            slices = [path for path in paths if is_slice(path)]
+            for number, series in series_of(slices) if slices and FORMATS["dicom"].installed else ():
                 images += 1
+                paths = [path for path in paths if path not in series]
                 yield SeriesSource(series, number, Path(name))
-            for path in (path for path in paths if path not in slices):
+            for path in paths:
                 format = format_of(path)
                 if format is not None and format.installed:
                     images += 1

@@ -175,9 +175,7 @@ def _mode_of_channels(ready: Arrangement, channels: int, format: Format) -> tupl
     return "L", (0,) * (channels - 1)
 
 
-def _parameters_of_frame(
-    parameters: dict[str, Any], index: int, channels_first: bool, axes: int
-) -> dict[str, Any]:
+def _parameters_of_frame(parameters: dict[str, Any], index: int, channels_first: bool, axes: int) -> dict[str, Any]:
     """Return the parameters of one frame: of indices for several frames, those of this one, as (H, W, C)."""
     indices = parameters.get("indices")
     if indices is None:

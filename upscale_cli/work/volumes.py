@@ -49,19 +49,21 @@ def of_volume(request: "Request", picture: Picture, volume: Volume) -> "Request"
             raise UpscaleError(f"is {reason}.")
     scale = _from_spacing(request.spacing, picture, volume) if request.spacing else _by_axes(request.scale, volume)
     if min(scale) < 1:
-        raise UpscaleError(f"is a volume, which is only enlarged: --scale {as_typed(scale)} is less than 1 somewhere.")
+        raise UpscaleError(
+            f"is a volume, which is only enlarged: --scale {as_typed(scale)} is less than 1 somewhere."
+        )
     return request._replace(scale=scale, spacing=None)
 
 
 def _by_axes(scale: Scale | None, volume: Volume) -> Scale:
-    """Return the factors of all three axes. One factor is for every axis that a volume has, two are for its slices."""
+    """Return the factors of all three axes: one factor is for every axis of the volume, two are for its slices."""
     factors = scale or Uniform((Fraction(2),))
     if isinstance(factors, Uniform):
         factors = factors.spread(volume.axes)
-    missing = 3 - len(factors)
-    if missing < 0 or any(factor != 1 for factor in factors[: 3 - volume.axes - missing]):
+    all_three = (*[Fraction(1)] * (3 - len(factors)), *factors)
+    if any(factor != 1 for factor in all_three[: 3 - volume.axes]):
         raise UpscaleError(f"has {volume.axes} axes in space, but --scale {as_typed(factors)} is for {len(factors)}.")
-    return (*[Fraction(1)] * missing, *factors)
+    return all_three
 
 
 def _from_spacing(spacing: tuple[Fraction, ...], picture: Picture, volume: Volume) -> Scale:
@@ -72,7 +74,10 @@ def _from_spacing(spacing: tuple[Fraction, ...], picture: Picture, volume: Volum
     # An axis that is not there stays as it is.
     absent = 3 - volume.axes
     before = tuple(map(Fraction, volume.spacing))
-    after = (*sides[:absent], *map(round_side, sides[absent:], map(Fraction.__truediv__, before[absent:], wanted[absent:])))
+    after = (
+        *sides[:absent],
+        *map(round_side, sides[absent:], map(Fraction.__truediv__, before[absent:], wanted[absent:])),
+    )
     if any(new < old for new, old in zip(after, sides, strict=True)):
         smaller = as_typed([min(pair) for pair in zip(before, wanted, strict=True)])
         raise UpscaleError(
