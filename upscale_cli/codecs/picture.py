@@ -2,8 +2,9 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import prod
 from typing import BinaryIO, NamedTuple, NoReturn, Self
 
 from upscale_cli.codecs.finding import format_of_content
@@ -13,6 +14,7 @@ from upscale_cli.codecs.sniffing import HEAD
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.pixels import Frame
 from upscale_cli.machine.memory import UNKNOWN, available_memory
+from upscale_cli.methods.method import as_typed
 
 MAX_SOURCE_PIXELS = 178_956_970
 """The most pixels of a frame of a source, unless the user allows more: Pillow's own limit, a gigabyte of RGBA."""
@@ -64,6 +66,33 @@ class Encoding(NamedTuple):
     subsampling: str | None = None
 
 
+class Volume(NamedTuple):
+    """What a picture of three dimensions has besides: a record that is built by keyword. Axes are those of an array.
+
+    Attributes
+    ----------
+    depth : int
+        Slices of each frame.
+    axes : int
+        Axes in space, the last ones: 3, or fewer if the others are only 1 long.
+    spacing : tuple of float
+        The three sides of a voxel in millimetres; 0 if unknown.
+    head : callable(sides, strip) -> bytes
+        What stands before the samples of a result of some sides, without descriptions if `strip`; adds to the notes.
+    labels : bool
+        Its values stand for something, which no sum of them does.
+    offset : bool
+        A stored 0 means another value.
+    """
+
+    depth: int
+    axes: int
+    spacing: tuple[float, ...]
+    head: Callable[[tuple[int, ...], bool], bytes]
+    labels: bool = False
+    offset: bool = False
+
+
 class Picture(ABC):
     """An opened image: what its header says, and its frames. It closes its stream.
 
@@ -85,6 +114,8 @@ class Picture(ABC):
         Approximate memory for decoding, in bytes per pixel.
     count : int
         Frames or pages.
+    volume : Volume or None
+        Its third dimension, if it has one: frames are (D, H, W, C).
     ndim : int
         Dimensions of an array; 0 for an image.
     channels_first : bool
@@ -106,6 +137,7 @@ class Picture(ABC):
     def __init__(self, stream: BinaryIO, format: Format, reading: Reading) -> None:
         self.stream, self.format, self.reading = stream, format, reading
         self.ndim, self.channels_first, self.ink = 0, False, False
+        self.volume: Volume | None = None
         self.notes: list[str] = []
         self.encoding = Encoding(lossless=not format.lossy)
 
@@ -116,7 +148,12 @@ class Picture(ABC):
     @property
     def values(self) -> int:
         """The samples of all frames, as far as the header tells."""
-        return self.count * self.height * self.width * self.channels
+        return self.count * prod(self.sides) * self.channels
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """Height and width, after the depth of a volume."""
+        return (*((self.volume.depth,) if self.volume else ()), self.height, self.width)
 
     def frames(self) -> Iterator[Frame]:
         """Yield every frame, upright; raise `UpscaleError` at the first that cannot be decoded completely."""
@@ -157,7 +194,7 @@ def open_picture(stream: BinaryIO, reading: Reading = USUAL) -> Picture:
         format = _format_of(stream)
         with decoding(reading):
             picture = format.load_codec().open(stream, format, reading)
-        check_source(picture.height, picture.width, reading)
+        check_source(picture.sides, reading)
     except BaseException:
         stream.close()
         raise
@@ -204,11 +241,11 @@ def decoding(reading: Reading) -> Iterator[None]:
         raise UpscaleError(f"cannot be decoded: {reason}.") from error
 
 
-def check_source(height: int, width: int, reading: Reading) -> None:
+def check_source(sides: tuple[int, ...], reading: Reading) -> None:
     """Raise `UpscaleError` if the frames of a source have no pixels, or more than the limit."""
-    if height < 1 or width < 1:
-        raise UpscaleError(f"is {width}x{height}: it has no pixels.")
-    if (pixels := height * width) > reading.max_pixels:
+    if min(sides) < 1:
+        raise UpscaleError(f"is {as_typed(sides)}: it has no pixels.")
+    if (pixels := prod(sides)) > reading.max_pixels:
         refuse_pixels(pixels, reading)
 
 

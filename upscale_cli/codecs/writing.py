@@ -146,6 +146,8 @@ class Writing(NamedTuple):
         One of the format's `compressions`; None for the usual one.
     lossless : bool
         Formats that can do both keep every value.
+    head : bytes
+        Of a volume: what stands before its samples, as the format stores it.
     """
 
     format: Format
@@ -157,6 +159,7 @@ class Writing(NamedTuple):
     channels_first: bool = False
     compression: str | None = None
     lossless: bool = False
+    head: bytes = b""
 
     def stored(self, *names: str) -> dict[str, Any]:
         """Return the metadata of some names as keyword arguments: None for what there is not."""

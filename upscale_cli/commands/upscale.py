@@ -23,7 +23,7 @@ from upscale_cli.commands.options import (
 from upscale_cli.errors import UsageError
 from upscale_cli.methods import METHODS, Method, find_method
 from upscale_cli.methods.parameters import REQUIRED, read_parameters, read_scale, shown
-from upscale_cli.work.sizes import read_size, wanted_size
+from upscale_cli.work.sizes import read_size, read_spacing, wanted_size
 
 INTRO = """\
 Enlarge images exactly, fast, and without losing what was in the file.
@@ -39,6 +39,7 @@ OUTRO = f"Methods: {', '.join(METHODS)}. See --methods, and --help all for all o
 USUAL = {"scale", "size", "method", "quality", "output", "format", "overwrite", "skip_existing", "dry_run", "help"}
 """The options that --help shows."""
 ANY_FACTOR, SIZE = Value("factor", partial(read_scale, smaller=True)), Value("size", read_size)
+SPACING = Value("mm", read_spacing)
 IDLE = ("quality", "subsampling", "lossless", "compression", "linear", "alpha")
 """Options that do nothing for some formats or methods."""
 
@@ -80,6 +81,9 @@ def _print_entry(name: str, text: str, column: int) -> None:
 @click.command("upscale", cls=Command, intro=INTRO, outro=OUTRO, more=", upscale --methods for methods", usual=USUAL)
 @click.argument("inputs", nargs=-1, metavar="INPUT...", type=click.Path())
 @click.option("-s", "--scale", type=ANY_FACTOR, metavar="FACTOR", help="Any number of at least 1, or 3x2 [2].")
+@click.option(
+    "--spacing", type=SPACING, metavar="MM", help="1.0 | 1x1x2, voxels of a NIfTI or DICOM volume, instead of a scale."
+)
 @click.option("--size", type=SIZE, metavar="SIZE", help="3840 | 3840x2160 | 3840x | x2160, instead of a scale.")
 @click.option(
     "--fit",
@@ -148,7 +152,8 @@ def cli(inputs: tuple[str, ...], *, method: str, given: Iterable[tuple[str, str]
     files = {name: options.pop(name) for name in FILES}
     if options["preserve_times"] and STREAM in (session.output, *inputs):
         raise UsageError("--preserve-times needs files, because standard input and output have no times.")
-    for one, other in (("scale", "size"), ("lossless", "quality"), ("allow_smaller", "if_smaller")):
+    exclusive = (("scale", "size"), ("scale", "spacing"), ("spacing", "size"))
+    for one, other in (*exclusive, ("lossless", "quality"), ("allow_smaller", "if_smaller")):
         if options[one] and options[other] is not None:
             names = (f"--{name.replace('_', '-')}" for name in (one, other))
             raise UsageError(f"{' and '.join(names)} exclude each other; leave one out.")

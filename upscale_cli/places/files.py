@@ -6,9 +6,11 @@ import unicodedata
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from upscale_cli.codecs.finding import format_of, stem_of
+from upscale_cli.codecs.formats import FORMATS
+from upscale_cli.codecs.series import Slices, is_slice, series_of
 from upscale_cli.errors import UpscaleError
 from upscale_cli.machine.replacing import replacing_together, sweep
 from upscale_cli.places.place import LINKED, LeftAlone, Source, Target, Times, Unreadable, counted
@@ -104,6 +106,27 @@ class FileSource(Source):
         return _identity(self.path)
 
 
+class SeriesSource(FileSource):
+    """A DICOM series: files of a folder, which is named by it, with a `number` where it has several."""
+
+    def __init__(self, paths: list[Path], number: str, root: Path) -> None:
+        folder = Path(os.path.abspath(paths[0].parent))
+        # The result lies where that of a file beside the folder would.
+        named = folder.with_name(f"{folder.name}{number and '_'}{number}.dcm")
+        root = Path(os.path.abspath(root))
+        super().__init__(named, None if folder == root else root)
+        self.shown, self.paths = f"{paths[0].parent}{number and f' (series {number})'}", paths
+
+    def open(self) -> BinaryIO:
+        try:
+            return cast(BinaryIO, Slices(self.paths))
+        except OSError as error:
+            raise UpscaleError(f"cannot be read: {error.strerror}.") from None
+
+    def identity(self) -> Hashable | None:
+        return _identity(self.paths[0])
+
+
 def _identity(path: Path) -> Hashable | None:
     """Return what all names of a file have in common; None if there is none."""
     if not os.path.exists(path):  # Path.exists raises an error for a name that is too long
@@ -128,6 +151,10 @@ class Files:
     def is_folder(self, name: str) -> bool:
         return os.path.isdir(name) or name.endswith(("/", os.sep))
 
+    def is_one(self, name: str) -> bool:
+        first = next((Path(name, file) for file in _of_users(os.listdir(name))), None) if os.path.isdir(name) else None
+        return first is not None and is_slice(first)
+
     def exists(self, name: str) -> bool:
         return os.path.exists(name)
 
@@ -151,7 +178,12 @@ class Files:
         for folder, below, files in os.walk(name, onerror=failed):
             below[:] = (each for each in _of_users(below) if os.path.realpath(os.path.join(folder, each)) != left_out)
             left_alone += [LeftAlone(each, LINKED) for each in below if os.path.islink(Path(folder, each))]
-            for path in (Path(folder, file) for file in _of_users(files)):
+            paths = [Path(folder, file) for file in _of_users(files)]
+            slices = set(filter(is_slice, paths)) if FORMATS["dicom"].installed else set()
+            for number, series in series_of(sorted(slices)):
+                images += 1
+                yield SeriesSource(series, number, Path(name))
+            for path in (path for path in paths if path not in slices):
                 format = format_of(path)
                 if format is not None and format.installed:
                     images += 1

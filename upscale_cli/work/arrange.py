@@ -84,7 +84,7 @@ def arrange(
     notes = _rounded(frame.samples) if weighed else []
     if linear:
         _check_light(frame.samples.dtype)
-    if frame.mode is None and format.arrays:
+    if frame.mode is None and (format.arrays or format.volumes):
         return _array_kept(frame, notes, linear)
     if frame.mode is None:
         frame = as_image(frame, format)
@@ -176,14 +176,14 @@ def _check_light(dtype: np.dtype[Any]) -> None:
 def _array_kept(frame: Frame, notes: list[str], linear: bool) -> Arrangement:
     """Return an array that stays one: its channels have no meaning."""
     light = ", as linear light of sRGB" if linear else ""
-    colour = f"{frame.samples.dtype}, channels {frame.samples.shape[2]}; kept as they are{light}"
+    colour = f"{frame.samples.dtype}, channels {frame.samples.shape[-1]}; kept as they are{light}"
     samples = _unchanged(frame)._replace(transfer=SRGB if linear else None)
     return Arrangement(frame, samples, None, notes=tuple(notes), colour=colour)
 
 
 def _unchanged(frame: Frame) -> Samples:
     """Return the meaning of samples that are just numbers."""
-    return Samples(stored=frame.samples.dtype, channels_in=frame.samples.shape[2], target=frame.samples.dtype)
+    return Samples(stored=frame.samples.dtype, channels_in=frame.samples.shape[-1], target=frame.samples.dtype)
 
 
 def _hides_colours(frame: Frame) -> bool:

@@ -3,10 +3,12 @@
 import re
 from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.methods import Scale, Size
-from upscale_cli.methods.parameters import read_scale, round_side
+from upscale_cli.methods.method import as_typed
+from upscale_cli.methods.parameters import Uniform, read_scale, round_side
 
 
 def read_size(value: str) -> str:
@@ -60,18 +62,40 @@ def wanted_size(text: str, height: int, width: int, fit: str = "inside") -> tupl
     return (both if fit == "exact" else scaled), both
 
 
-def is_named_by(label: str, after: Size, before: Size) -> bool:
+def read_spacing(value: str) -> tuple[Fraction, ...]:
+    """Return the voxel size that a text after `--spacing` asks for, in millimetres: (depth, vertical, horizontal).
+
+    Raises
+    ------
+    UsageError
+        If it is no voxel size.
+
+    Examples
+    --------
+    >>> read_spacing("1.0"), read_spacing("1x1x2.5mm")
+    ((Fraction(1, 1),), (Fraction(5, 2), Fraction(1, 1), Fraction(1, 1)))
+    """
+    parts = re.sub(r"\s*[x×*]\s*", "x", value.strip().lower().removesuffix("mm")).strip().split("x")
+    if len(parts) not in (1, 3) or not all(re.fullmatch(r"\d{0,6}(\d|\.\d{1,9})", each, re.ASCII) for each in parts):
+        parts = ["0"]
+    if not all(sides := tuple(Fraction(each) for each in reversed(parts))):
+        raise UsageError(f'spacing "{value}" is not a voxel size in mm, such as 1.0, or 1x1x2.')
+    return sides
+
+
+def is_named_by(label: str, after: tuple[int, ...], before: tuple[int, ...]) -> bool:
     """Return whether a label, such as 2x or 300x200, is that of a result of some sides, (width, height).
 
     >>> is_named_by("1.5x", (8, 6), (5, 4)), is_named_by("8x6", (8, 6), (5, 4)), is_named_by("2x", (8, 6), (5, 4))
     (True, True, False)
     """
     try:
-        factors = reversed(read_scale(label, smaller=True))
+        factors = read_scale(label, smaller=True)
     except UsageError:
         return False
-    sides = tuple(round_side(side, factor) for side, factor in zip(before, factors, strict=True))
-    return sides == after or label == f"{after[0]}x{after[1]}"
+    each = factors.spread(len(before)) if isinstance(factors, Uniform) else factors[::-1]
+    sides = tuple(round_side(side, factor) for side, factor in zip(before, each, strict=False))
+    return sides == after or label == as_typed(after[::-1])
 
 
 def check_remembered(remembered: Size, scale: Scale, height: int, width: int) -> None:
@@ -85,7 +109,7 @@ def check_remembered(remembered: Size, scale: Scale, height: int, width: int) ->
         )
 
 
-def largest_factor(before: Size, fits: Callable[[Size], bool], step: int = 1) -> str:
+def largest_factor(before: tuple[int, ...], fits: Callable[[Any], bool], step: int = 1) -> str:
     """Return the largest factor, to hundredths in steps of `step`, at which a size fits; empty if not even 1 does.
 
     >>> largest_factor((3, 3), lambda size: size[0] * size[1] <= 24)
@@ -94,7 +118,7 @@ def largest_factor(before: Size, fits: Callable[[Size], bool], step: int = 1) ->
 
     def fitting(steps: int) -> bool:
         factor = Fraction(steps * step, 100)
-        return fits((round_side(before[0], factor), round_side(before[1], factor)))
+        return fits(tuple(round_side(side, factor) for side in before))
 
     low, high = 100 // step - 1, (100 << 31) // step
     while high - low > 1:
