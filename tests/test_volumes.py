@@ -1,13 +1,12 @@
 """Lines and volumes: held against sums in float64, and against PyTorch where it is installed."""
 
-from itertools import product
 from typing import Any
 
 import numpy as np
 import pytest
 from support import Array
 
-from upscale_cli import METHODS, UpscaleError, upscale
+from upscale_cli import METHODS, upscale
 from upscale_cli.methods.filters import FILTERS
 
 SHAPES = [

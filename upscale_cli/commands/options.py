@@ -11,7 +11,7 @@ from upscale_cli.commands.terminal import ends, start
 from upscale_cli.errors import ExitStatus, UpscaleError
 from upscale_cli.learning import REDUCTION_NAMES
 from upscale_cli.methods import METHODS, Method, find_method
-from upscale_cli.methods.parameters import Pair, read_scale
+from upscale_cli.methods.parameters import PerAxis, read_scale
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -122,9 +122,8 @@ class Value(ParamType):
             raise click.UsageError(str(error), ctx) from None
 
 
-def pair_of(low: int) -> Value:
-    """Return the type of an integer of at least `low`, or two as width x height; read as (vertical, horizontal)."""
-    kind = Pair(low)
+def sides_of(kind: PerAxis) -> Value:
+    """Return the type of numbers of a kind: one for all axes, or width x height."""
 
     def read(value: Any) -> Any:
         try:

@@ -86,29 +86,47 @@ class Integer(Kind):
         return result
 
 
-class Pair(Kind):
-    """Two integers of at least `low` for (vertical, horizontal), or one for both, or one of some words.
+class PerAxis(Kind):
+    """One integer of at least `low` for all axes, or one for each of up to three, or one of some words.
 
-    On the command line two numbers are written as sizes are, width x height.
+    They are in the order of the axes, the horizontal last; text has them as sizes are written, width x height x
+    depth. With `ends`, each may be two, of the beginning and the end of its axis, in text before:after.
 
-    >>> kind = Pair(1, "same")
+    >>> kind = PerAxis(1, "same")
     >>> kind.read(2), kind.read((2, 3)), kind.read("3x2"), kind.read("same")
-    ((2, 2), (2, 3), (2, 3), 'same')
+    ((2,), (2, 3), (2, 3), 'same')
+    >>> PerAxis(0, ends=True).read("1x0:2"), PerAxis(0, ends=True).read([[0, 2], 1])
+    (((0, 2), (1, 1)), ((0, 2), (1, 1)))
     """
 
-    def __init__(self, low: int, *words: str) -> None:
-        self.side, self.words = Integer(low), words
-        self.domain = " or ".join([*words, f"{self.side.domain}, or two as 3x2"])
+    def __init__(self, low: int, *words: str, ends: bool = False) -> None:
+        self.side, self.words, self.ends = Integer(low), words, ends
+        each = f"{self.side.domain}, or two as 3x2{', or as before:after' if ends else ''}"
+        self.domain = " or ".join([*words, each])
 
-    def read(self, value: Any) -> tuple[int, int] | str:
+    def read(self, value: Any) -> tuple[Any, ...] | str:
         if isinstance(value, str):
             if value in self.words:
                 return value
-            value = [self.side.read(part) for part in reversed(value.lower().split("x"))]
-        parts = tuple(value) if isinstance(value, Iterable) else (value,)
-        if not 1 <= len(parts) <= 2:
+            value = reversed(value.lower().split("x"))
+        parts = tuple(map(self._read_part, value if isinstance(value, Iterable) else (value,)))
+        if not 1 <= len(parts) <= 3:
             raise ValueError
-        return self.side.read(parts[0]), self.side.read(parts[-1])
+        return parts
+
+    def _read_part(self, part: Any) -> Any:
+        if not self.ends:
+            return self.side.read(part)
+        ends = part.split(":") if isinstance(part, str) and ":" in part else part
+        before, after = (ends, ends) if isinstance(ends, str) or not isinstance(ends, Iterable) else ends
+        return self.side.read(before), self.side.read(after)
+
+
+def per_axis(name: str, values: tuple[Any, ...], axes: int) -> tuple[Any, ...]:
+    """Return the values of `PerAxis` for a number of axes; raises `UsageError` if there are as many of no other."""
+    if len(values) not in (1, axes):
+        raise UsageError(f"{name} has {len(values)} numbers, but there are {axes} axes; give one number, or {axes}.")
+    return values * axes if len(values) == 1 else values
 
 
 class Choice(Kind):
@@ -197,12 +215,17 @@ class Parameter(NamedTuple):
 
 
 def shown(value: Any) -> str:
-    """Return a value as users type it: pairs as width x height, or as one number if both are equal.
+    """Return a value as users type it: those of all axes as width x height, or as one number if they are equal.
 
-    >>> shown((2, 3)), shown((1, 1)), shown("same"), shown(0.5)
-    ('3x2', '1', 'same', '0.5')
+    >>> shown((2, 3)), shown((1, 1)), shown("same"), shown(0.5), shown(((0, 2), (1, 1)))
+    ('3x2', '1', 'same', '0.5', '1x0:2')
     """
-    return "x".join(str(side) for side in dict.fromkeys(reversed(value))) if isinstance(value, tuple) else str(value)
+    if not isinstance(value, tuple):
+        return str(value)
+    sides = [
+        ":".join(map(str, dict.fromkeys(side))) if isinstance(side, tuple) else str(side) for side in value[::-1]
+    ]
+    return sides[0] if len(set(sides)) == 1 else "x".join(sides)
 
 
 def read_parameters(method: str, declared: Sequence[Parameter], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,11 @@
-"""Samples that are moved, not weighed: nearest neighbour, bed of nails, max unpooling; and max pooling.
+"""Samples that are moved, not weighed: nearest neighbour, bed of nails, max unpooling.
 
 Output values are the source's own values, in its dtype; any dtype is supported.
 """
 
 from collections.abc import Iterator
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -197,98 +197,6 @@ class MaxUnpooling(Upsampler):
             a, b = np.searchsorted(indices, (top * width, (top + self.band) * width))
             values.reshape(-1, channels)[indices[a:b] - top * width, channel] = samples[a:b]
         yield Block(top, 0, 0, values)
-
-
-class Pooled(NamedTuple):
-    """The result of max pooling, and what max unpooling needs to put it back.
-
-    Attributes
-    ----------
-    values : array (H', W', C)
-        The largest sample of each window, in the source's dtype.
-    indices : int64 (H', W', C)
-        Its flat index `y·W + x` in the source plane of its channel.
-    size : (int, int)
-        Height and width of the source.
-    """
-
-    values: Array
-    indices: NDArray[np.int64]
-    size: tuple[int, int]
-
-
-Pair = tuple[int, int]
-
-
-def pooled_sides(
-    sides: Pair, window: Pair, *, stride: Pair, padding: Pair = (0, 0), dilation: Pair = (1, 1), ceil: bool = False
-) -> Pair:
-    """Return the height and width of `max_pool` for a source of `sides`; arguments and errors are the same."""
-    if any(2 * p > w for p, w in zip(padding, window, strict=True)):
-        raise UpscaleError(f"padding {padding[1]}x{padding[0]} is more than half of the window; make it smaller.")
-    counts = []
-    for n, w, s, p, d in zip(*(sides, window, stride, padding, dilation), strict=True):
-        room = n + 2 * p - d * (w - 1) - 1
-        if room < 0:
-            raise UpscaleError(f"a window of {w} (dilation {d}) does not fit into {n} samples; make it smaller.")
-        count = (-(-room // s) if ceil else room // s) + 1
-        counts.append(count - 1 if ceil and (count - 1) * s >= n + p else count)
-    return counts[0], counts[1]
-
-
-def max_pool(
-    source: Array,
-    window: Pair = (2, 2),
-    *,
-    stride: Pair | None = None,
-    padding: Pair = (0, 0),
-    dilation: Pair = (1, 1),
-    ceil: bool = False,
-) -> Pooled:
-    """Return the largest sample of each window, and its index: the arithmetic of PyTorch's `MaxPool2d`.
-
-    Outputs on an axis: `(n + 2·padding − dilation·(window − 1) − 1) / stride + 1`, rounded down, or up with `ceil`
-    (without a last window that would begin beyond the source and its left padding). Of equal samples the first in
-    row order wins; a NaN wins over everything.
-
-    Parameters
-    ----------
-    source : array (H, W, C)
-        Any real dtype.
-    window, stride, padding, dilation : (int, int)
-        For (vertical, horizontal). `stride` defaults to `window`; `padding` is at most half of `window`.
-    ceil : bool
-        Include the last, partial windows.
-
-    Raises
-    ------
-    UpscaleError
-        If the padding exceeds half a window, or no window fits.
-
-    Examples
-    --------
-    >>> pooled = max_pool(np.array([[1, 5, 2, 0], [3, 4, 8, 6]])[:, :, None])
-    >>> pooled.values[:, :, 0].tolist(), pooled.indices[:, :, 0].tolist()
-    ([[5, 8]], [[1, 6]])
-    """
-    height, width, channels = source.shape
-    stride = stride or window
-    counts = pooled_sides((height, width), window, stride=stride, padding=padding, dilation=dilation, ceil=ceil)
-    best = np.zeros((*counts, channels), source.dtype)
-    indices = np.full(best.shape, -1, np.int64)
-    for i in range(window[0]):
-        y = np.arange(counts[0]) * stride[0] + i * dilation[0] - padding[0]
-        for j in range(window[1]):
-            x = np.arange(counts[1]) * stride[1] + j * dilation[1] - padding[1]
-            inside = ((y >= 0) & (y < height))[:, None] & ((x >= 0) & (x < width))
-            rows, columns = np.clip(y, 0, height - 1)[:, None], np.clip(x, 0, width - 1)
-            sample = source[rows, columns]
-            wins = inside[:, :, None] & ((indices < 0) | (sample > best) | (sample != sample))
-            best = np.where(wins, sample, best)
-            indices = np.where(wins, (rows * width + columns)[:, :, None], indices)
-    if (indices < 0).any():
-        raise UpscaleError("a window lies wholly outside the image; reduce padding or dilation, or omit ceil.")
-    return Pooled(best, indices, (height, width))
 
 
 def check_indices(indices: NDArray[Any], shape: tuple[int, ...], size: tuple[int, ...]) -> NDArray[np.int64]:
