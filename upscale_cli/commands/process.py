@@ -88,8 +88,10 @@ class Session(NamedTuple):
 
 def work_options(options: dict[str, Any], volumes: bool = False) -> dict[str, Any]:
     """Return options with the format and the reading as `Work` has them."""
-    format, channels_first, most = (options.pop(name) for name in ("format", "channels_first", "max_source_pixels"))
-    reading = Reading(channels_first=channels_first, max_pixels=most, raised_by=MAX_SOURCE_PIXELS, volumes=volumes)
+    format, first, axes, most = (
+        options.pop(name) for name in ("format", "channels_first", "axes", "max_source_pixels")
+    )
+    reading = Reading(channels_first=first, axes=axes, max_pixels=most, raised_by=MAX_SOURCE_PIXELS, volumes=volumes)
     return options | {"format": find_format(format) if format else None, "reading": reading}
 
 
