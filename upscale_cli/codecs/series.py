@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 
@@ -23,11 +24,11 @@ def is_slice(path: Path) -> bool:
         return True
     if path.suffix[1:].isalpha():
         return False
-    try:
-        with path.open("rb") as file:
-            return dicom.sniff(file.read(132))
-    except OSError:
-        return False
+    with suppress(OSError):  # opening it again says what is wrong
+        if path.is_file():
+            with path.open("rb") as file:
+                return dicom.sniff(file.read(132))
+    return False
 
 
 def series_of(paths: Iterable[Path]) -> list[tuple[str, list[Path]]]:

@@ -126,6 +126,9 @@ class SeriesSource(FileSource):
         except OSError as error:
             raise UpscaleError(f"cannot be read: {error.strerror}.") from None
 
+    def times(self) -> Times | None:
+        return FileSource(self.paths[0]).times()
+
     def identity(self) -> Hashable | None:
         return _identity(self.paths[0])
 
