@@ -70,13 +70,16 @@ def test_a_filter_that_blurs_leaves_an_axis_alone_that_keeps_its_length() -> Non
     np.testing.assert_allclose(have, weighed(noise(4, 5, 6), have.shape, "bicubic", b=1, c=0), 1e-12)
 
 
-def test_integers_are_rounded_once() -> None:
-    source = noise(5, 6, 7, 2, dtype="uint8")
-    have = upscale(source, (2, 2, 2), "lanczos")
-    exact = np.clip(weighed(source.astype(float), have.shape[:3], "lanczos"), 0, 255)
+@pytest.mark.parametrize("scale", [(2, 2, 2), (2, 1, 1), (1, 1, 3)], ids=str)
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16"])
+def test_integers_are_rounded_and_clamped_once(dtype: str, scale: Sides) -> None:
+    limits = np.iinfo(dtype)
+    source = np.random.default_rng(0).choice([limits.min, 0, 7, limits.max], (5, 6, 7, 2)).astype(dtype)
+    have = upscale(source, scale, "lanczos")
+    exact = np.clip(weighed(source.astype(float), have.shape[:3], "lanczos"), limits.min, limits.max)
     # A value that is no tie is rounded to the nearest.
-    clear = np.abs(exact % 1 - 0.5) > 1e-3
-    assert have.dtype == np.uint8
+    clear = np.abs(exact % 1 - 0.5) > limits.max * 1e-6
+    assert have.dtype == source.dtype
     np.testing.assert_array_equal(have[clear], np.floor(exact + 0.5)[clear])
 
 
