@@ -26,6 +26,8 @@ class Reading(NamedTuple):
     ----------
     channels_first : bool or None
         Arrays are (C, H, W) or (N, C, H, W); None if the user has not said so, and doubtful ones are refused.
+    axes : int or None
+        The spatial axes of arrays, 1 to 3; None if the user has not said so, see `axes_of`.
     max_pixels : int
         The most pixels of a frame.
     raised_by : str
@@ -35,6 +37,7 @@ class Reading(NamedTuple):
     """
 
     channels_first: bool | None = False
+    axes: int | None = None
     max_pixels: int = MAX_SOURCE_PIXELS
     raised_by: str = ""
     volumes: bool = True
@@ -200,7 +203,7 @@ def open_picture(stream: BinaryIO, reading: Reading = IMAGES) -> Picture:
             picture = format.load_codec().open(stream, format, reading)
         if picture.volume is not None and not reading.volumes:
             raise UpscaleError("is a volume, which only the command upscale takes; give an image.")
-        check_source(picture.height, picture.width, reading, picture.volume.depth if picture.volume else 1)
+        check_source(picture.height, picture.width, reading, prod(picture.sides[:-2]))
     except BaseException:
         stream.close()
         raise

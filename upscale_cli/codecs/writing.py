@@ -142,6 +142,9 @@ class Writing(NamedTuple):
         Dimensions of the source if it is an array, else 0.
     channels_first : bool
         An array is written as (C, H, W) or (N, C, H, W).
+    sides : tuple of int
+        The sides of the volumes, images or lines of an array, of which each frame has all rows; those of the first
+        frame by default.
     compression : str or None
         One of the format's `compressions`; None for the usual one.
     lossless : bool
@@ -157,6 +160,7 @@ class Writing(NamedTuple):
     quality: int = USUAL_QUALITY
     ndim: int = 0
     channels_first: bool = False
+    sides: tuple[int, ...] = ()
     compression: str | None = None
     lossless: bool = False
     head: bytes = b""

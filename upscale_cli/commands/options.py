@@ -317,6 +317,12 @@ def batch_options(command: F) -> F:
             )
         ),
         click.option(
+            "--axes",
+            type=click.IntRange(1, 3),
+            metavar="N",
+            help="Spatial axes of arrays: 3 for (D, H, W), 1 for (W) [the scale's].",
+        ),
+        click.option(
             MAX_SOURCE_PIXELS, type=COUNT, default=178_956_970, metavar="N", help="Refuse larger inputs [179M]."
         ),
         QUIET,

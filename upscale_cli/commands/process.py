@@ -88,8 +88,10 @@ class Session(NamedTuple):
 
 def work_options(options: dict[str, Any], volumes: bool = False) -> dict[str, Any]:
     """Return options with the format and the reading as `Work` has them."""
-    format, channels_first, most = (options.pop(name) for name in ("format", "channels_first", "max_source_pixels"))
-    reading = Reading(channels_first=channels_first, max_pixels=most, raised_by=MAX_SOURCE_PIXELS, volumes=volumes)
+    format, first, axes, most = (
+        options.pop(name) for name in ("format", "channels_first", "axes", "max_source_pixels")
+    )
+    reading = Reading(channels_first=first, axes=axes, max_pixels=most, raised_by=MAX_SOURCE_PIXELS, volumes=volumes)
     return options | {"format": find_format(format) if format else None, "reading": reading}
 
 
@@ -169,7 +171,11 @@ def _planned(session: Session, inputs: list[str], work: Work) -> "Plan | FrameRu
         if found is not None:
             image, inputs = found, [STREAM if name == found.shown else name for name in inputs]
     where = stream if session.output == STREAM else session.output
-    return make_plan(inputs, where, work, standard_input=image, skip_existing=session.skip_existing)
+    skip, bar = session.skip_existing, Bar(None, 1, not session.quiet, unit="image")
+    try:
+        return make_plan(inputs, where, work, standard_input=image, skip_existing=skip, progress=bar.advance)
+    finally:
+        bar.close()
 
 
 def _with_pipes(session: Session, inputs: list[str]) -> list[str]:

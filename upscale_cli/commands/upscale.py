@@ -22,7 +22,7 @@ from upscale_cli.commands.options import (
 )
 from upscale_cli.errors import UsageError
 from upscale_cli.methods import METHODS, Method, find_method
-from upscale_cli.methods.parameters import REQUIRED, read_parameters, read_scale, shown
+from upscale_cli.methods.parameters import REQUIRED, Uniform, read_parameters, read_scale, shown
 from upscale_cli.work.sizes import read_size, read_spacing, wanted_size
 
 INTRO = """\
@@ -172,6 +172,8 @@ def cli(inputs: tuple[str, ...], *, method: str, given: Iterable[tuple[str, str]
         raise UsageError("--background is the border of --fit pad; add that, or omit --background.")
     if fit in ("cover", "pad") and any(p.beside for p in chosen.parameters):
         raise UsageError(f"--fit {fit} is not for {chosen.name}, whose indices are those of the whole image.")
+    if scale and not isinstance(scale, Uniform):
+        options["axes"] = options["axes"] or len(scale)
     request = Request(
         method=chosen,
         parameters=parameters(chosen, given, files),

@@ -6,6 +6,7 @@ are called.
 
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from math import prod
 from operator import lt
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
@@ -39,6 +40,10 @@ if TYPE_CHECKING:
 
             `scale` holds the exact factors, `samples` the meaning of the samples; `parameters` have been read.
             """
+
+
+SLICES = 8
+"""Most slices of a volume that are made together: neighbours are made of the same slices, which are read once."""
 
 
 class WorkingMemory(NamedTuple):
@@ -78,9 +83,14 @@ def little_memory(shape: Shape, parameters: Parameters) -> Callable[[Size], Work
 
 
 def banded_memory(shape: Shape, parameters: Parameters) -> Callable[[Size], WorkingMemory]:
-    """Return the working memory of filters and transposed convolutions: bands, and little else."""
+    """Return the working memory of filters and transposed convolutions: bands, and little else; slices of volumes."""
     from upscale_cli.methods.upsampler import FEWEST_ROWS
 
+    if len(shape) == 4:
+        # A band of slices, and the slices of the source that it is made of.
+        return lambda size: WorkingMemory(size[1], 0, 2 * SLICES * prod(shape[1:]))
+    if len(shape) == 2:
+        return lambda size: WorkingMemory(1, 0, shape[0] * shape[1])
     # A smaller band is made of more rows than it has.
     return lambda size: WorkingMemory(
         FEWEST_ROWS, 0, FEWEST_ROWS * shape[0] // size[0] * shape[1] * shape[2] if size[0] < shape[0] else 0
@@ -219,9 +229,8 @@ def resolve(
     if size is None:
         exact = scale or (Fraction(2),) * (len(shape) - 1)
         if len(exact) != len(shape) - 1:
-            raise UpscaleError(
-                f"{shown(exact, False)} is no scale of an image, which has two axes; give two factors."
-            )
+            numbers = f"{len(exact)} factors, but there are {len(shape) - 1} axes"
+            raise UpscaleError(f"scale {shown(exact, False)} has {numbers}; give one factor, or one for each axis.")
         method.check_scale(exact, shown)
         return exact, method.output_shape(shape, exact, parameters)
     if scale is not None:

@@ -60,9 +60,9 @@ class Windows(NamedTuple):
         counts = []
         for n, w, d, r, s, (before, after) in zip(sides, window, dilation, reach, stride, padding, strict=True):
             room = n + before + after - r
-            if room < 0:
-                raise UpscaleError(f"a window of {w} (dilation {d}) does not fit into {n} samples; make it smaller.")
             count = (-(-room // s) if self.ceil else room // s) + 1
+            if count < 1:
+                raise UpscaleError(f"a window of {w} (dilation {d}) does not fit into {n} samples; make it smaller.")
             counts.append(count - 1 if self.ceil and (count - 1) * s >= n + before else count)
         counted = tuple(counts)
         return Placed(sides=sides, counts=counted, window=window, stride=stride, padding=padding, dilation=dilation)

@@ -11,12 +11,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from upscale_cli.methods.method import SLICES
 from upscale_cli.methods.resampling import resampled
 from upscale_cli.methods.taps import Axes, unchanged
 from upscale_cli.methods.upsampler import BAND_VALUES, Array, Block, Finish, SampleReader, Upsampler
-
-SLICES = 8
-"""Most slices of a band: neighbours are made of the same slices of the source, which are read once."""
 
 MakeSlices = Callable[[range], Iterator[Upsampler]]
 """From some numbers of slices of the output to the upsampler of each, all of one shape."""

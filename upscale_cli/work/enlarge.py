@@ -71,6 +71,7 @@ def enlarge(
             lossless=not format.lossy,
             ndim=picture.ndim,
             channels_first=bool(request.reading.channels_first),
+            sides=result.after[::-1],
             compression=request.compression,
             head=picture.volume.head(result.after[::-1], request.strip) if picture.volume else b"",
         )
@@ -136,7 +137,8 @@ class _Enlargement(NamedTuple):
         if after[-1] != samples.channels:
             mode, extra = _mode_of_channels(ready, after[-1], self.format)
             samples, channels = samples._replace(alpha=False, opaque=False), after[-1]
-        change = Change(sides[-2:], after[-3:-1], frame.metadata.orientation, size[-2:])
+        flat, made, shown_size = ((1, *each)[-2:] for each in (sides, after[:-1], size))
+        change = Change(flat, made, frame.metadata.orientation, shown_size)
         metadata = kept_metadata(
             frame, mode, picture, format=self.format, change=change, strip=request.strip, result=result
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import prod
 from typing import ClassVar
 
 import numpy as np
@@ -88,25 +89,29 @@ class Pooling:
         return "pooled"
 
     def fields(self, expected: Result) -> dict[str, object]:
-        width, height = expected.after
+        width, height = (*expected.after, 1)[:2]
         scale = shown(self.windows.stride or self.windows.window)
         return {"method": "pooled", "scale": scale, "width": width, "height": height}
 
     def check(self, picture: Picture, source: Source) -> Result:
         format = self.format_for(picture)
         check_frames(picture, format)
-        height, width = self.windows.of((picture.height, picture.width)).counts
-        values = height * width * picture.channels
+        counts = self.windows.of(picture.sides).counts
+        values = prod(counts) * picture.channels
+        if len(counts) != 2 and not format.arrays:
+            raise UpscaleError(
+                f"has {len(counts)} spatial axes, which {format.title} cannot store; use --format npy."
+            )
         task = Task(
             picture=picture,
             format=format,
             channels=picture.channels,
             # The values and the indices of each frame, and while one is pooled as much twice again; or floats.
-            extra=picture.height * picture.width * picture.channels * 8 * self.average
+            extra=prod(picture.sides) * picture.channels * 8 * self.average
             + values * (picture.itemsize + 8) * (picture.count + 3),
             channels_first=bool(self.reading.channels_first),
         )
-        return task.expected((height, width))
+        return task.expected(counts)
 
     def carry_out(
         self,
@@ -136,7 +141,7 @@ class Pooling:
                 frames.append(enlarged._replace(workers=workers, progress=progress))
             result.note(*picture.notes)
             note_first_loss(picture, format, 100, result)
-            result.before, result.frames = (picture.width, picture.height), picture.count
+            result.before, result.frames = picture.sides[::-1], picture.count
             how = Writing(
                 format=format,
                 metadata=frames[0].metadata,
@@ -145,6 +150,7 @@ class Pooling:
                 lossless=not format.lossy,
                 ndim=picture.ndim,
                 channels_first=bool(self.reading.channels_first),
+                sides=result.after[::-1],
             )
             stacked = self._stacked(pooled, picture) if pooled else np.empty(0)
             missing = [each for each in targets if not (self.resume and each.exists())]
@@ -170,9 +176,11 @@ class Pooling:
         else:
             pooled.append(max_pool(ready.frame.samples, self.windows))
             values = pooled[-1].values
+        result.after = values.shape[-2::-1]
+        values = values.reshape(-1, *values.shape[-2:])
         height, width, _ = values.shape
-        result.after = width, height
-        change = Change(frame.samples.shape[:2], (height, width), frame.metadata.orientation, (height, width))
+        before = (1, *frame.samples.shape[:-1])[-2:]
+        change = Change(before, (height, width), frame.metadata.orientation, (height, width))
         return Enlarged(
             upsampler=Nearest(values, (height, width)),
             finish=ready.samples.finisher(weighed=self.average),
@@ -190,5 +198,5 @@ class Pooling:
         if any(each.indices.shape != pooled[0].indices.shape for each in pooled):
             raise UpscaleError("has pages of different sizes; pool them one by one.")
         stack = np.stack([each.indices for each in pooled])
-        ndim = picture.ndim or array_ndim(picture.count, stack.shape[3])
+        ndim = picture.ndim or array_ndim(picture.count, stack.shape[-1])
         return np.ascontiguousarray(from_stack(stack, ndim, self.reading.channels_first and picture.ndim > 0))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from operator import lt
 from shutil import copyfileobj
 from typing import Any, Literal, NamedTuple
 
@@ -12,7 +13,7 @@ from upscale_cli.errors import NeedlessError, UpscaleError
 from upscale_cli.image.pixels import read_colour
 from upscale_cli.methods import Method, Scale, Size, resolve
 from upscale_cli.methods.method import Shape, as_typed
-from upscale_cli.methods.parameters import round_side
+from upscale_cli.methods.parameters import Uniform, round_side
 from upscale_cli.methods.strips import Workers
 from upscale_cli.places.place import Source, Target
 from upscale_cli.work.enlarge import enlarge
@@ -142,7 +143,7 @@ class Request(NamedTuple):
         return f"{_factors(scale)}x"
 
     def fields(self, expected: Result) -> dict[str, object]:
-        width, height = expected.after[:2]
+        width, height = (*expected.after, 1)[:2]
         scale = _factors(expected.scale)
         return {"method": self.method.name, "scale": scale, "width": width, "height": height}
 
@@ -178,11 +179,15 @@ class Request(NamedTuple):
         """
         if picture.volume is not None:
             return of_volume(self, picture, picture.volume)
+        axes = len(picture.sides)
+        if axes != 2 and (self.size is not None or not self.format_for(picture).arrays):
+            option = "--size" if self.size is not None else f"--format {self.format_for(picture).name}"
+            raise UpscaleError(f"is an array of {axes} spatial axes, but {option} is for images; omit it.")
         if self.spacing is not None:
             raise UpscaleError("has no voxels of a known size, as NIfTI and DICOM have; use --scale, not --spacing.")
         if (format := self.format_for(picture)).volumes:
             raise UpscaleError(f"is no volume with a place in space, as {format.title} is; use another --format.")
-        return self
+        return self._replace(scale=self.scale.spread(axes)) if isinstance(self.scale, Uniform) else self
 
     def task(self, picture: Picture, format: Format, parameters: Mapping[str, Any], channels: int) -> Task:
         """Return what limits are asked for a result of some channels."""
@@ -277,17 +282,16 @@ class Request(NamedTuple):
         if self.size is not None:
             size, framed = wanted_size(self.size, before[0], before[1], self.fit)
         elif self.scale is not None and min(self.scale) < 1:
-            down, across = (max(1, round_side(*each)) for each in zip(before[:2], self.scale, strict=True))
-            size = framed = (down, across)
-        elif size is not None and self.scale is not None:
-            check_remembered(size, self.scale, *before[:2])
-        if size is not None and not self.allow_smaller and _is_smaller(size, before[:2]):
+            size = framed = tuple(max(1, round_side(*each)) for each in zip(before, self.scale, strict=False))
+        elif size is not None:
+            check_remembered(size, self.scale, before[:-1])
+        if size is not None and not self.allow_smaller and _is_smaller(size, before):
             if self.if_smaller is None:
                 raise UpscaleError(
-                    f"is {before[1]}x{before[0]}, larger than {size[1]}x{size[0]}; --allow-smaller reduces it, "
+                    f"is {as_typed(before[:-1])}, larger than {as_typed(size)}; --allow-smaller reduces it, "
                     "--if-smaller skip leaves it out."
                 )
-            size = framed = before[:2]
+            size = framed = before[:-1]
         scale = None if size else self.scale
         scale, shape = resolve(self.method, before, scale=scale, size=size, parameters=parameters, smaller=True)
         return scale, shape, framed or shape[:-1]
@@ -295,7 +299,7 @@ class Request(NamedTuple):
 
 def _is_smaller(size: Size, before: Size) -> bool:
     """Return whether a side of a size is shorter than it was."""
-    return size[0] < before[0] or size[1] < before[1]
+    return any(map(lt, size, before))
 
 
 def _factors(scale: Sequence[Fraction]) -> str:

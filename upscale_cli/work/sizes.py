@@ -98,14 +98,17 @@ def is_named_by(label: str, after: tuple[int, ...], before: tuple[int, ...]) -> 
     return sides == after or label == as_typed(after[::-1])
 
 
-def check_remembered(remembered: Size, scale: Scale, height: int, width: int) -> None:
-    """Raise `UpscaleError` if the size that an indices file remembers does not match the scale that is asked for."""
-    # Pooling may have dropped a part of a window, so the ratio of the sides is only near the scale.
-    ratios = zip(remembered, (height, width), scale, strict=True)
-    if any(round(new / old) != factor for new, old, factor in ratios):
+def check_remembered(remembered: Size, scale: Scale | None, before: Size) -> None:
+    """Raise `UpscaleError` if the size that an indices file remembers does not match an array and a scale."""
+    if len(remembered) != len(before):
+        axes = f"--axes {len(remembered)}"
         raise UpscaleError(
-            f"the indices belong to a {remembered[1]}x{remembered[0]} image, which does not match --scale; "
-            "omit --scale."
+            f"the indices belong to {as_typed(remembered)}, which has {len(remembered)} axes; add {axes}."
+        )
+    # Pooling may have dropped a part of a window, so the ratio of the sides is only near the scale.
+    if scale and any(round(new / old) != factor for new, old, factor in zip(remembered, before, scale, strict=True)):
+        raise UpscaleError(
+            f"the indices belong to a {as_typed(remembered)} image, which does not match --scale; omit --scale."
         )
 
 
