@@ -1,4 +1,4 @@
-"""DICOM series: slices in their order, values as they are meant, places in NIfTI's directions; and what is refused."""
+"""DICOM: slices in their order, values as they are meant, places in NIfTI's directions; and what is refused."""
 
 import json
 from pathlib import Path

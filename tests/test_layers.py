@@ -31,7 +31,6 @@ LAYERS: dict[str, set[str]] = {
         "pillow_heif",
         "pillow_jxl",
         "imagecodecs",
-        "nibabel",
         "pydicom",
         "image",
         "machine",

@@ -1,10 +1,8 @@
-"""NIfTI: each voxel keeps its place in space, and what a file says about itself stays true; nibabel reads the results."""
+"""NIfTI: each voxel keeps its place, and what a file says about itself stays true; nibabel reads the results."""
 
 import gzip
 import io
 import json
-from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -120,10 +118,8 @@ def test_a_brain_keeps_its_landmarks_and_is_what_simpleitk_makes(tmp_path: Path)
     assert "its header extension is kept" in said
     source = nib.load(path)
     old = np.random.default_rng(1).random((10, 3)) * (127, 95, 23)
-    points = (
-        nib.affines.apply_affine(each.affine, at) for each, at in ((source, old), (image, (old + 0.5) * 2 - 0.5))
-    )
-    np.testing.assert_allclose(*points, rtol=0, atol=1e-6)
+    before, after = (nib.affines.apply_affine(of.affine, at) for of, at in ((source, old), (image, old * 2 + 0.5)))
+    np.testing.assert_allclose(after, before, rtol=0, atol=1e-6)
     assert image.shape == (256, 192, 48, 2)
     np.testing.assert_array_equal(image.header["pixdim"][4:], source.header["pixdim"][4:])
     assert [e.get_content() for e in image.header.extensions] == [e.get_content() for e in source.header.extensions]
@@ -161,7 +157,7 @@ def test_other_centres_of_a_volume_without_a_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "dtype", ["uint8", "int8", "int16", "uint16", "int32", "uint32", "int64", "float32", "float64"]
 )
-def test_samples_keep_type_order_and_scaling(dtype: str, order: str, ending: str, tmp_path: Path) -> None:
+def test_samples_keep_type_order_and_scaling(dtype: str, order: Any, ending: str, tmp_path: Path) -> None:
     values = voxels(dtype)
     header = nib.Nifti1Header(endianness=order)
     header.set_data_dtype(dtype)
@@ -270,7 +266,8 @@ def test_spacing_is_the_size_of_voxels(
     image, _, reported = made(path, "--spacing", typed)
     assert image.shape == sides
     np.testing.assert_allclose(image.header["pixdim"][1:4], size, 1e-6)
-    assert (said in reported) and bool(said) == bool(reported)
+    assert said in reported
+    assert bool(said) == bool(reported)
 
 
 def test_spacing_counts_in_millimetres_whatever_the_unit(tmp_path: Path) -> None:
@@ -334,13 +331,13 @@ def dim(*sides: int) -> Array:
         ({"datatype": 32}, "has voxels of complex64; only integers, floats up to 64 bits and RGB are accepted"),
         ({"datatype": 2304}, "has voxels of RGBA"),
         ({"datatype": 1536}, "has voxels of float128"),
-        ({"datatype": 1}, "has voxels of binary"),
+        ({"datatype": 1}, "has voxels of single bits"),
         ({"datatype": 99}, "has voxels of an unknown type (99)"),
         ({"magic": b"ni1"}, "has its voxels in another file (.img); convert the pair to one .nii file first."),
         ({"vox_offset": 1e9}, "has a damaged header"),
         ({"vox_offset": np.nan}, "has a damaged header"),
-        ({"intent_code": 1008}, "holds pointset, which is no volume in space"),
-        ({"intent_code": 3002}, "holds ConnDenseSeries, which is no volume in space"),
+        ({"intent_code": 1008}, "holds points, which are no volume in space"),
+        ({"intent_code": 3002}, "holds values on a surface (CIFTI), which are no volume"),
     ],
 )
 def test_damaged_and_foreign_headers_are_named(fields: dict[str, Any], said: str, tmp_path: Path) -> None:
@@ -375,7 +372,7 @@ def test_names_folders_plans_and_later_runs(tmp_path: Path) -> None:
     for name in ("brain.nii.gz", "sub-1.T1.nii"):
         saved(tmp_path / "in" / name, volume(voxels()))
     shown = call("-n", tmp_path / "in" / "brain.nii.gz", "-s", "2x2x1").stdout
-    assert shown.endswith("brain.nii.gz 5x4x3 → {}/in/brain_2x2x1x.nii.gz 10x8x3\n".format(tmp_path))
+    assert shown.endswith(f"brain.nii.gz 5x4x3 → {tmp_path}/in/brain_2x2x1x.nii.gz 10x8x3\n")
     for _ in range(2):
         call(tmp_path / "in", "-s", "2", "--overwrite")
         call(*(tmp_path / "in").iterdir(), "-s", "2", "--overwrite")  # results are no sources

@@ -4,16 +4,17 @@ Standard: PS3.3, C.7.6.2 (where a slice lies: the centre of its first pixel, and
 columns, in millimetres, x to the left and y to the back of the patient) and C.11.1 (how stored values are rescaled).
 """
 
+import sys
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
 import pydicom
-from nibabel.nifti1 import Nifti1Header
 from numpy.typing import NDArray
 
 from upscale_cli.codecs.format import Format
 from upscale_cli.codecs.nifti import NiftiPicture
+from upscale_cli.codecs.nifti_header import DTYPES, RGB, as_header, place
 from upscale_cli.codecs.picture import Picture, Reading
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.pixels import Frame
@@ -24,7 +25,7 @@ pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 ALIKE = ("Rows", "Columns", "BitsStored", "PixelRepresentation", "PhotometricInterpretation")
 """What is the same in all slices of a volume, besides their spacing and their directions."""
 COLOURS = frozenset(("MONOCHROME1", "MONOCHROME2", "RGB"))
-INTEGERS = tuple(np.dtype(kind) for kind in (np.uint8, np.int16, np.uint16, np.int32))
+INTEGERS: tuple[np.dtype[Any], ...] = tuple(map(np.dtype, ("u1", "i2", "u2", "i4")))
 """Types of NIfTI; the first that holds all values is taken."""
 UNEVEN, TILTED, ROUNDED = 0.02, 0.002, 0.01
 """How far slices may be from even places: along their normal, in parts of a distance; across it, in parts of the
@@ -43,20 +44,19 @@ class DicomPicture(NiftiPicture):
         first = slices[0][1]
         for _, each in slices:
             _check(each, first)
-        header = Nifti1Header()
+        header = as_header((348).to_bytes(4, sys.byteorder) + bytes(344))
         self._slices = _placed(slices) if len(slices) > 1 else slices
         self._rescaling = [_rescaling(each) for _, each in self._slices]
-        header.set_data_dtype("RGB" if first.SamplesPerPixel == 3 else _kind(first, self._rescaling))
-        sides = first.Columns, first.Rows, len(slices)
-        header.set_data_shape(sides if len(slices) > 1 else sides[:2])
-        header.set_xyzt_units("mm")
+        kind = _kind(first, self._rescaling)
+        header["datatype"] = (
+            RGB if first.SamplesPerPixel == 3 else next(c for c in DTYPES if DTYPES[c] == kind.str[1:])
+        )
+        header["bitpix"] = 24 if first.SamplesPerPixel == 3 else kind.itemsize * 8
+        header["dim"] = [3 if len(slices) > 1 else 2, first.Columns, first.Rows, len(slices), *[1] * 4]
+        header["magic"], header["xyzt_units"], header["pixdim"] = b"n+1", 2, [1, *_spacing(first)[::-1], *[1] * 4]
         last = self._slices[-1][1]
         if "ImagePositionPatient" in first:
-            affine = LPS_TO_RAS @ _affine(self._slices[0][1], last, len(slices))
-            header.set_qform(affine, 1)
-            header.set_sform(affine, 1)
-        else:
-            header["pixdim"][1:4] = _spacing(first)[::-1]
+            place(header, LPS_TO_RAS @ _affine(self._slices[0][1], last, len(slices)))
         self._describe(header, bytes(4))
         self.decoded *= 2
         self.notes.append("DICOM becomes NIfTI, which keeps no data about patient and study")
@@ -123,7 +123,8 @@ def _kind(said: Any, rescaling: list[tuple[float, float]]) -> np.dtype[Any]:
     ends = [end * slope + offset for slope, offset in rescaling for end in _range(said)]
     if all(number.is_integer() for pair in rescaling for number in pair):
         for kind in INTEGERS:
-            if np.iinfo(kind).min <= min(ends) and max(ends) <= np.iinfo(kind).max:
+            limits = np.iinfo(kind)
+            if limits.min <= min(ends) and max(ends) <= limits.max:
                 return kind
     return np.dtype(np.float32)
 

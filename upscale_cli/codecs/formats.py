@@ -45,8 +45,6 @@ def _nifti(name: str, title: str, sniff: Callable[[bytes], bool], extension: str
         longest=32_767,
         frames=True,
         strips="all",
-        extra="medical",
-        library="nibabel",
     )
 
 
