@@ -12,6 +12,8 @@ from PIL import Image
 from support import Array, Floats
 
 from upscale_cli import METHODS, UpscaleError, upscale
+from upscale_cli.commands.compare import cli as compare_cli
+from upscale_cli.commands.evaluate import cli as evaluate_cli
 from upscale_cli.commands.pool import cli as pool_cli
 from upscale_cli.commands.upscale import cli
 from upscale_cli.methods.filters import FILTERS
@@ -334,7 +336,7 @@ def test_bias_comes_before_rounding_and_in_every_kind_of_kernel() -> None:
     ("shape", "scale", "parameters", "words"),
     [
         ((4, 4), (2, 2, 2), {}, "no volume has the shape (4, 4)"),
-        ((4, 4, 4, 4, 4), (2, 2), {}, "no image has the shape (4, 4, 4, 4, 4)"),
+        ((4, 4, 4, 4, 4), (2, 2), {}, "(N, H, W, C) are images; of a volume give one factor, or 3."),
         ((1, 4, 9, 9, 9), 2, {}, "may be (N, C, D, H, W) or (N, D, H, W, C); say which"),
         ((9, 9), (2,), {}, "may be (C, W) or (W, C); say which"),
         ((4, 4, 4), (2, 2, 2), {"method": "learned"}, "learned enlarges only images, with two axes"),
@@ -448,6 +450,30 @@ def test_what_volumes_in_files_cannot_be(tmp_path: Path, command: Any, options: 
     assert words in call(command, tmp_path / "a.npy", *options)
 
 
-def test_a_scale_of_three_factors_is_no_scale_of_a_picture(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (cli, "scale 2x2x2 has 3 factors, but there are 2 axes"),
+        (evaluate_cli, 'scale "2x2x2" is not a number of at least 1, or two'),
+        (compare_cli, 'scale "2x2x2" is not a number of at least 1, or two'),
+    ],
+    ids=["upscale", "upscale-evaluate", "upscale-compare"],
+)
+def test_a_scale_of_three_factors_is_no_scale_of_a_picture(tmp_path: Path, command: Any, words: str) -> None:
     Image.new("RGB", (3, 3)).save(tmp_path / "a.png")
-    assert "scale 2x2x2 has 3 factors, but there are 2 axes" in call(cli, tmp_path / "a.png", "-s2x2x2")
+    assert words in call(command, tmp_path / "a.png", "-s2x2x2")
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_volume_enlarged_in_two_dimensions_is_a_series_of_images(name: str) -> None:
+    method, volume = METHODS[name], noise(3, 4, 5, dtype="float32")
+    if any(p.file for p in method.parameters):
+        return
+    if not method.volumes:
+        with pytest.raises(UpscaleError, match=f"{name} enlarges only images"):
+            upscale(volume, (1, 2, 2), method)
+        return
+    images = [upscale(image, 2, method) for image in volume]
+    np.testing.assert_array_equal(upscale(volume, (1, 2, 2), method), np.stack(images))
+    line = upscale(volume[0, 0], 3, method)
+    np.testing.assert_array_equal(upscale(volume[:1, :1], (1, 1, 3), method)[0, 0], line)
