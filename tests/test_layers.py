@@ -31,6 +31,7 @@ LAYERS: dict[str, set[str]] = {
         "pillow_heif",
         "pillow_jxl",
         "imagecodecs",
+        "nibabel",
         "pydicom",
         "image",
         "machine",

@@ -13,6 +13,7 @@ from pictures import encoded, noise
 from support import Array
 
 from upscale_cli import upscale
+from upscale_cli.codecs.nifti_header import as_header, rotation_of
 from upscale_cli.commands.compare import cli as compare_cli
 from upscale_cli.commands.pool import cli as pool_cli
 from upscale_cli.commands.upscale import cli
@@ -270,6 +271,16 @@ def test_spacing_is_the_size_of_voxels(
     assert bool(said) == bool(reported)
 
 
+def test_kernels_that_shift_voxels_are_refused(tmp_path: Path) -> None:
+    np.save(tmp_path / "kernel.npy", np.ones((3, 3, 3), np.float32))
+    path = saved(tmp_path / "a.nii", volume(voxels("float32")))
+    line = (path, "-m", "transposed-conv", "--kernel", tmp_path / "kernel.npy")
+    said = call(*line, "-p", "padding=0", status=1).stderr
+    assert "is a volume, which transposed-conv would make 11x9x7, not 10x8x6: voxels would not stay" in said
+    call(*line)
+    assert nib.load(tmp_path / "a_2x.nii").shape == (10, 8, 6)
+
+
 def test_spacing_counts_in_millimetres_whatever_the_unit(tmp_path: Path) -> None:
     source = volume(voxels(), np.diag([0.002, 0.002, 0.002, 1]))
     source.header.set_xyzt_units("meter")
@@ -304,6 +315,21 @@ def test_what_a_volume_is_not_asked(arguments: list[str], status: int, said: str
     path = saved(tmp_path / "a.nii", source)
     assert said in " ".join(call(path, *arguments, status=status).stderr.split())
     assert [each.name for each in tmp_path.iterdir()] == ["a.nii"]
+
+
+def test_fields_lie_where_nibabel_has_them() -> None:
+    renamed = {"length": "sizeof_hdr", "quaternion": "quatern_b", "qoffset": "qoffset_x", "sform": "srow_x"}
+    for kind in (nib.Nifti1Header, nib.Nifti2Header):
+        for order in "<>":
+            theirs = kind(endianness=order)
+            ours = as_header(theirs.binaryblock)
+            assert ours.itemsize == theirs.template_dtype.itemsize
+            for name, (kind_here, offset, *_) in (ours.dtype.fields or {}).items():
+                field, start = theirs.structarr.dtype.fields[renamed.get(name, name)]
+                assert (offset, kind_here.base.itemsize) == (start, field.base.itemsize) or name == "magic", name
+    for parts in np.random.default_rng(0).normal(size=(50, 4)):
+        unit = parts / np.linalg.norm(parts) * np.sign(parts[0])
+        np.testing.assert_allclose(rotation_of(unit[1:]), nib.quaternions.quat2mat(unit), atol=1e-6)
 
 
 # Files -------------------------------------------------------------------------------------------------------------

@@ -1,20 +1,20 @@
-"""DICOM: one image, or the slices of a series, read as the volume that they are; by pydicom, of the extra `medical`.
+"""DICOM: one image, or the slices of a series, read as their volume, by pydicom and nibabel (the extra `medical`).
 
 Standard: PS3.3, C.7.6.2 (where a slice lies: the centre of its first pixel, and the directions along its rows and
 columns, in millimetres, x to the left and y to the back of the patient) and C.11.1 (how stored values are rescaled).
 """
 
-import sys
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
 import pydicom
+from nibabel.nifti1 import Nifti1Header
 from numpy.typing import NDArray
 
 from upscale_cli.codecs.format import Format
 from upscale_cli.codecs.nifti import NiftiPicture
-from upscale_cli.codecs.nifti_header import DTYPES, RGB, as_header, place
+from upscale_cli.codecs.nifti_header import as_header
 from upscale_cli.codecs.picture import Picture, Reading
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.pixels import Frame
@@ -44,20 +44,18 @@ class DicomPicture(NiftiPicture):
         first = slices[0][1]
         for _, each in slices:
             _check(each, first)
-        header = as_header((348).to_bytes(4, sys.byteorder) + bytes(344))
         self._slices = _placed(slices) if len(slices) > 1 else slices
         self._rescaling = [_rescaling(each) for _, each in self._slices]
-        kind = _kind(first, self._rescaling)
-        header["datatype"] = (
-            RGB if first.SamplesPerPixel == 3 else next(c for c in DTYPES if DTYPES[c] == kind.str[1:])
-        )
-        header["bitpix"] = 24 if first.SamplesPerPixel == 3 else kind.itemsize * 8
-        header["dim"] = [3 if len(slices) > 1 else 2, first.Columns, first.Rows, len(slices), *[1] * 4]
-        header["magic"], header["xyzt_units"], header["pixdim"] = b"n+1", 2, [1, *_spacing(first)[::-1], *[1] * 4]
-        last = self._slices[-1][1]
+        header, sides = Nifti1Header(), (first.Columns, first.Rows, len(slices))
+        header.set_data_dtype("RGB" if first.SamplesPerPixel == 3 else _kind(first, self._rescaling))
+        header.set_data_shape(sides if len(slices) > 1 else sides[:2])
+        header.set_xyzt_units("mm")
+        header["pixdim"][1:4] = _spacing(first)[::-1]
         if "ImagePositionPatient" in first:
-            place(header, LPS_TO_RAS @ _affine(self._slices[0][1], last, len(slices)))
-        self._describe(header, bytes(4))
+            affine = LPS_TO_RAS @ _affine(self._slices[0][1], self._slices[-1][1], len(slices))
+            header.set_qform(affine, 1)
+            header.set_sform(affine, 1)
+        self._describe(as_header(header.binaryblock), bytes(4))
         self.decoded *= 2
         self.notes.append("DICOM becomes NIfTI, which keeps no data about patient and study")
         if len(slices) == 1 and "SliceThickness" in first:

@@ -115,34 +115,6 @@ def rotation_of(quaternion: NDArray[Any]) -> NDArray[np.float64]:
     return turned
 
 
-def quaternion_of(rotation: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the last three parts of the quaternion of a rotation, by the largest of its four (Shepperd 1978)."""
-    m = rotation
-    products = np.array(
-        [
-            [1 + m[0, 0] + m[1, 1] + m[2, 2], m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1]],
-            [m[2, 1] - m[1, 2], 1 + m[0, 0] - m[1, 1] - m[2, 2], m[0, 1] + m[1, 0], m[0, 2] + m[2, 0]],
-            [m[0, 2] - m[2, 0], m[0, 1] + m[1, 0], 1 - m[0, 0] + m[1, 1] - m[2, 2], m[1, 2] + m[2, 1]],
-            [m[1, 0] - m[0, 1], m[0, 2] + m[2, 0], m[1, 2] + m[2, 1], 1 - m[0, 0] - m[1, 1] + m[2, 2]],
-        ]
-    )
-    largest: NDArray[np.float64] = products[np.argmax(np.diag(products))]
-    return largest[1:] / np.linalg.norm(largest) * (-1 if largest[0] < 0 else 1)
-
-
-def place(header: Header, affine: NDArray[np.float64]) -> None:
-    """Write an affine into a header: as sform, and as qform without its shear."""
-    sizes = np.linalg.norm(affine[:3, :3], axis=0)
-    # The nearest rotation, or reflection, to the directions of the axes (polar decomposition).
-    left, _, right = np.linalg.svd(affine[:3, :3] / sizes)
-    turned = left @ right
-    handed = np.linalg.det(turned)
-    header["pixdim"][:4] = [handed, *sizes]
-    header["quaternion"] = quaternion_of(turned * [1, 1, handed])
-    header["qoffset"], header["sform"] = affine[:3, 3], affine[:3]
-    header["qform_code"] = header["sform_code"] = 1
-
-
 def shrink(header: Header, ratios: Array) -> None:
     """Make the voxels of a header smaller, by ratios of new to old; their outer corners stay where they are."""
     # New voxel 0 lies at (ratio − 1)/2 of the old ones, whose corner is at −1/2.

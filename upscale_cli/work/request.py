@@ -21,7 +21,7 @@ from upscale_cli.work.estimate import MAX_PIXELS, Task, check_frames
 from upscale_cli.work.parameter_files import ParameterFile, load_parameter
 from upscale_cli.work.result import Result
 from upscale_cli.work.sizes import check_remembered, wanted_size
-from upscale_cli.work.volumes import of_volume
+from upscale_cli.work.volumes import check_sides, of_volume
 
 
 class Request(NamedTuple):
@@ -156,6 +156,8 @@ class Request(NamedTuple):
         format = request.format_for(picture)
         before = (*picture.sides, picture.channels)
         scale, shape, size = request.resolved(before, remembered, parameters)
+        if picture.volume is not None:
+            check_sides(self.method, before, scale, shape)
         if self.background is not None:
             read_colour(self.background)
         if self.if_smaller == "skip" and self.is_large(picture):

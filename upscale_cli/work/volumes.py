@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from upscale_cli.codecs.picture import Picture, Volume
 from upscale_cli.errors import UpscaleError
-from upscale_cli.methods import Scale
-from upscale_cli.methods.method import as_typed
+from upscale_cli.methods import Method, Scale
+from upscale_cli.methods.method import Shape, as_typed
 from upscale_cli.methods.parameters import Uniform, round_side
 
 if TYPE_CHECKING:
@@ -26,8 +26,10 @@ def of_volume(request: "Request", picture: Picture, volume: Volume) -> "Request"
         If it asks for what has no meaning for such a volume.
     """
     method, format = request.method, request.format
-    zeros = method.values == "placed" or not method.keeps_constants
+    grid, edge = (request.parameters.get(name) for name in ("grid", "edge"))
+    zeros = method.values == "placed" or not method.keeps_constants or edge == "zero"
     reasons = (
+        (grid not in (None, "half-pixel"), f"a volume, which grid={grid} would move; omit -p grid"),
         (request.size is not None, "a volume, of which --size says too little; use --scale or --spacing"),
         (request.linear, "a volume, whose values are not light; omit --linear"),
         (
@@ -53,6 +55,16 @@ def of_volume(request: "Request", picture: Picture, volume: Volume) -> "Request"
             f"is a volume, which is only enlarged: --scale {as_typed(scale)} is less than 1 somewhere."
         )
     return request._replace(scale=scale, spacing=None)
+
+
+def check_sides(method: Method, before: Shape, scale: Scale, after: Shape) -> None:
+    """Raise `UpscaleError` if the sides of a result are not those of the volume times the scale."""
+    sides = tuple(map(round_side, before[:-1], scale))
+    if after[:-1] != sides:
+        raise UpscaleError(
+            f"is a volume, which {method.name} would make {as_typed(after[:-1])}, not {as_typed(sides)}: voxels "
+            "would not stay in their places; give other parameters, such as padding=same."
+        )
 
 
 def _by_axes(scale: Scale | None, volume: Volume) -> Scale:
