@@ -20,6 +20,8 @@ from upscale_cli.commands import completion
 
 completion.install()
 CHOICES = {(row.name, p.name): p.words for row in METHODS.values() for p in row.parameters if p.words}
+ONE_OF_EACH = list({(name, words): (method, name) for (method, name), words in CHOICES.items()}.values())
+"""A method for each parameter of its words: the same ones belong to many filters."""
 
 
 def offered(line: str, monkeypatch: pytest.MonkeyPatch, cuts: str = "=:") -> list[str]:
@@ -65,23 +67,23 @@ def test_every_parameter(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
         assert not p.file or f"--{p.name}" in offered(f"upscale --{p.name}", monkeypatch)
 
 
-@pytest.mark.parametrize(("method", "name"), CHOICES)
+@pytest.mark.parametrize(("method", "name"), ONE_OF_EACH)
 def test_every_choice(method: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     words = list(CHOICES[method, name])
     assert offered(f"upscale -m {method} -p {name}=", monkeypatch) == words
     for word in words:
-        longer = [each for each in words if each.startswith(word)]
-        assert offered(f"upscale -m {method} -p {name}={word}", monkeypatch) == longer
-        named = [f"{name}={each}" for each in longer]
-        assert offered(f"upscale -m {method} -p {name}={word}", monkeypatch, cuts="") == named
-        assert offered(f"upscale-evaluate -m {method}:{name}={word}", monkeypatch) == longer
+        begun = [each for each in words if each.startswith(word)]
+        assert offered(f"upscale -m {method} -p {name}={word}", monkeypatch) == begun
+        whole = offered(f"upscale -m {method} -p {name}={word}", monkeypatch, cuts="")
+        assert whole == [f"{name}={each}" for each in begun]
+        assert offered(f"upscale-evaluate -m {method}:{name}={word}", monkeypatch) == begun
 
 
 def test_the_choices_are_those_that_are_known() -> None:
     assert CHOICES["transposed-conv", "edge"] == ("repeat", "zero")
     assert CHOICES["lanczos", "a"] == ("2", "3", "4", "5", "6", "7", "8")
     assert {name for _, name in CHOICES} == {
-        *("position", "a", "padding", "edge", "size", "window", "rounding", "order", "grid")
+        *("position", "a", "padding", "edge", "size", "window", "grid", "rounding", "order"),
     }
 
 

@@ -31,7 +31,7 @@ def off_grid(
         The vertical and the horizontal grid of the plane.
     """
     if method.values == "copied":
-        return Nearest(source, size, grids, parameters["rounding"])
+        return Nearest(source, size, grids, parameters.get("rounding", "round-prefer-ceil"))
     filter = FILTERS["bicubic"].default() if method.filter is None else method.filter.of(parameters)
     edge = "renormalise" if method.filter is None else parameters["edge"] or method.filter.edge
     axes = filter_axes(source.shape, size, filter, grids=grids, edge=edge)
