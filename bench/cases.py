@@ -352,6 +352,33 @@ def learned_cases(material: Material) -> Iterator[Case]:
         yield Case(name, competitors, {"PyTorch script": 1.0})
 
 
+VOLUME_GOALS = {"bilinear": 2.0, "lanczos": 5.0}
+SPLINES = "SciPy has no Lanczos: cubic splines, of four voxels a side, stand for it."
+
+
+def volume_cases(material: Material) -> Iterator[Case]:
+    """Yield a volume as a file, beside the libraries that people use for it; the tests compare results."""
+    import nibabel
+
+    sides = tuple(side // material.divisor for side in (181, 217, 181))
+    across, down, deep = np.meshgrid(*(np.linspace(-1, 1, side) for side in sides), indexing="ij")
+    inside = across**2 + down**2 + deep**2 < 0.7
+    noise = np.random.default_rng(0).normal(600, 20, sides)
+    values = (inside * (noise + 300 * np.sin(9 * across * down) + 200 * np.cos(11 * deep))).astype(np.int16)
+    source, script = material.work / "brain.nii", ROOT / "bench" / "helpers" / "volume_script.py"
+    nibabel.save(nibabel.Nifti1Image(values, np.diag([-1.0, 1, 1, 1])), source)
+    for method, goal in VOLUME_GOALS.items():
+        line = (source, "-s", 2, "-m", method, "-o", material.work / "brain_made.nii", "--overwrite")
+        competitors: dict[str, Competitor] = {OURS: Process(command(), *line)}
+        for library in ("SimpleITK", "SciPy"):
+            if (found := tool(library)) is not None:
+                made = material.work / f"brain_{library}.nii"
+                competitors[library] = Process(*found.line, script, library, method, 2, source, made)
+        why = {"SciPy": SPLINES} if method == "lanczos" else {}
+        name = f"NIfTI → NIfTI, {' × '.join(map(str, sides))} ×2, {method}"
+        yield Case(name, competitors, dict.fromkeys(("SimpleITK", "SciPy"), goal), memory=True, why=why)
+
+
 def all_cases(material: Material) -> Iterator[Case]:
     """Yield every case."""
     yield from start_cases(material)
@@ -361,3 +388,4 @@ def all_cases(material: Material) -> Iterator[Case]:
     yield from folder_cases(material)
     yield from array_cases(material)
     yield from learned_cases(material)
+    yield from volume_cases(material)

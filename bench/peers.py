@@ -27,6 +27,7 @@ ENVIRONMENTS = {
     ),
     "simd": ("numpy", "pillow-simd"),
     "torch": ("numpy", "pillow", "torch==2.13.0"),
+    "volumes": ("nibabel", "numpy", "scipy", "SimpleITK"),
     "node": ("sharp",),
 }
 """Folders under `.bench/`, and the packages that each gets: from npm for `node`, else from PyPI."""
@@ -98,6 +99,8 @@ _FINDERS: dict[str, Callable[[], Tool | None]] = {
     "OpenCV": lambda: _library("python", "cv2", "opencv-python-headless"),
     "simplejpeg": lambda: _library("python", "simplejpeg, cv2", "simplejpeg"),
     "scikit-image": lambda: _library("python", "skimage", "scikit-image"),
+    "SciPy": lambda: _library("volumes", "scipy, nibabel", "scipy"),
+    "SimpleITK": lambda: _library("volumes", "SimpleITK", "simpleitk"),
     "PyTorch": lambda: _library("torch", "torch", "torch"),
     "sharp": _sharp,
     "vips": lambda: _program("vips", version="--version"),

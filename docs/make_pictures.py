@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from upscale_cli import METHODS, upscale
 from upscale_cli.learning.reduction import reduce
 from upscale_cli.methods.filters import FILTERS
-from upscale_cli.methods.placement import max_pool
+from upscale_cli.methods.pooling import Windows, max_pool
 
 HERE = Path(__file__).parent
 SAMPLES = HERE.parent / "sample_images"
@@ -28,7 +28,7 @@ CROP = (16, 0, 64, 48)
 def enlarged(name: str, piece: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """Enlarge a piece of the scene by one method; max unpooling undoes a max pooling, as it does in networks."""
     if name == "max-unpooling":
-        pooled = max_pool(upscale(piece, SCALE, "bicubic"), (SCALE, SCALE))
+        pooled = max_pool(upscale(piece, SCALE, "bicubic"), Windows((SCALE,)))
         return upscale(pooled.values, SCALE, METHODS[name], indices=pooled.indices)
     return upscale(piece, SCALE, METHODS[name])
 
@@ -136,7 +136,7 @@ def checkerboard_sheet() -> Image.Image:
 def pooling_sheet() -> Image.Image:
     """Draw what max pooling keeps, and where unpooling puts it."""
     piece = np.asarray(Image.open(SAMPLES / "scene.png").convert("RGB"))[:48, 16:64]
-    pooled = max_pool(piece, (2, 2))
+    pooled = max_pool(piece)
     back = upscale(pooled.values, 2, "max-unpooling", indices=pooled.indices)
     shown = {"in": upscale(piece, 4, "nearest"), "pooled": upscale(pooled.values, 8, "nearest")}
     return sheet(shown | {"unpooled": upscale(back, 4, "nearest")}, 3)

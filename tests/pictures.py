@@ -31,8 +31,8 @@ CLEAR = {"one": 2, "two": bytes([0, 255, 0]), "soft": bytes([0, 128, 255, 7])}
 """Transparent colours of a palette, as Pillow is told them."""
 
 
-PLAIN = [name for name, row in FORMATS.items() if row.writable and not row.extra]
-"""The formats that are written without an extra."""
+PLAIN = [name for name, row in FORMATS.items() if row.writable and not row.extra and not row.volumes]
+"""The formats of images and arrays that are written without an extra."""
 
 UPRIGHT: dict[int, Callable[[Array], Array]] = {
     1: lambda a: a,

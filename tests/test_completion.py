@@ -102,7 +102,7 @@ SET_UP = {
     "zsh": ("zsh -f -i", "PS1='$ '; unsetopt PROMPT_SP; autoload -U compinit; compinit -u -D"),
 }
 LINES = [
-    ("upscale -m tra\t-p pad\ts\t-f np\t", "upscale -m transposed-conv -p padding=same -f npy"),
+    ("upscale -m tra\t-p ed\tr\t-f np\t", "upscale -m transposed-conv -p edge=repeat -f npy"),
     ("upscale --meth\t=bili\t", "upscale --method=bilinear"),
     ("upscale --ker\tmi\t", "upscale --kernel mine.npy"),
     ("upscale-evaluate -m learned:si\tl\t", "upscale-evaluate -m learned:size=large"),
@@ -171,8 +171,8 @@ def test_keys(shell: str, keys: str, line: str, tmp_path: Path, environment: dic
         ("upscale -m bil", ["bilinear\tblends the 2 x 2 nearest pixels"]),
         ("upscale --method=bil", ["--method=bilinear\tblends the 2 x 2 nearest pixels"]),
         (
-            "upscale -m transposed-conv -p padding=s",
-            ["padding=same\tsame: exactly the scale; a number: cropped on each side"],
+            "upscale -m transposed-conv -p padding=same-u",
+            ["padding=same-upper\tsame, same-upper, same-lower: exactly the scale; a number: cropped on each side"],
         ),
         (
             "upscale -m transposed-conv -p dil",

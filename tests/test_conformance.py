@@ -5,14 +5,14 @@ A case that asks for what no method does, such as fewer pixels, is listed with i
 
 import json
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from support import SHARED, Array, Pair, needs_shared
 
 from upscale_cli import METHODS, upscale
-from upscale_cli.methods.placement import max_pool
+from upscale_cli.methods.pooling import Windows, average_pool, max_pool
 
 CASES_THAT_RUN = 148
 """How many did when this was written: the count may rise, and must not fall unseen."""
@@ -69,92 +69,81 @@ def even(values: Iterable[Any], rank: int, fill: Any) -> tuple[Any, ...]:
     return (fill,) * (rank + rank % 2 - len(given)) + given
 
 
-# Transposed convolution, max pooling, max unpooling.
+# Transposed convolution, pooling, max unpooling: their attributes are our parameters.
+
+
+def ends(pads: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """ONNX's pads, all beginnings before all ends, as those of each axis."""
+    return tuple(zip(pads[: len(pads) // 2], pads[len(pads) // 2 :], strict=True))
+
+
+def padding(told: dict[str, Any], rank: int) -> Any:
+    """The parameter `padding` for the attributes of an operator; VALID is a padding of 0."""
+    words = told.get("auto_pad", "NOTSET") or "NOTSET"
+    if words.startswith("SAME"):
+        return words.lower().replace("_", "-")
+    if "padding" in told:  # WebNN's: both ends of each axis
+        return tuple(zip(told["padding"][::2], told["padding"][1::2], strict=True))
+    return ends(told.get("pads", (0,) * 2 * rank))
 
 
 def conv_transpose(case: Case, inputs: Inputs, shape: tuple[int, ...]) -> Array:
-    """One axis is an image of height 1. Pads that differ, and the automatic ones, are a crop of all that there is."""
-    told, x, w = case["attributes"], inputs["X"], inputs["W"]
+    told, x = case["attributes"], inputs["X"]
     rank = x.ndim - 2
-    if rank > 2:
-        raise InexpressibleError("one kernel over three axes; an image has two")
-    x, w = (a.reshape(*a.shape[:2], *even(a.shape[2:], rank, 1)) for a in (x, w))
-    stride, dilation = (even(told.get(name, (1,) * rank), rank, 1) for name in ("strides", "dilations"))
-    extra = even(told.get("output_padding", (0,) * rank), rank, 0)
-    if "auto_pad" in told:
-        kernel = [d * (k - 1) + 1 for k, d in zip(w.shape[2:], dilation, strict=True)]
-        sizes = even(shape[2:], rank, 1)
-        total = [(n - 1) * s + k - o for n, s, k, o in zip(x.shape[2:], stride, kernel, sizes, strict=True)]
-        less, more = tuple(t // 2 for t in total), tuple(t - t // 2 for t in total)
-        before, after = (less, more) if told["auto_pad"] == "SAME_UPPER" else (more, less)
-    elif "padding" in told:
-        before, after = tuple(told["padding"][::2]), tuple(told["padding"][1::2])
-    else:
-        pads = told.get("pads", (0,) * 2 * rank)
-        before, after = even(pads[:rank], rank, 0), even(pads[rank:], rank, 0)
-    alike = before == after
-    made = upscale(
-        x.transpose(0, 2, 3, 1),
-        stride,
+    wanted = told.get("output_shape")
+    where: dict[str, Any] = {"padding": padding(told, rank), "output_padding": told.get("output_padding")}
+    if wanted is not None:
+        where = {"padding": "same-lower", "output_shape": wanted[-rank:]}
+    return upscale(
+        x,
+        tuple(told.get("strides", (1,) * rank)),
         "transposed-conv",
-        kernel=w,
+        channels_first=True,
+        kernel=inputs["W"],
+        bias=inputs.get("B"),
         groups=told.get("group", told.get("groups", 1)),
-        dilation=dilation,
-        padding=tuple(before) if alike else 0,
-        output_padding=extra,
-    ).transpose(0, 3, 1, 2)
-    if not alike:
-        top, left, bottom, right = *before, *(n - a for n, a in zip(made.shape[2:], after, strict=True))
-        made = made[:, :, top:bottom, left:right]
-    return np.asarray(made + inputs.get("B", np.zeros(1, np.float32)).reshape(-1, 1, 1)).reshape(shape)
+        dilation=told.get("dilations", 1),
+        **where,
+    )
+
+
+def pooling(told: dict[str, Any]) -> Windows:
+    rank = len(told["kernel_shape"])
+    return Windows(
+        window=tuple(told["kernel_shape"]),
+        stride=tuple(told.get("strides", (1,) * rank)),
+        padding=padding(told, rank),
+        dilation=tuple(told.get("dilations", (1,) * rank)),
+        ceil=bool(told.get("ceil_mode")),
+    )
 
 
 def maximum_pool(case: Case, inputs: Inputs, shape: tuple[int, ...]) -> Array:
-    """Pooling is separable: three axes are pooled two at a time. Pads that differ are the lowest value there is."""
-    told, (x,) = case["attributes"], inputs.values()
-    rank = len(told["kernel_shape"])
-    pads = told.get("pads", (0,) * 2 * rank)
-    lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
-    window, stride, dilation = (
-        even(told.get(name, (1,) * rank), x.ndim, 1) for name in ("kernel_shape", "strides", "dilations")
-    )
-    before, after = even(pads[:rank], x.ndim, 0), even(pads[rank:], x.ndim, 0)
-    x = x.reshape(even(x.shape, x.ndim, 1))
-    if before != after:
-        x, before = np.pad(x, list(zip(before, after, strict=True)), constant_values=lowest), (0,) * x.ndim
+    (x,) = inputs.values()
+    made = []
+    for image in x:
+        values, indices, sides = max_pool(np.moveaxis(image, 0, -1), pooling(case["attributes"]))
+        planes = np.moveaxis(image, 0, -1).reshape(-1, len(image))
+        np.testing.assert_array_equal(
+            np.take_along_axis(planes, indices.reshape(-1, len(image)), 0), values.reshape(-1, len(image))
+        )
+        assert sides == x.shape[2:]
+        made.append(np.moveaxis(values, -1, 0))
+    return np.stack(made)
 
-    for axis in range(0, x.ndim, 2):
-        two = slice(axis, axis + 2)
 
-        def pool(image: Array, two: slice = two) -> Array:
-            values, indices, _ = max_pool(
-                image,
-                window[two],
-                stride=stride[two],
-                padding=before[two],
-                dilation=dilation[two],
-                ceil=bool(told.get("ceil_mode")),
-            )
-            planes = image.reshape(-1, image.shape[2])
-            np.testing.assert_array_equal(
-                np.take_along_axis(planes, indices.reshape(-1, image.shape[2]), 0), values.reshape(-1, image.shape[2])
-            )
-            return values
-
-        x = on_two_axes(pool, x, (axis, axis + 1))
-    return x.reshape(shape)
+def average(case: Case, inputs: Inputs, shape: tuple[int, ...]) -> Array:
+    (x,) = inputs.values()
+    told = case["attributes"]
+    images = [np.moveaxis(image, 0, -1) for image in x]
+    made = [average_pool(image, pooling(told), bool(told.get("count_include_pad"))) for image in images]
+    return np.stack([np.moveaxis(image, -1, 0) for image in made])
 
 
 def maximum_unpool(case: Case, inputs: Inputs, shape: tuple[int, ...]) -> Array:
-    """A place counts through the whole tensor there, through its plane here; a volume is a tall plane."""
-    x, places = inputs["xT"], inputs["xI"]
-    width = shape[-1]
-    height = math.prod(shape[2:]) // width
-    images, indices = (
-        a.reshape(*a.shape[:2], -1, a.shape[-1]).transpose(0, 2, 3, 1) for a in (x, places % (height * width))
-    )
-    made = upscale(images, size=(height, width), method="max-unpooling", indices=indices)
-    return made.transpose(0, 3, 1, 2).reshape(shape)
+    """An index counts through the whole tensor there, through its plane here."""
+    indices = inputs["xI"] % math.prod(shape[2:])
+    return upscale(inputs["xT"], size=shape[2:], method="max-unpooling", indices=indices, channels_first=True)
 
 
 # Resizing.
@@ -223,6 +212,7 @@ def resize(case: Case, inputs: Inputs, shape: tuple[int, ...]) -> Array:
 
 
 OPERATORS: dict[str, Callable[[Case, Inputs, tuple[int, ...]], Array]] = {
+    "AveragePool": average,
     "ConvTranspose": conv_transpose,
     "MaxPool": maximum_pool,
     "MaxUnpool": maximum_unpool,

@@ -84,9 +84,9 @@ def test_a_misspelt_method_is_refused_with_the_nearest_or_all() -> None:
     "scale",
     [
         *(0, -1, 0.999, np.nan, np.inf, -np.inf, 1e308, 2**60, 10**400),
-        *("0.5", "nan", "inf", "1e308", "1e999999999", "x", "%", "50%", "", "2x0", "2x2x2", "two", "1/0"),
+        *("0.5", "nan", "inf", "1e308", "1e999999999", "x", "%", "50%", "", "2x0", "2x2x2x2", "two", "1/0"),
         *("2,5", "0x10"),
-        *([], (1, 2, 3), (2, "x"), (2, None), Ellipsis),
+        *([], (1, 2, 3, 4), (2, "x"), (2, None), Ellipsis),
     ],
     ids=repr,
 )
@@ -96,7 +96,7 @@ def test_what_is_not_a_scale_is_refused_by_name(scale: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "scale", [2, 2.0, "2", "2.0", "2x2.0", (2, 2), [2], np.float32(2), Fraction(2), np.array([2, 2])]
+    "scale", [2, 2.0, "2", "2.0", "2x2.0", (2, 2), [2, 2], np.float32(2), Fraction(2), np.array([2, 2])]
 )
 def test_a_scale_may_be_written_in_many_ways(scale: Any) -> None:
     np.testing.assert_array_equal(upscale(np.eye(3), scale, "bed-of-nails"), upscale(np.eye(3), 2, "bed-of-nails"))
@@ -106,8 +106,7 @@ def test_a_scale_may_be_written_in_many_ways(scale: Any) -> None:
     ("array", "words"),
     [
         (np.array(1), "shape ()"),
-        (np.ones(3), "shape (3,)"),
-        (np.ones((1, 1, 1, 1, 1)), "shape (1, 1, 1, 1, 1)"),
+        (np.ones((1, 1, 1, 1, 1, 1)), "shape (1, 1, 1, 1, 1, 1)"),
         (np.ones((0, 3)), "no pixels"),
         (np.ones((2, 3, 0)), "no pixels"),
         (np.array([["a"]]), "array of <U1"),
@@ -149,7 +148,7 @@ def test_sizes() -> None:
         ({"kernel": np.ones((3, 2, 2))}, "is for 3 channels, but the image has 1"),
         ({"kernel": np.ones((2, 1, 2, 2))}, "takes 2 channels, but the image has 1"),
         ({"kernel": np.ones((1, 1, 2, 2)), "groups": 2}, "cannot be split into 2 groups"),
-        ({"kernel": np.ones((2, 2)), "groups": 1}, "groups applies only to kernels of four dimensions"),
+        ({"kernel": np.ones((2, 2)), "groups": 1}, "groups applies only to kernels with channels"),
         ({"kernel": np.ones((2, 2)), "padding": 5}, "leaves nothing"),
         ({"kernel": np.ones((2, 2)), "padding": 0, "edge": "zero"}, "edge applies only to padding=same"),
         ({"kernel": np.ones((2, 2)), "output_padding": 1}, "output_padding applies only to a padding in numbers"),

@@ -226,7 +226,7 @@ BLOCKED = """
 import sys
 class Blocker:
     def find_spec(self, name, path=None, target=None):
-        if name in ("pillow_heif", "pillow_jxl", "imagecodecs"):
+        if name in ("pillow_heif", "pillow_jxl", "imagecodecs", "nibabel", "pydicom"):
             raise {error}
 sys.meta_path.insert(0, Blocker())
 from upscale_cli.commands.upscale import main
@@ -236,6 +236,7 @@ main()
 ABSENT, BROKEN = 'ModuleNotFoundError(f"No module named {name}")', 'RuntimeError("a library is missing")'
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
 JXL = b"\xff\n" + bytes(100)
+DICOM = bytes(128) + b"DICM" + bytes(8)
 
 
 def blocked(error: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -255,15 +256,15 @@ def blocked(error: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_an_extra_that_is_not_there_is_named_and_harms_nothing_else(error: str, said: str, tmp_path: Path) -> None:
-    for name, content in {"a.heic": HEIC, "b.jpg": JXL, "c.png": encoded(noise("RGB"), "PNG")}.items():
+    files = {"a.heic": HEIC, "b.jpg": JXL, "c.png": encoded(noise("RGB"), "PNG"), "d.dcm": DICOM}
+    for name, content in files.items():
         (tmp_path / name).write_bytes(content)
-    done = blocked(
-        error, *(str(tmp_path / name) for name in ("a.heic", "b.jpg", "c.png")), "-o", str(tmp_path / "made")
-    )
+    done = blocked(error, *(str(tmp_path / name) for name in files), "-o", str(tmp_path / "made"))
     assert done.returncode == 1
     lines = done.stderr.splitlines()
     assert f"{tmp_path}/a.heic: {said.format('is a HEIC image, which needs', 'heif')}" in lines
     assert f"{tmp_path}/b.jpg: {said.format('is a JPEG XL image, which needs', 'jxl')}" in lines
+    assert f"{tmp_path}/d.dcm: {said.format('is a DICOM image, which needs', 'medical')}" in lines
     assert [path.name for path in (tmp_path / "made").iterdir()] == ["c.png"]
 
 

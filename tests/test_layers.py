@@ -31,6 +31,8 @@ LAYERS: dict[str, set[str]] = {
         "pillow_heif",
         "pillow_jxl",
         "imagecodecs",
+        "nibabel",
+        "pydicom",
         "image",
         "machine",
         "methods",

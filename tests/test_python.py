@@ -18,7 +18,7 @@ from upscale_cli import METHODS, UpscaleError, upscale
 from upscale_cli.commands.pool import cli as pool_cli
 from upscale_cli.commands.upscale import cli
 from upscale_cli.methods import MethodName
-from upscale_cli.methods.placement import max_pool
+from upscale_cli.methods.pooling import max_pool
 
 
 def refusal(*arguments: Any, **named: Any) -> str:
@@ -48,7 +48,7 @@ def test_channels_first_is_channels_last_moved(method: str, shape: tuple[int, ..
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_indices_have_the_layout_of_the_array(count: int) -> None:
-    pooled = [max_pool(noise(8, 6, 3) + n, (2, 2)) for n in range(count)]
+    pooled = [max_pool(noise(8, 6, 3) + n) for n in range(count)]
     values, indices = (np.stack([getattr(each, name) for each in pooled]) for name in ("values", "indices"))
     expected = upscale(values, 2, "max-unpooling", indices=indices)
     first = [np.moveaxis(each, 3, 1) for each in (values, indices, expected)]
@@ -167,7 +167,7 @@ def test_the_check_imports_neither_pillow_nor_torch() -> None:
         ({"scale": (0.5, 2)}, 'scale "(0.5, 2)" is not a number of at least 1, or two as (vertical, horizontal).'),
         ({"scale": None, "size": 8}, "size must be two integers (vertical, horizontal), got 8."),
         ({"scale": None, "size": (8.5, 12)}, "two integers (vertical, horizontal), got (8.5, 12)."),
-        ({"scale": None, "size": (8,)}, "two integers (vertical, horizontal), got (8,)."),
+        ({"scale": None, "size": (8, 9, 8, 9)}, "two integers (vertical, horizontal), got (8, 9, 8, 9)."),
         ({"scale": None, "size": "large"}, "two integers (vertical, horizontal), got 'large'."),
         (
             {"scale": None, "size": (3, 12)},
@@ -176,7 +176,7 @@ def test_the_check_imports_neither_pillow_nor_torch() -> None:
         ({"scale": (1.5, 2), "method": "bed-of-nails"}, "not (1.5, 2) (vertical, horizontal); try 2."),
         (
             {"scale": 2, "method": "transposed-conv", "padding": (0, -1)},
-            "padding=(0, -1) is not same or an integer of at least 0, or two as (vertical, horizontal).",
+            "padding=(0, -1) is not same or same-upper or same-lower or an integer of at least 0, or two as",
         ),
         ({"scale": 1e9}, "a result of (4000000000, 6000000000) (vertical, horizontal) does not fit into memory"),
         ({"threads": "2"}, "threads must be an integer of at least 1, got '2'."),

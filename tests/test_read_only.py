@@ -305,7 +305,6 @@ HEADS = {
     "a PDF document": b"%PDF-1.7\n",
     "a camera's raw file (Canon CR2)": b"II*\0\x10\0\0\0CR\2\0",
     "a camera's raw file (Canon CR3)": b"\0\0\0\x18ftypcrx \0\0\0\1crx isom",
-    "a DICOM image": bytes(128) + b"DICM",
     "a JPEG-LS image": b"\xff\xd8\xff\xf7\0\x0b",
     "a film (MP4)": b"\0\0\0\x18ftypisom\0\0\2\0isommp42",
     "a film (MOV)": b"\0\0\0\x14ftypqt  \0\0\0\0qt  ",

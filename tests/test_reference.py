@@ -28,11 +28,12 @@ from support import (
 from upscale_cli import METHODS, UpscaleError, upscale
 from upscale_cli.methods import filters, resampling
 from upscale_cli.methods import weights as kernels
-from upscale_cli.methods.placement import max_pool
+from upscale_cli.methods.kernel import check_kernel, separated
+from upscale_cli.methods.pooling import Windows, max_pool
 from upscale_cli.methods.resampling import DirectResampler, Resampler
 from upscale_cli.methods.samples import SRGB, Samples
 from upscale_cli.methods.taps import filter_axes
-from upscale_cli.methods.transposed import DirectTransposed, Stamping, Transposed, check_kernel, separated, stamps
+from upscale_cli.methods.transposed import DirectTransposed, Stamping, Transposed, stamps
 from upscale_cli.testing import assert_near, assert_rounded
 
 SHAPES = ((1, 1), (1, 9), (7, 1), (5, 3), (13, 31), (37, 19))
@@ -456,7 +457,7 @@ def test_max_pooling(data: st.DataObject) -> None:
     source = noise((*shape, 2), draw(st.sampled_from(["uint8", "float32", "int32"])))
     room = [n + 2 * p - d * (w - 1) - 1 for n, p, d, w in zip(shape, padding, dilation, window, strict=True)]
     size = room[0] // stride[0] + 1, room[1] // stride[1] + 1
-    have = max_pool(source, window, stride=stride, padding=padding, dilation=dilation)
+    have = max_pool(source, Windows(window, stride, tuple((p, p) for p in padding), dilation))
     values, places = pooled(source, window, stride, padding, dilation, size)
     np.testing.assert_array_equal(have.values, values)
     np.testing.assert_array_equal(have.indices, places)
@@ -465,9 +466,9 @@ def test_max_pooling(data: st.DataObject) -> None:
 
 def test_ceil_keeps_the_last_partial_window_unless_it_begins_beyond_the_image() -> None:
     source = np.arange(25).reshape(5, 5, 1)
-    assert max_pool(source, (2, 2), ceil=True).values[:, :, 0].tolist() == [[6, 8, 9], [16, 18, 19], [21, 23, 24]]
-    assert max_pool(source[:4, :4], (2, 2), stride=(3, 3), ceil=True).values[:, :, 0].tolist() == [[6, 8], [16, 18]]
-    assert max_pool(source[:3, :3], (1, 1), stride=(3, 3), ceil=True).values[:, :, 0].tolist() == [[0]]
+    assert max_pool(source, Windows(ceil=True)).values[:, :, 0].tolist() == [[6, 8, 9], [16, 18, 19], [21, 23, 24]]
+    assert max_pool(source[:4, :4], Windows(stride=(3,), ceil=True)).values[:, :, 0].tolist() == [[6, 8], [16, 18]]
+    assert max_pool(source[:3, :3], Windows((1,), (3,), ceil=True)).values[:, :, 0].tolist() == [[0]]
 
 
 def test_pooling_keeps_not_a_number() -> None:
@@ -480,13 +481,14 @@ def test_pooling_refuses_what_does_not_fit() -> None:
     source = np.zeros((4, 4, 1))
     refused: list[tuple[dict[str, Any], str]] = [
         ({"window": (5, 2)}, "does not fit"),
-        ({"padding": (2, 0)}, "half of the window"),
-        ({"window": (2, 2), "padding": (1, 1), "dilation": (6, 1)}, "does not fit"),
-        ({"window": (2, 2), "padding": (1, 1), "dilation": (5, 5)}, "wholly outside"),
+        ({"padding": ((2, 0), (0, 0))}, "padding 0x2:0 is not smaller than the window"),
+        ({"window": (2, 2, 2)}, "window has 3 numbers, but there are 2 axes"),
+        ({"padding": ((1, 1),), "dilation": (6, 1)}, "does not fit"),
+        ({"padding": ((1, 1),), "dilation": (5, 5)}, "wholly outside"),
     ]
     for told, sentence in refused:
         with pytest.raises(UpscaleError, match=sentence):
-            max_pool(source, **told)
+            max_pool(source, Windows(**told))
 
 
 def test_pooled_values_go_back_where_they_came_from() -> None:

@@ -15,6 +15,7 @@ from upscale_cli.codecs import tiff_writer
 from upscale_cli.codecs.tiff_directories import packed as directory
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.pixels import Frame
+from upscale_cli.methods.pooling import USUAL
 from upscale_cli.places.files import FileTarget
 from upscale_cli.work.pool import Pooling
 
@@ -142,7 +143,7 @@ def test_pooling_keeps_bands() -> None:
     source, made = saved(samples, photometric="rgb", extrasamples=(0,)), io.BytesIO()
     with TemporaryDirectory() as folder:
         target = FileTarget(Path(folder) / "pooled.tif")
-        Pooling(window=(2, 2), stride=(2, 2)).carry_out(source_of(source), target)
+        Pooling(windows=USUAL).carry_out(source_of(source), target)
         made.write(target.path.read_bytes())
     page = pages_of(made.getvalue())[0]
     assert (page.photometric.name, page.extrasamples) == ("RGB", (0,))

@@ -10,7 +10,7 @@ import pytest
 from support import Array, assert_grid, grid
 
 from upscale_cli import METHODS, upscale
-from upscale_cli.methods.placement import max_pool
+from upscale_cli.methods.pooling import max_pool
 
 A, B, C, D = 1, 2, 3, 4
 SOURCE = np.array([[A, B], [C, D]])

@@ -14,9 +14,9 @@ from upscale_cli.blas import one_blas_thread
 from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.machine.processors import processors
 from upscale_cli.methods import Method, MethodName, find_method, resolve
-from upscale_cli.methods.parameters import read_scale
+from upscale_cli.methods.parameters import Uniform, read_scale
 from upscale_cli.methods.samples import Samples
-from upscale_cli.methods.stacks import from_stack, stack_shape, to_stack
+from upscale_cli.methods.stacks import axes_of, from_stack, stack_shape, to_stack
 from upscale_cli.methods.strips import share_out, strip_ranges
 from upscale_cli.methods.upsampler import Array
 
@@ -70,16 +70,19 @@ def upscale(
     Parameters
     ----------
     array : array (H, W), (H, W, C) or (N, H, W, C)
+        Or, with three factors, volumes: those with (D, H, W) in the place of (H, W); with one, lines: with (W).
         Any bool, integer or float dtype; it is not modified. Channels are independent, alpha included, except that
         `learned` treats three channels as red, green and blue.
-    scale : number, text or pair of numbers, optional
-        At least 1; a pair is (vertical, horizontal). The default is 2 if `size` is not given either.
+    scale : number, text or sequence of numbers, optional
+        At least 1. Its length is the number of spatial axes: a pair is (vertical, horizontal), three are (depth,
+        vertical, horizontal), one is a line's. A number is the factor of every axis: of two, but of three if the
+        array has five dimensions, and one if it has one. The default is 2 if `size` is not given either.
     method : str or Method
         A name of `METHODS`, or of a method or filter of another installed package. Type checkers know the names of
         this package; for others they take the method itself, `METHODS["theirs"]`.
     size : (int, int), optional
-        Height and width of the output, instead of a scale. If the method has a parameter `size`, any value that is
-        not a pair of integers is that parameter (`size="large"`).
+        Height and width of the output, instead of a scale; of a volume depth before them, of a line its width. If the
+        method has a parameter `size`, any value that is none of these is that parameter (`size="large"`).
     channels_first : bool, optional
         The array is (C, H, W) or (N, C, H, W), and so is the result. By default the last axis is the channels, and
         arrays of which that is doubtful are refused; False accepts them.
@@ -111,6 +114,8 @@ def upscale(
     [[1, 3, 2], [4, 10, 6], [3, 7, 4]]
     >>> upscale(np.float32([[0, 1]]), size=(1, 4), method="bilinear").tolist()
     [[0.0, 0.25, 0.75, 1.0]]
+    >>> upscale([[[0, 8]], [[16, 24]]], (2, 1, 1), method="bilinear").tolist()
+    [[[0, 8]], [[4, 12]], [[12, 20]], [[16, 24]]]
     """
     source = _read_array(array)
     if not isinstance(channels_first, bool | None):
@@ -122,26 +127,29 @@ def upscale(
         if not any(p.name == "size" for p in chosen.parameters):
             raise UsageError(f"size must be two integers (vertical, horizontal), got {size!r}.")
         parameters, size = parameters | {"size": size}, None
-    count, height, width, channels = stack_shape(source.shape, channels_first, WORDS)
     read = chosen.read_parameters(parameters)
     factors = None if scale is None else read_scale(scale)
-    before = height, width, channels
-    exact, shape = resolve(chosen, before, scale=factors, size=size, parameters=read, shown=_in_python)
-    samples = Samples(source.dtype, channels, source.dtype, constants=chosen.settled(read).keeps_constants)
+    axes = axes_of(source.ndim, size or factors)
+    if isinstance(factors, Uniform):
+        factors = factors.spread(axes)
+    count, *before = stack_shape(source.shape, channels_first, WORDS, axes)
+    exact, shape = resolve(chosen, tuple(before), scale=factors, size=size, parameters=read, shown=_in_python)
+    samples = Samples(source.dtype, before[-1], source.dtype, constants=chosen.settled(read).keeps_constants)
     try:
         result = np.empty((count, *shape), source.dtype)
     except (MemoryError, ValueError) as error:
-        raise UpscaleError(f"a result of {_in_python(shape[:2])} does not fit into memory; enlarge less.") from error
+        raise UpscaleError(f"a result of {_in_python(shape[:-1])} does not fit into memory; enlarge less.") from error
     large = result.size >= WORTH_THREADS
     helpers = (threads or processors()) - 1 if large else 0
     # For a single thread as well: BLAS with several adds in another order, and the number of threads changes no bit.
     with one_blas_thread() if large else nullcontext(), _pool(helpers) as pool:
-        for number, (image, out) in enumerate(zip(to_stack(source, channels_first), result, strict=True)):
-            own = read | _indices_of(read, number, stacked=source.ndim == 4, channels_first=channels_first)
-            upsampler = chosen.make(image, scale=exact, size=shape[:2], samples=samples, parameters=own)
+        for number, (image, whole) in enumerate(zip(to_stack(source, channels_first, axes), result, strict=True)):
+            own = read | _indices_of(read, number, stacked=source.ndim == axes + 2, first=channels_first, axes=axes)
+            upsampler = chosen.make(image, scale=exact, size=shape[:-1], samples=samples, parameters=own)
+            place = whole.reshape(upsampler.shape)
             rows = partial(upsampler.rows, finish=samples.finisher(chosen.values == "weighed", upsampler.averages))
 
-            def work(start: int, stop: int, rows: Callable[..., Array] = rows, out: Array = out) -> None:
+            def work(start: int, stop: int, rows: Callable[..., Array] = rows, out: Array = place) -> None:
                 rows(start, stop, out[start:stop])
 
             share_out(work, strip_ranges(upsampler), pool, helpers)
@@ -149,23 +157,24 @@ def upscale(
 
 
 def _is_size(value: Any) -> bool:
-    return isinstance(value, tuple | list) and len(value) == 2 and all(isinstance(n, Integral) for n in value)
+    return isinstance(value, tuple | list) and 1 <= len(value) <= 3 and all(isinstance(n, Integral) for n in value)
 
 
 def _in_python(pair: Sequence[Any], last: bool = True) -> str:
     """Return a pair as Python programs have it; if it is the last of a sentence, with the order of the two."""
-    return f"({', '.join(f'{float(side):.15g}' for side in pair)}){' (vertical, horizontal)' if last else ''}"
+    order = " (vertical, horizontal)" if last and len(pair) == 2 else ""
+    return f"({', '.join(f'{float(side):.15g}' for side in pair)}){order}"
 
 
 def _indices_of(
-    parameters: Mapping[str, Any], number: int, *, stacked: bool, channels_first: bool | None
+    parameters: Mapping[str, Any], number: int, *, stacked: bool, first: bool | None, axes: int
 ) -> dict[str, Any]:
     """Return the indices of one image of a stack, if each has its own; those of channels first as (H, W, C)."""
     indices = parameters.get("indices")
-    if indices is None or indices.ndim not in (3, 4):
+    if indices is None or indices.ndim - axes not in (1, 2):
         return {}
-    stack = to_stack(indices, channels_first)
-    return {"indices": stack[number] if stacked and indices.ndim == 4 else from_stack(stack, indices.ndim, False)}
+    stack, own = to_stack(indices, first, axes), stacked and indices.ndim == axes + 2
+    return {"indices": stack[number] if own else from_stack(stack, indices.ndim, False)}
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from string import Formatter
 
-from upscale_cli.codecs.finding import check_writable, format_of, stem_of
+from upscale_cli.codecs.finding import check_writable, extension_of, format_of, stem_of
 from upscale_cli.codecs.format import Format
 from upscale_cli.errors import UsageError
 from upscale_cli.places import place_of
@@ -76,10 +76,10 @@ def refuse_mistaken_output(inputs: Sequence[str]) -> None:
         raise UsageError(f'"{last}" has no image of a known format; did you mean -o {last}?')
 
 
-def is_result(source: Source, other: Source, sizes: tuple[tuple[int, int], tuple[int, int]]) -> bool:
+def is_result(source: Source, other: Source, sizes: tuple[tuple[int, ...], tuple[int, ...]]) -> bool:
     """Return whether a source is the result of another one in an earlier run, by its name and both sizes."""
     label = stem_of(source.name).rpartition("_")[2]
     if not is_named_by(label, *sizes):
         return False
-    identity = other.default_target(label, source.name.suffix).identity()
+    identity = other.default_target(label, extension_of(source.name)).identity()
     return identity is not None and identity == source.identity()

@@ -3,11 +3,12 @@
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import NamedTuple, Protocol, Self
 
 from upscale_cli.batch.names import filled, is_result, is_template, named_format
-from upscale_cli.codecs.finding import format_of, stem_of
+from upscale_cli.codecs.finding import extension_of, format_of, stem_of
 from upscale_cli.codecs.format import Format
 from upscale_cli.codecs.picture import Picture, Reading, open_picture
 from upscale_cli.errors import NeedlessError, UpscaleError, UsageError, as_upscale_error
@@ -88,7 +89,7 @@ class Job(NamedTuple):
     @property
     def pixels(self) -> int:
         """The pixels of the result, all its frames together."""
-        return self.expected.after[0] * self.expected.after[1] * self.expected.frames
+        return prod(self.expected.after) * self.expected.frames
 
 
 class Skipped(NamedTuple):
@@ -154,7 +155,8 @@ def make_plan(
         If two sources have one target, a target is a source, or the output does not fit the inputs.
     """
     inputs = list(dict.fromkeys(inputs))
-    several = len(inputs) > 1 or any(name != STREAM and place_of(name).is_folder(name) for name in inputs)
+    folders = [name for name in inputs if name != STREAM and place_of(name).is_folder(name)]
+    several = len(inputs) > 1 or not all(place_of(name).is_one(name) for name in folders)
     template = isinstance(output, str) and is_template(output)
     into_folder = isinstance(output, str) and not template and (place_of(output).is_folder(output) or several)
     if isinstance(output, Target) and several:
@@ -169,13 +171,13 @@ def make_plan(
         if not into_folder and (named := named_format(output, work.format)) is not None:
             work = work.with_format(named)
 
-    plan, opened = Plan(), dict[Source, tuple[int, int]]()
+    plan, opened = Plan(), dict[Source, tuple[int, ...]]()
     folder = output if into_folder and isinstance(output, str) else None
     for source in find_sources(inputs, folder, plan.failures, plan.left_alone, standard_input=standard_input):
         progress(1)
         try:
             with open_picture(source.open(), work.reading) as picture:
-                opened[source] = picture.width, picture.height
+                opened[source] = picture.sides[::-1]
                 expected = work.check(picture, source)
                 format = work.format_for(picture)
             if template:
@@ -203,7 +205,7 @@ def make_plan(
     return plan
 
 
-def _leave_results(plan: Plan, opened: Mapping[Source, tuple[int, int]], targets: Mapping[Hashable, Job]) -> None:
+def _leave_results(plan: Plan, opened: Mapping[Source, tuple[int, ...]], targets: Mapping[Hashable, Job]) -> None:
     """Take the results of earlier runs out of a plan: by name and size, or because they are `targets` of this run."""
     by_stem: dict[str, list[Source]] = defaultdict(list)
     for source in opened:
@@ -281,7 +283,7 @@ def _is_labelled(job: Job) -> bool:
 
 def _extension(source: Source, format: Format) -> str:
     """Return the extension of a result: the source's, unless that does not match the format."""
-    return source.name.suffix if format_of(source.name) == format else format.extensions[0]
+    return extension_of(source.name) if format_of(source.name) == format else format.extensions[0]
 
 
 def _refuse_conflicts(jobs: list[Job]) -> None:

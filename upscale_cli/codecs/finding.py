@@ -39,7 +39,7 @@ def check_writable(format: Format) -> Format:
         If it is only read, or the libraries that write it are not installed.
     """
     if not format.writable:
-        raise UsageError(f"{format.title} files are read but not written; use --format png.")
+        raise UsageError(f"{format.title} files are read but not written; use --format {format.becomes}.")
     if format.extra:
         try:
             format.load_codec()
@@ -49,14 +49,29 @@ def check_writable(format: Format) -> Format:
 
 
 def written_for(format: Format) -> Format:
-    """Return the format of the results of a source, if none is named: its own, or PNG if that one is only read."""
-    return format if format.writable else FORMATS["png"]
+    """Return the format of the results of a source, if none is named: its own, unless that is only read."""
+    return format if format.writable else FORMATS[format.becomes]
 
 
 def format_of(path: PurePath) -> Format | None:
     """Return the format that a path's extension names; None if it names none."""
-    extension = path.suffix.lower()
-    return _first(lambda format: extension in format.extensions) if extension else None
+    name = path.name.lower()
+    # One extension may have two dots. A name that is only an extension is that of a hidden file.
+    return (
+        _first(lambda format: name.endswith(format.extensions) and name not in format.extensions)
+        if path.suffix
+        else None
+    )
+
+
+def extension_of(path: PurePath) -> str:
+    """Return the extension of a path, with both dots if a format's has two.
+
+    >>> extension_of(PurePath("brain.t1.nii.gz")), extension_of(PurePath("a.tar.gz"))
+    ('.nii.gz', '.gz')
+    """
+    format, double = format_of(path), "".join(path.suffixes[-2:])
+    return double if format is not None and double.lower() in format.extensions else path.suffix
 
 
 def options_of(format: Format) -> frozenset[str]:
@@ -78,8 +93,9 @@ def stem_of(path: PurePath) -> str:
     >>> stem_of(PurePath("shot.0001")), stem_of(PurePath("St. Anna"))
     ('shot.0001', 'St. Anna')
     """
-    last = path.suffix[1:]
-    return path.stem if (last.isalnum() and not last.isdecimal()) or format_of(path) is not None else path.name
+    last, extension = path.suffix[1:], extension_of(path)
+    named = (last.isalnum() and not last.isdecimal()) or format_of(path) is not None
+    return path.name[: -len(extension)] if named else path.name
 
 
 def format_of_content(head: bytes) -> Format | None:

@@ -84,6 +84,10 @@ class Format(NamedTuple):
         The extra of this package whose libraries its codec imports; empty for none.
     library : str
         One of those libraries.
+    volumes : bool
+        It stores volumes with their places in space, and nothing else.
+    becomes : str
+        The format of results, if it is only read.
     """
 
     name: str
@@ -112,11 +116,13 @@ class Format(NamedTuple):
     deepest: int = 16
     extra: str = ""
     library: str = ""
+    volumes: bool = False
+    becomes: str = "png"
 
     @property
     def writable(self) -> bool:
         """Whether it is written, not only read."""
-        return bool(self.stores or self.arrays)
+        return bool(self.stores or self.arrays or self.volumes)
 
     @property
     def installed(self) -> bool:

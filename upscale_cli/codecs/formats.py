@@ -8,7 +8,17 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from upscale_cli.codecs.format import Format
-from upscale_cli.codecs.sniffing import any_avif, any_heif, any_icon, any_jpeg, any_tga, any_tiff, has
+from upscale_cli.codecs.sniffing import (
+    any_avif,
+    any_heif,
+    any_icon,
+    any_jpeg,
+    any_nifti,
+    any_packed_nifti,
+    any_tga,
+    any_tiff,
+    has,
+)
 from upscale_cli.codecs.timing import Timing
 from upscale_cli.plugins import Registry
 
@@ -22,6 +32,20 @@ def _kinds(**depths: str) -> "frozenset[Kind]":
 
 def _only_read(name: str, title: str, sniff: Callable[[bytes], bool], extensions: tuple[str, ...]) -> Format:
     return Format(name, title, f"upscale_cli.codecs.{name}", sniff=sniff, extensions=extensions)
+
+
+def _nifti(name: str, title: str, sniff: Callable[[bytes], bool], extension: str) -> Format:
+    return Format(
+        name,
+        title,
+        "upscale_cli.codecs.nifti",
+        sniff=sniff,
+        extensions=(extension,),
+        volumes=True,
+        longest=32_767,
+        frames=True,
+        strips="all",
+    )
 
 
 NUMBERS = (*(f"{sign}int{bits}" for sign in ("u", "") for bits in (8, 16, 32, 64)), "float16", "float32", "float64")
@@ -206,6 +230,18 @@ _ROWS = (
     _only_read("psd", "Photoshop", has(b"8BPS\0\1"), (".psd",)),
     _only_read("pcx", "PCX", has(*(b"\n%c\1" % version for version in (0, 2, 3, 4, 5))), (".pcx",)),
     _only_read("sgi", "SGI", has(b"\x01\xda\0", b"\x01\xda\1"), (".sgi", ".rgb", ".rgba", ".bw")),
+    _nifti("nifti", "NIfTI", any_nifti, ".nii"),
+    _nifti("nii.gz", "NIfTI (.nii.gz)", any_packed_nifti, ".nii.gz"),
+    Format(
+        name="dicom",
+        title="DICOM",
+        codec="upscale_cli.codecs.dicom",
+        sniff=has(b"DICM", at=128),
+        extensions=(".dcm", ".dicom", ".ima"),
+        becomes="nii.gz",
+        extra="medical",
+        library="pydicom",
+    ),
     Format(
         name="npy",
         title=".npy",

@@ -14,7 +14,7 @@ from upscale_cli.codecs.picture import Picture, Reading
 from upscale_cli.codecs.writing import Enlarged, Writing
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.pixels import Frame
-from upscale_cli.methods.stacks import array_ndim, from_stack, stack_shape, to_stack
+from upscale_cli.methods.stacks import array_ndim, axes_of, from_stack, stack_shape, to_stack
 from upscale_cli.methods.upsampler import Array
 
 MAGIC = b"\x93NUMPY"
@@ -25,21 +25,32 @@ MOST_DIMENSIONS, LARGEST = 32, 2**63 - 1
 
 
 class ArrayPicture(Picture):
-    """An array of one image (H, W) or (H, W, C), or of several (N, H, W, C); channels first if it is said so."""
+    """An array of one image (H, W) or (H, W, C), or of several (N, H, W, C); channels first if it is said so.
+
+    Or of volumes (D, H, W), or of lines (W). `own` are the sides of one of them.
+    """
 
     def __init__(self, stream: BinaryIO, format: Format, reading: Reading) -> None:
         super().__init__(stream, format, reading)
         self._length = stream.seek(0, os.SEEK_END)
         stream.seek(0)
         shape, fortran, dtype = read_header(stream, self._length)
-        self.count, self.height, self.width, self.channels = stack_shape(shape, reading.channels_first)
+        axes = reading.axes or axes_of(len(shape), None)
+        self.count, *own, self.channels = stack_shape(shape, reading.channels_first, axes=axes)
+        self.own, (self.height, self.width) = tuple(own), (1, *own)[-2:]
         self.ndim, self.channels_first, self.itemsize = len(shape), bool(reading.channels_first), dtype.itemsize
         # An array in another order is copied.
-        self.decoded = self.count * self.channels * dtype.itemsize * (1 + (fortran or not dtype.isnative))
+        slices = self.count * math.prod(own[:-2])
+        self.decoded = slices * self.channels * dtype.itemsize * (1 + (fortran or not dtype.isnative))
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """Height and width, after the depth of a volume; of a line its width."""
+        return self.own
 
     def decode(self) -> Iterator[Frame]:
         self.stream.seek(0)
-        for samples in to_stack(read_array(self.stream, self._length), self.channels_first):
+        for samples in to_stack(read_array(self.stream, self._length), self.channels_first, len(self.own)):
             yield Frame(samples, None)
 
 
@@ -62,16 +73,14 @@ def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
             yield frame
 
     ndim = how.ndim or array_ndim(how.frame_count, first.shape[2])
-    if how.channels_first and ndim != 2:
+    shape = how.frame_count, *(how.sides or first.shape[:2]), first.shape[2]
+    axes = len(shape) - 2
+    if how.channels_first and ndim != axes:
         stack = np.stack([frame.frame().samples for frame in pages()])
-        write_array(stream, from_stack(stack, ndim, True))
+        write_array(stream, from_stack(stack.reshape(shape), ndim, True))
         return
-    shape = (how.frame_count, *first.shape)
-    if ndim < 4:
-        flat = shape[3] == 1 and ndim == 2
-        stream.write(header(shape[1:3] if flat else shape[1:], first.dtype))
-    else:
-        stream.write(header(shape, first.dtype))
+    own = shape[1:-1] if ndim == axes and shape[-1] == 1 else shape[1:]
+    stream.write(header(shape if ndim == axes + 2 else own, first.dtype))
     for frame in pages():
         for rows in frame.strips():
             stream.write(rows.data)

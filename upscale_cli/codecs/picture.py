@@ -2,8 +2,9 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import prod
 from typing import BinaryIO, NamedTuple, NoReturn, Self
 
 from upscale_cli.codecs.finding import format_of_content
@@ -25,15 +26,21 @@ class Reading(NamedTuple):
     ----------
     channels_first : bool or None
         Arrays are (C, H, W) or (N, C, H, W); None if the user has not said so, and doubtful ones are refused.
+    axes : int or None
+        The spatial axes of arrays, 1 to 3; None if the user has not said so, see `axes_of`.
     max_pixels : int
         The most pixels of a frame.
     raised_by : str
         The option that raises this limit; empty if there is none.
+    volumes : bool
+        Volumes are read as well as images.
     """
 
     channels_first: bool | None = False
+    axes: int | None = None
     max_pixels: int = MAX_SOURCE_PIXELS
     raised_by: str = ""
+    volumes: bool = True
 
 
 APPLE_DOUBLE = b"\0\5\x16\7"
@@ -41,6 +48,8 @@ APPLE_DOUBLE = b"\0\5\x16\7"
 
 USUAL = Reading()
 """Channels last, and the usual limit."""
+IMAGES = USUAL._replace(volumes=False)
+"""The same for images alone."""
 
 
 class Encoding(NamedTuple):
@@ -64,6 +73,33 @@ class Encoding(NamedTuple):
     subsampling: str | None = None
 
 
+class Volume(NamedTuple):
+    """What a picture of three dimensions has besides: a record that is built by keyword. Axes are those of an array.
+
+    Attributes
+    ----------
+    depth : int
+        Slices of each frame.
+    axes : int
+        Axes in space, the last ones: 3, or fewer if the others are only 1 long.
+    spacing : tuple of float
+        The three sides of a voxel in millimetres; 0 if unknown.
+    head : callable(sides, strip) -> bytes
+        What stands before the samples of a result of some sides, without descriptions if `strip`; adds to the notes.
+    labels : bool
+        Its values stand for something, which no sum of them does.
+    offset : bool
+        A stored 0 means another value.
+    """
+
+    depth: int
+    axes: int
+    spacing: tuple[float, ...]
+    head: Callable[[tuple[int, ...], bool], bytes]
+    labels: bool = False
+    offset: bool = False
+
+
 class Picture(ABC):
     """An opened image: what its header says, and its frames. It closes its stream.
 
@@ -85,6 +121,8 @@ class Picture(ABC):
         Approximate memory for decoding, in bytes per pixel.
     count : int
         Frames or pages.
+    volume : Volume or None
+        Its third dimension, if it has one: frames are (D, H, W, C).
     ndim : int
         Dimensions of an array; 0 for an image.
     channels_first : bool
@@ -106,6 +144,7 @@ class Picture(ABC):
     def __init__(self, stream: BinaryIO, format: Format, reading: Reading) -> None:
         self.stream, self.format, self.reading = stream, format, reading
         self.ndim, self.channels_first, self.ink = 0, False, False
+        self.volume: Volume | None = None
         self.notes: list[str] = []
         self.encoding = Encoding(lossless=not format.lossy)
 
@@ -116,7 +155,12 @@ class Picture(ABC):
     @property
     def values(self) -> int:
         """The samples of all frames, as far as the header tells."""
-        return self.count * self.height * self.width * self.channels
+        return self.count * prod(self.sides) * self.channels
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """Height and width, after the depth of a volume."""
+        return (*((self.volume.depth,) if self.volume else ()), self.height, self.width)
 
     def frames(self) -> Iterator[Frame]:
         """Yield every frame, upright; raise `UpscaleError` at the first that cannot be decoded completely."""
@@ -139,7 +183,7 @@ class Picture(ABC):
         self.close()
 
 
-def open_picture(stream: BinaryIO, reading: Reading = USUAL) -> Picture:
+def open_picture(stream: BinaryIO, reading: Reading = IMAGES) -> Picture:
     """Return the image that a stream holds. The stream is closed if there is none, else with the image.
 
     Parameters
@@ -157,7 +201,9 @@ def open_picture(stream: BinaryIO, reading: Reading = USUAL) -> Picture:
         format = _format_of(stream)
         with decoding(reading):
             picture = format.load_codec().open(stream, format, reading)
-        check_source(picture.height, picture.width, reading)
+        if picture.volume is not None and not reading.volumes:
+            raise UpscaleError("is a volume, which only the command upscale takes; give an image.")
+        check_source(picture.height, picture.width, reading, prod(picture.sides[:-2]))
     except BaseException:
         stream.close()
         raise
@@ -204,11 +250,11 @@ def decoding(reading: Reading) -> Iterator[None]:
         raise UpscaleError(f"cannot be decoded: {reason}.") from error
 
 
-def check_source(height: int, width: int, reading: Reading) -> None:
+def check_source(height: int, width: int, reading: Reading, depth: int = 1) -> None:
     """Raise `UpscaleError` if the frames of a source have no pixels, or more than the limit."""
     if height < 1 or width < 1:
         raise UpscaleError(f"is {width}x{height}: it has no pixels.")
-    if (pixels := height * width) > reading.max_pixels:
+    if (pixels := depth * height * width) > reading.max_pixels:
         refuse_pixels(pixels, reading)
 
 

@@ -60,6 +60,24 @@ def any_jpeg(head: bytes) -> bool:
     return head.startswith(b"\xff\xd8\xff") and head[3:4] != b"\xf7"
 
 
+def any_nifti(head: bytes) -> bool:
+    """Return whether a header is that of a NIfTI file, of version 1 or 2; or of the first of a pair of files."""
+    magic = head[344:348] if head[:4] in (b"\x5c\1\0\0", b"\0\0\1\x5c") else head[4:8]
+    return magic in (b"n+1\0", b"ni1\0", b"n+2\0", b"ni2\0")
+
+
+def any_packed_nifti(head: bytes) -> bool:
+    """Return whether a header is that of a NIfTI file which gzip has packed."""
+    if not head.startswith(b"\x1f\x8b"):
+        return False
+    import zlib
+
+    try:
+        return any_nifti(zlib.decompressobj(31).decompress(head, 348))
+    except zlib.error:
+        return False
+
+
 def any_tga(head: bytes) -> bool:
     """Return whether a header's fields have values that TGA 2.0 defines (page 6): the format has no signature."""
     if len(head) < 18 or head[1] not in (0, 1) or head[2] not in (1, 2, 3, 9, 10, 11) or any_icon(head):

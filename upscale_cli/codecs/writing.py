@@ -142,10 +142,15 @@ class Writing(NamedTuple):
         Dimensions of the source if it is an array, else 0.
     channels_first : bool
         An array is written as (C, H, W) or (N, C, H, W).
+    sides : tuple of int
+        The sides of the volumes, images or lines of an array, of which each frame has all rows; those of the first
+        frame by default.
     compression : str or None
         One of the format's `compressions`; None for the usual one.
     lossless : bool
         Formats that can do both keep every value.
+    head : bytes
+        Of a volume: what stands before its samples, as the format stores it.
     """
 
     format: Format
@@ -155,8 +160,10 @@ class Writing(NamedTuple):
     quality: int = USUAL_QUALITY
     ndim: int = 0
     channels_first: bool = False
+    sides: tuple[int, ...] = ()
     compression: str | None = None
     lossless: bool = False
+    head: bytes = b""
 
     def stored(self, *names: str) -> dict[str, Any]:
         """Return the metadata of some names as keyword arguments: None for what there is not."""

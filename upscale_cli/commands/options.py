@@ -1,6 +1,7 @@
 """What commands share: how they begin and end, their options, and the values that these read."""
 
 from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
@@ -12,7 +13,7 @@ from upscale_cli.commands.terminal import ends, start
 from upscale_cli.errors import ExitStatus, UpscaleError
 from upscale_cli.learning import REDUCTION_NAMES
 from upscale_cli.methods import METHODS, Method, find_method
-from upscale_cli.methods.parameters import Pair, read_scale
+from upscale_cli.methods.parameters import read_scale
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -143,19 +144,6 @@ class Value(ParamType):
             raise click.UsageError(str(error), ctx) from None
 
 
-def pair_of(low: int) -> Value:
-    """Return the type of an integer of at least `low`, or two as width x height; read as (vertical, horizontal)."""
-    kind = Pair(low)
-
-    def read(value: Any) -> Any:
-        try:
-            return kind.read(value)
-        except ValueError:
-            raise ValueError(f'"{value}" is not {kind.domain}.') from None
-
-    return Value("n", read)
-
-
 def _positive(text: str) -> int:
     """Return the integer that a text is; 0 if it is none."""
     return int(text) if text.isascii() and text.isdigit() else 0
@@ -178,7 +166,7 @@ def _read_quality(value: int | str) -> int | None:
     return quality or None
 
 
-FACTOR = Value("factor", read_scale)
+FACTOR = Value("factor", partial(read_scale, most=2))
 """A scale: a number of at least 1, or two as width x height."""
 COUNT = Value("n", _read_count)
 """An integer of at least 1, with k, M or G for thousands."""
@@ -338,6 +326,12 @@ def batch_options(command: F) -> F:
                 ("--channels-first", True, "(C, H, W), as in PyTorch"),
                 ("--channels-last", False, "(H, W, C)"),
             )
+        ),
+        click.option(
+            "--axes",
+            type=click.IntRange(1, 3),
+            metavar="N",
+            help="Spatial axes of arrays: 3 for (D, H, W), 1 for (W) [the scale's].",
         ),
         click.option(
             MAX_SOURCE_PIXELS, type=COUNT, default=178_956_970, metavar="N", help="Refuse larger inputs [179M]."

@@ -34,6 +34,7 @@ from upscale_cli.commands.terminal import (
 from upscale_cli.errors import NeedlessError, UpscaleError, UsageError
 from upscale_cli.machine.memory import in_bytes
 from upscale_cli.machine.processors import processors
+from upscale_cli.methods.method import as_typed
 from upscale_cli.places.place import Source, counted
 from upscale_cli.places.streams import PIPE, STANDARD_INPUT, STREAM, StreamTarget, is_numbered
 from upscale_cli.work.request import Request
@@ -85,10 +86,12 @@ class Session(NamedTuple):
         return f"{in_sentence(shown)}: {failure}{hint(failure, self.verbose)}"
 
 
-def work_options(options: dict[str, Any]) -> dict[str, Any]:
+def work_options(options: dict[str, Any], volumes: bool = False) -> dict[str, Any]:
     """Return options with the format and the reading as `Work` has them."""
-    format, channels_first, most = (options.pop(name) for name in ("format", "channels_first", "max_source_pixels"))
-    reading = Reading(channels_first=channels_first, max_pixels=most, raised_by=MAX_SOURCE_PIXELS)
+    format, first, axes, most = (
+        options.pop(name) for name in ("format", "channels_first", "axes", "max_source_pixels")
+    )
+    reading = Reading(channels_first=first, axes=axes, max_pixels=most, raised_by=MAX_SOURCE_PIXELS, volumes=volumes)
     return options | {"format": find_format(format) if format else None, "reading": reading}
 
 
@@ -283,8 +286,8 @@ def show(jobs: Iterable[Job], as_json: bool, skipped: Iterable[Skipped] = ()) ->
 
 
 def _sizes(job: Job, result: Result) -> str:
-    (w, h), (width, height) = result.before, result.after
-    return f"{job.source.shown} {w}x{h} → {job.target.name} {width}x{height}"
+    before, after = (as_typed(sides[::-1]) for sides in (result.before, result.after))
+    return f"{job.source.shown} {before} → {job.target.name} {after}"
 
 
 def _job(job: Job) -> dict[str, Any]:

@@ -24,8 +24,8 @@ from upscale_cli.commands.options import (
 from upscale_cli.errors import UsageError
 from upscale_cli.methods import METHODS, Method, find_method
 from upscale_cli.methods.method import GROUPS
-from upscale_cli.methods.parameters import REQUIRED, read_parameters, read_scale, shown
-from upscale_cli.work.sizes import read_size, wanted_size
+from upscale_cli.methods.parameters import REQUIRED, Uniform, read_parameters, read_scale, shown
+from upscale_cli.work.sizes import read_size, read_spacing, wanted_size
 
 INTRO = """\
 Enlarge images exactly, fast, and without losing what was in the file.
@@ -41,6 +41,7 @@ OUTRO = f"{len(METHODS)} methods: see --methods, and --help all for all options.
 USUAL = {"scale", "size", "method", "quality", "output", "format", "overwrite", "skip_existing", "dry_run", "help"}
 """The options that --help shows."""
 ANY_FACTOR, SIZE = Value("factor", partial(read_scale, smaller=True)), Value("size", read_size)
+SPACING = Value("mm", read_spacing)
 IDLE = ("quality", "subsampling", "lossless", "compression", "linear", "alpha")
 """Options that do nothing for some formats or methods."""
 
@@ -94,6 +95,12 @@ def _print_entry(name: str, text: str, column: int) -> None:
 @click.command("upscale", cls=Command, intro=INTRO, outro=OUTRO, more=", upscale --methods for methods", usual=USUAL)
 @click.argument("inputs", nargs=-1, metavar="INPUT...", type=click.Path())
 @click.option("-s", "--scale", type=ANY_FACTOR, metavar="FACTOR", help="Any number of at least 1, or 3x2 [2].")
+@click.option(
+    "--spacing",
+    type=SPACING,
+    metavar="MM",
+    help="1.0 | 1x1x2, voxels of a NIfTI or DICOM volume, instead of a scale.",
+)
 @click.option("--size", type=SIZE, metavar="SIZE", help="3840 | 3840x2160 | 3840x | x2160, instead of a scale.")
 @click.option(
     "--fit",
@@ -176,7 +183,8 @@ def cli(inputs: tuple[str, ...], *, method: str, given: Iterable[tuple[str, str]
     files = {name: options.pop(name) for name in FILES}
     if options["preserve_times"] and STREAM in (session.output, *inputs):
         raise UsageError("--preserve-times needs files, because standard input and output have no times.")
-    for one, other in (("scale", "size"), ("lossless", "quality"), ("allow_smaller", "if_smaller")):
+    exclusive = (("scale", "size"), ("scale", "spacing"), ("spacing", "size"))
+    for one, other in (*exclusive, ("lossless", "quality"), ("allow_smaller", "if_smaller")):
         if options[one] and options[other] is not None:
             names = (f"--{name.replace('_', '-')}" for name in (one, other))
             raise UsageError(f"{' and '.join(names)} exclude each other; leave one out.")
@@ -192,11 +200,13 @@ def cli(inputs: tuple[str, ...], *, method: str, given: Iterable[tuple[str, str]
         raise UsageError("--background is the border of --fit pad; add that, or omit --background.")
     if fit in ("cover", "pad") and any(p.beside for p in chosen.parameters):
         raise UsageError(f"--fit {fit} is not for {chosen.name}, whose indices are those of the whole image.")
+    if scale and not isinstance(scale, Uniform):
+        options["axes"] = options["axes"] or len(scale)
     options["linear"] = {None: False, "light": True}.get(options["linear"], options["linear"])
     request = Request(
         method=chosen,
         parameters=parameters(chosen, given, files),
-        **work_options(options),
+        **work_options(options, volumes=True),
     )
     return process(session, inputs, request, asked)
 

@@ -75,7 +75,7 @@ def held(
     *,
     samples: Samples,
     amount: float,
-    grids: tuple[Grid, Grid] | tuple[None, None] = (None, None),
+    grids: tuple[Grid | None, ...] = (None, None),
 ) -> Upsampler:
     """Return an upsampler of some taps, held by an amount of 0 … 1; the same one if no weight is negative."""
     if amount == 0 or all(axis.piece(0, min(axis.after, LONGEST)).weights.min() >= 0 for axis in axes):

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+from upscale_cli.errors import UpscaleError
 from upscale_cli.methods.filters import ANTIRING, NamedFilter
-from upscale_cli.methods.grid import EDGE, GRID, grids, placed_shape
+from upscale_cli.methods.grid import EDGE, GRID, UNCHANGED, grids, placed_shape
 from upscale_cli.methods.method import Method, Parameters, Shape, Size, WorkingMemory
 from upscale_cli.methods.parameters import Scale
 
@@ -23,13 +24,17 @@ class FilterMaker(NamedTuple):
     ) -> "Upsampler":
         """Return the upsampler from a source to a size."""
         from upscale_cli.methods.antiringing import held
-        from upscale_cli.methods.resampling import resampled
         from upscale_cli.methods.taps import filter_axes
+        from upscale_cli.methods.volumes import resampled_array
 
         places = grids(source.shape, size, scale, parameters)
+        if len(size) == 1:
+            source, size, places = source[None], (1, *size), (UNCHANGED, *places)
+        if len(size) == 3 and parameters[ANTIRING.name]:
+            raise UpscaleError(f"{self.filter.name}: antiring is for images and lines; omit it for a volume.")
         edge = parameters[EDGE.name] or self.filter.edge
         axes = filter_axes(source.shape, size, self.filter.of(parameters), grids=places, edge=edge)
-        upsampler, amount = resampled(source, axes, samples.reader(source)), parameters[ANTIRING.name]
+        upsampler, amount = resampled_array(source, axes, samples.reader(source)), parameters[ANTIRING.name]
         return held(upsampler, source, axes, samples=samples, amount=amount, grids=places)
 
 
@@ -60,6 +65,7 @@ def filter_method(filter: NamedFilter) -> Method:
         filter=filter,
         parameters=(*filter.parameters, ANTIRING, GRID, EDGE),
         resizable=True,
+        volumes=True,
         compared=filter.compared,
         working_memory=FilterMemory(filter),  # type: ignore[arg-type]  # it is a tuple that can be called
     )

@@ -19,11 +19,11 @@ class Framed(Upsampler):
         The samples of the border, as they are written.
     """
 
-    def __init__(self, upsampler: Upsampler, size: tuple[int, int], border: Array | None = None) -> None:
+    def __init__(self, upsampler: Upsampler, size: tuple[int, ...], border: Array | None = None) -> None:
         self._upsampler, self._border = upsampler, border
         self.dtype, self.band, self.cost = upsampler.dtype, upsampler.band, upsampler.cost
         self.averages = upsampler.averages
-        self.shape = (*size, upsampler.shape[2])
+        self.shape = (size[0], size[1], upsampler.shape[2])
         self._top, self._left = shift(upsampler.shape[:2], size)
         self.offset = upsampler.offset + self._top
 
@@ -46,7 +46,7 @@ class Framed(Upsampler):
         return out
 
 
-def shift(whole: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
+def shift(whole: tuple[int, ...], size: tuple[int, ...]) -> tuple[int, int]:
     """Return where a part in the middle begins, (row, column); negative for a border.
 
     >>> shift((10, 10), (4, 15))

@@ -113,27 +113,26 @@ def nominal(factor: Fraction) -> Fraction:
     return simple if pack("f", simple) == pack("f", factor) else factor.limit_denominator(1 << 20) or factor
 
 
-def placed_shape(shape: tuple[int, int, int], scale: Scale, parameters: Mapping[str, Any]) -> tuple[int, int, int]:
+def placed_shape(shape: tuple[int, ...], scale: Scale, parameters: Mapping[str, Any]) -> tuple[int, ...]:
     """Return the output's shape: sides are rounded half up on our own grid, and down on those of frameworks.
 
     >>> placed_shape((2, 3, 1), (Fraction("2.3"), Fraction("2.5")), {"grid": "asymmetric"})
     (4, 7, 1)
     """
     if parameters.get("grid", "half-pixel") == "half-pixel":
-        return round_side(shape[0], scale[0]), round_side(shape[1], scale[1]), shape[2]
-    return floor(shape[0] * nominal(scale[0])), floor(shape[1] * nominal(scale[1])), shape[2]
+        return (*map(round_side, shape, scale), shape[-1])
+    return (*(floor(side * nominal(factor)) for side, factor in zip(shape, scale, strict=False)), shape[-1])
 
 
 def grids(
-    before: tuple[int, ...], after: tuple[int, int], scale: Scale, parameters: Mapping[str, Any]
-) -> tuple[Grid, Grid]:
-    """Return the vertical and the horizontal grid of a picture; those of factor 1 change nothing."""
+    before: tuple[int, ...], after: tuple[int, ...], scale: Scale, parameters: Mapping[str, Any]
+) -> tuple[Grid, ...]:
+    """Return the vertical and the horizontal grid of a picture, after that of depth; factors of 1 change nothing."""
     rule = GRIDS[parameters.get("grid", "half-pixel")]
-    down, across = (
+    return tuple(
         UNCHANGED if factor == 1 else rule(n_in, n_out, nominal(factor))
         for n_in, n_out, factor in zip(before, after, scale, strict=False)
     )
-    return down, across
 
 
 def nearest(

@@ -18,12 +18,13 @@ import numpy as np
 from upscale_cli.methods import shipped
 from upscale_cli.methods.filling import FILLING, Flat, filled
 from upscale_cli.methods.filters import FILTERS
+from upscale_cli.methods.kernel import check_kernel
 from upscale_cli.methods.method import Shape, Size, WorkingMemory
 from upscale_cli.methods.network import Network
 from upscale_cli.methods.resampling import resampled
 from upscale_cli.methods.samples import Samples
 from upscale_cli.methods.taps import CONTINUED, Axes, filter_axes
-from upscale_cli.methods.transposed import Stamping, check_kernel, transposed
+from upscale_cli.methods.transposed import Stamping, transposed
 from upscale_cli.methods.upsampler import Array, Block, SampleReader, Scratch, Upsampler
 
 LUMA = (0.299, 0.587, 0.114)

@@ -7,6 +7,7 @@ are called.
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from math import ceil
+from operator import lt
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from upscale_cli.errors import UpscaleError, UsageError
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
     from upscale_cli.methods.samples import Samples
     from upscale_cli.methods.upsampler import Array, Upsampler
 
-Size = tuple[int, int]
-Shape = tuple[int, int, int]
+Size = tuple[int, ...]
+"""Height and width; of a line the width alone, of a volume depth before the two."""
+Shape = tuple[int, ...]
+"""A size, and the channels."""
 Parameters = Mapping[str, Any]
 Remark = Callable[[Shape, Scale, Parameters], str | None]
 Group = Literal["copied", "filters", "polar", "placement", "learned", "other"]
@@ -43,8 +46,15 @@ if TYPE_CHECKING:
         ) -> "Upsampler":
             """Return the upsampler from a source (H, W, C) to an output of `size`, its height and width.
 
+            A source of a method with `volumes` may be (W, C) or (D, H, W, C). The rows of a volume are those of all
+            its slices, one slice below the other.
+
             `scale` holds the exact factors, `samples` the meaning of the samples; `parameters` have been read.
             """
+
+
+SLICES = 8
+"""Most slices of a volume that are made together: neighbours are made of the same slices, which are read once."""
 
 
 class WorkingMemory(NamedTuple):
@@ -65,12 +75,12 @@ class WorkingMemory(NamedTuple):
 
 def rounded_shape(shape: Shape, scale: Scale, parameters: Parameters) -> Shape:
     """Return the output's shape for sides that are multiplied by the scale and rounded half up."""
-    return round_side(shape[0], scale[0]), round_side(shape[1], scale[1]), shape[2]
+    return (*map(round_side, shape, scale), shape[-1])
 
 
 def cell_size(scale: Scale) -> Size:
     """Return an integer scale as the height and width of the cell of outputs that belongs to one input."""
-    return int(scale[0]), int(scale[1])
+    return tuple(map(int, scale))
 
 
 def no_remark(shape: Shape, scale: Scale, parameters: Parameters) -> str | None:
@@ -80,7 +90,19 @@ def no_remark(shape: Shape, scale: Scale, parameters: Parameters) -> str | None:
 
 def placed_memory(shape: Shape, parameters: Parameters) -> Callable[[Size], WorkingMemory]:
     """Return the working memory of methods that move samples: a row of cells, and indices of rows and columns."""
-    return lambda size: WorkingMemory(ceil(size[0] / shape[0]), 12 * sum(size))
+
+    def needed(size: Size) -> WorkingMemory:
+        rows = slices_of(size) * size[1] if len(size) == 3 else ceil(size[0] / shape[0])
+        return WorkingMemory(rows, 12 * sum(size))
+
+    return needed
+
+
+def slices_of(size: Size, channels: int = 1) -> int:
+    """Return how many slices of a volume are made together."""
+    from upscale_cli.methods.upsampler import BAND_VALUES
+
+    return max(1, min(SLICES, size[0], BAND_VALUES // (size[1] * size[2] * channels)))
 
 
 def as_typed(pair: Sequence[Any], last: bool = True) -> str:
@@ -130,6 +152,8 @@ class Method(NamedTuple):
         Scale 1 is the identity.
     independent : bool
         No channel influences another.
+    volumes : bool
+        It enlarges lines and volumes, too.
     straight : bool
         It weighs colours that are not premultiplied by opacity, because its sums are not linear. It gives transparent
         pixels the colours of visible ones itself, as `methods.filling.filled` does.
@@ -163,6 +187,7 @@ class Method(NamedTuple):
     keeps_constants: bool = True
     interpolates: bool = True
     independent: bool = True
+    volumes: bool = False
     straight: bool = False
     symmetric: bool = True
     warn: Remark = no_remark
@@ -224,8 +249,8 @@ def resolve(
     ----------
     scale : Scale, optional
         As `read_scale` returns it; 2, or the method's first factor, if neither it nor `size` is given.
-    size : (int, int), optional
-        Height and width of the output, instead of a scale.
+    size : tuple of int, optional
+        Height and width of the output, or of a line or a volume its sides, instead of a scale.
     parameters : mapping
         As `method.read_parameters` returns them.
     smaller : bool
@@ -238,24 +263,29 @@ def resolve(
     UpscaleError
         If scale and size are both given, the size is smaller than the source, or the method does not support it.
     """
+    if len(shape) != 3 and not method.volumes:
+        raise UpscaleError(f"{method.name} enlarges only images, with two axes; use another method, such as lanczos.")
     if size is None:
-        exact = scale or (Fraction(method.factors[0] if method.factors else 2),) * 2
+        exact = scale or (Fraction(method.factors[0] if method.factors else 2),) * (len(shape) - 1)
+        if len(exact) != len(shape) - 1:
+            numbers = f"{len(exact)} factors, but there are {len(shape) - 1} axes"
+            raise UpscaleError(f"scale {shown(exact, False)} has {numbers}; give one factor, or one for each axis.")
         method.check_scale(exact, shown)
         return exact, method.output_shape(shape, exact, parameters)
     if scale is not None:
         raise UsageError("scale and size exclude each other; omit one.")
-    if (size[0] < shape[0] or size[1] < shape[1]) and not (smaller and method.resizable and not method.integer_scale):
+    if any(map(lt, size, shape)) and not (smaller and method.resizable and not method.integer_scale):
         who = method.name if smaller else "upscale"
         raise UpscaleError(
-            f"{shown(size, False)} is smaller than the image ({shown(shape[:2])}), but {who} only enlarges."
+            f"{shown(size, False)} is smaller than the image ({shown(shape[:-1])}), but {who} only enlarges."
         )
-    exact = Fraction(size[0], shape[0]), Fraction(size[1], shape[1])
+    exact = tuple(map(Fraction, size, shape))
     if method.resizable:
-        return exact, (*size, shape[2])
+        return exact, (*size, shape[-1])
     method.check_scale(exact, shown)
     made = method.output_shape(shape, exact, parameters)
-    if made[:2] != tuple(size):
+    if made[:-1] != tuple(size):
         raise UpscaleError(
-            f"{method.name} would make {shown(made[:2], False)}, not {shown(size)}; give a scale, not a size."
+            f"{method.name} would make {shown(made[:-1], False)}, not {shown(size)}; give a scale, not a size."
         )
     return exact, made

@@ -85,29 +85,47 @@ class Integer(Kind):
         return result
 
 
-class Pair(Kind):
-    """Two integers of at least `low` for (vertical, horizontal), or one for both, or one of some words.
+class PerAxis(Kind):
+    """One integer of at least `low` for all axes, or one for each of up to three, or one of some words.
 
-    On the command line two numbers are written as sizes are, width x height.
+    They are in the order of the axes, the horizontal last; text has them as sizes are written, width x height x
+    depth. With `ends`, each may be two, of the beginning and the end of its axis, in text before:after.
 
-    >>> kind = Pair(1, "same")
+    >>> kind = PerAxis(1, "same")
     >>> kind.read(2), kind.read((2, 3)), kind.read("3x2"), kind.read("same")
-    ((2, 2), (2, 3), (2, 3), 'same')
+    ((2,), (2, 3), (2, 3), 'same')
+    >>> PerAxis(0, ends=True).read("1x0:2"), PerAxis(0, ends=True).read([[0, 2], 1])
+    (((0, 2), (1, 1)), ((0, 2), (1, 1)))
     """
 
-    def __init__(self, low: int, *words: str) -> None:
-        self.side, self.words = Integer(low), words
-        self.domain = " or ".join([*words, f"{self.side.domain}, or two as 3x2"])
+    def __init__(self, low: int, *words: str, ends: bool = False) -> None:
+        self.side, self.words, self.ends = Integer(low), words, ends
+        each = f"{self.side.domain}, or two as 3x2{', or as before:after' if ends else ''}"
+        self.domain = " or ".join([*words, each])
 
-    def read(self, value: Any) -> tuple[int, int] | str:
+    def read(self, value: Any) -> tuple[Any, ...] | str:
         if isinstance(value, str):
             if value in self.words:
                 return value
-            value = [self.side.read(part) for part in reversed(value.lower().split("x"))]
-        parts = tuple(value) if isinstance(value, Iterable) else (value,)
-        if not 1 <= len(parts) <= 2:
+            value = reversed(value.lower().split("x"))
+        parts = tuple(map(self._read_part, value if isinstance(value, Iterable) else (value,)))
+        if not 1 <= len(parts) <= 3:
             raise ValueError
-        return self.side.read(parts[0]), self.side.read(parts[-1])
+        return parts
+
+    def _read_part(self, part: Any) -> Any:
+        if not self.ends:
+            return self.side.read(part)
+        ends = part.split(":") if isinstance(part, str) and ":" in part else part
+        before, after = (ends, ends) if isinstance(ends, str) or not isinstance(ends, Iterable) else ends
+        return self.side.read(before), self.side.read(after)
+
+
+def per_axis(name: str, values: tuple[Any, ...], axes: int) -> tuple[Any, ...]:
+    """Return the values of `PerAxis` for a number of axes; raises `UsageError` if there are as many of no other."""
+    if len(values) not in (1, axes):
+        raise UsageError(f"{name} has {len(values)} numbers, but there are {axes} axes; give one number, or {axes}.")
+    return values * axes if len(values) == 1 else values
 
 
 class Choice(Kind):
@@ -199,12 +217,17 @@ class Parameter(NamedTuple):
 
 
 def shown(value: Any) -> str:
-    """Return a value as users type it: pairs as width x height, or as one number if both are equal.
+    """Return a value as users type it: those of all axes as width x height, or as one number if they are equal.
 
-    >>> shown((2, 3)), shown((1, 1)), shown("same"), shown(0.5)
-    ('3x2', '1', 'same', '0.5')
+    >>> shown((2, 3)), shown((1, 1)), shown("same"), shown(0.5), shown(((0, 2), (1, 1)))
+    ('3x2', '1', 'same', '0.5', '1x0:2')
     """
-    return "x".join(str(side) for side in dict.fromkeys(reversed(value))) if isinstance(value, tuple) else str(value)
+    if not isinstance(value, tuple):
+        return str(value)
+    sides = [
+        ":".join(map(str, dict.fromkeys(side))) if isinstance(side, tuple) else str(side) for side in value[::-1]
+    ]
+    return sides[0] if len(set(sides)) == 1 else "x".join(sides)
 
 
 def read_parameters(method: str, declared: Sequence[Parameter], given: Mapping[str, Any]) -> dict[str, Any]:
@@ -237,18 +260,29 @@ def read_parameters(method: str, declared: Sequence[Parameter], given: Mapping[s
     return values
 
 
-Scale = tuple[Fraction, Fraction]
+Scale = tuple[Fraction, ...]
+"""The factors of (vertical, horizontal); of a line one, of a volume three, that of depth first."""
 
 
-def read_scale(value: Any, smaller: bool = False) -> Scale:
+class Uniform(tuple[Fraction, ...]):
+    """One factor that was given for all axes, as often as there are axes; two before anybody knows better."""
+
+    def spread(self, axes: int) -> "Uniform":
+        """Return the factor for a number of axes."""
+        return Uniform(self[:1] * axes)
+
+
+def read_scale(value: Any, smaller: bool = False, most: int = 3) -> Scale:
     """Return a factor of at least 1 for (vertical, horizontal), exactly as it was written.
 
     Parameters
     ----------
-    value : real number, pair of them for (vertical, horizontal), or text
-        Text is one factor, or two as width x height; 4x, x4, 400% and 8/2 are 4.
+    value : real number, sequence of one to three of them, the horizontal last, or text
+        Text is one factor, or two as width x height, or three with depth; 4x, x4, 400% and 8/2 are 4.
     smaller : bool
         Factors below 1 are factors, too.
+    most : int
+        The most factors.
 
     Raises
     ------
@@ -262,13 +296,16 @@ def read_scale(value: Any, smaller: bool = False) -> Scale:
     >>> read_scale("4x") == read_scale("x4") == read_scale("400%") == read_scale("4×4") == (4, 4)
     True
     """
-    parts = value
+    if isinstance(value, Uniform):
+        return value
+    parts, single = value, False
     if isinstance(value, str):
         parts = reversed(re.sub("[×*]", "x", value.lower().strip()).removeprefix("x").removesuffix("x").split("x"))
     try:
         parts = list(parts)
+        single = isinstance(value, str) and len(parts) == 1
     except TypeError:  # a number, or an array without dimensions
-        parts = [parts]
+        parts, single = [parts], True
     factors = []
     for part in parts:
         try:
@@ -283,10 +320,10 @@ def read_scale(value: Any, smaller: bool = False) -> Scale:
         if not factor:
             break
         factors.append(factor)
-    if len(factors) != len(parts) or not 1 <= len(factors) <= 2:
+    if len(factors) != len(parts) or not 1 <= len(factors) <= most:
         pair = "3x2 (width x height)" if isinstance(value, str) else "(vertical, horizontal)"
         raise UsageError(f'scale "{value}" is not a number of at least 1, or two as {pair}.')
-    return factors[0], factors[-1]
+    return Uniform(factors).spread(2) if single else tuple(factors)
 
 
 def _exact(part: Any) -> Fraction:

@@ -7,11 +7,11 @@ source of 4,000,000 x 1 pixels took 1.6 GB for itself alone. A piece is planned 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import lru_cache, partial
-from math import ceil
+from math import ceil, prod
 
 import numpy as np
 
-from upscale_cli.methods.method import Shape, Size, WorkingMemory
+from upscale_cli.methods.method import Shape, Size, WorkingMemory, slices_of
 from upscale_cli.methods.taps import LONGEST, TILE, Axes, Axis, Taps, pieces_kept
 from upscale_cli.methods.upsampler import (
     FEWEST_ROWS,
@@ -78,7 +78,12 @@ def _near(axis: Axis, first: int, last: int) -> tuple[Taps, slice]:
 
 def separable_memory(shape: Shape, size: Size, radius: float) -> WorkingMemory:
     """Return the working memory of a filter that reaches so many inputs to both sides, from a source to a size."""
-    (height, width, channels), (down, across) = shape, size
+    if len(size) == 3:
+        # Slices that are made together, and those of the source that they are made of.
+        memory, slices = separable_memory(shape[1:], size[1:], radius), slices_of(size)
+        near = (slices + ceil(2 * radius)) * prod(shape[1:])
+        return WorkingMemory(slices * size[1], memory.values, memory.values_per_thread + near)
+    (height, width, channels), (down, across) = (1, *shape)[-3:], (1, *size)[-2:]
     # A row of a horizontal matrix has a value for each pair of up to four channels.
     vertical = _planned(height, down, radius, 3)
     horizontal = _planned(width, across, radius, 2 + min(4, channels) ** 2)

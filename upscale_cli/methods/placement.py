@@ -1,17 +1,19 @@
-"""Samples that are moved, not weighed: nearest neighbour, bed of nails, max unpooling; and max pooling.
+"""Samples that are moved, not weighed: nearest neighbour, bed of nails, max unpooling.
 
 Output values are the source's own values, in its dtype; any dtype is supported.
 """
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from upscale_cli.errors import UpscaleError
-from upscale_cli.methods.grid import Grid, nearest
+from upscale_cli.methods.grid import UNCHANGED, Grid, nearest
 from upscale_cli.methods.upsampler import Array, Block, Finish, Scratch, Upsampler
+from upscale_cli.methods.volumes import Slices
 
 BAND_VALUES = 1 << 22
 """Approximate values in a band: few enough to stay in the cache, enough to make calls long."""
@@ -40,11 +42,11 @@ class Nearest(Upsampler):
     def __init__(
         self,
         source: Array,
-        size: tuple[int, int],
-        grids: tuple[Grid, Grid] | None = None,
+        size: tuple[int, ...],
+        grids: tuple[Grid, ...] | None = None,
         rounding: str = "round-prefer-ceil",
     ) -> None:
-        self.source, self.dtype, self.shape = source, source.dtype, (*size, source.shape[2])
+        self.source, self.dtype, self.shape = source, source.dtype, (size[0], size[1], source.shape[2])
         self._rows, self._columns = (
             nearest(n_in, n_out, grid, rounding)
             for n_in, n_out, grid in zip(source.shape, size, grids or (None, None), strict=False)
@@ -111,6 +113,19 @@ def _cell(index: NDArray[np.int64], count: int) -> int | None:
     return times if np.array_equal(index, np.repeat(np.arange(count), times)) else None
 
 
+def nearest_array(source: Array, size: tuple[int, ...], grids: tuple[Grid, ...], rounding: str) -> Upsampler:
+    """Return the upsampler of nearest neighbour for a source of one to three axes, and channels."""
+    if len(size) == 1:
+        return Nearest(source[None], (1, *size), (UNCHANGED, *grids), rounding)
+    if len(size) == 2:
+        return Nearest(source, size, grids, rounding)
+    slices = nearest(len(source), size[0], grids[0], rounding)
+    return Slices(
+        (*size, source.shape[3]),
+        lambda numbers: (Nearest(source[slices[n]], size[1:], grids[1:], rounding) for n in numbers),
+    )
+
+
 class BedOfNails(Upsampler):
     """Each input is put at one position in its cell of `scale` outputs; everything else is 0.
 
@@ -124,7 +139,7 @@ class BedOfNails(Upsampler):
         The position in the cell; `center` is `(scale − 1) // 2`.
     """
 
-    def __init__(self, source: Array, scale: tuple[int, int], position: str) -> None:
+    def __init__(self, source: Array, scale: tuple[int, ...], position: str) -> None:
         height, width, channels = source.shape
         self.source, self.dtype = source, source.dtype
         self.shape = (height * scale[0], width * scale[1], channels)
@@ -139,6 +154,24 @@ class BedOfNails(Upsampler):
         values.fill(0)
         values[self._place[0] :: self._scale[0], self._place[1] :: self._scale[1]] = samples
         yield Block(top, 0, 0, values)
+
+
+def bed_of_nails(source: Array, scale: tuple[int, ...], position: str) -> Upsampler:
+    """Return the upsampler of a bed of nails for a source of one to three axes, and channels."""
+    if len(scale) == 1:
+        return BedOfNails(source[None], (1, *scale), position)
+    if len(scale) == 2:
+        return BedOfNails(source, scale, position)
+    depth, plane = scale[0], scale[1:]
+    first = (depth - 1) // 2 if position == "center" else 0
+    empty = np.broadcast_to(np.zeros((), source.dtype), source.shape[1:])
+
+    def make(numbers: range) -> Iterator[Upsampler]:
+        for n in numbers:
+            yield BedOfNails(source[n // depth] if n % depth == first else empty, plane, position)
+
+    sides = (n * s for n, s in zip(source.shape, scale, strict=False))
+    return Slices((*sides, source.shape[3]), make)
 
 
 class MaxUnpooling(Upsampler):
@@ -156,8 +189,8 @@ class MaxUnpooling(Upsampler):
         Height and width of the output.
     """
 
-    def __init__(self, source: Array, indices: NDArray[np.int64], size: tuple[int, int]) -> None:
-        self.dtype, self.shape = source.dtype, (*size, source.shape[2])
+    def __init__(self, source: Array, indices: NDArray[np.int64], size: tuple[int, ...]) -> None:
+        self.dtype, self.shape = source.dtype, (size[0], size[1], source.shape[2])
         self.band = max(1, min(size[0], BAND_VALUES // (size[1] * source.shape[2])))
         self._planes = []
         for channel in range(source.shape[2]):
@@ -178,99 +211,7 @@ class MaxUnpooling(Upsampler):
         yield Block(top, 0, 0, values)
 
 
-class Pooled(NamedTuple):
-    """The result of max pooling, and what max unpooling needs to put it back.
-
-    Attributes
-    ----------
-    values : array (H', W', C)
-        The largest sample of each window, in the source's dtype.
-    indices : int64 (H', W', C)
-        Its flat index `y·W + x` in the source plane of its channel.
-    size : (int, int)
-        Height and width of the source.
-    """
-
-    values: Array
-    indices: NDArray[np.int64]
-    size: tuple[int, int]
-
-
-Pair = tuple[int, int]
-
-
-def pooled_sides(
-    sides: Pair, window: Pair, *, stride: Pair, padding: Pair = (0, 0), dilation: Pair = (1, 1), ceil: bool = False
-) -> Pair:
-    """Return the height and width of `max_pool` for a source of `sides`; arguments and errors are the same."""
-    if any(2 * p > w for p, w in zip(padding, window, strict=True)):
-        raise UpscaleError(f"padding {padding[1]}x{padding[0]} is more than half of the window; make it smaller.")
-    counts = []
-    for n, w, s, p, d in zip(*(sides, window, stride, padding, dilation), strict=True):
-        room = n + 2 * p - d * (w - 1) - 1
-        if room < 0:
-            raise UpscaleError(f"a window of {w} (dilation {d}) does not fit into {n} samples; make it smaller.")
-        count = (-(-room // s) if ceil else room // s) + 1
-        counts.append(count - 1 if ceil and (count - 1) * s >= n + p else count)
-    return counts[0], counts[1]
-
-
-def max_pool(
-    source: Array,
-    window: Pair = (2, 2),
-    *,
-    stride: Pair | None = None,
-    padding: Pair = (0, 0),
-    dilation: Pair = (1, 1),
-    ceil: bool = False,
-) -> Pooled:
-    """Return the largest sample of each window, and its index: the arithmetic of PyTorch's `MaxPool2d`.
-
-    Outputs on an axis: `(n + 2·padding − dilation·(window − 1) − 1) / stride + 1`, rounded down, or up with `ceil`
-    (without a last window that would begin beyond the source and its left padding). Of equal samples the first in
-    row order wins; a NaN wins over everything.
-
-    Parameters
-    ----------
-    source : array (H, W, C)
-        Any real dtype.
-    window, stride, padding, dilation : (int, int)
-        For (vertical, horizontal). `stride` defaults to `window`; `padding` is at most half of `window`.
-    ceil : bool
-        Include the last, partial windows.
-
-    Raises
-    ------
-    UpscaleError
-        If the padding exceeds half a window, or no window fits.
-
-    Examples
-    --------
-    >>> pooled = max_pool(np.array([[1, 5, 2, 0], [3, 4, 8, 6]])[:, :, None])
-    >>> pooled.values[:, :, 0].tolist(), pooled.indices[:, :, 0].tolist()
-    ([[5, 8]], [[1, 6]])
-    """
-    height, width, channels = source.shape
-    stride = stride or window
-    counts = pooled_sides((height, width), window, stride=stride, padding=padding, dilation=dilation, ceil=ceil)
-    best = np.zeros((*counts, channels), source.dtype)
-    indices = np.full(best.shape, -1, np.int64)
-    for i in range(window[0]):
-        y = np.arange(counts[0]) * stride[0] + i * dilation[0] - padding[0]
-        for j in range(window[1]):
-            x = np.arange(counts[1]) * stride[1] + j * dilation[1] - padding[1]
-            inside = ((y >= 0) & (y < height))[:, None] & ((x >= 0) & (x < width))
-            rows, columns = np.clip(y, 0, height - 1)[:, None], np.clip(x, 0, width - 1)
-            sample = source[rows, columns]
-            wins = inside[:, :, None] & ((indices < 0) | (sample > best) | (sample != sample))
-            best = np.where(wins, sample, best)
-            indices = np.where(wins, (rows * width + columns)[:, :, None], indices)
-    if (indices < 0).any():
-        raise UpscaleError("a window lies wholly outside the image; reduce padding or dilation, or omit ceil.")
-    return Pooled(best, indices, (height, width))
-
-
-def check_indices(indices: NDArray[Any], shape: tuple[int, int, int], size: tuple[int, int]) -> NDArray[np.int64]:
+def check_indices(indices: NDArray[Any], shape: tuple[int, ...], size: tuple[int, ...]) -> NDArray[np.int64]:
     """Return indices (H, W, C) as int64, if they match pooled values of `shape` and an output of `size`.
 
     Raises
@@ -285,9 +226,10 @@ def check_indices(indices: NDArray[Any], shape: tuple[int, int, int], size: tupl
             f"indices of shape {indices.shape} do not match values of shape {shape}: each value needs one index."
         )
     lowest, highest = int(indices.min()), int(indices.max())
-    if lowest < 0 or highest >= size[0] * size[1]:
+    if lowest < 0 or highest >= prod(size):
         bad = lowest if lowest < 0 else highest
+        high = "".join(f"{side} {way}, " for side, way in zip(size[-2::-1], ("high", "deep"), strict=False))
         raise UpscaleError(
-            f"index {bad} is outside the output ({size[0]} high, {size[1]} wide); give the size before pooling."
+            f"index {bad} is outside the output ({high}{size[-1]} wide); give the size before pooling."
         )
     return indices.astype(np.int64)

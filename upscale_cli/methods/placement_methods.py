@@ -1,6 +1,7 @@
 """The methods that move samples instead of weighing them, and how each is made; `placement` has the arithmetic."""
 
 from fractions import Fraction
+from math import prod
 from typing import TYPE_CHECKING
 
 from upscale_cli.methods.grid import EDGE, GRID, ROUNDING, grids, placed_shape
@@ -16,14 +17,14 @@ def make_nearest(
     source: "Array", /, *, scale: Scale, size: Size, samples: "Samples", parameters: Parameters
 ) -> "Upsampler":
     """Return the upsampler of `nearest`."""
-    from upscale_cli.methods.placement import Nearest
+    from upscale_cli.methods.placement import nearest_array
 
-    return Nearest(source, size, grids(source.shape, size, scale, parameters), parameters["rounding"])
+    return nearest_array(source, size, grids(source.shape, size, scale, parameters), parameters["rounding"])
 
 
 def warn_of_uneven_copies(shape: Shape, scale: Scale, parameters: Parameters) -> str | None:
     """Return a warning if pixels are repeated unequally: a side of the result is no multiple of the source's."""
-    for side, factor in zip(shape[:2], scale, strict=True):
+    for side, factor in zip(shape[:-1], scale, strict=True):
         exact = Fraction(round_side(side, factor), side)
         if exact.denominator != 1:
             low = int(exact)
@@ -38,25 +39,29 @@ def make_nails(
     source: "Array", /, *, scale: Scale, size: Size, samples: "Samples", parameters: Parameters
 ) -> "Upsampler":
     """Return the upsampler of `bed-of-nails`."""
-    from upscale_cli.methods.placement import BedOfNails
+    from upscale_cli.methods.placement import bed_of_nails
 
-    return BedOfNails(source, cell_size(scale), parameters["position"])
+    return bed_of_nails(source, cell_size(scale), parameters["position"])
 
 
 def make_unpooling(
     source: "Array", /, *, scale: Scale, size: Size, samples: "Samples", parameters: Parameters
 ) -> "Upsampler":
-    """Return the upsampler of `max-unpooling`; indices may be (H, W), (H, W, C) or (C, H, W)."""
+    """Return the upsampler of `max-unpooling`; indices may be (H, W), (H, W, C) or (C, H, W).
+
+    A flat index counts the rows of all slices, so to it a volume is a tall image, and a line one of height 1.
+    """
     import numpy as np
 
     from upscale_cli.methods.placement import MaxUnpooling, check_indices
 
     indices = parameters["indices"]
-    if indices.ndim == 2:
-        indices = indices[:, :, None]
-    elif indices.shape != source.shape and indices.shape == (source.shape[2], *source.shape[:2]):
-        indices = np.moveaxis(indices, 0, 2)
-    return MaxUnpooling(source, check_indices(indices, source.shape, size), size)
+    if indices.ndim < source.ndim:
+        indices = indices[..., None]
+    elif indices.shape != source.shape and indices.shape == (source.shape[-1], *source.shape[:-1]):
+        indices = np.moveaxis(indices, 0, -1)
+    indices, flat = check_indices(indices, source.shape, size), (-1, *source.shape[-2:])
+    return MaxUnpooling(source.reshape(flat), indices.reshape(flat), (prod(size[:-1]), size[-1]))
 
 
 NEAREST = Method(
@@ -81,6 +86,7 @@ NEAREST = Method(
     ),
     values="copied",
     resizable=True,
+    volumes=True,
     warn=warn_of_uneven_copies,
 )
 
@@ -102,6 +108,7 @@ BED_OF_NAILS = Method(
     ),
     values="placed",
     integer_scale=True,
+    volumes=True,
     keeps_constants=False,
     symmetric=False,
 )
@@ -125,6 +132,7 @@ MAX_UNPOOLING = Method(
     ),
     values="placed",
     integer_scale=True,
+    volumes=True,
     resizable=True,
     keeps_constants=False,
     symmetric=False,

@@ -47,7 +47,7 @@ CHANNELS = 4
 _scratch = Scratch()
 
 
-def _average(taps: Taps) -> bool:
+def average(taps: Taps) -> bool:
     """Return whether the weights are not negative and sum to 1, and are few enough for sums to stay in range.
 
     Weights and sums of n terms that are not negative are wrong by at most a share of (n + 2)·2⁻²⁴ on each axis, and
@@ -80,7 +80,7 @@ class Across:
     """
 
     def __init__(self, taps: Taps, channels: int, dtype: np.dtype[Any]) -> None:
-        self.banded, self.averages = banded(taps), _average(taps)
+        self.banded, self.averages = banded(taps), average(taps)
         # Interleaved channels are resampled as they are, by block-diagonal matrices: three times the products that
         # planes would need, but on the smaller image, and without copies to planes and back.
         self.group = group = min(channels, CHANNELS)
@@ -125,7 +125,7 @@ class Plan:
         self.shape = (height, width, channels)
         self.vertical, self.across = vertical, planned = banded(axes[0]), across(axes[1], channels, dtype)
         self.horizontal, self.group, self.columns = planned.banded, planned.group, planned.columns
-        self.averages = planned.averages and _average(axes[0])
+        self.averages = planned.averages and average(axes[0])
 
         # Every band has the same number of tiles, the last one too: the same shapes give the same bits.
         tile = vertical.matrices.shape[1]

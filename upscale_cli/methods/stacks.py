@@ -1,20 +1,39 @@
-"""Layouts of arrays that hold images: (H, W), (H, W, C), (N, H, W, C), and those with channels first."""
+"""Layouts of arrays that hold images: (H, W), (H, W, C), (N, H, W, C), and those with channels first.
+
+Lines have (W), and volumes (D, H, W), in the place of (H, W).
+"""
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from upscale_cli.errors import UpscaleError
+from upscale_cli.methods.parameters import Uniform
 from upscale_cli.methods.upsampler import Array
 
+KINDS = {1: ("line", "W"), 2: ("image", "H, W"), 3: ("volume", "D, H, W")}
+"""What an array is called, and its sides, by the number of its spatial axes."""
 FEW = 6
 """The longest last axis that is never doubted to be the channels: no picture is that narrow."""
+
+
+def axes_of(ndim: int, sides: Sequence[object] | None) -> int:
+    """Return the number of spatial axes of an array: that of the factors or sides that were given for them.
+
+    If one factor was given for all, it is two, as of images; but one dimension is a line, and five are a volume.
+    """
+    if sides is None or isinstance(sides, Uniform):
+        return {1: 1, 5: 3}.get(ndim, 2)
+    return len(sides)
 
 
 def stack_shape(
     shape: tuple[int, ...],
     channels_first: bool | None,
     words: tuple[str, str] = ("--channels-first", "--channels-last"),
-) -> tuple[int, int, int, int]:
-    """Return (N, H, W, C) for the shape of an array.
+    axes: int = 2,
+) -> tuple[int, ...]:
+    """Return (N, H, W, C) for the shape of an array, or that with as many `axes` in the place of (H, W).
 
     If the user has not said so, the last axis is the channels, and it is doubtful whether it is if it is longer than
     `FEW` and the last two axes are at least as alike as the two before the last: sides of a picture are alike. So
@@ -32,30 +51,34 @@ def stack_shape(
     >>> stack_shape((3, 8, 9), True), stack_shape((8, 8, 64), None), stack_shape((8, 9), None)
     ((1, 8, 9, 3), (1, 8, 8, 64), (1, 8, 9, 1))
     """
-    if len(shape) not in (2, 3, 4):
-        raise UpscaleError(f"no image has the shape {shape}; (H, W), (H, W, C) and (N, H, W, C) are images.")
+    what, hw = KINDS[axes]
+    if not axes <= len(shape) <= axes + 2:
+        other = max((n for n in KINDS if n <= len(shape) <= n + 2), default=0)
+        hint = f"; of a {KINDS[other][0]} give one factor{f', or {other}' * (other > 1)}" if other else ""
+        raise UpscaleError(f"no {what} has the shape {shape}; ({hw}), ({hw}, C) and (N, {hw}, C) are {what}s{hint}.")
     if 0 in shape:
         raise UpscaleError(f"an array of shape {shape} has no pixels.")
-    if len(shape) == 2:
+    if len(shape) == axes:
         return 1, *shape, 1
-    a, b, c = shape[-3:]
-    alike = max(b, c) * min(a, b) <= max(a, b) * min(b, c)
-    if channels_first is None and c > FEW and alike:
-        layouts = ("(C, H, W)", "(H, W, C)") if len(shape) == 3 else ("(N, C, H, W)", "(N, H, W, C)")
+    count, own = shape[0] if len(shape) > axes + 1 else 1, shape[-axes - 1 :]
+    (a, b), (c, d) = own[:2], own[-2:]
+    alike = max(c, d) * min(a, b) <= max(a, b) * min(c, d)
+    if channels_first is None and d > FEW and alike:
+        batch = "N, " if len(shape) > axes + 1 else ""
         raise UpscaleError(
-            f"an array of shape {shape} may be {layouts[0]} or {layouts[1]}; say which: {words[0]} or {words[1]}."
+            f"an array of shape {shape} may be ({batch}C, {hw}) or ({batch}{hw}, C); say which: "
+            f"{words[0]} or {words[1]}."
         )
-    count = shape[0] if len(shape) == 4 else 1
-    return (count, b, c, a) if channels_first else (count, a, b, c)
+    return (count, *own[1:], own[0]) if channels_first else (count, *own)
 
 
-def to_stack(array: Array, channels_first: bool | None) -> Array:
-    """Return an array (H, W), or of three or four dimensions, as (N, H, W, C)."""
-    stack_shape(array.shape, False)  # raises for other dimensions
-    if array.ndim == 2:
-        return array[None, :, :, None]
-    stack = array if array.ndim == 4 else array[None]
-    return np.moveaxis(stack, 1, 3) if channels_first else stack
+def to_stack(array: Array, channels_first: bool | None, axes: int = 2) -> Array:
+    """Return an array (H, W), or of three or four dimensions, as (N, H, W, C), or with other `axes`."""
+    stack_shape(array.shape, False, axes=axes)  # raises for other dimensions
+    if array.ndim == axes:
+        return array[None, ..., None]
+    stack = array if array.ndim == axes + 2 else array[None]
+    return np.moveaxis(stack, 1, -1) if channels_first else stack
 
 
 def array_ndim(count: int, channels: int) -> int:
@@ -65,9 +88,10 @@ def array_ndim(count: int, channels: int) -> int:
 
 def from_stack(stack: Array, ndim: int, channels_first: bool | None) -> Array:
     """Return a stack (N, H, W, C) in the layout of the array that it comes from."""
-    if channels_first and ndim != 2:
-        stack = np.moveaxis(stack, 3, 1)
-    if ndim == 4:
+    axes = stack.ndim - 2
+    if channels_first and ndim != axes:
+        stack = np.moveaxis(stack, -1, 1)
+    if ndim == axes + 2:
         return stack
     single: Array = stack[0]
-    return single[:, :, 0] if ndim == 2 and single.shape[2] == 1 else single
+    return single[..., 0] if ndim == axes and single.shape[-1] == 1 else single

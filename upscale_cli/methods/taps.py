@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upscale_cli.methods.grid import UNCHANGED, Grid, half_pixel, positions
+from upscale_cli.methods.method import Size
 from upscale_cli.methods.weights import Filter
 
 TILE = 16
@@ -63,8 +64,8 @@ class Axis(NamedTuple):
         return cast(Taps, made)
 
 
-Axes = tuple[Axis, Axis]
-"""The vertical and the horizontal axis."""
+Axes = tuple[Axis, ...]
+"""The vertical and the horizontal axis, after depth where there is a volume."""
 
 
 def pieces_kept(n_out: int) -> int:
@@ -146,18 +147,17 @@ def taps(
 
 def filter_axes(
     shape: tuple[int, ...],
-    size: tuple[int, int],
+    size: Size,
     filter: Filter,
     *,
-    grids: tuple[Grid, Grid] | tuple[None, None] = (None, None),
+    grids: tuple[Grid | None, ...] = (None, None),
     edge: str = "renormalise",
 ) -> Axes:
-    """Return both axes of a filter, from a source of `shape` to an output of `size`, height first; see `taps`."""
-    down, across = (
+    """Return the axes of a filter, from a source of `shape` to an output of `size`, height first; see `taps`."""
+    return tuple(
         Axis(n_in, n_out, partial(taps, n_in, n_out, filter=filter, grid=grid, edge=edge))
         for n_in, n_out, grid in zip(shape, size, grids, strict=False)
     )
-    return down, across
 
 
 class Banded(NamedTuple):

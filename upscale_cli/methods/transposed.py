@@ -14,16 +14,16 @@ resampled one axis at a time, as a filter is.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from upscale_cli.errors import UpscaleError
 from upscale_cli.methods.convolution import convolve
+from upscale_cli.methods.kernel import Kernel, separated
 from upscale_cli.methods.resampling import resampled
 from upscale_cli.methods.taps import PLANS, Axis, Taps
 from upscale_cli.methods.upsampler import Array, Block, SampleReader, Scratch, Upsampler, band_rows
+from upscale_cli.methods.volumes import Slices
 
 BAND = 128
 """Approximate maximum of rows in a band."""
@@ -31,68 +31,7 @@ BLOCK = 192
 """Cells in a row of a block: its inputs and outputs stay in a core's cache."""
 
 _scratch = Scratch()
-Pair = tuple[int, int]
-Kernel = NDArray[np.float64]
-
-
-def check_kernel(kernel: NDArray[Any], channels: int, groups: int | None) -> Kernel:
-    """Return the kernel as (groups, C_in / groups, C_out / groups, kh, kw), if it fits images of `channels`.
-
-    Parameters
-    ----------
-    kernel : array (kh, kw), (C, kh, kw) or (C_in, C_out / groups, kh, kw)
-        One for all channels, one per channel, or PyTorch's `ConvTranspose2d.weight`. Finite real numbers.
-    channels : int
-        Of the source.
-    groups : int or None
-        For the last form; None means 1.
-
-    Raises
-    ------
-    UpscaleError
-        If it is not numeric, not finite in float32, empty, of another rank, or for another number of channels.
-    """
-    if kernel.dtype.kind not in "fiub":
-        raise UpscaleError(f"the kernel holds {kernel.dtype} values; it must hold real numbers.")
-    if kernel.ndim not in (2, 3, 4) or 0 in kernel.shape:
-        raise UpscaleError(
-            f"the kernel has shape {kernel.shape}; it must be (kh, kw), (channels, kh, kw) or "
-            "(channels in, channels out / groups, kh, kw), each at least 1."
-        )
-    kernel = kernel.astype(np.float64)
-    # Weights may become float32, and comparisons with NaN are false.
-    if not (np.abs(kernel) <= np.finfo(np.float32).max).all():
-        raise UpscaleError("the kernel holds values that are not finite; every weight must be a number up to 3.4e38.")
-    if kernel.ndim < 4:
-        if groups is not None:
-            raise UpscaleError("groups applies only to kernels of four dimensions; omit it for this one.")
-        if kernel.ndim == 2:
-            kernel = np.broadcast_to(kernel, (channels, *kernel.shape))
-        if len(kernel) != channels:
-            raise UpscaleError(f"the kernel is for {len(kernel)} channels, but the image has {channels}.")
-        return kernel[:, None, None]
-    groups = groups or 1
-    if len(kernel) != channels:
-        raise UpscaleError(f"the kernel takes {len(kernel)} channels, but the image has {channels}.")
-    if channels % groups:
-        raise UpscaleError(f"{channels} channels cannot be split into {groups} groups; use a divisor of {channels}.")
-    return kernel.reshape(groups, channels // groups, *kernel.shape[1:])
-
-
-def phase_sums(kernel: Kernel, stride: Pair) -> NDArray[np.float64]:
-    """Return what a constant 1 becomes in each phase of a cell, by output channel: (stride y, stride x, C_out).
-
-    Sums that differ between phases show as a checkerboard (Odena, Dumoulin & Olah 2016).
-
-    >>> phase_sums(np.ones((1, 1, 1, 3, 3)), (2, 2))[:, :, 0].tolist()
-    [[4.0, 2.0], [2.0, 1.0]]
-    """
-    groups, _, outputs = kernel.shape[:3]
-    sums = np.zeros((*stride, groups * outputs))
-    for a in range(stride[0]):
-        for b in range(stride[1]):
-            sums[a, b] = kernel[..., a :: stride[0], b :: stride[1]].sum(axis=(1, 3, 4)).ravel()
-    return sums
+Sides = tuple[int, ...]
 
 
 def phase_taps(stride: int, size: int) -> NDArray[np.int64]:
@@ -110,43 +49,9 @@ def phase_taps(stride: int, size: int) -> NDArray[np.int64]:
     return np.where((taps >= 0) & (taps < size), taps, -1)
 
 
-def dilate(kernel: Kernel, dilation: Pair) -> Kernel:
-    """Return the kernel with `dilation − 1` zeros between its taps, on its last two axes.
-
-    >>> dilate(np.array([[1.0, 2.0]]), (1, 3)).tolist()
-    [[1.0, 0.0, 0.0, 2.0]]
-    """
-    size = [(k - 1) * d + 1 for k, d in zip(kernel.shape[-2:], dilation, strict=True)]
-    apart = np.zeros((*kernel.shape[:-2], *size))
-    apart[..., :: dilation[0], :: dilation[1]] = kernel
-    return apart
-
-
-def separated(kernel: Kernel, dtype: np.dtype[Any]) -> tuple[Kernel, Kernel] | None:
-    """Return the vertical and the horizontal factor of a kernel that is their outer product for all channels.
-
-    None if it is not: if a weight differs from the product by more than four roundings of `dtype`.
-
-    >>> separated(np.array([[[[[1.0, 3.0], [2.0, 6.0]]]]]), np.dtype(np.float32))
-    (array([ 6., 12.]), array([0.16666667, 0.5       ]))
-    """
-    plane = kernel[0, 0, 0]
-    if kernel.shape[1:3] != (1, 1) or (kernel != plane).any():
-        return None
-    row, column = np.unravel_index(np.abs(plane).argmax(), plane.shape)
-    horizontal = plane[row] / (plane[row, column] or 1)
-    # Horizontal sums, which come first, stay in the range of the samples. A power of 2 causes no rounding.
-    power = 2.0 ** np.ceil(np.log2(np.abs(horizontal).sum() or 1))
-    vertical, horizontal = plane[:, column] * power, horizontal / power
-    limits = np.finfo(dtype)
-    error = np.abs(np.outer(vertical, horizontal) - plane)
-    exact = (error <= 4 * limits.eps * np.abs(plane)).all() and np.abs(vertical).max() <= limits.max
-    return (vertical, horizontal) if exact else None
-
-
 @lru_cache(2 * PLANS)
 def stamps(
-    n_in: int, n_out: int, kernel: tuple[float, ...], *, stride: int, crop: int, edge: str, part: Pair | None = None
+    n_in: int, n_out: int, kernel: tuple[float, ...], *, stride: int, crop: int, edge: str, part: Sides | None = None
 ) -> Taps:
     """Return one axis of a separable kernel as taps: output `j` is the full coordinate `o = j + crop`.
 
@@ -191,9 +96,9 @@ class Stamping:
     """
 
     kernel: Kernel
-    stride: Pair
-    size: Pair
-    crop: Pair
+    stride: Sides
+    size: Sides
+    crop: Sides
     edge: str
 
 
@@ -212,7 +117,7 @@ class Transposed(Upsampler):
         kernel, stride, size, crop = stamping.kernel, stamping.stride, stamping.size, stamping.crop
         self._groups, self._inputs, self._outputs = kernel.shape[:3]
         self.source, self.read, self.dtype = source, reader.read, reader.dtype
-        self.shape = (*size, self._groups * self._outputs)
+        self.shape = (size[0], size[1], self._groups * self._outputs)
         self._stride, self._crop, self._edge = stride, crop, stamping.edge
         self._reach = reach = (-(-kernel.shape[-2] // stride[0]), -(-kernel.shape[-1] // stride[1]))
         self._first = tuple(c // s for c, s in zip(crop, stride, strict=True))
@@ -275,7 +180,7 @@ class DirectTransposed(Upsampler):
         kernel, self.dtype = stamping.kernel, reader.dtype
         self._samples, self._kernel = reader.read(source), kernel.astype(self.dtype)
         self._stride, self._crop, self._edge = stamping.stride, stamping.crop, stamping.edge
-        self.shape, self.band = (*stamping.size, kernel.shape[0] * kernel.shape[2]), BAND
+        self.shape, self.band = (stamping.size[0], stamping.size[1], kernel.shape[0] * kernel.shape[2]), BAND
 
     def blocks(self, band: int) -> Iterator[Block]:
         top = band * self.band
@@ -330,7 +235,69 @@ def transposed(source: Array, stamping: Stamping, reader: SampleReader) -> Upsam
     return resampled(source, (vertical, horizontal), replace(reader, channels=len(stamping.kernel)))
 
 
-def _phase_weights(kernel: Kernel, stride: Pair, reach: Pair) -> NDArray[np.float64]:
+def transposed_array(source: Array, stamping: Stamping, reader: SampleReader) -> Upsampler:
+    """Return the upsampler of a transposed convolution of a source of one to three axes, and channels.
+
+    Slice `o` of the full output is the sum of what slices `i` of the source and `t` of the kernel make of each other,
+    `o = i·stride + t`: one transposed convolution of an image, whose channels are those of all these slices.
+    """
+    if len(stamping.stride) == 1:
+        stride, size, crop = (1, *stamping.stride), (1, *stamping.size), (0, *stamping.crop)
+        kernel = stamping.kernel[..., None, :]
+        source, stamping = source[None], replace(stamping, kernel=kernel, stride=stride, size=size, crop=crop)
+    if len(stamping.stride) == 2:
+        return transposed(source, stamping, reader)
+    kernel, step, first = stamping.kernel, stamping.stride[0], stamping.crop[0]
+    groups, inputs, outputs = kernel.shape[:3]
+    used = np.flatnonzero(kernel.any(axis=(0, 1, 2, 4, 5))).tolist()
+    plane = replace(stamping, stride=stamping.stride[1:], size=stamping.size[1:], crop=stamping.crop[1:])
+
+    def meeting(number: int) -> tuple[list[int], list[int]]:
+        """Return the slices of the kernel and of the source that meet in a slice of the output."""
+        pairs = [(t, (number + first - t) // step) for t in used if (number + first - t) % step == 0]
+        if stamping.edge == "zero":
+            pairs = [(t, i) for t, i in pairs if 0 <= i < len(source)]
+        return [t for t, _ in pairs], [min(max(i, 0), len(source) - 1) for _, i in pairs]
+
+    def make(numbers: range) -> Iterator[Upsampler]:
+        read: dict[int, Array] = {}
+        for number in numbers:
+            taps, near = meeting(number)
+            stamps = kernel[:, :, :, taps] if taps else np.zeros_like(kernel[:, :, :, :1])
+            for i in near or [0]:
+                read[i] = read[i] if i in read else reader.read(source[i])
+            slices = np.stack([read[i] for i in near or [0]], axis=2)
+            count, sides = slices.shape[2], slices.shape[:2]
+            # The channels of a group lie side by side.
+            slices = slices.reshape(*sides, count, groups, inputs).swapaxes(2, 3).reshape(*sides, -1)
+            stamps = np.moveaxis(stamps, 3, 1).reshape(groups, count * inputs, outputs, *kernel.shape[4:])
+            own = replace(reader, read=lambda samples: samples, channels=slices.shape[2])
+            yield transposed(slices, replace(plane, kernel=stamps), own)
+
+    return Slices((*stamping.size, groups * outputs), make)
+
+
+class Biased(Upsampler):
+    """Another upsampler's values, and a number of each channel that is added to them.
+
+    Parameters
+    ----------
+    upsampler : Upsampler
+    bias : float array (C',)
+    """
+
+    def __init__(self, upsampler: Upsampler, bias: NDArray[np.float64]) -> None:
+        self._upsampler, self._bias = upsampler, bias.astype(upsampler.dtype)
+        self.shape, self.dtype, self.band = upsampler.shape, upsampler.dtype, upsampler.band
+        self.offset, self.cost = upsampler.offset, upsampler.cost
+
+    def blocks(self, band: int) -> Iterator[Block]:
+        for block in self._upsampler.blocks(band):
+            values = block.values + self._bias[block.channel : block.channel + block.values.shape[2]]
+            yield block._replace(values=values)
+
+
+def _phase_weights(kernel: Kernel, stride: Sides, reach: Sides) -> NDArray[np.float64]:
     """Return the kernel as the convolution that makes the phases of a cell from the inputs that reach it.
 
     Returns

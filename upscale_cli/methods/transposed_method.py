@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.methods.method import Method, Parameters, Shape, Size, WorkingMemory, cell_size
-from upscale_cli.methods.parameters import ArrayValue, Choice, Integer, Pair, Parameter, Scale
+from upscale_cli.methods.parameters import ArrayValue, Choice, Integer, Parameter, PerAxis, Scale, per_axis, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -14,44 +14,85 @@ if TYPE_CHECKING:
     from upscale_cli.methods.samples import Samples
     from upscale_cli.methods.upsampler import Array, Upsampler
 
+SHARED = "same-upper", "same-lower"
+"""Words for a padding that is shared between the two ends of an axis."""
+
 
 def undilated_kernel(shape: Shape, scale: Scale, parameters: Parameters) -> "NDArray[np.float64]":
     """Return the kernel that was given or is shipped for the scale, checked, as `check_kernel` returns it."""
     from upscale_cli.methods import shipped
-    from upscale_cli.methods.transposed import check_kernel
+    from upscale_cli.methods.kernel import check_kernel
 
+    if parameters["kernel"] is None and len(scale) != 2:
+        raise UpscaleError("transposed-conv has kernels only for images; give one with --kernel.")
     kernel = shipped.kernel(cell_size(scale)) if parameters["kernel"] is None else parameters["kernel"]
-    return check_kernel(kernel, shape[2], parameters["groups"])
+    return check_kernel(kernel, shape[-1], parameters["groups"], len(scale))
 
 
 def dilated_kernel(shape: Shape, scale: Scale, parameters: Parameters) -> "NDArray[np.float64]":
     """Return the kernel with the zeros of its dilation."""
-    from upscale_cli.methods.transposed import dilate
+    from upscale_cli.methods.kernel import dilate
 
-    return dilate(undilated_kernel(shape, scale, parameters), parameters["dilation"])
+    return dilate(
+        undilated_kernel(shape, scale, parameters),
+        per_axis("transposed-conv: dilation", parameters["dilation"], len(scale)),
+    )
+
+
+def placed(shape: Shape, scale: Scale, parameters: Parameters) -> list[tuple[int, int]]:
+    """Return, for each axis, the full coordinate of its first output, and the number of outputs.
+
+    The full output has `(n − 1)·stride + dilation·(k − 1) + 1 + output_padding` values (`ConvTranspose2d`). A padding
+    in numbers is cut off. For `same-upper` and `same-lower` it is what is more than `output_shape` or, where there is
+    none, than `n·stride`; half of it is cut off at each end, an odd value at the end or at the beginning (`auto_pad`
+    of ONNX's `ConvTranspose`). `same` puts the centre of the kernel on that of the cell, or as near to it as
+    possible.
+
+    Raises
+    ------
+    UpscaleError
+        If nothing is left, or parameters contradict each other.
+    """
+    axes, stride, padding = len(scale), cell_size(scale), parameters["padding"]
+    wanted, extra, edge = (parameters[name] for name in ("output_shape", "output_padding", "edge"))
+    if edge is not None and padding != "same":
+        raise UsageError("transposed-conv: edge applies only to padding=same; omit it.")
+    if wanted is not None and padding not in SHARED:
+        raise UsageError("transposed-conv: output_shape applies only to padding=same-upper or same-lower; give one.")
+    if extra is not None and padding == "same":
+        raise UsageError("transposed-conv: output_padding applies only to a padding in numbers; omit it.")
+    extra = per_axis("transposed-conv: output_padding", extra or (0,), axes)
+    dilation = per_axis("transposed-conv: dilation", parameters["dilation"], axes)
+    if any(o >= max(s, d) for o, s, d in zip(extra, stride, dilation, strict=True)):
+        raise UsageError("transposed-conv: output_padding must be smaller than the scale or the dilation.")
+    kernel = undilated_kernel(shape, scale, parameters).shape[-axes:]
+    reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
+    full = [(n - 1) * s + r + o for n, s, r, o in zip(shape, stride, reach, extra, strict=False)]
+    cells = [n * s for n, s in zip(shape, stride, strict=False)]
+    if padding == "same":  # int() rounds to 0
+        return [(int((r - s) / 2), cell) for r, s, cell in zip(reach, stride, cells, strict=True)]
+    if padding in SHARED:
+        sizes = per_axis("transposed-conv: output_shape", wanted or tuple(map(min, cells, full)), axes)
+        if any(size - f >= s for size, f, s in zip(sizes, full, stride, strict=True)):
+            raise UpscaleError(f"output_shape {shown(sizes)} is more than the kernel reaches; use a smaller one.")
+        odd = padding == "same-lower"
+        return [((max(0, f - size) + odd) // 2, size) for f, size in zip(full, sizes, strict=True)]
+    ends = per_axis("transposed-conv: padding", padding, axes)
+    sizes = tuple(f - before - after for f, (before, after) in zip(full, ends, strict=True))
+    if min(sizes) < 1:
+        raise UpscaleError(f"padding leaves nothing of the output ({shown(sizes)}); use a smaller one.")
+    return [(before, size) for (before, _), size in zip(ends, sizes, strict=True)]
 
 
 def output_shape(shape: Shape, scale: Scale, parameters: Parameters) -> Shape:
-    """Return the output's shape, by PyTorch's formula for a padding in numbers; raises `UpscaleError`.
-
-    On an axis: `(n − 1)·stride + dilation·(k − 1) + 1 − 2·padding + output_padding` (`ConvTranspose2d`).
-    """
-    kernel, stride = undilated_kernel(shape, scale, parameters), cell_size(scale)
+    """Return the output's shape; raises `UpscaleError` as `placed` does."""
+    kernel = undilated_kernel(shape, scale, parameters)
     channels = kernel.shape[0] * kernel.shape[2]
-    if parameters["padding"] == "same":
-        if parameters["output_padding"] is not None:
-            raise UsageError("transposed-conv: output_padding applies only to a padding in numbers; omit it.")
-        return shape[0] * stride[0], shape[1] * stride[1], channels
-    if parameters["edge"] is not None:
-        raise UsageError("transposed-conv: edge applies only to padding=same; omit it.")
-    extra = parameters["output_padding"] or (0, 0)
-    if any(o >= max(s, d) for o, s, d in zip(extra, stride, parameters["dilation"], strict=True)):
-        raise UsageError("transposed-conv: output_padding must be smaller than the scale or the dilation.")
-    sides = shape[:2], stride, kernel.shape[-2:], parameters["dilation"], parameters["padding"], extra
-    height, width = ((n - 1) * s + (k - 1) * d + 1 - 2 * p + o for n, s, k, d, p, o in zip(*sides, strict=True))
-    if height < 1 or width < 1:
-        raise UpscaleError(f"padding leaves nothing of the output ({height} high, {width} wide); use a smaller one.")
-    return height, width, channels
+    if (bias := parameters["bias"]) is not None and (bias.shape != (channels,) or bias.dtype.kind not in "fiub"):
+        raise UpscaleError(
+            f"bias is {bias.dtype} of shape {bias.shape}; it must be one number for each of {channels} channels."
+        )
+    return (*(size for _, size in placed(shape, scale, parameters)), channels)
 
 
 def working_memory(shape: Shape, parameters: Parameters) -> Callable[[Size], WorkingMemory]:
@@ -60,8 +101,9 @@ def working_memory(shape: Shape, parameters: Parameters) -> Callable[[Size], Wor
 
     def needed(size: Size) -> WorkingMemory:
         kernel, own = parameters["kernel"], [max(1, round(b / a)) for a, b in zip(shape, size, strict=False)]
-        sides = [7 * side for side in own] if kernel is None else kernel.shape[-2:]
-        reach = max((k * d) / s for k, d, s in zip(sides, parameters["dilation"], own, strict=True)) / 2 + 1
+        sides = [7 * side for side in own] if kernel is None else kernel.shape[-len(size) :]
+        dilation = per_axis("transposed-conv: dilation", parameters["dilation"], len(size))
+        reach = max((k * d) / s for k, d, s in zip(sides, dilation, own, strict=True)) / 2 + 1
         memory = separable_memory(shape, size, reach)
         return memory._replace(rows=max(memory.rows, own[0]))
 
@@ -70,26 +112,30 @@ def working_memory(shape: Shape, parameters: Parameters) -> Callable[[Size], Wor
 
 def make(source: "Array", /, *, scale: Scale, size: Size, samples: "Samples", parameters: Parameters) -> "Upsampler":
     """Return the upsampler of a source."""
-    from upscale_cli.methods.transposed import Stamping, transposed
+    from upscale_cli.methods.transposed import Biased, Stamping, transposed_array
 
-    kernel = dilated_kernel((*source.shape[:2], samples.channels), scale, parameters)
-    stride, crop, edge = cell_size(scale), parameters["padding"], "zero"
-    if crop == "same":
-        # The kernel's centre is put on the cell's centre, or as near to it as possible. int() rounds to 0.
-        crop = tuple(int((k - s) / 2) for k, s in zip(kernel.shape[-2:], stride, strict=True))
-        edge = parameters["edge"] or "repeat"
-    stamping = Stamping(kernel=kernel, stride=stride, size=size, crop=crop, edge=edge)
-    return transposed(source, stamping, samples.reader(source))
+    shape = *source.shape[:-1], samples.channels
+    edge = (parameters["edge"] or "repeat") if parameters["padding"] == "same" else "zero"
+    stamping = Stamping(
+        kernel=dilated_kernel(shape, scale, parameters),
+        stride=cell_size(scale),
+        size=size,
+        crop=tuple(crop for crop, _ in placed(shape, scale, parameters)),
+        edge=edge,
+    )
+    upsampler = transposed_array(source, stamping, samples.reader(source))
+    return upsampler if parameters["bias"] is None else Biased(upsampler, parameters["bias"])
 
 
 def warn_of_checkerboard(shape: Shape, scale: Scale, parameters: Parameters) -> str | None:
     """Return a warning if the kernel's phases have different sums."""
     import numpy as np
 
-    from upscale_cli.methods.transposed import phase_sums
+    from upscale_cli.methods.kernel import phase_sums
 
     sums = phase_sums(dilated_kernel(shape, scale, parameters), cell_size(scale))
-    low, high = sums.min(axis=(0, 1)), sums.max(axis=(0, 1))
+    phases = tuple(range(len(scale)))
+    low, high = sums.min(axis=phases), sums.max(axis=phases)
     if np.allclose(low, high, rtol=1e-3, atol=1e-6):
         return None
     worst = int(np.argmax(high - low))
@@ -103,15 +149,15 @@ def explain_kernel(shape: Shape, scale: Scale, parameters: Parameters) -> str:
     """Describe the kernel: where it comes from, its size, whether it is separable, and the sums of its phases."""
     import numpy as np
 
-    from upscale_cli.methods.transposed import phase_sums, separated
+    from upscale_cli.methods.kernel import phase_sums, separated
 
     kernel = undilated_kernel(shape, scale, parameters)
-    kind = "" if separated(kernel, np.dtype(np.float32)) is None else ", separable"
+    separable = len(scale) == 2 and separated(kernel, np.dtype(np.float32)) is not None
     sums = phase_sums(dilated_kernel(shape, scale, parameters), cell_size(scale))
     whose = "fitted to photographs" if parameters["kernel"] is None else "given"
     low, high = f"{sums.min():.4g}", f"{sums.max():.4g}"
     return (
-        f"the kernel {whose}, {kernel.shape[-1]}x{kernel.shape[-2]}{kind}; "
+        f"the kernel {whose}, {'x'.join(map(str, kernel.shape[:2:-1]))}{', separable' * separable}; "
         f"its phases sum to {low if low == high else f'{low} … {high}'}"
     )
 
@@ -124,12 +170,12 @@ TRANSPOSED_CONV = Method(
     compared=True,
     source="Zeiler et al. 2010; Dumoulin & Visin 2016",
     make=make,
-    known_as=("deconvolution", "convtranspose2d", "conv-transpose", "kernel"),
+    known_as=("deconvolution", "convtranspose1d", "convtranspose2d", "convtranspose3d", "conv-transpose", "kernel"),
     output_shape=output_shape,
     parameters=(
         Parameter(
             name="kernel",
-            kind=ArrayValue("an array (kh, kw), (C, kh, kw) or (C_in, C_out / groups, kh, kw)"),
+            kind=ArrayValue("an array (kh, kw), (C, kh, kw) or (C_in, C_out / groups, kh, kw); of volumes with kd"),
             default=None,
             summary="the weights to stamp [for 2, 3 and 4: fitted to photographs]",
         ),
@@ -137,20 +183,32 @@ TRANSPOSED_CONV = Method(
             name="groups",
             kind=Integer(1),
             default=None,
-            summary="groups of channels, for kernels of four dimensions",
+            summary="groups of channels, for kernels with channels in and out",
         ),
-        Parameter(name="dilation", kind=Pair(1), default=(1, 1), summary="spacing between kernel elements"),
+        Parameter(
+            name="bias",
+            kind=ArrayValue("an array (C_out)"),
+            default=None,
+            summary="numbers to add to each channel of the result",
+        ),
+        Parameter(name="dilation", kind=PerAxis(1), default=(1,), summary="spacing between kernel elements"),
         Parameter(
             name="padding",
-            kind=Pair(0, "same"),
+            kind=PerAxis(0, "same", *SHARED, ends=True),
             default="same",
-            summary="same: exactly the scale; a number: cropped on each side",
+            summary="same, same-upper, same-lower: exactly the scale; a number: cropped on each side",
         ),
         Parameter(
             name="output_padding",
-            kind=Pair(0),
+            kind=PerAxis(0),
             default=None,
             summary="added at the end, with a padding in numbers",
+        ),
+        Parameter(
+            name="output_shape",
+            kind=PerAxis(1),
+            default=None,
+            summary="the sides of the result, with padding=same-upper or same-lower [the scale's]",
         ),
         Parameter(
             name="edge",
@@ -162,6 +220,7 @@ TRANSPOSED_CONV = Method(
     integer_scale=True,
     keeps_constants=False,
     interpolates=False,
+    volumes=True,
     symmetric=False,
     working_memory=working_memory,
     warn=warn_of_checkerboard,

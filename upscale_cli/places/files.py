@@ -7,9 +7,11 @@ import unicodedata
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from upscale_cli.codecs.finding import format_of, stem_of
+from upscale_cli.codecs.formats import FORMATS
+from upscale_cli.codecs.series import Slices, is_slice, series_of
 from upscale_cli.errors import UpscaleError
 from upscale_cli.machine.durable import changed
 from upscale_cli.machine.replacing import PREFIX, replacing_together, sweep
@@ -19,6 +21,7 @@ OF_SYSTEMS = frozenset(
     {"desktop.ini", "ehthumbs.db", "thumbs.db", "$recycle.bin", "system volume information"}  # Windows
     | {"__macosx", "icon\r"}  # macOS
     | {"#recycle", "#snapshot", "@eadir", "lost+found"}  # Synology, Linux
+    | {"dicomdir"}  # the table of contents of a disk with DICOM
 )
 """What systems put into folders of their users, in lower case; beside names that begin with a dot."""
 
@@ -112,6 +115,30 @@ class FileSource(Source):
         return _identity(self.path)
 
 
+class SeriesSource(FileSource):
+    """A DICOM series: files of a folder, which is named by it, with a `number` where it has several."""
+
+    def __init__(self, paths: list[Path], number: str, root: Path) -> None:
+        folder = Path(os.path.abspath(paths[0].parent))
+        # The result lies where that of a file beside the folder would.
+        named = folder.with_name(f"{folder.name}{number and '_'}{number}.dcm")
+        root = Path(os.path.abspath(root))
+        super().__init__(named, None if folder == root else root)
+        self.shown, self.paths = f"{paths[0].parent}{number and f' (series {number})'}", paths
+
+    def open(self) -> BinaryIO:
+        try:
+            return cast(BinaryIO, Slices(self.paths))
+        except OSError as error:
+            raise UpscaleError(f"cannot be read: {error.strerror}.") from None
+
+    def times(self) -> Times | None:
+        return FileSource(self.paths[0]).times()
+
+    def identity(self) -> Hashable | None:
+        return _identity(self.paths[0])
+
+
 def _identity(path: Path) -> Hashable | None:
     """Return what all names of a file have in common; None if there is none."""
     try:
@@ -155,6 +182,11 @@ class Files:
     def is_folder(self, name: str) -> bool:
         return os.path.isdir(name) or name.endswith(("/", os.sep))
 
+    def is_one(self, name: str) -> bool:
+        with suppress(OSError):  # listing it says what is wrong
+            return any(is_slice(Path(name, file)) for file in _of_users(os.listdir(name))[:1])
+        return False
+
     def exists(self, name: str) -> bool:
         return os.path.exists(name)
 
@@ -178,7 +210,13 @@ class Files:
         for folder, below, files in os.walk(name, onerror=failed):
             below[:] = (each for each in _of_users(below) if os.path.realpath(os.path.join(folder, each)) != left_out)
             left_alone += [LeftAlone(each, LINKED) for each in below if os.path.islink(Path(folder, each))]
-            for path in (Path(folder, file) for file in _of_users(files)):
+            paths = [Path(folder, file) for file in _of_users(files)]
+            slices = [path for path in paths if is_slice(path)]
+            for number, series in series_of(slices) if slices and FORMATS["dicom"].installed else ():
+                images += 1
+                paths = [path for path in paths if path not in series]
+                yield SeriesSource(series, number, Path(name))
+            for path in paths:
                 format = format_of(path)
                 if format is not None and _is_special(path):
                     left_alone.append(LeftAlone(path.name, SPECIAL))

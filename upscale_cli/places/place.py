@@ -138,6 +138,9 @@ class Place(Protocol):
     def is_folder(self, name: str) -> bool:
         """Return whether a name is that of a folder: one that exists, or one that can only be meant as one."""
 
+    def is_one(self, name: str) -> bool:
+        """Return whether a name is that of a folder whose files are one image."""
+
     def exists(self, name: str) -> bool:
         """Return whether there is anything under a name."""
 

@@ -296,7 +296,7 @@ class MethodContract(TransparencyContract):
 
     def test_values_out_of_their_domain_are_refused_by_name(self) -> None:
         words = ["", "nonsense", "-2", "1e999999999", "1/0"]
-        junk = [*words, -2, 2.5, float("nan"), [], (1, 2, 3), [[1], [2]], object()]
+        junk = [*words, -2, 2.5, float("nan"), [], (1, 2, 3, 4), [[1], [2]], object()]
         for p in self.method.parameters:
             for value in [] if p.file else junk:
                 if isinstance(p.kind, Number) and value == 2.5 and p.kind.low <= value <= p.kind.high:

@@ -84,7 +84,7 @@ def arrange(
     notes = _rounded(frame.samples) if weighed else []
     if linear:
         _check_light(frame.samples.dtype)
-    if frame.mode is None and format.arrays:
+    if frame.mode is None and (format.arrays or format.volumes):
         return _array_kept(frame, notes, _bent(SRGB, linear))
     if frame.mode is None:
         frame = as_image(frame, format)
@@ -184,14 +184,14 @@ def _bent(transfer: Transfer, linear: bool | str) -> Transfer | None:
 def _array_kept(frame: Frame, notes: list[str], transfer: Transfer | None) -> Arrangement:
     """Return an array that stays one: its channels have no meaning."""
     light = f", as {transfer.light.replace('light', 'linear light')} of sRGB" if transfer is not None else ""
-    colour = f"{frame.samples.dtype}, channels {frame.samples.shape[2]}; kept as they are{light}"
+    colour = f"{frame.samples.dtype}, channels {frame.samples.shape[-1]}; kept as they are{light}"
     samples = _unchanged(frame)._replace(transfer=transfer)
     return Arrangement(frame, samples, None, notes=tuple(notes), colour=colour)
 
 
 def _unchanged(frame: Frame) -> Samples:
     """Return the meaning of samples that are just numbers."""
-    return Samples(stored=frame.samples.dtype, channels_in=frame.samples.shape[2], target=frame.samples.dtype)
+    return Samples(stored=frame.samples.dtype, channels_in=frame.samples.shape[-1], target=frame.samples.dtype)
 
 
 def _hides_colours(frame: Frame) -> bool:

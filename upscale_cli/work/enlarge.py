@@ -46,6 +46,7 @@ def enlarge(
     """
     times = source.times() if request.preserve_times else None
     with open_picture(source.open(), request.reading) as picture:
+        request = request.of(picture)
         parameters, remembered = request.read_parameters(source, picture.values)
         format, result = request.format_for(picture), Result()
         check_frames(picture, format)
@@ -70,7 +71,9 @@ def enlarge(
             lossless=not format.lossy,
             ndim=picture.ndim,
             channels_first=bool(request.reading.channels_first),
+            sides=result.after[::-1],
             compression=request.compression,
+            head=picture.volume.head(result.after[::-1], request.strip) if picture.volume else b"",
         )
         with target.dated(times).commit(request.overwrite) as (stream,):
             format.load_codec().write(stream, chain((first,), frames), how)
@@ -113,14 +116,14 @@ class _Enlargement(NamedTuple):
             frame, method, self.format, several=several, linear=request.linear, apart=apart, bordered=bordered
         )
         result.note(*ready.notes)
-        parameters = _parameters_of_frame(self.parameters, index, picture.channels_first)
-        height, width, _ = ready.frame.samples.shape
-        before = height, width, ready.samples.channels
+        sides = ready.frame.samples.shape[:-1]
+        parameters = _parameters_of_frame(self.parameters, index, picture.channels_first, len(sides))
+        before = (*sides, ready.samples.channels)
         scale, after, size = request.resolved(before, self.remembered, parameters)
         # Frames may differ in size.
-        task = request.task(picture, self.format, parameters, after[2])
-        for each in (after[:2], size):
-            task._replace(before=(height, width)).check_size(each)
+        task = request.task(picture, self.format, parameters, after[-1])
+        for each in (after[:-1], size):
+            task._replace(before=sides).check_size(each)
         result.note(*filter(None, [method.warn(before, scale, parameters)]))
         if not result.decisions:
             result.decisions = {
@@ -128,27 +131,28 @@ class _Enlargement(NamedTuple):
                 "size": size_explained(request, self.remembered, scale),
                 "colour": ready.colour,
             }
-        result.before, result.after, result.frames = (width, height), (size[1], size[0]), picture.count
+        result.before, result.after, result.frames = sides[::-1], size[::-1], picture.count
         samples, mode, extra = ready.samples, ready.mode, ready.frame.extra
         channels = samples.channels_out
-        if after[2] != samples.channels:
-            mode, extra = _mode_of_channels(ready, after[2], self.format)
-            samples, channels = samples._replace(alpha=False, opaque=False), after[2]
-        change = Change((height, width), after[:2], frame.metadata.orientation, size)
+        if after[-1] != samples.channels:
+            mode, extra = _mode_of_channels(ready, after[-1], self.format)
+            samples, channels = samples._replace(alpha=False, opaque=False), after[-1]
+        flat, made, shown_size = ((1, *each)[-2:] for each in (sides, after[:-1], size))
+        change = Change(flat, made, frame.metadata.orientation, shown_size)
         change = change._replace(grid=parameters.get("grid", change.grid))
         metadata = kept_metadata(
             frame, mode, picture, format=self.format, change=change, strip=request.strip, result=result
         )
         upsampler = method.make(
-            ready.frame.samples, scale=scale, size=after[:2], samples=samples, parameters=parameters
+            ready.frame.samples, scale=scale, size=after[:-1], samples=samples, parameters=parameters
         )
-        if size != after[:2]:
+        if size != after[:-1]:
             border = border_of(ready, mode, channels, request.background) if bordered else None
             upsampler = Framed(upsampler, size, border)
         return Enlarged(
             upsampler=upsampler,
             finish=samples.finisher(method.values == "weighed", upsampler.averages),
-            shape=(*size, channels),
+            shape=(*upsampler.shape[:2], channels),
             dtype=samples.target,
             mode=mode,
             palette=ready.frame.palette,
@@ -174,12 +178,12 @@ def _mode_of_channels(ready: Arrangement, channels: int, format: Format) -> tupl
     return "L", (0,) * (channels - 1)
 
 
-def _parameters_of_frame(parameters: dict[str, Any], index: int, channels_first: bool) -> dict[str, Any]:
+def _parameters_of_frame(parameters: dict[str, Any], index: int, channels_first: bool, axes: int) -> dict[str, Any]:
     """Return the parameters of one frame: of indices for several frames, those of this one, as (H, W, C)."""
     indices = parameters.get("indices")
     if indices is None:
         return parameters
-    stack = to_stack(indices, channels_first)
+    stack = to_stack(indices, channels_first, axes)
     if index >= len(stack) > 1:
         raise UpscaleError(f"has more frames than the {len(stack)} for which there are indices.")
     return parameters | {"indices": stack[index if len(stack) > 1 else 0]}
@@ -197,7 +201,8 @@ def method_explained(method: Method, shape: tuple[int, int, int], scale: Scale, 
 
 def size_explained(request: "Request", remembered: Size | None, scale: Scale) -> str:
     """Describe the factors, and who chose them."""
-    factors = "x".join(dict.fromkeys(f"{float(s):.4g}" for s in reversed(scale)))
+    each = [f"{float(s):.4g}" for s in reversed(scale)]
+    factors = each[0] if len(set(each)) == 1 else "x".join(each)
     if request.size is not None:
         why = f"to fit --size {request.size}"
     elif remembered is not None:

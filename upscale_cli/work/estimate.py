@@ -1,6 +1,7 @@
 """What one image takes, estimated from its header before any work: pixels and memory."""
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import NamedTuple
 
 from upscale_cli.codecs.format import Format
@@ -9,6 +10,7 @@ from upscale_cli.codecs.picture import Picture
 from upscale_cli.errors import UpscaleError
 from upscale_cli.machine.memory import available_memory, in_bytes
 from upscale_cli.methods import Size, WorkingMemory
+from upscale_cli.methods.method import as_typed
 from upscale_cli.methods.upsampler import BAND_VALUES
 from upscale_cli.work.result import Result
 from upscale_cli.work.sizes import largest_factor
@@ -65,8 +67,8 @@ class Task(NamedTuple):
         format = format or self.format
         count, itemsize = self.picture.count, self.picture.itemsize
         channels = self.channels if ("L", "uint8") in format.stores or format.arrays else max(3, self.channels)
-        values = size[0] * size[1] * channels
-        taken = self.picture.height * self.picture.width * self.picture.decoded + self.extra + FIXED
+        values = prod(size) * channels
+        taken = prod(self.picture.sides[-2:]) * self.picture.decoded + self.extra + FIXED
         taken += self._strip(size) * (5 * itemsize + 4)
         needed = self.working_memory(size)
         taken += (needed.values + needed.values_per_thread) * self._float
@@ -83,8 +85,8 @@ class Task(NamedTuple):
 
     def _strip(self, size: Size) -> int:
         """Return the values of a strip."""
-        row = size[1] * max(3, self.channels)
-        return min(size[0] * row, max(BAND_VALUES, self.working_memory(size).rows * row))
+        row = size[-1] * max(3, self.channels)
+        return min(prod(size[:-1]) * row, max(BAND_VALUES, self.working_memory(size).rows * row))
 
     @property
     def _float(self) -> int:
@@ -94,9 +96,8 @@ class Task(NamedTuple):
 
     def check_size(self, size: Size) -> None:
         """Raise `UpscaleError` if a result of a height and width is larger than the limit, or than its format."""
-        height, width = size
         raised = f"raise the limit: --max-pixels (now {self.max_pixels:,}"
-        if (pixels := height * width) > self.max_pixels:
+        if (pixels := prod(size)) > self.max_pixels:
             hint, way = f"{pixels:,} pixels", f"{raised})"
         elif (together := pixels * self.picture.count) > self.max_pixels * MAX_FULL_FRAMES:
             hint = f"and its {self.picture.count:,} frames {together:,} pixels together"
@@ -117,10 +118,9 @@ class Task(NamedTuple):
         """
         available, needed, png, picture = available_memory(), self.memory(size), FORMATS["png"], self.picture
         if needed <= available:
-            before = picture.width, picture.height
             return Result(
-                before=before,
-                after=(size[1], size[0]),
+                before=picture.sides[::-1],
+                after=size[::-1],
                 frames=picture.count,
                 memory=needed,
                 memory_per_thread=self.memory_per_thread(size),
@@ -133,13 +133,13 @@ class Task(NamedTuple):
 
     def _allowed(self, size: Size) -> bool:
         most = min(self.max_pixels, self.max_pixels * MAX_FULL_FRAMES // self.picture.count)
-        return size[0] * size[1] <= most and max(size) <= self.format.longest
+        return prod(size) <= most and max(size) <= self.format.longest
 
     def _refusal(self, size: Size, hint: str, fits: Callable[[Size], bool], way: str) -> UpscaleError:
-        before = self.before or (self.picture.height, self.picture.width)
+        before = self.before or self.picture.sides
         factor = largest_factor(before, fits, self.hundredths)
         smaller = f"the largest factor that fits is {factor}; or " if factor else ""
-        return UpscaleError(f"would be {size[1]}x{size[0]}, {hint}; {smaller}{way}.")
+        return UpscaleError(f"would be {as_typed(size)}, {hint}; {smaller}{way}.")
 
 
 def check_frames(picture: Picture, format: Format) -> None:

@@ -70,8 +70,8 @@ def load_parameter(
         raise UpscaleError(f'{parameter.name} file "{source.shown}" {error}') from None
     named = loaded.get("size") if parameter.beside else None
     size = None
-    if named is not None and named.shape == (2,) and named.dtype.kind in "iu" and (named > 0).all():
-        size = int(named[0]), int(named[1])
+    if named is not None and named.shape in ((1,), (2,), (3,)) and named.dtype.kind in "iu" and (named > 0).all():
+        size = tuple(named.tolist())
     return loaded.get(parameter.name, loaded.get("")), size
 
 
@@ -99,7 +99,7 @@ def load_arrays(source: Source, most: int = MAX_VALUES, outline: bool = False) -
         if count > left:
             raise UpscaleError(f"holds {count:,} values, more than the limit of {left:,}.")
         left -= count
-        if outline and count > 2:  # a size has two values
+        if outline and count > 3:  # a size has up to three values
             return np.broadcast_to(np.zeros((), dtype.newbyteorder("=")), shape)
         stream.seek(start)
         return read_array(stream, length)

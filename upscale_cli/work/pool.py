@@ -1,8 +1,9 @@
-"""Max pooling of images: the encoder's half of max unpooling."""
+"""Pooling of images: the encoder's half of max unpooling; or averages."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from math import prod
+from typing import ClassVar
 
 import numpy as np
 
@@ -15,7 +16,9 @@ from upscale_cli.errors import UpscaleError
 from upscale_cli.image.change import Change
 from upscale_cli.image.pixels import Frame
 from upscale_cli.methods import METHODS, Method, Parameter
-from upscale_cli.methods.placement import Nearest, Pair, Pooled, max_pool, pooled_sides
+from upscale_cli.methods.parameters import shown
+from upscale_cli.methods.placement import Nearest
+from upscale_cli.methods.pooling import Pooled, Windows, average_pool, max_pool
 from upscale_cli.methods.stacks import array_ndim, from_stack
 from upscale_cli.methods.strips import Workers
 from upscale_cli.methods.upsampler import Array
@@ -33,24 +36,25 @@ def _unpooling() -> tuple[Method, Parameter]:
 
 @dataclass(frozen=True, kw_only=True)
 class Pooling:
-    """Max pooling, as a `Work` of batches.
+    """Pooling, as a `Work` of batches.
 
     Attributes
     ----------
-    window, stride, padding, dilation : (int, int)
-        For (vertical, horizontal), as `max_pool` takes them.
-    ceil, overwrite : bool
+    windows : Windows
+    average : bool
+        Average pooling, which has no indices; else max pooling.
+    count_padding : bool
+        Averages count the padding as zeros.
+    overwrite : bool
     resume : bool
         Of an image and its indices, what exists already stays.
     format : Format or None
         The format that was named for the result.
     """
 
-    window: Pair
-    stride: Pair
-    padding: Pair = (0, 0)
-    dilation: Pair = (1, 1)
-    ceil: bool = False
+    windows: Windows
+    average: bool = False
+    count_padding: bool = False
     reading: Reading = USUAL
     overwrite: bool = False
     format: Format | None = None
@@ -60,14 +64,17 @@ class Pooling:
     reads_beside: ClassVar[tuple[str, ...]] = ()
 
     @property
-    def _geometry(self) -> dict[str, Any]:
-        return {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, "ceil": self.ceil}
+    def _method(self) -> Method:
+        """The method whose values are treated as those of a result: placed as by unpooling, or weighed."""
+        # Pooling only chooses samples, so they are kept like those that a method places.
+        method = _unpooling()[0]
+        return method._replace(values="weighed") if self.average else method
 
     def with_format(self, format: Format) -> "Pooling":
         return replace(self, format=format)
 
     def targets(self, target: Target) -> tuple[Target, ...]:
-        return target.beside(str(_unpooling()[1].beside)), target
+        return (target,) if self.average else (target.beside(str(_unpooling()[1].beside)), target)
 
     def format_for(self, picture: Picture) -> Format:
         """Return the format of a result: the one that was named, else that of a lossless source.
@@ -81,24 +88,29 @@ class Pooling:
         return "pooled"
 
     def fields(self, expected: Result) -> dict[str, object]:
-        width, height = expected.after
-        scale = "x".join(dict.fromkeys(str(side) for side in reversed(self.stride)))
+        width, height = (*expected.after, 1)[:2]
+        scale = shown(self.windows.stride or self.windows.window)
         return {"method": "pooled", "scale": scale, "width": width, "height": height}
 
     def check(self, picture: Picture, source: Source) -> Result:
         format = self.format_for(picture)
         check_frames(picture, format)
-        height, width = pooled_sides((picture.height, picture.width), self.window, **self._geometry)
-        values = height * width * picture.channels
+        counts = self.windows.of(picture.sides).counts
+        values = prod(counts) * picture.channels
+        if len(counts) != 2 and not format.arrays:
+            raise UpscaleError(
+                f"has {len(counts)} spatial axes, which {format.title} cannot store; use --format npy."
+            )
         task = Task(
             picture=picture,
             format=format,
             channels=picture.channels,
-            # The values and the indices of each frame, and while one is pooled as much twice again.
-            extra=values * (picture.itemsize + 8) * (picture.count + 3),
+            # The values and the indices of each frame, and while one is pooled as much twice again; or floats.
+            extra=prod(picture.sides) * picture.channels * 8 * self.average
+            + values * (picture.itemsize + 8) * (picture.count + 3),
             channels_first=bool(self.reading.channels_first),
         )
-        return task.expected((height, width))
+        return task.expected(counts)
 
     def carry_out(
         self,
@@ -118,19 +130,17 @@ class Pooling:
         UpscaleError
             If it cannot be done; the sentence does not name the source.
         """
-        indices = self.targets(target)[0]
-        result = Result()
+        targets, result = self.targets(target), Result()
         with open_picture(source.open(), self.reading) as picture:
             format = self.format_for(picture)
             pooled: list[Pooled] = []
             frames = []
             for frame in picture.frames():
-                values, enlarged = self._pooled(frame, picture, format, result=result)
-                pooled.append(values)
+                enlarged = self._pooled(frame, picture, format, result=result, pooled=pooled)
                 frames.append(enlarged._replace(workers=workers, progress=progress))
             result.note(*picture.notes)
             note_first_loss(picture, format, 100, result)
-            result.before, result.frames = (picture.width, picture.height), picture.count
+            result.before, result.frames = picture.sides[::-1], picture.count
             how = Writing(
                 format=format,
                 metadata=frames[0].metadata,
@@ -139,9 +149,10 @@ class Pooling:
                 lossless=not format.lossy,
                 ndim=picture.ndim,
                 channels_first=bool(self.reading.channels_first),
+                sides=result.after[::-1],
             )
-            missing = [each for each in (indices, target) if not (self.resume and each.exists())]
-            stacked = self._stacked(pooled, picture)
+            stacked = self._stacked(pooled, picture) if pooled else np.empty(0)
+            missing = [each for each in targets if not (self.resume and each.exists())]
             if not missing:  # another run was faster
                 return result
             with missing[-1].commit(self.overwrite, *missing[:-1]) as streams:
@@ -152,20 +163,27 @@ class Pooling:
                         np.savez_compressed(stream, indices=stacked, size=np.array(pooled[0].size))
         return result
 
-    def _pooled(self, frame: Frame, picture: Picture, format: Format, *, result: Result) -> tuple[Pooled, Enlarged]:
-        """Return a pooled frame, and how it is written."""
-        # Pooling only chooses samples, so they are kept like those that a method places.
-        ready = arrange(frame, _unpooling()[0], format, several=picture.count > 1)
+    def _pooled(
+        self, frame: Frame, picture: Picture, format: Format, *, result: Result, pooled: list[Pooled]
+    ) -> Enlarged:
+        """Return how a pooled frame is written; maxima are added to those of the other frames."""
+        ready = arrange(frame, self._method, format, several=picture.count > 1)
         result.note(*ready.notes)
         result.decisions["colour"] = ready.colour
-        pooled = max_pool(ready.frame.samples, self.window, **self._geometry)
-        height, width, channels = pooled.values.shape
-        result.after = width, height
-        change = Change(frame.samples.shape[:2], (height, width), frame.metadata.orientation, (height, width))
-        enlarged = Enlarged(
-            upsampler=Nearest(pooled.values, (height, width)),
-            finish=ready.samples.finisher(weighed=False),
-            shape=(height, width, channels - ready.samples.flatten),
+        if self.average:
+            values = average_pool(ready.samples.read(ready.frame.samples), self.windows, self.count_padding)
+        else:
+            pooled.append(max_pool(ready.frame.samples, self.windows))
+            values = pooled[-1].values
+        result.after = values.shape[-2::-1]
+        values = values.reshape(-1, *values.shape[-2:])
+        height, width, _ = values.shape
+        before = (1, *frame.samples.shape[:-1])[-2:]
+        change = Change(before, (height, width), frame.metadata.orientation, (height, width))
+        return Enlarged(
+            upsampler=Nearest(values, (height, width)),
+            finish=ready.samples.finisher(weighed=self.average),
+            shape=(height, width, ready.samples.channels_out),
             dtype=ready.samples.target,
             mode=ready.mode,
             duration=frame.duration,
@@ -173,12 +191,11 @@ class Pooling:
             metadata=kept_metadata(frame, ready.mode, picture, format=format, change=change, result=result),
             quantised=ready.quantised,
         )
-        return pooled, enlarged
 
     def _stacked(self, pooled: list[Pooled], picture: Picture) -> Array:
         """Return the indices of all frames, in the layout of an array file."""
         if any(each.indices.shape != pooled[0].indices.shape for each in pooled):
             raise UpscaleError("has pages of different sizes; pool them one by one.")
         stack = np.stack([each.indices for each in pooled])
-        ndim = picture.ndim or array_ndim(picture.count, stack.shape[3])
+        ndim = picture.ndim or array_ndim(picture.count, stack.shape[-1])
         return np.ascontiguousarray(from_stack(stack, ndim, self.reading.channels_first and picture.ndim > 0))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from operator import lt
 from shutil import copyfileobj
 from typing import Any, Literal, NamedTuple
 
@@ -11,8 +12,8 @@ from upscale_cli.codecs.picture import USUAL, Picture, Reading, open_picture
 from upscale_cli.errors import NeedlessError, UpscaleError
 from upscale_cli.image.pixels import read_colour
 from upscale_cli.methods import Method, Scale, Size, resolve
-from upscale_cli.methods.method import Shape
-from upscale_cli.methods.parameters import round_side
+from upscale_cli.methods.method import Shape, as_typed
+from upscale_cli.methods.parameters import Uniform, round_side
 from upscale_cli.methods.strips import Workers
 from upscale_cli.places.place import Source, Target
 from upscale_cli.work.enlarge import enlarge
@@ -20,6 +21,7 @@ from upscale_cli.work.estimate import MAX_PIXELS, Task, check_frames
 from upscale_cli.work.parameter_files import ParameterFile, load_parameter
 from upscale_cli.work.result import Result
 from upscale_cli.work.sizes import check_remembered, wanted_size
+from upscale_cli.work.volumes import check_sides, of_volume
 
 
 class Request(NamedTuple):
@@ -33,6 +35,8 @@ class Request(NamedTuple):
     scale : Scale or None
     size : str or None
         As `read_size` returns it: 3840, 3840x2160, 3840x, x2160.
+    spacing : tuple of Fraction or None
+        The voxels of a volume in millimetres, as `read_spacing` returns them.
     fit : {"inside", "cover", "exact", "pad"}
         How an image fits into a size of another shape; see `wanted_size`.
     background : str or None
@@ -69,6 +73,7 @@ class Request(NamedTuple):
     parameters: Mapping[str, Any] = {}
     scale: Scale | None = None
     size: str | None = None
+    spacing: tuple[Fraction, ...] | None = None
     fit: str = "inside"
     background: str | None = None
     if_smaller: str | None = None
@@ -130,41 +135,67 @@ class Request(NamedTuple):
         """
         if several and self.size is not None:
             return self.size
+        if several and self.spacing is not None:
+            return f"{_factors(self.spacing)}mm"
         # Pooling may have dropped a part of a window, so the ratio of the sides is only near the factor.
         scale = self.scale or tuple(Fraction(round(s)) if several else s for s in expected.scale)
-        if self.size is not None or (self.scale is None and any(s.denominator > 1 for s in scale)):
-            return f"{expected.after[0]}x{expected.after[1]}"
+        sized = self.size is not None or self.spacing is not None
+        if sized or (self.scale is None and any(s.denominator > 1 for s in scale)):
+            return as_typed(expected.after[::-1])
         return f"{_factors(scale)}x"
 
     def fields(self, expected: Result) -> dict[str, object]:
-        width, height = expected.after
-        scale = _factors(self.scale or expected.scale)
+        width, height = (*expected.after, 1)[:2]
+        scale = _factors(expected.scale)
         return {"method": self.method.name, "scale": scale, "width": width, "height": height}
 
     def targets(self, target: Target) -> tuple[Target, ...]:
         return (target,)
 
     def check(self, picture: Picture, source: Source) -> Result:
-        parameters, remembered = self.read_parameters(source, picture.values, outline=True)
-        format = self.format_for(picture)
-        before = picture.height, picture.width, picture.channels
-        scale, shape, size = self.resolved(before, remembered, parameters)
+        request = self.of(picture)
+        parameters, remembered = request.read_parameters(source, picture.values, outline=True)
+        format = request.format_for(picture)
+        before = (*picture.sides, picture.channels)
+        scale, shape, size = request.resolved(before, remembered, parameters)
+        if picture.volume is not None:
+            check_sides(self.method, before, scale, shape)
         if self.background is not None:
             read_colour(self.background)
         if self.if_smaller == "skip" and self.is_large(picture):
             raise NeedlessError(f"is {picture.width}x{picture.height}, large enough already.")
         check_frames(picture, format)
-        task = self.task(picture, format, parameters, shape[2])
-        for each in (shape[:2], size):
+        task = self.task(picture, format, parameters, shape[-1])
+        for each in (shape[:-1], size):
             task.check_size(each)
         # What is cropped away is made, too, as far as it shares rows with the rest.
-        expected = task.expected((max(shape[0], size[0]), max(shape[1], size[1])))
-        expected.scale, expected.after = scale, (size[1], size[0])
+        expected = task.expected(tuple(map(max, shape, size)))
+        expected.scale, expected.after = scale, size[::-1]
         return expected
+
+    def of(self, picture: Picture) -> "Request":
+        """Return the request for a picture: that for a volume has a factor for each of its axes.
+
+        Raises
+        ------
+        UpscaleError
+            If it asks for what only volumes have, or what they do not have.
+        """
+        if picture.volume is not None:
+            return of_volume(self, picture, picture.volume)
+        axes = len(picture.sides)
+        if axes != 2 and (self.size is not None or not self.format_for(picture).arrays):
+            option = "--size" if self.size is not None else f"--format {self.format_for(picture).name}"
+            raise UpscaleError(f"is an array of {axes} spatial axes, but {option} is for images; omit it.")
+        if self.spacing is not None:
+            raise UpscaleError("has no voxels of a known size, as NIfTI and DICOM have; use --scale, not --spacing.")
+        if (format := self.format_for(picture)).volumes:
+            raise UpscaleError(f"is no volume with a place in space, as {format.title} is; use another --format.")
+        return self._replace(scale=self.scale.spread(axes)) if isinstance(self.scale, Uniform) else self
 
     def task(self, picture: Picture, format: Format, parameters: Mapping[str, Any], channels: int) -> Task:
         """Return what limits are asked for a result of some channels."""
-        shape = picture.height, picture.width, channels
+        shape = (*picture.sides, channels)
         return Task(
             picture=picture,
             format=format,
@@ -253,29 +284,29 @@ class Request(NamedTuple):
         """
         size = framed = remembered
         if self.size is not None:
-            size, framed = wanted_size(self.size, *before[:2], self.fit)
+            size, framed = wanted_size(self.size, before[0], before[1], self.fit)
         elif self.scale is not None and min(self.scale) < 1:
-            down, across = (max(1, round_side(*each)) for each in zip(before[:2], self.scale, strict=True))
-            size = framed = (down, across)
-        elif size is not None and self.scale is not None:
-            check_remembered(size, self.scale, *before[:2])
-        if size is not None and not self.allow_smaller and _is_smaller(size, before[:2]):
+            size = framed = tuple(max(1, round_side(*each)) for each in zip(before, self.scale, strict=False))
+        elif size is not None:
+            check_remembered(size, self.scale, before[:-1])
+        if size is not None and not self.allow_smaller and _is_smaller(size, before):
             if self.if_smaller is None:
                 raise UpscaleError(
-                    f"is {before[1]}x{before[0]}, larger than {size[1]}x{size[0]}; --allow-smaller reduces it, "
+                    f"is {as_typed(before[:-1])}, larger than {as_typed(size)}; --allow-smaller reduces it, "
                     "--if-smaller skip leaves it out."
                 )
-            size = framed = before[:2]
+            size = framed = before[:-1]
         scale = None if size else self.scale
         scale, shape = resolve(self.method, before, scale=scale, size=size, parameters=parameters, smaller=True)
-        return scale, shape, framed or shape[:2]
+        return scale, shape, framed or shape[:-1]
 
 
 def _is_smaller(size: Size, before: Size) -> bool:
     """Return whether a side of a size is shorter than it was."""
-    return size[0] < before[0] or size[1] < before[1]
+    return any(map(lt, size, before))
 
 
 def _factors(scale: Sequence[Fraction]) -> str:
     """Return factors as users type them, rounded: one, or width x height."""
-    return "x".join(dict.fromkeys(f"{float(s):g}" for s in reversed(scale)))
+    each = [f"{float(s):g}" for s in reversed(scale)]
+    return each[0] if len(set(each)) == 1 else "x".join(each)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from upscale_cli.methods import Scale, Size
+from upscale_cli.methods import Scale
 
 
 @dataclass(kw_only=True)
@@ -12,8 +12,8 @@ class Result:
 
     Attributes
     ----------
-    before, after : (int, int)
-        Width and height of the source and of its result.
+    before, after : tuple of int
+        Width and height of the source and of its result, and the depth of volumes.
     scale : Scale
         The exact factors of an enlargement.
     frames : int
@@ -25,8 +25,8 @@ class Result:
         Approximate bytes that it takes on one thread, and for each further thread.
     """
 
-    before: Size = (0, 0)
-    after: Size = (0, 0)
+    before: tuple[int, ...] = (0, 0)
+    after: tuple[int, ...] = (0, 0)
     scale: Scale = (Fraction(2), Fraction(2))
     frames: int = 1
     notes: list[str] = field(default_factory=list)

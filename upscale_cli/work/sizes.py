@@ -7,7 +7,8 @@ from fractions import Fraction
 
 from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.methods import Scale, Size
-from upscale_cli.methods.parameters import read_scale, round_side
+from upscale_cli.methods.method import as_typed
+from upscale_cli.methods.parameters import Uniform, read_scale, round_side
 
 
 def read_size(value: str) -> str:
@@ -61,28 +62,53 @@ def wanted_size(text: str, height: int, width: int, fit: str = "inside") -> tupl
     return (both if fit == "exact" else scaled), both
 
 
-def is_named_by(label: str, after: Size, before: Size) -> bool:
+def read_spacing(value: str) -> tuple[Fraction, ...]:
+    """Return the voxel size that a text after `--spacing` asks for, in millimetres: (depth, vertical, horizontal).
+
+    Raises
+    ------
+    UsageError
+        If it is no voxel size.
+
+    Examples
+    --------
+    >>> read_spacing("1.0"), read_spacing("1x1x2.5mm")
+    ((Fraction(1, 1),), (Fraction(5, 2), Fraction(1, 1), Fraction(1, 1)))
+    """
+    parts = re.sub(r"\s*[x×*]\s*", "x", value.strip().lower().removesuffix("mm")).strip().split("x")
+    if len(parts) not in (1, 3) or not all(re.fullmatch(r"\d{0,6}(\d|\.\d{1,9})", each, re.ASCII) for each in parts):
+        parts = ["0"]
+    if not all(sides := tuple(Fraction(each) for each in reversed(parts))):
+        raise UsageError(f'spacing "{value}" is not a voxel size in mm, such as 1.0, or 1x1x2.')
+    return sides
+
+
+def is_named_by(label: str, after: tuple[int, ...], before: tuple[int, ...]) -> bool:
     """Return whether a label, such as 2x or 300x200, is that of a result of some sides, (width, height).
 
     >>> is_named_by("1.5x", (8, 6), (5, 4)), is_named_by("8x6", (8, 6), (5, 4)), is_named_by("2x", (8, 6), (5, 4))
     (True, True, False)
     """
     try:
-        factors = reversed(read_scale(label, smaller=True))
+        factors = read_scale(label, smaller=True)
     except UsageError:
         return False
-    sides = tuple(round_side(side, factor) for side, factor in zip(before, factors, strict=True))
-    return sides == after or label == f"{after[0]}x{after[1]}"
+    each = factors.spread(len(before)) if isinstance(factors, Uniform) else factors[::-1]
+    sides = tuple(round_side(side, factor) for side, factor in zip(before, each, strict=False))
+    return sides == after or label == as_typed(after[::-1])
 
 
-def check_remembered(remembered: Size, scale: Scale, height: int, width: int) -> None:
-    """Raise `UpscaleError` if the size that an indices file remembers does not match the scale that is asked for."""
-    # Pooling may have dropped a part of a window, so the ratio of the sides is only near the scale.
-    ratios = zip(remembered, (height, width), scale, strict=True)
-    if any(round(new / old) != factor for new, old, factor in ratios):
+def check_remembered(remembered: Size, scale: Scale | None, before: Size) -> None:
+    """Raise `UpscaleError` if the size that an indices file remembers does not match an array and a scale."""
+    if len(remembered) != len(before):
+        axes = f"--axes {len(remembered)}"
         raise UpscaleError(
-            f"the indices belong to a {remembered[1]}x{remembered[0]} image, which does not match --scale; "
-            "omit --scale."
+            f"the indices belong to {as_typed(remembered)}, which has {len(remembered)} axes; add {axes}."
+        )
+    # Pooling may have dropped a part of a window, so the ratio of the sides is only near the scale.
+    if scale and any(round(new / old) != factor for new, old, factor in zip(remembered, before, scale, strict=True)):
+        raise UpscaleError(
+            f"the indices belong to a {as_typed(remembered)} image, which does not match --scale; omit --scale."
         )
 
 
@@ -96,7 +122,7 @@ def largest_factor(
     """
 
     def is_too_large(factor: int) -> bool:
-        return not fits((round_side(before[0], Fraction(factor, 100)), round_side(before[1], Fraction(factor, 100))))
+        return not fits(tuple(round_side(side, Fraction(factor, 100)) for side in before))
 
     count = bisect_left(hundredths, True, key=is_too_large)
     return f"{hundredths[count - 1] / 100:.2f}".rstrip("0").rstrip(".") if count else ""
