@@ -273,7 +273,7 @@ class Polar(_Polar):
                     if not middle or sides.size:
                         sums = _sums(weights[i], beside[:1] if middle else beside, inside[border])
                         made[..., border] /= sums[:, :, :, None]
-                    values[:, down.outputs, :, across.outputs] = made.transpose(0, 1, 4, 2, 3)
+                    values[:, down.outputs, :, across.outputs] = np.moveaxis(made, 4, 2)
             yield Block(band * self.band, left * horizontal.period, 0, values.reshape(self.band, -1, self.shape[2]))
 
     def _products(self, weights: Array, shifted: Array, above: int) -> Array:
