@@ -70,9 +70,11 @@ def test_every_choice(method: str, name: str, monkeypatch: pytest.MonkeyPatch) -
     words = list(CHOICES[method, name])
     assert offered(f"upscale -m {method} -p {name}=", monkeypatch) == words
     for word in words:
-        assert offered(f"upscale -m {method} -p {name}={word}", monkeypatch) == [word]
-        assert offered(f"upscale -m {method} -p {name}={word}", monkeypatch, cuts="") == [f"{name}={word}"]
-        assert offered(f"upscale-evaluate -m {method}:{name}={word}", monkeypatch) == [word]
+        longer = [each for each in words if each.startswith(word)]
+        assert offered(f"upscale -m {method} -p {name}={word}", monkeypatch) == longer
+        named = [f"{name}={each}" for each in longer]
+        assert offered(f"upscale -m {method} -p {name}={word}", monkeypatch, cuts="") == named
+        assert offered(f"upscale-evaluate -m {method}:{name}={word}", monkeypatch) == longer
 
 
 def test_the_choices_are_those_that_are_known() -> None:
@@ -96,7 +98,7 @@ SET_UP = {
     "zsh": ("zsh -f -i", "PS1='$ '; unsetopt PROMPT_SP; autoload -U compinit; compinit -u -D"),
 }
 LINES = [
-    ("upscale -m tra\t-p pad\ts\t-f np\t", "upscale -m transposed-conv -p padding=same -f npy"),
+    ("upscale -m tra\t-p ed\tr\t-f np\t", "upscale -m transposed-conv -p edge=repeat -f npy"),
     ("upscale --meth\t=lanc\t", "upscale --method=lanczos"),
     ("upscale --ker\tmi\t", "upscale --kernel mine.npy"),
     ("upscale-evaluate -m learned:si\tl\t", "upscale-evaluate -m learned:size=large"),
@@ -165,8 +167,8 @@ def test_keys(shell: str, keys: str, line: str, tmp_path: Path, environment: dic
         ("upscale -m la", ["lanczos\twindowed sinc over 6 x 6 pixels"]),
         ("upscale --method=la", ["--method=lanczos\twindowed sinc over 6 x 6 pixels"]),
         (
-            "upscale -m transposed-conv -p padding=s",
-            ["padding=same\tsame: exactly the scale; a number: cropped on each side"],
+            "upscale -m transposed-conv -p padding=same-u",
+            ["padding=same-upper\tsame, same-upper, same-lower: exactly the scale; a number: cropped on each side"],
         ),
         (
             "upscale -m transposed-conv -p dil",

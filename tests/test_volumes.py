@@ -12,6 +12,8 @@ from PIL import Image
 from support import Array, Floats
 
 from upscale_cli import METHODS, UpscaleError, upscale
+from upscale_cli.commands.compare import cli as compare_cli
+from upscale_cli.commands.evaluate import cli as evaluate_cli
 from upscale_cli.commands.pool import cli as pool_cli
 from upscale_cli.commands.upscale import cli
 from upscale_cli.methods.filters import FILTERS
@@ -70,13 +72,16 @@ def test_a_filter_that_blurs_leaves_an_axis_alone_that_keeps_its_length() -> Non
     np.testing.assert_allclose(have, weighed(noise(4, 5, 6), have.shape, "bicubic", b=1, c=0), 1e-12)
 
 
-def test_integers_are_rounded_once() -> None:
-    source = noise(5, 6, 7, 2, dtype="uint8")
-    have = upscale(source, (2, 2, 2), "lanczos")
-    exact = np.clip(weighed(source.astype(float), have.shape[:3], "lanczos"), 0, 255)
+@pytest.mark.parametrize("scale", [(2, 2, 2), (2, 1, 1), (1, 1, 3)], ids=str)
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16"])
+def test_integers_are_rounded_and_clamped_once(dtype: str, scale: Sides) -> None:
+    limits = np.iinfo(dtype)
+    source = np.random.default_rng(0).choice([limits.min, 0, 7, limits.max], (5, 6, 7, 2)).astype(dtype)
+    have = upscale(source, scale, "lanczos")
+    exact = np.clip(weighed(source.astype(float), have.shape[:3], "lanczos"), limits.min, limits.max)
     # A value that is no tie is rounded to the nearest.
-    clear = np.abs(exact % 1 - 0.5) > 1e-3
-    assert have.dtype == np.uint8
+    clear = np.abs(exact % 1 - 0.5) > limits.max * 1e-6
+    assert have.dtype == source.dtype
     np.testing.assert_array_equal(have[clear], np.floor(exact + 0.5)[clear])
 
 
@@ -129,7 +134,7 @@ def test_nearest_takes_the_sample_under_each_centre(shape: Sides, scale: tuple[f
 
 
 @pytest.mark.parametrize("position", ["top-left", "center"])
-@pytest.mark.parametrize(("shape", "scale"), [((3, 4, 5), (2, 3, 4)), ((6,), (5,))], ids=str)
+@pytest.mark.parametrize(("shape", "scale"), [((3, 4, 5), (3, 2, 4)), ((6,), (5,))], ids=str)
 def test_a_bed_of_nails(shape: Sides, scale: Sides, position: str) -> None:
     have = upscale(noise(*shape), scale, "bed-of-nails", position=position)
     first = [(s - 1) // 2 if position == "center" else 0 for s in scale]
@@ -317,11 +322,11 @@ def test_padding_in_words_as_onnx_runtime_shares_it(parameters: dict[str, Any], 
 
 
 def test_bias_comes_before_rounding_and_in_every_kind_of_kernel() -> None:
-    source = noise(4, 5, 1, dtype="uint8")
+    source, bias = noise(4, 5, 7, dtype="uint8"), np.array([-7.75, 0, 1, 2, 3, 4, 300])
     for kernel in (np.ones((2, 2)), np.array([[1.0, 0.5], [0.25, 1]])):  # separable, and not
         plain = upscale(source.astype(float), 2, "transposed-conv", kernel=kernel)
-        have = upscale(source, 2, "transposed-conv", kernel=kernel, bias=np.array([-7.75]))
-        np.testing.assert_array_equal(have, np.floor(np.clip(plain - 7.75, 0, 255) + 0.5))
+        have = upscale(source, 2, "transposed-conv", kernel=kernel, bias=bias)
+        np.testing.assert_array_equal(have, np.floor(np.clip(plain + bias, 0, 255) + 0.5))
 
 
 # Words, files and refusals.
@@ -331,7 +336,7 @@ def test_bias_comes_before_rounding_and_in_every_kind_of_kernel() -> None:
     ("shape", "scale", "parameters", "words"),
     [
         ((4, 4), (2, 2, 2), {}, "no volume has the shape (4, 4)"),
-        ((4, 4, 4, 4, 4), (2, 2), {}, "no image has the shape (4, 4, 4, 4, 4)"),
+        ((4, 4, 4, 4, 4), (2, 2), {}, "(N, H, W, C) are images; of a volume give one factor, or 3."),
         ((1, 4, 9, 9, 9), 2, {}, "may be (N, C, D, H, W) or (N, D, H, W, C); say which"),
         ((9, 9), (2,), {}, "may be (C, W) or (W, C); say which"),
         ((4, 4, 4), (2, 2, 2), {"method": "learned"}, "learned enlarges only images, with two axes"),
@@ -409,6 +414,10 @@ def test_a_volume_is_pooled_and_unpooled_in_files(tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         np.load(tmp_path / "average.npy"), np.floor(cells.mean(axis=(3, 5, 7)) + 0.5).astype("int16")
     )
+    padded = [tmp_path / "a.npy", "-s4x3x4", "--padding=1:0x0x0", "--channels-first", "--average", "--count-padding"]
+    call(pool_cli, *padded, "-o", tmp_path / "padded.npy")
+    left = source[..., :3].reshape(1, 2, 4, 2, 3, 3).sum(axis=(2, 4, 5)) / 48
+    np.testing.assert_array_equal(np.load(tmp_path / "padded.npy")[:, :, 0, :, 0], np.floor(left + 0.5))
     assert sorted(each.name for each in tmp_path.glob("*.npz")) == ["a_pooled.indices.npz"]
 
 
@@ -445,6 +454,30 @@ def test_what_volumes_in_files_cannot_be(tmp_path: Path, command: Any, options: 
     assert words in call(command, tmp_path / "a.npy", *options)
 
 
-def test_a_scale_of_three_factors_is_no_scale_of_a_picture(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (cli, "scale 2x2x2 has 3 factors, but there are 2 axes"),
+        (evaluate_cli, 'scale "2x2x2" is not a number of at least 1, or two'),
+        (compare_cli, 'scale "2x2x2" is not a number of at least 1, or two'),
+    ],
+    ids=["upscale", "upscale-evaluate", "upscale-compare"],
+)
+def test_a_scale_of_three_factors_is_no_scale_of_a_picture(tmp_path: Path, command: Any, words: str) -> None:
     Image.new("RGB", (3, 3)).save(tmp_path / "a.png")
-    assert "scale 2x2x2 has 3 factors, but there are 2 axes" in call(cli, tmp_path / "a.png", "-s2x2x2")
+    assert words in call(command, tmp_path / "a.png", "-s2x2x2")
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_volume_enlarged_in_two_dimensions_is_a_series_of_images(name: str) -> None:
+    method, volume = METHODS[name], noise(3, 4, 5, dtype="float32")
+    if any(p.file for p in method.parameters):
+        return
+    if not method.volumes:
+        with pytest.raises(UpscaleError, match=f"{name} enlarges only images"):
+            upscale(volume, (1, 2, 2), method)
+        return
+    images = [upscale(image, 2, method) for image in volume]
+    np.testing.assert_array_equal(upscale(volume, (1, 2, 2), method), np.stack(images))
+    line = upscale(volume[0, 0], 3, method)
+    np.testing.assert_array_equal(upscale(volume[:1, :1], (1, 1, 3), method)[0, 0], line)

@@ -1,6 +1,7 @@
 """What commands share: how they begin and end, their options, and the values that these read."""
 
 from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
@@ -156,7 +157,7 @@ def _read_quality(value: int | str) -> int | None:
     return quality or None
 
 
-FACTOR = Value("factor", read_scale)
+FACTOR = Value("factor", partial(read_scale, most=2))
 """A scale: a number of at least 1, or two as width x height."""
 COUNT = Value("n", _read_count)
 """An integer of at least 1, with k, M or G for thousands."""

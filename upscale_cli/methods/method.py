@@ -87,14 +87,21 @@ def banded_memory(shape: Shape, parameters: Parameters) -> Callable[[Size], Work
     from upscale_cli.methods.upsampler import FEWEST_ROWS
 
     if len(shape) == 4:
-        # A band of slices, and the slices of the source that it is made of.
-        return lambda size: WorkingMemory(size[1], 0, 2 * SLICES * prod(shape[1:]))
+        # Slices that are made together, and those of the source that they are made of.
+        return lambda size: WorkingMemory(slices_of(size) * size[1], 0, (slices_of(size) + SLICES) * prod(shape[1:]))
     if len(shape) == 2:
         return lambda size: WorkingMemory(1, 0, shape[0] * shape[1])
     # A smaller band is made of more rows than it has.
     return lambda size: WorkingMemory(
         FEWEST_ROWS, 0, FEWEST_ROWS * shape[0] // size[0] * shape[1] * shape[2] if size[0] < shape[0] else 0
     )
+
+
+def slices_of(size: Size, channels: int = 1) -> int:
+    """Return how many slices of a volume are made together."""
+    from upscale_cli.methods.upsampler import BAND_VALUES
+
+    return max(1, min(SLICES, size[0], BAND_VALUES // (size[1] * size[2] * channels)))
 
 
 def as_typed(pair: Sequence[Any], last: bool = True) -> str:

@@ -269,7 +269,7 @@ class Uniform(tuple[Fraction, ...]):
         return Uniform(self[:1] * axes)
 
 
-def read_scale(value: Any, smaller: bool = False) -> Scale:
+def read_scale(value: Any, smaller: bool = False, most: int = 3) -> Scale:
     """Return a factor of at least 1 for (vertical, horizontal), exactly as it was written.
 
     Parameters
@@ -278,6 +278,8 @@ def read_scale(value: Any, smaller: bool = False) -> Scale:
         Text is one factor, or two as width x height, or three with depth; 4x, x4, 400% and 8/2 are 4.
     smaller : bool
         Factors below 1 are factors, too.
+    most : int
+        The most factors.
 
     Raises
     ------
@@ -315,7 +317,7 @@ def read_scale(value: Any, smaller: bool = False) -> Scale:
         if not factor:
             break
         factors.append(factor)
-    if len(factors) != len(parts) or not 1 <= len(factors) <= 3:
+    if len(factors) != len(parts) or not 1 <= len(factors) <= most:
         pair = "3x2 (width x height)" if isinstance(value, str) else "(vertical, horizontal)"
         raise UsageError(f'scale "{value}" is not a number of at least 1, or two as {pair}.')
     return Uniform(factors).spread(2) if single else tuple(factors)

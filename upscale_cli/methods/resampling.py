@@ -38,15 +38,15 @@ CHANNELS = 4
 _scratch = Scratch()
 
 
-def _average(taps: Taps) -> bool:
+def average(taps: Taps) -> bool:
     """Return whether the weights are not negative and sum to 1, and are few enough for sums to stay in range.
 
     Weights and sums of n terms that are not negative are wrong by at most a share of (n + 2)·2⁻²⁴ on each axis, and
-    terms of weight 0 add none. So 65535 + ½, the largest sample and what rounds it, becomes less than 65536 if
-    2·(n + 2)·2⁻²⁴·65536 < ½, as it is up to 60 taps. 255 + ½ is further from 256, and no sum is negative.
+    terms of weight 0 add none. So 65535 + ½, the largest sample and what rounds it, becomes less than 65536 on three
+    axes if 3·(n + 2)·2⁻²⁴·65536 < ½, as it is up to 40 taps. 255 + ½ is further from 256, and no sum is negative.
     """
     weights = taps.weights
-    return bool(weights.shape[1] <= 60 and weights.min() >= 0 and np.abs(weights.sum(axis=1) - 1).max() < 1e-9)
+    return bool(weights.shape[1] <= 40 and weights.min() >= 0 and np.abs(weights.sum(axis=1) - 1).max() < 1e-9)
 
 
 def _stacked(matrices: Array, kinds: NDArray[np.int64]) -> Array:
@@ -76,7 +76,7 @@ class Plan:
         height, width = (len(axis.first) for axis in axes)
         self.shape = (height, width, channels)
         self.vertical, self.horizontal = vertical, horizontal = banded(axes[0]), banded(axes[1])
-        self.averages = all(map(_average, axes))
+        self.averages = all(map(average, axes))
 
         # Every band has the same number of tiles, the last one too: the same shapes give the same bits.
         tile = vertical.matrices.shape[1]

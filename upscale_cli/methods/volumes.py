@@ -11,10 +11,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from upscale_cli.methods.method import SLICES
-from upscale_cli.methods.resampling import resampled
+from upscale_cli.methods.method import slices_of
+from upscale_cli.methods.resampling import average, resampled
 from upscale_cli.methods.taps import Axes, unchanged
-from upscale_cli.methods.upsampler import BAND_VALUES, Array, Block, Finish, SampleReader, Upsampler
+from upscale_cli.methods.upsampler import Array, Block, Finish, SampleReader, Upsampler
 
 MakeSlices = Callable[[range], Iterator[Upsampler]]
 """From some numbers of slices of the output to the upsampler of each, all of one shape."""
@@ -28,17 +28,17 @@ class Slices(Upsampler):
     shape : (int, int, int, int)
         Depth, height, width and channels of the output.
     make : callable
-    like : Upsampler, optional
-        The upsampler of one slice; by default that of the first.
+    averages : bool
+        What the slices are made of has no value above the largest sample or below the smallest.
     """
 
-    def __init__(self, shape: tuple[int, ...], make: MakeSlices) -> None:
+    def __init__(self, shape: tuple[int, ...], make: MakeSlices, averages: bool = True) -> None:
         self._depth, self._height, width, channels = shape
         self.shape = (self._depth * self._height, width, channels)
         self._make = make
         (like,) = make(range(1))
-        self.dtype, self.cost, self.averages = like.dtype, like.cost, like.averages
-        self._slices = max(1, min(SLICES, self._depth, BAND_VALUES // (self._height * width * channels)))
+        self.dtype, self.cost, self.averages = like.dtype, like.cost, averages and like.averages
+        self._slices = slices_of(shape, channels)
         self.band = self._slices * self._height
 
     def rows(self, start: int, stop: int, out: Array | None = None, finish: Finish | None = None) -> Array:
@@ -81,7 +81,8 @@ def resampled_array(source: Array, axes: Axes, reader: SampleReader) -> Upsample
             weights = depth.weights[number, taps].astype(window.dtype)
             yield resampled(_weighed(weights, window, each - low), (plane[0], plane[1]), floats)
 
-    return Slices((len(depth.first), *(len(axis.first) for axis in plane), reader.channels), make)
+    shape = *(len(axis.first) for axis in axes), reader.channels
+    return Slices(shape, make, average(depth))
 
 
 def _weighed(weights: Array, slices: Array, index: NDArray[np.int64]) -> Array:

@@ -68,7 +68,7 @@ class Task(NamedTuple):
         count, itemsize = self.picture.count, self.picture.itemsize
         channels = self.channels if ("L", "uint8") in format.stores or format.arrays else max(3, self.channels)
         values = prod(size) * channels
-        taken = self.picture.height * self.picture.width * self.picture.decoded + self.extra + FIXED
+        taken = prod(self.picture.sides[-2:]) * self.picture.decoded + self.extra + FIXED
         taken += self._strip(size) * (5 * itemsize + 4)
         needed = self.working_memory(size)
         taken += (needed.values + needed.values_per_thread) * self._float

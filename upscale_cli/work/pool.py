@@ -68,8 +68,7 @@ class Pooling:
         """The method whose values are treated as those of a result: placed as by unpooling, or weighed."""
         # Pooling only chooses samples, so they are kept like those that a method places.
         method = _unpooling()[0]
-        constant = not self.count_padding
-        return method._replace(values="weighed", keeps_constants=constant) if self.average else method
+        return method._replace(values="weighed") if self.average else method
 
     def with_format(self, format: Format) -> "Pooling":
         return replace(self, format=format)
