@@ -17,6 +17,7 @@ from upscale_cli.codecs.nifti_header import as_header, rotation_of
 from upscale_cli.commands.compare import cli as compare_cli
 from upscale_cli.commands.pool import cli as pool_cli
 from upscale_cli.commands.upscale import cli
+from upscale_cli.work import estimate
 
 nib = pytest.importorskip("nibabel")
 
@@ -439,14 +440,9 @@ def test_other_commands_and_images_name_what_they_do_not_take(tmp_path: Path) ->
 
 
 def test_memory_is_estimated_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from upscale_cli.work import estimate
-
-    path = saved(tmp_path / "a.nii.gz", volume(voxels("uint8", (200, 200, 200))))
-    monkeypatch.setattr(estimate, "available_memory", lambda: 20_000_000)
-    said = call(path, "-s", "2", status=1).stderr
-    assert "would be 400x400x400, which needs about " in said
-    assert "pixels, more than the limit" in call(path, "--max-source-pixels", "7M", status=1).stderr
-    assert (
-        "would be 400x400x400, 64,000,000 pixels; the largest factor that fits is 1.99"
-        in call(path, "--max-pixels", "63900k", status=1).stderr
-    )
+    path = saved(tmp_path / "a.nii.gz", volume(voxels("uint8", (64, 64, 64))))
+    monkeypatch.setattr(estimate, "available_memory", lambda: 15_000_000)
+    assert "would be 128x128x128, which needs about " in call(path, "-s", "2", status=1).stderr
+    assert "has 262,144 pixels, more than the limit" in call(path, "--max-source-pixels", "262k", status=1).stderr
+    said = call(path, "--max-pixels", "2M", status=1).stderr
+    assert "would be 128x128x128, 2,097,152 pixels; the largest factor that fits is 1.9" in said
