@@ -34,7 +34,7 @@ TURNS = 7
 PARTS = [
     ("decode", ImageFile.ImageFile, "load"),
     ("decode", pillow, "from_pillow"),
-    ("plan the arithmetic", taps, "filter_axes"),
+    ("plan the arithmetic", taps, "taps"),
     ("plan the arithmetic", resampling, "planned"),
     ("gather source rows", Resampler, "_read"),
     ("gather source rows", Transposed, "_read"),

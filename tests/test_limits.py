@@ -128,7 +128,7 @@ def test_what_does_not_fit_is_refused_with_what_would(format: str, way: str, mon
     assert said.endswith(f"; or {way}.")
     factor = said.partition("the largest factor that fits is ")[2].partition(";")[0]
     with open_picture(source.open()) as image:
-        task = request(1, format).task(image, FORMATS[format], {}, 3)
+        task = request(1, format).task(image, FORMATS[format], METHODS["lanczos"].read_parameters({}), 3)
     for hundredths, fits in ((round(float(factor) * 100), True), (round(float(factor) * 100) + 1, False)):
         size = (200 * hundredths + 50) // 100, (300 * hundredths + 50) // 100
         assert (task.memory(size) <= there) is fits
@@ -199,7 +199,7 @@ def test_threads_share_images_that_are_fewer_than_they(images: int, threads: int
 def test_plans_of_long_sides_are_not_kept(method: str) -> None:
     """They take hundreds of megabytes, which no estimate of the images that follow knows of."""
     caches = taps.taps, stamps, planned
-    for side, kept in ((1 << 14, True), (taps.LONGEST_KEPT // 2 + 1, False)):
+    for side, kept in ((taps.LONGEST // 2, True), (taps.LONGEST // 2 + 1, False)):
         for cache in caches:
             cache.cache_clear()
         upscale(np.zeros((side, 1), np.uint8), 2, METHODS[method])

@@ -72,6 +72,33 @@ def test_a_filter_that_blurs_leaves_an_axis_alone_that_keeps_its_length() -> Non
     np.testing.assert_allclose(have, weighed(noise(4, 5, 6), have.shape, "bicubic", b=1, c=0), 1e-12)
 
 
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("bilinear", {"grid": "align-corners"}),
+        ("bilinear", {"grid": "asymmetric", "edge": "zero"}),
+        ("box", {"grid": "tf-half-pixel-for-nn", "edge": "zero"}),
+        ("bicubic", {"a": -0.75, "edge": "repeat"}),
+        ("spline", {}),
+        ("nearest", {"grid": "asymmetric", "rounding": "ceil"}),
+    ],
+    ids=str,
+)
+def test_grids_and_edges_are_those_of_images_on_every_axis(name: str, parameters: dict[str, Any]) -> None:
+    want = noise(4, 3, 5)
+    have = upscale(want, (2, 3, 2.5), METHODS[name], **parameters)
+    for axis, (side, factor) in enumerate(zip(want.shape, (2, 3, 2.5), strict=True)):
+        rows = upscale(np.eye(side)[:, None], (factor, 1), METHODS[name], channels_first=False, **parameters)[:, 0]
+        want = along(rows, want, axis)
+    np.testing.assert_allclose(have, want, 1e-10, 1e-12)
+
+
+def test_antiring_is_refused_for_volumes() -> None:
+    assert upscale(noise(5), 2, "lanczos", antiring=1).max() <= noise(5).max()
+    with pytest.raises(UpscaleError, match="lanczos: antiring is for images and lines; omit it for a volume"):
+        upscale(noise(5, 5, 5), (2, 2, 2), "lanczos", antiring=1)
+
+
 @pytest.mark.parametrize("scale", [(2, 2, 2), (2, 1, 1), (1, 1, 3)], ids=str)
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "int16"])
 def test_integers_are_rounded_and_clamped_once(dtype: str, scale: Sides) -> None:

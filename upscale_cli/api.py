@@ -134,7 +134,7 @@ def upscale(
         factors = factors.spread(axes)
     count, *before = stack_shape(source.shape, channels_first, WORDS, axes)
     exact, shape = resolve(chosen, tuple(before), scale=factors, size=size, parameters=read, shown=_in_python)
-    samples = Samples(source.dtype, before[-1], source.dtype, constants=chosen.keeps_constants)
+    samples = Samples(source.dtype, before[-1], source.dtype, constants=chosen.settled(read).keeps_constants)
     try:
         result = np.empty((count, *shape), source.dtype)
     except (MemoryError, ValueError) as error:

@@ -12,7 +12,6 @@ from upscale_cli.codecs.splitting import Y4M, Incoming
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.change import Change
 from upscale_cli.image.metadata import Metadata, resized
-from upscale_cli.methods.grid import Grid
 from upscale_cli.methods.upsampler import Array
 
 LINE = rb"[^\n]*\n"
@@ -79,14 +78,6 @@ class Film(NamedTuple):
     def head(self) -> bytes:
         """Return the header."""
         return Y4M + " ".join(self.tags).encode("latin-1") + b"\n"
-
-    def grids(self, after: "Film") -> tuple[Grid, Grid]:
-        """Return where the samples of chroma lie in this stream and in the enlarged one."""
-        sides = (self.height, after.height), (self.width, after.width)
-        down, across = (
-            Grid(*side, step, shift) for side, step, shift in zip(sides, self.steps, self.shifts, strict=True)
-        )
-        return down, across
 
     def planes(self, content: bytes, start: int) -> list[Array]:
         """Return the planes of a frame, each (h, w, 1), from bytes that stand behind its line."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from upscale_cli.commands.options import Command, batch_options, sides_of
+from upscale_cli.commands.options import Command, Value, batch_options
 from upscale_cli.methods.parameters import PerAxis
 
 INTRO = """\
@@ -18,6 +18,20 @@ Max pooling: keep the largest pixel of each window, and its position.
 Usage: upscale-pool [OPTIONS] INPUT...        INPUT: file or folder
 """
 OUTRO = "Sizes and indices are those of PyTorch's MaxPool1d to 3d. Pairs are width x height, volumes 2x2x2."
+
+
+def sides_of(kind: PerAxis) -> Value:
+    """Return the type of numbers of a kind: one for all axes, or width x height."""
+
+    def read(value: Any) -> Any:
+        try:
+            return kind.read(value)
+        except ValueError:
+            raise ValueError(f'"{value}" is not {kind.domain}.') from None
+
+    return Value("n", read)
+
+
 SIDES = sides_of(PerAxis(1))
 PADDING = sides_of(PerAxis(0, "same-upper", "same-lower", ends=True))
 

@@ -17,12 +17,15 @@ class Change(NamedTuple):
         The EXIF orientation of the source.
     framed : (int, int) or None
         Height and width of the result if its middle was cut out then, or it got a border.
+    grid : str
+        Where the pixels lie, of `GRIDS`: on another than the first both pictures do not cover the same area.
     """
 
     before: Size
     after: Size
     orientation: int = 1
     framed: Size | None = None
+    grid: str = "half-pixel"
 
     @property
     def size(self) -> Size:
@@ -43,6 +46,13 @@ class Change(NamedTuple):
     def turned(self) -> bool:
         """Whether the pixels were turned or mirrored."""
         return self.orientation > 1
+
+    @property
+    def moved(self) -> str:
+        """Why pixels do not lie where they did in the area that both pictures cover; empty if they do."""
+        if self.turned:
+            return "was not turned with it"
+        return "" if self.grid == "half-pixel" else f"needs grid=half-pixel, not {self.grid}"
 
     @property
     def swapped(self) -> bool:

@@ -146,11 +146,11 @@ def without_places(metadata: Metadata) -> Metadata:
 def resized(metadata: Metadata, change: Change) -> Metadata:
     """Return the metadata of the enlarged image: it is upright, and its sizes are the new ones.
 
-    Damaged EXIF is left out, and so is the georeference of a picture that was turned, because it was not.
+    Damaged EXIF is left out, and so is a georeference that the pixels no longer lie on: they were turned, or moved.
     """
     changed: dict[str, Any] = {
         "aspect": _shown_aspect(metadata, change),
-        "geo": None if change.turned or metadata.geo is None else metadata.geo.resized(change),
+        "geo": None if change.moved or metadata.geo is None else metadata.geo.resized(change),
         "xmp": metadata.xmp and xmp.resized(metadata.xmp, change),
         "extended_xmp": metadata.extended_xmp and xmp.resized(metadata.extended_xmp, change),
         "exif": metadata.exif and exif.resized(metadata.exif, change),

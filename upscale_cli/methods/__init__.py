@@ -8,7 +8,8 @@ tests) asks the method and never decides by its name.
 from typing import Literal
 
 from upscale_cli.errors import UsageError, did_you_mean
-from upscale_cli.methods.filters import FILTERS, filter_method
+from upscale_cli.methods.filter_method import filter_method
+from upscale_cli.methods.filters import FILTERS
 from upscale_cli.methods.learned_method import LEARNED
 from upscale_cli.methods.method import Method, Shape, Size, WorkingMemory, resolve
 from upscale_cli.methods.parameters import Parameter, Scale
@@ -29,9 +30,15 @@ __all__ = [
     "resolve",
 ]
 
+# fmt: off
 MethodName = Literal[
-    "nearest", "bed-of-nails", "max-unpooling", "bilinear", "bicubic", "lanczos", "transposed-conv", "learned"
+    "nearest", "bed-of-nails", "max-unpooling",
+    "box", "bilinear", "hermite", "hamming", "bicubic", "catmull-rom", "mitchell", "b-spline", "gaussian", "spline",
+    "spline16", "spline36", "spline64", "lanczos2", "lanczos", "hann", "blackman", "kaiser", "welch", "bartlett",
+    "bohman", "cosine", "parzen", "sinc", "mks2013", "mks2021",
+    "transposed-conv", "learned",
 ]
+# fmt: on
 """The names of the methods of this package, for type checkers."""
 
 METHODS = Registry(
@@ -56,12 +63,13 @@ def find_method(name: str) -> Method:
     Raises
     ------
     UsageError
-        If there is none, with the nearest name and all of them.
+        If there is none, with the nearest name or, where none is near, all of them.
     """
     method = METHODS.find(name) if isinstance(name, str) else None
     if method is None:
         METHODS.load_plugins()
         words = {word: each.name for each in METHODS.values() for word in each.known_as}
         hint = did_you_mean(str(name), METHODS, words)
-        raise UsageError(f'unknown method "{name}".{hint} Methods: {", ".join(METHODS)}.')
+        every = f" Methods: {', '.join(METHODS)}."
+        raise UsageError(f'unknown method "{name}".{hint or every}')
     return method

@@ -14,7 +14,6 @@ from math import ceil, prod
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from upscale_cli.methods import shipped
 from upscale_cli.methods.filling import FILLING, Flat, filled
@@ -24,7 +23,7 @@ from upscale_cli.methods.method import Shape, Size, WorkingMemory
 from upscale_cli.methods.network import Network
 from upscale_cli.methods.resampling import resampled
 from upscale_cli.methods.samples import Samples
-from upscale_cli.methods.taps import Axes, filter_axes
+from upscale_cli.methods.taps import CONTINUED, Axes, filter_axes
 from upscale_cli.methods.transposed import Stamping, transposed
 from upscale_cli.methods.upsampler import Array, Block, SampleReader, Scratch, Upsampler
 
@@ -133,13 +132,14 @@ class Learned(Upsampler):
         # Mirror images continue photographs: with repeated edges, whole ones lose 0.17 dB (Kodak, factor 2).
         margin = self._network.margin
         height, width = self.source.shape[:2]
-        lines = _mirrored(np.arange(top - margin, top + rows + margin), height)
+        mirrored = CONTINUED["reflect"]
+        lines = mirrored(np.arange(top - margin, top + rows + margin), height)
         first = int(lines.min())
         values = self.read(self.source[first : int(lines.max()) + 1])
         planes = np.moveaxis(values[..., : self._own], 2, 0)
         if self._colours == 3:
             planes = np.concatenate((_luma(values)[None], planes[3:]))
-        columns = _mirrored(np.arange(-margin, width + margin), width)
+        columns = mirrored(np.arange(-margin, width + margin), width)
         return np.ascontiguousarray(planes[:, lines - first][:, :, columns])
 
     def _read_differences(self, rows: Array) -> Array:
@@ -160,16 +160,6 @@ def cells(height: int) -> int:
     (64, 90, 50, 67)
     """
     return ceil(height / max(1, round(height / BAND)))
-
-
-def _mirrored(index: NDArray[np.int64], length: int) -> NDArray[np.int64]:
-    """Return indices into an axis for positions on it and beyond it, where it is mirrored with its edges doubled.
-
-    >>> _mirrored(np.arange(-3, 6), 2).tolist()
-    [1, 1, 0, 0, 1, 1, 0, 0, 1]
-    """
-    index = index % (2 * length)
-    return np.minimum(index, 2 * length - 1 - index)
 
 
 def _luma(colours: Array) -> Array:

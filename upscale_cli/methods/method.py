@@ -6,7 +6,7 @@ are called.
 
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from math import prod
+from math import ceil
 from operator import lt
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
@@ -24,6 +24,17 @@ Shape = tuple[int, ...]
 """A size, and the channels."""
 Parameters = Mapping[str, Any]
 Remark = Callable[[Shape, Scale, Parameters], str | None]
+Group = Literal["copied", "filters", "polar", "placement", "learned", "other"]
+
+GROUPS: dict[Group, str] = {
+    "copied": "no new value appears",
+    "filters": "weighted sums of near pixels, along rows and columns",
+    "polar": "weighted sums of near pixels, by their distance",
+    "placement": "values among zeros, for decoders of neural networks",
+    "learned": "fitted to photographs, or to data of yours",
+    "other": "from other packages",
+}
+"""The groups in which methods are listed, in this order, and what those of each have in common."""
 
 if TYPE_CHECKING:
 
@@ -77,24 +88,14 @@ def no_remark(shape: Shape, scale: Scale, parameters: Parameters) -> str | None:
     return None
 
 
-def little_memory(shape: Shape, parameters: Parameters) -> Callable[[Size], WorkingMemory]:
-    """Return the working memory of methods that need none besides a row."""
-    return lambda size: WorkingMemory()
+def placed_memory(shape: Shape, parameters: Parameters) -> Callable[[Size], WorkingMemory]:
+    """Return the working memory of methods that move samples: a row of cells, and indices of rows and columns."""
 
+    def needed(size: Size) -> WorkingMemory:
+        rows = slices_of(size) * size[1] if len(size) == 3 else ceil(size[0] / shape[0])
+        return WorkingMemory(rows, 12 * sum(size))
 
-def banded_memory(shape: Shape, parameters: Parameters) -> Callable[[Size], WorkingMemory]:
-    """Return the working memory of filters and transposed convolutions: bands, and little else; slices of volumes."""
-    from upscale_cli.methods.upsampler import FEWEST_ROWS
-
-    if len(shape) == 4:
-        # Slices that are made together, and those of the source that they are made of.
-        return lambda size: WorkingMemory(slices_of(size) * size[1], 0, (slices_of(size) + SLICES) * prod(shape[1:]))
-    if len(shape) == 2:
-        return lambda size: WorkingMemory(1, 0, shape[0] * shape[1])
-    # A smaller band is made of more rows than it has.
-    return lambda size: WorkingMemory(
-        FEWEST_ROWS, 0, FEWEST_ROWS * shape[0] // size[0] * shape[1] * shape[2] if size[0] < shape[0] else 0
-    )
+    return needed
 
 
 def slices_of(size: Size, channels: int = 1) -> int:
@@ -132,7 +133,11 @@ class Method(NamedTuple):
         The output's shape; raises `UpscaleError` if there is none.
     parameters : tuple of Parameter
     variants : tuple of str
-        Parameters, as KEY=VALUE, that make another method of it to compare with.
+        Parameters, as KEY=VALUE, that make another method of it, which tests walk too.
+    group : str
+        One of `GROUPS`.
+    compared : bool
+        It is one of the few that are compared if none is named.
     values : {"copied", "placed", "weighed"}
         Outputs are the source's own values; or those and zeros; or weighted sums.
     integer_scale : bool
@@ -171,6 +176,8 @@ class Method(NamedTuple):
     output_shape: Callable[[Shape, Scale, Parameters], Shape] = rounded_shape
     parameters: tuple[Parameter, ...] = ()
     variants: tuple[str, ...] = ()
+    group: Group = "other"
+    compared: bool = False
     values: Literal["copied", "placed", "weighed"] = "weighed"
     integer_scale: bool = False
     resizable: bool = False
@@ -183,7 +190,7 @@ class Method(NamedTuple):
     warn: Remark = no_remark
     explain: Remark = no_remark
     filter: "NamedFilter | None" = None
-    working_memory: Callable[[Shape, Parameters], Callable[[Size], WorkingMemory]] = little_memory
+    working_memory: Callable[[Shape, Parameters], Callable[[Size], WorkingMemory]] = placed_memory
 
     @property
     def heeds(self) -> frozenset[str]:
@@ -193,6 +200,10 @@ class Method(NamedTuple):
     def read_parameters(self, given: Parameters) -> dict[str, Any]:
         """Return a value for every parameter, from text or Python values; raises `UsageError`."""
         return read_parameters(self.name, self.parameters, given)
+
+    def settled(self, parameters: Parameters) -> "Method":
+        """Return the method as parameters make it: with zeros beyond the border, constants do not stay constant."""
+        return self._replace(keeps_constants=False) if parameters.get("edge") == "zero" else self
 
     def check_scale(self, scale: Scale, shown: Callable[..., str] = as_typed) -> None:
         """Raise `UpscaleError` if the method does not support these factors."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upscale_cli.errors import UpscaleError
-from upscale_cli.methods.grid import Grid, positions
+from upscale_cli.methods.grid import UNCHANGED, Grid, nearest
 from upscale_cli.methods.upsampler import Array, Block, Finish, Scratch, Upsampler
 from upscale_cli.methods.volumes import Slices
 
@@ -25,7 +25,7 @@ _scratch = Scratch()
 
 
 class Nearest(Upsampler):
-    """Each output is the input under its centre: `source[floor((j + ½)·n_in/n_out)]` on both axes.
+    """Each output is the nearest input: by default the one under its centre, `source[floor((j + ½)·n_in/n_out)]`.
 
     Parameters
     ----------
@@ -34,22 +34,26 @@ class Nearest(Upsampler):
     size : (int, int)
         Height and width of the output.
     grids : (Grid, Grid), optional
-        Where the samples lie, if not on the grid of their picture.
+        Where the outputs lie, vertically and horizontally; by default at pixel centres.
+    rounding : str
+        One of `ROUNDINGS`.
     """
 
-    def __init__(self, source: Array, size: tuple[int, ...], grids: tuple[Grid, Grid] | None = None) -> None:
+    def __init__(
+        self,
+        source: Array,
+        size: tuple[int, ...],
+        grids: tuple[Grid, ...] | None = None,
+        rounding: str = "round-prefer-ceil",
+    ) -> None:
         self.source, self.dtype, self.shape = source, source.dtype, (size[0], size[1], source.shape[2])
-        own = tuple(Grid(n_in, n_out) for n_in, n_out in zip(source.shape, size, strict=False))
-        self._down, self._across = (
-            grid.after // grid.before if grid.after % grid.before == 0 and grids in (None, own) else None
-            for grid in own
+        self._rows, self._columns = (
+            nearest(n_in, n_out, grid, rounding)
+            for n_in, n_out, grid in zip(source.shape, size, grids or (None, None), strict=False)
         )
+        self._down, self._across = _cell(self._rows, source.shape[0]), _cell(self._columns, source.shape[1])
         cell = self._down or 1
         self.band = max(1, min(size[0], BAND_VALUES // (size[1] * source.shape[2])) // cell) * cell
-        self._rows, self._columns = (
-            _nearest(n_in, *positions(n_out, grid))
-            for n_in, n_out, grid in zip(source.shape, size, grids or own, strict=False)
-        )
 
     def rows(self, start: int, stop: int, out: Array | None = None, finish: Finish | None = None) -> Array:
         """Return rows as any upsampler does; without `finish`, they are copied straight to their place."""
@@ -99,19 +103,27 @@ class Nearest(Upsampler):
                 cells[:, :, k, channel] = rows[:, :, channel]
 
 
-def _nearest(count: int, position: NDArray[np.int64], unit: int) -> NDArray[np.int64]:
-    """Return the nearest of so many samples at positions in a unit, the next one in the middle of two."""
-    return np.clip((2 * position + unit) // (2 * unit), 0, count - 1)
+def _cell(index: NDArray[np.int64], count: int) -> int | None:
+    """Return how often each of so many samples is repeated by an index, if all are so equally often.
+
+    >>> _cell(np.array([0, 0, 1, 1]), 2), _cell(np.array([0, 0, 0, 1]), 2)
+    (2, None)
+    """
+    times = len(index) // count
+    return times if np.array_equal(index, np.repeat(np.arange(count), times)) else None
 
 
-def nearest(source: Array, size: tuple[int, ...]) -> Upsampler:
+def nearest_array(source: Array, size: tuple[int, ...], grids: tuple[Grid, ...], rounding: str) -> Upsampler:
     """Return the upsampler of nearest neighbour for a source of one to three axes, and channels."""
     if len(size) == 1:
-        return Nearest(source[None], (1, *size))
+        return Nearest(source[None], (1, *size), (UNCHANGED, *grids), rounding)
     if len(size) == 2:
-        return Nearest(source, size)
-    slices = _nearest(len(source), *positions(size[0], Grid(len(source), size[0])))
-    return Slices((*size, source.shape[3]), lambda numbers: (Nearest(source[slices[n]], size[1:]) for n in numbers))
+        return Nearest(source, size, grids, rounding)
+    slices = nearest(len(source), size[0], grids[0], rounding)
+    return Slices(
+        (*size, source.shape[3]),
+        lambda numbers: (Nearest(source[slices[n]], size[1:], grids[1:], rounding) for n in numbers),
+    )
 
 
 class BedOfNails(Upsampler):

@@ -4,6 +4,7 @@ from fractions import Fraction
 from math import prod
 from typing import TYPE_CHECKING
 
+from upscale_cli.methods.grid import EDGE, GRID, ROUNDING, grids, placed_shape
 from upscale_cli.methods.method import Method, Parameters, Shape, Size, cell_size
 from upscale_cli.methods.parameters import REQUIRED, ArrayValue, Choice, Parameter, Scale, round_side
 
@@ -16,9 +17,9 @@ def make_nearest(
     source: "Array", /, *, scale: Scale, size: Size, samples: "Samples", parameters: Parameters
 ) -> "Upsampler":
     """Return the upsampler of `nearest`."""
-    from upscale_cli.methods.placement import nearest
+    from upscale_cli.methods.placement import nearest_array
 
-    return nearest(source, size)
+    return nearest_array(source, size, grids(source.shape, size, scale, parameters), parameters["rounding"])
 
 
 def warn_of_uneven_copies(shape: Shape, scale: Scale, parameters: Parameters) -> str | None:
@@ -66,10 +67,23 @@ def make_unpooling(
 NEAREST = Method(
     name="nearest",
     summary="repeats the nearest pixel",
-    when="pixel art, masks, label maps: keeps every value and the palette",
+    when="pixel art, masks, label maps: keeps values and the palette",
     source="nearest neighbour at pixel centres",
     make=make_nearest,
-    known_as=("nn", "box", "neighbor", "neighbour", "point", "pixel", "sample", "none"),
+    group="copied",
+    compared=True,
+    known_as=("nn", "neighbor", "neighbour", "point", "pixel", "sample", "none"),
+    output_shape=placed_shape,
+    parameters=(
+        GRID,
+        ROUNDING,
+        EDGE._replace(
+            kind=Choice("repeat", "reflect", "renormalise"),
+            default="repeat",
+            summary="beyond the border: always the pixel there",
+            common=False,
+        ),
+    ),
     values="copied",
     resizable=True,
     volumes=True,
@@ -79,7 +93,8 @@ NEAREST = Method(
 BED_OF_NAILS = Method(
     name="bed-of-nails",
     summary="sets each pixel into a cell of zeros",
-    when="decoders of neural networks, signal processing (zero insertion)",
+    when="decoders of networks, signal processing (zero insertion)",
+    group="placement",
     source="zero insertion; Dosovitskiy et al. 2017",
     make=make_nails,
     known_as=("zero-insertion", "zero", "nails", "sparse"),
@@ -101,7 +116,8 @@ BED_OF_NAILS = Method(
 MAX_UNPOOLING = Method(
     name="max-unpooling",
     summary="puts maxima back where max pooling found them",
-    when="results of upscale-pool; decoders that keep the indices of maxima",
+    when="results of upscale-pool; decoders that keep indices",
+    group="placement",
     source="Zeiler & Fergus 2014; Noh, Hong & Han 2015",
     make=make_unpooling,
     known_as=("unpooling", "maxunpool2d", "unpool"),

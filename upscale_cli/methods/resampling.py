@@ -14,22 +14,31 @@ product. It multiplies some zeros, which costs less than gathering the taps, and
 threads. Filters and edges are settled while the matrices are filled; the arithmetic knows neither.
 """
 
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from upscale_cli.methods.taps import PLANS, TILE, Axes, Taps, banded, remembered
-from upscale_cli.methods.upsampler import Array, Block, SampleReader, Scratch, Upsampler, band_rows, strided
+from upscale_cli.methods.pieces import Pieces
+from upscale_cli.methods.taps import LONGEST, PLANS, TILE, Axes, Taps, banded, pieces_kept
+from upscale_cli.methods.upsampler import (
+    LEAST_VALUES,
+    LONGEST_BAND,
+    Array,
+    Block,
+    SampleReader,
+    Scratch,
+    Upsampler,
+    band_rows,
+    strided,
+)
 
-SHORTEST_BAND, LONGEST_BAND = 64, 256
-"""Approximate rows of a band, for images that are not very wide."""
+SHORTEST_BAND = 64
+"""Approximate minimum of rows in a band, for images that are not very wide."""
 BANDS = 8
 """Minimum of bands in an image, unless they would be shorter than that, or have fewer values than the next number."""
-LEAST_VALUES = 1 << 18
-"""Values of a band for which the calls of NumPy take little time beside the work; a strip has four times as many."""
 BLOCK = 2880
 """Approximate values in a row of a block: long calls, because threads wait for each other between calls."""
 CHANNELS = 4
@@ -59,6 +68,32 @@ def _stacked(matrices: Array, kinds: NDArray[np.int64]) -> Array:
     return matrices[kinds]
 
 
+class Across:
+    """What `Plan` computes for the horizontal axis.
+
+    Parameters
+    ----------
+    taps : Taps
+    channels : int
+    dtype : numpy.dtype
+        Of the values.
+    """
+
+    def __init__(self, taps: Taps, channels: int, dtype: np.dtype[Any]) -> None:
+        self.banded, self.averages = banded(taps), average(taps)
+        # Interleaved channels are resampled as they are, by block-diagonal matrices: three times the products that
+        # planes would need, but on the smaller image, and without copies to planes and back.
+        self.group = group = min(channels, CHANNELS)
+        starts, matrices, kinds, _ = self.banded
+        columns_of = {count: _interleaved(matrices, count, dtype) for count in {group, channels % group or group}}
+        tiles = max(1, BLOCK // (matrices.shape[1] * group))
+        self.columns = []
+        for start in range(0, len(starts), tiles):
+            part = slice(start, start + tiles)
+            stacks = {count: _stacked(every, kinds[part]) for count, every in columns_of.items()}
+            self.columns.append((starts[part], stacks))
+
+
 class Plan:
     """What `Resampler` computes before it sees a source: the same for all sources of one shape.
 
@@ -70,13 +105,27 @@ class Plan:
     channels : int
     dtype : numpy.dtype
         Of the values.
+    across : callable
+        As `Across`.
+    undivided : bool
+        All rows are one band.
     """
 
-    def __init__(self, axes: Axes, before: tuple[int, int], channels: int, dtype: np.dtype[Any]) -> None:
+    def __init__(
+        self,
+        axes: tuple[Taps, Taps],
+        before: tuple[int, int],
+        channels: int,
+        dtype: np.dtype[Any],
+        *,
+        across: Callable[..., Across] = Across,
+        undivided: bool = False,
+    ) -> None:
         height, width = (len(axis.first) for axis in axes)
         self.shape = (height, width, channels)
-        self.vertical, self.horizontal = vertical, horizontal = banded(axes[0]), banded(axes[1])
-        self.averages = all(map(average, axes))
+        self.vertical, self.across = vertical, planned = banded(axes[0]), across(axes[1], channels, dtype)
+        self.horizontal, self.group, self.columns = planned.banded, planned.group, planned.columns
+        self.averages = planned.averages and average(axes[0])
 
         # Every band has the same number of tiles, the last one too: the same shapes give the same bits.
         tile = vertical.matrices.shape[1]
@@ -85,7 +134,7 @@ class Plan:
         rows = band_rows(max(width, before[1]), channels, longest)
         if height < before[0]:  # what is read is the larger part
             rows = max(tile, rows * height // before[0])
-        self.band_tiles = min(max(1, rows // tile), len(vertical.starts))
+        self.band_tiles = len(vertical.starts) if undivided else min(max(1, rows // tile), len(vertical.starts))
         self.band = self.band_tiles * tile
         missing = -len(vertical.starts) % self.band_tiles
         self.starts = np.pad(vertical.starts, (0, missing), mode="edge")
@@ -98,22 +147,9 @@ class Plan:
         rows_of = vertical.matrices.astype(dtype)
         self.rows = [_stacked(rows_of, kinds) for kinds in bands]
 
-        # Interleaved channels are resampled as they are, by block-diagonal matrices: three times the products that
-        # planes would need, but on the smaller image, and without copies to planes and back.
-        self.group = group = min(channels, CHANNELS)
-        columns_of = {
-            count: _interleaved(horizontal.matrices, count, dtype) for count in {group, channels % group or group}
-        }
-        tiles = max(1, BLOCK // (horizontal.matrices.shape[1] * group))
-        self.columns = []
-        for start in range(0, len(horizontal.starts), tiles):
-            part = slice(start, start + tiles)
-            stacks = {count: _stacked(every, horizontal.kinds[part]) for count, every in columns_of.items()}
-            self.columns.append((horizontal.starts[part], stacks))
-
 
 planned = lru_cache(PLANS)(Plan)
-"""A plan, which is kept for the next source of that shape; see `remembered`."""
+"""A plan, which is kept for the next source of that shape."""
 
 
 class Resampler(Upsampler):
@@ -125,13 +161,20 @@ class Resampler(Upsampler):
         Any numeric dtype.
     axes : (Taps, Taps)
     reader : SampleReader
+    plan : callable
+        As `Plan`.
     """
 
-    def __init__(self, source: Array, axes: Axes, reader: SampleReader) -> None:
+    def __init__(
+        self,
+        source: Array,
+        axes: tuple[Taps, Taps],
+        reader: SampleReader,
+        plan: Callable[..., Plan] = planned,
+    ) -> None:
         self.source, self.read, self.dtype = source, reader.read, reader.dtype
-        sides = len(axes[0].first), len(axes[1].first), *source.shape[:2]
-        self._plan = plan = remembered(planned, *sides)(axes, source.shape[:2], reader.channels, reader.dtype)
-        self.shape, self.band, self.averages = plan.shape, plan.band, plan.averages
+        self._plan = made = plan(axes, source.shape[:2], reader.channels, reader.dtype)
+        self.shape, self.band, self.averages = made.shape, made.band, made.averages
 
     def blocks(self, band: int) -> Iterator[Block]:
         plan, left = self._plan, 0
@@ -209,7 +252,7 @@ class DirectResampler(Upsampler):
     A tile multiplies samples outside its taps by 0, and `0·NaN` and `0·∞` are NaN. Parameters as for `Resampler`.
     """
 
-    def __init__(self, source: Array, axes: Axes, reader: SampleReader) -> None:
+    def __init__(self, source: Array, axes: tuple[Taps, Taps], reader: SampleReader) -> None:
         self.source, self.read, self.dtype = source, reader.read, reader.dtype
         self._vertical, self._horizontal = axes
         self.shape, self.band = (len(axes[0].first), len(axes[1].first), reader.channels), TILE
@@ -239,4 +282,7 @@ def _add_weighed(total: Array, weights: NDArray[np.float64], samples: Array) -> 
 
 def resampled(source: Array, axes: Axes, reader: SampleReader) -> Upsampler:
     """Return the fastest upsampler that is exact for a source: products of matrices if all samples are finite."""
-    return (Resampler if reader.finite else DirectResampler)(source, axes, reader)
+    if max(axes[0][:2] + axes[1][:2]) <= LONGEST:
+        return (Resampler if reader.finite else DirectResampler)(source, (axes[0].make(), axes[1].make()), reader)
+    plan = partial(Plan, across=lru_cache(pieces_kept(axes[1].after))(Across), undivided=True)
+    return Pieces(source, axes, reader, partial(Resampler, plan=plan) if reader.finite else DirectResampler)

@@ -2,21 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from math import ceil, gcd
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from fractions import Fraction
+from functools import lru_cache, partial
+from math import ceil
+from typing import NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from upscale_cli.methods.filters import Filter
-from upscale_cli.methods.grid import Grid, positions
+from upscale_cli.methods.grid import UNCHANGED, Grid, half_pixel, positions
 from upscale_cli.methods.method import Size
-
-if TYPE_CHECKING:
-    from functools import _lru_cache_wrapper
-
-T = TypeVar("T")
+from upscale_cli.methods.weights import Filter
 
 TILE = 16
 """Minimum of outputs in a tile. Wider tiles multiply more zeros, narrower ones make BLAS calls too short."""
@@ -24,8 +20,8 @@ LONGEST_PERIOD = 64
 """Longest period for which tiles are whole periods. At scale p/q in lowest terms, weights repeat every p outputs."""
 PLANS = 4
 """Plans that are kept, because the frames of a film are alike."""
-LONGEST_KEPT = 1 << 16
-"""The longest side of a source or a result whose plans are kept: each takes some 50 bytes for every pixel of it."""
+LONGEST = 1 << 14
+"""The longest side of a source or a result that is planned at once. `Pieces` plans longer ones and keeps nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,62 +43,121 @@ class Taps:
     step: int
 
 
-Axes = tuple[Taps, ...]
-"""The vertical and the horizontal axis; or the one of a line, or depth before those two."""
+class Axis(NamedTuple):
+    """One axis, whose taps are computed when they are needed.
+
+    Attributes
+    ----------
+    before, after : int
+        Samples of the source and of the output.
+    make : partial
+        Of a function that is cached, and takes `part`: the first of some outputs, and the one after the last.
+    """
+
+    before: int
+    after: int
+    make: "partial[Taps]"
+
+    def piece(self, start: int, stop: int) -> Taps:
+        """Return the taps of outputs `start … stop − 1`, which are not kept."""
+        made = self.make.func.__wrapped__(*self.make.args, part=(start, stop), **self.make.keywords)  # type: ignore[attr-defined]
+        return cast(Taps, made)
 
 
-def remembered(make: "_lru_cache_wrapper[T]", *sides: int) -> Callable[..., T]:
-    """Return a function with its cache, or without it if one of the sides that it is asked about is long."""
-    return make if max(sides) <= LONGEST_KEPT else make.__wrapped__
+Axes = tuple[Axis, ...]
+"""The vertical and the horizontal axis, after depth where there is a volume."""
+
+
+def pieces_kept(n_out: int) -> int:
+    """Return how many pieces of a row are kept: all if they are few, or none, because the next row begins anew."""
+    pieces = ceil(n_out / LONGEST)
+    return pieces if pieces <= PLANS else 0
+
+
+Continued = Callable[[NDArray[np.int64], int], NDArray[np.int64]]
+
+CONTINUED: dict[str, Continued] = {
+    "repeat": lambda index, length: np.clip(index, 0, length - 1),
+    "reflect": lambda index, length: _turned(index % (2 * length), 2 * length - 1),
+    "mirror": lambda index, length: _turned(index % max(1, 2 * length - 2), 2 * length - 2),
+}
+"""The sample of an axis that stands for one beyond its border, by the name of the edge.
+
+>>> [CONTINUED[edge](np.arange(-3, 6), 3).tolist() for edge in ("repeat", "reflect", "mirror")]
+[[0, 0, 0, 0, 1, 2, 2, 2, 2], [2, 1, 0, 0, 1, 2, 2, 1, 0], [1, 2, 1, 0, 1, 2, 1, 0, 1]]
+"""
+
+
+def _turned(index: NDArray[np.int64], last: int) -> NDArray[np.int64]:
+    return np.minimum(index, last - index)
 
 
 @lru_cache(2 * PLANS)
-def taps(n_in: int, n_out: int, filter: Filter, grid: Grid | None = None) -> Taps:
+def taps(
+    n_in: int,
+    n_out: int,
+    filter: Filter,
+    *,
+    grid: Grid | None = None,
+    edge: str = "renormalise",
+    part: tuple[int, int] | None = None,
+) -> Taps:
     """Return the taps of one axis: output `j` is at `u = (j + ½)·n_in/n_out − ½`, and tap `i` weighs `filter(i − u)`.
 
-    Samples that lie off the grid of their picture, as chroma does, have a `Grid`, which says where output `j` is.
+    Another `Grid` says otherwise where output `j` is: that of a framework, or of samples that lie off the grid of
+    their picture, as chroma does.
 
-    Taps outside the input are dropped and the others scaled to sum to 1, so that a constant stays constant up to the
-    border (Pillow's rule). Positions are fractions, stored as integers over their divisor: no drift, and no tie that
+    Of a `part`, outputs `part[0] … part[1] − 1` alone have taps.
+
+    Weights sum to 1. Taps outside the input are dropped and the others scaled, so that a constant stays constant up
+    to the border (Pillow's rule); or their weights are added to those of the samples that stand for them; or they are
+    dropped, and it darkens. Positions are fractions, stored as integers over their divisor: no drift, and no tie that
     float noise decides. If the output is smaller, the filter is stretched by `n_in/n_out`, so that nothing aliases.
 
-    >>> taps(2, 4, filter=Filter(lambda x: np.maximum(0, 1 - np.abs(x)), 1.0)).weights.tolist()
+    >>> triangle = Filter(lambda x: np.maximum(0, 1 - np.abs(x)), 1.0)
+    >>> taps(2, 4, triangle).weights.tolist()
     [[0.0, 1.0], [0.75, 0.25], [0.25, 0.75], [1.0, 0.0]]
+    >>> taps(2, 4, triangle, edge="zero").weights.tolist()
+    [[0.0, 0.75], [0.75, 0.25], [0.25, 0.75], [0.75, 0.0]]
     """
-    grid = grid or Grid(n_in, n_out)
-    divisor = gcd(grid.before, grid.after)
-    period, step = grid.after // divisor, grid.before // divisor
-    position, unit = positions(n_out, grid)
-    wide = max(grid.before, grid.after)
-    reach = ceil(filter.radius * wide / grid.after)
+    grid = grid or half_pixel(n_in, n_out)
+    period, step = grid.ratio.denominator, grid.ratio.numerator
+    position, unit = positions(range(*part or (0, n_out)), grid)
+    wide = max(grid.ratio, Fraction(1))
+    # What stands for the last tap of a window that is half outside lies in it; with mirror, one further inside.
+    reach = ceil(filter.radius * wide.numerator / wide.denominator) + (edge == "mirror")
     first = position // unit - reach + 1
     index = first[:period, None] + np.arange(2 * reach)
     # Weights are the same in every period, except at the borders.
-    weights = filter.weight((unit * index - position[:period, None]) / (unit // grid.after * wide))
-    scaled = (weights / weights.sum(axis=1, keepdims=True))[np.arange(n_out) % period]
+    distance = (unit * index - position[:period, None]) / int(unit * wide)
+    # An axis that keeps its size is left as it is, also by filters that blur, as in Pillow.
+    weights = (distance == 0).astype(float) if grid == UNCHANGED else filter.weight(distance)
+    scaled = (weights / weights.sum(axis=1, keepdims=True))[np.arange(len(first)) % period]
     border = np.flatnonzero((first < 0) | (first > n_in - 2 * reach))
     index = first[border, None] + np.arange(2 * reach)
-    weights = np.where((index >= 0) & (index < n_in), weights[border % period], 0.0)
-    scaled[border] = weights / weights.sum(axis=1, keepdims=True)
+    inside = (index >= 0) & (index < n_in)
+    near, beyond = (np.where(which, weights[border % period], 0.0) for which in (inside, ~inside))
+    if edge in CONTINUED:
+        place = np.clip(CONTINUED[edge](index, n_in) - first[border, None], 0, 2 * reach - 1)
+        np.add.at(near, (np.arange(len(border))[:, None], place), beyond)
+    total = near + beyond if edge == "zero" else near
+    scaled[border] = near / total.sum(axis=1, keepdims=True)
     return Taps(first, scaled, period, step)
 
 
-@lru_cache(2 * PLANS)
-def unchanged(count: int) -> Taps:
-    """Return the taps of an axis that keeps its samples."""
-    return Taps(np.arange(count), np.ones((count, 1)), 1, 1)
-
-
-def filter_axes(shape: tuple[int, ...], size: Size, filter: Filter) -> Axes:
-    """Return the taps of a filter on every axis, from a source of `shape` to an output of `size`, height first.
-
-    A filter that blurs does so at scale 1, too; but an axis of a volume, or of a line, that keeps its length is left
-    alone: a volume that is enlarged in two dimensions is a series of images.
-    """
-    make, keep = (remembered(each, *shape[: len(size)], *size) for each in (taps, unchanged))
-    images = len(size) == 2
-    sides = zip(shape, size, strict=False)
-    return tuple(make(old, new, filter) if images or old != new else keep(old) for old, new in sides)
+def filter_axes(
+    shape: tuple[int, ...],
+    size: Size,
+    filter: Filter,
+    *,
+    grids: tuple[Grid | None, ...] = (None, None),
+    edge: str = "renormalise",
+) -> Axes:
+    """Return the axes of a filter, from a source of `shape` to an output of `size`, height first; see `taps`."""
+    return tuple(
+        Axis(n_in, n_out, partial(taps, n_in, n_out, filter=filter, grid=grid, edge=edge))
+        for n_in, n_out, grid in zip(shape, size, grids, strict=False)
+    )
 
 
 class Banded(NamedTuple):

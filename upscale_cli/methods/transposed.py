@@ -13,15 +13,15 @@ resampled one axis at a time, as a filter is.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from upscale_cli.methods.convolution import convolve
 from upscale_cli.methods.kernel import Kernel, separated
-from upscale_cli.methods.resampling import Resampler
-from upscale_cli.methods.taps import PLANS, Taps, remembered
+from upscale_cli.methods.resampling import resampled
+from upscale_cli.methods.taps import PLANS, Axis, Taps
 from upscale_cli.methods.upsampler import Array, Block, SampleReader, Scratch, Upsampler, band_rows
 from upscale_cli.methods.volumes import Slices
 
@@ -50,28 +50,31 @@ def phase_taps(stride: int, size: int) -> NDArray[np.int64]:
 
 
 @lru_cache(2 * PLANS)
-def stamps(n_in: int, n_out: int, kernel: tuple[float, ...], *, stride: int, crop: int, edge: str) -> Taps:
+def stamps(
+    n_in: int, n_out: int, kernel: tuple[float, ...], *, stride: int, crop: int, edge: str, part: Sides | None = None
+) -> Taps:
     """Return one axis of a separable kernel as taps: output `j` is the full coordinate `o = j + crop`.
 
     Its inputs are `o // stride − n + 1 … o // stride`. The weight of an input outside the source is added to that of
-    the nearest one inside if the edge is repeated, and dropped if it is zero.
+    the nearest one inside if the edge is repeated, and dropped if it is zero. `part` as for `taps`.
 
     >>> stamps(2, 4, (1.0, 2.0, 2.0, 1.0), stride=2, crop=1, edge="repeat").weights.tolist()
     [[0.0, 3.0], [2.0, 1.0], [1.0, 2.0], [3.0, 0.0]]
     """
     reach = -(-len(kernel) // stride)
-    full = np.arange(n_out) + crop
+    full = np.arange(*part or (0, n_out)) + crop
     first = full // stride - reach + 1
     padded = np.pad(kernel, (0, reach * stride - len(kernel)))
     neighbours = np.arange(reach)
-    weights = padded[full[:, None] % stride + (reach - 1 - neighbours) * stride]
-    inputs = first[:, None] + neighbours
-    outside = np.where((inputs < 0) | (inputs >= n_in), weights, 0.0)
-    weights = weights - outside
+    weights = padded[np.arange(stride)[:, None] + (reach - 1 - neighbours) * stride][full % stride]
+    border = np.flatnonzero((first < 0) | (first > n_in - reach))
+    inputs = first[border, None] + neighbours
+    outside = np.where((inputs < 0) | (inputs >= n_in), weights[border], 0.0)
+    weights[border] -= outside
     if edge == "repeat":
-        nearest = np.clip(inputs, 0, n_in - 1) - first[:, None]
+        nearest = np.clip(inputs, 0, n_in - 1) - first[border, None]
         # Windows without any input have no weights either.
-        np.add.at(weights, (np.arange(n_out)[:, None], np.clip(nearest, 0, reach - 1)), outside)
+        np.add.at(weights, (border[:, None], np.clip(nearest, 0, reach - 1)), outside)
     return Taps(first, weights, stride, 1)
 
 
@@ -214,19 +217,22 @@ def transposed(source: Array, stamping: Stamping, reader: SampleReader) -> Upsam
     factors = separated(stamping.kernel, reader.dtype)
     if factors is None:
         return Transposed(source, stamping, reader)
-    make = remembered(stamps, *source.shape[:2], *stamping.size)
+    sides = list(zip(source.shape, stamping.size, strict=False))
     vertical, horizontal = (
-        make(
-            source.shape[axis],
-            stamping.size[axis],
-            tuple(factor.tolist()),
-            stride=stamping.stride[axis],
-            crop=stamping.crop[axis],
-            edge=stamping.edge,
+        Axis(
+            *sides[axis],
+            partial(
+                stamps,
+                *sides[axis],
+                tuple(factor.tolist()),
+                stride=stamping.stride[axis],
+                crop=stamping.crop[axis],
+                edge=stamping.edge,
+            ),
         )
         for axis, factor in enumerate(factors)
     )
-    return Resampler(source, (vertical, horizontal), replace(reader, channels=len(stamping.kernel)))
+    return resampled(source, (vertical, horizontal), replace(reader, channels=len(stamping.kernel)))
 
 
 def transposed_array(source: Array, stamping: Stamping, reader: SampleReader) -> Upsampler:

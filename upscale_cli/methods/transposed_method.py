@@ -1,9 +1,10 @@
 """The method `transposed-conv`, and how it is made; `transposed` has the arithmetic."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from upscale_cli.errors import UpscaleError, UsageError
-from upscale_cli.methods.method import Method, Parameters, Shape, Size, banded_memory, cell_size
+from upscale_cli.methods.method import Method, Parameters, Shape, Size, WorkingMemory, cell_size
 from upscale_cli.methods.parameters import ArrayValue, Choice, Integer, Parameter, PerAxis, Scale, per_axis, shown
 
 if TYPE_CHECKING:
@@ -94,6 +95,21 @@ def output_shape(shape: Shape, scale: Scale, parameters: Parameters) -> Shape:
     return (*(size for _, size in placed(shape, scale, parameters)), channels)
 
 
+def working_memory(shape: Shape, parameters: Parameters) -> Callable[[Size], WorkingMemory]:
+    """Return the working memory, of a separable kernel or another."""
+    from upscale_cli.methods.pieces import separable_memory
+
+    def needed(size: Size) -> WorkingMemory:
+        kernel, own = parameters["kernel"], [max(1, round(b / a)) for a, b in zip(shape, size, strict=False)]
+        sides = [7 * side for side in own] if kernel is None else kernel.shape[-len(size) :]
+        dilation = per_axis("transposed-conv: dilation", parameters["dilation"], len(size))
+        reach = max((k * d) / s for k, d, s in zip(sides, dilation, own, strict=True)) / 2 + 1
+        memory = separable_memory(shape, size, reach)
+        return memory._replace(rows=max(memory.rows, own[0]))
+
+    return needed
+
+
 def make(source: "Array", /, *, scale: Scale, size: Size, samples: "Samples", parameters: Parameters) -> "Upsampler":
     """Return the upsampler of a source."""
     from upscale_cli.methods.transposed import Biased, Stamping, transposed_array
@@ -149,7 +165,9 @@ def explain_kernel(shape: Shape, scale: Scale, parameters: Parameters) -> str:
 TRANSPOSED_CONV = Method(
     name="transposed-conv",
     summary="stamps a kernel, its own or one from a .npy file, stride = scale",
-    when="photographs that were reduced, cheaper than learned; kernels of your own",
+    when="reduced photographs, cheaper than learned; your own kernels",
+    group="learned",
+    compared=True,
     source="Zeiler et al. 2010; Dumoulin & Visin 2016",
     make=make,
     known_as=("deconvolution", "convtranspose1d", "convtranspose2d", "convtranspose3d", "conv-transpose", "kernel"),
@@ -204,7 +222,7 @@ TRANSPOSED_CONV = Method(
     interpolates=False,
     volumes=True,
     symmetric=False,
-    working_memory=banded_memory,
+    working_memory=working_memory,
     warn=warn_of_checkerboard,
     explain=explain_kernel,
 )

@@ -13,6 +13,10 @@ from numpy.typing import DTypeLike, NDArray
 
 FEWEST_ROWS = 32
 """Approximate minimum of rows in a band of weighed values, if the image has as many."""
+LONGEST_BAND = 256
+"""Approximate maximum of rows in a band of a filter, for images that are not very narrow."""
+LEAST_VALUES = 1 << 18
+"""Values of a band for which the calls of NumPy take little time beside the work; a strip has four times as many."""
 BAND_VALUES = 1 << 22
 """Maximum of values in a band that is longer than that, so that memory does not grow with the image's width."""
 

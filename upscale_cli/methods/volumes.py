@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from upscale_cli.methods.method import slices_of
 from upscale_cli.methods.resampling import average, resampled
-from upscale_cli.methods.taps import Axes, unchanged
+from upscale_cli.methods.taps import Axes
 from upscale_cli.methods.upsampler import Array, Block, Finish, SampleReader, Upsampler
 
 MakeSlices = Callable[[range], Iterator[Upsampler]]
@@ -60,29 +60,26 @@ class Slices(Upsampler):
 
 
 def resampled_array(source: Array, axes: Axes, reader: SampleReader) -> Upsampler:
-    """Return the upsampler of a source of one to three axes, and channels: separable, so that any order is right.
+    """Return the upsampler of an image or a volume, and channels: separable, so that any order of axes is right.
 
     Depth comes first, because the slices of the source are smaller than those of the output.
     """
-    if len(axes) == 1:
-        source, axes = source[None], (unchanged(1), *axes)
     if len(axes) == 2:
-        return resampled(source, axes, reader)
-    depth, *plane = axes
+        return resampled(source, (axes[0], axes[1]), reader)
+    depth, plane = axes[0].make(), (axes[1], axes[2])
     floats = replace(reader, read=lambda samples: samples)
 
     def make(numbers: range) -> Iterator[Upsampler]:
         # Weights of 0 are left out: 0·NaN is NaN, and an axis that keeps its samples copies them.
-        used = [np.flatnonzero(depth.weights[number]) for number in numbers]
-        slices = [depth.first[number] + taps for number, taps in zip(numbers, used, strict=True)]
+        used = [np.flatnonzero(weights) if weights.any() else np.zeros(1, int) for weights in depth.weights[numbers]]
+        slices = [(depth.first[n] + taps).clip(0, len(source) - 1) for n, taps in zip(numbers, used, strict=True)]
         low, high = min(each[0] for each in slices), max(each[-1] for each in slices)
         window = reader.read(source[low : high + 1])
         for number, taps, each in zip(numbers, used, slices, strict=True):
             weights = depth.weights[number, taps].astype(window.dtype)
-            yield resampled(_weighed(weights, window, each - low), (plane[0], plane[1]), floats)
+            yield resampled(_weighed(weights, window, each - low), plane, floats)
 
-    shape = *(len(axis.first) for axis in axes), reader.channels
-    return Slices(shape, make, average(depth))
+    return Slices((*(axis.after for axis in axes), reader.channels), make, average(depth))
 
 
 def _weighed(weights: Array, slices: Array, index: NDArray[np.int64]) -> Array:

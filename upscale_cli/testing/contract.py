@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from upscale_cli import api
 from upscale_cli.api import upscale
 from upscale_cli.methods import find_method, placement, strips
-from upscale_cli.methods.parameters import REQUIRED
+from upscale_cli.methods.parameters import REQUIRED, Number
 from upscale_cli.methods.upsampler import Array, Scratch
 from upscale_cli.testing.checks import assert_near, assert_rounded, image, poisoned, refusal, ties
 from upscale_cli.testing.transparency import TransparencyContract
@@ -60,7 +60,7 @@ class MethodContract(TransparencyContract):
     def test_it_describes_itself(self) -> None:
         method = self.method
         assert find_method(method.name) == method
-        assert re.fullmatch(r"[a-z]+(-[a-z]+)*", method.name)
+        assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", method.name)
         for text in (method.summary, method.when, method.source):
             assert 4 < len(text) < 90
             assert text == text.strip()
@@ -288,10 +288,12 @@ class MethodContract(TransparencyContract):
                 assert f"{self.method.name} needs {p.name}" in refusal(method=self.method.name)
 
     def test_values_out_of_their_domain_are_refused_by_name(self) -> None:
-        words = ["", "nonsense", "-1", "1e999999999", "1/0"]
-        junk = [*words, -1, 2.5, float("nan"), [], (1, 2, 3, 4), [[1], [2]], object()]
+        words = ["", "nonsense", "-2", "1e999999999", "1/0"]
+        junk = [*words, -2, 2.5, float("nan"), [], (1, 2, 3, 4), [[1], [2]], object()]
         for p in self.method.parameters:
             for value in [] if p.file else junk:
+                if isinstance(p.kind, Number) and value == 2.5 and p.kind.low <= value <= p.kind.high:
+                    continue
                 values = self.given_arrays(np.ones((4, 4)), 2) | {p.name: value}
                 sentence = refusal(method=self.method.name, **values)
                 assert f"{self.method.name}: {p.name}=" in sentence

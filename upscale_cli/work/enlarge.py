@@ -108,7 +108,7 @@ class _Enlargement(NamedTuple):
     def enlarged(self, index: int, frame: Frame) -> Enlarged:
         """Return a frame with its upsampler, if the limits allow it."""
         request, picture, result = self.request, self.picture, self.result
-        method = request.method
+        method = request.method.settled(self.parameters)
         apart, several = request.alpha == "separate", picture.count > 1
         if bordered := request.fit == "pad":
             frame = with_room(frame, request.background, self.format)
@@ -139,6 +139,7 @@ class _Enlargement(NamedTuple):
             samples, channels = samples._replace(alpha=False, opaque=False), after[-1]
         flat, made, shown_size = ((1, *each)[-2:] for each in (sides, after[:-1], size))
         change = Change(flat, made, frame.metadata.orientation, shown_size)
+        change = change._replace(grid=parameters.get("grid", change.grid))
         metadata = kept_metadata(
             frame, mode, picture, format=self.format, change=change, strip=request.strip, result=result
         )
@@ -189,9 +190,11 @@ def _parameters_of_frame(parameters: dict[str, Any], index: int, channels_first:
 
 
 def method_explained(method: Method, shape: tuple[int, int, int], scale: Scale, parameters: Mapping[str, Any]) -> str:
-    """Describe a method with its parameters, defaults included."""
-    given = [(p.name, parameters.get(p.name)) for p in method.parameters if not p.file]
-    values = [f"{name}={shown(value)}" for name, value in given if value is not None]
+    """Describe a method with its parameters, defaults included unless many methods share them."""
+    given = [(p, parameters.get(p.name)) for p in method.parameters if not p.file]
+    values = [
+        f"{p.name}={shown(value)}" for p, value in given if value not in (None, p.default if p.common else None)
+    ]
     own = method.explain(shape, scale, parameters)
     return f"{', '.join([method.name, *values])}: {own or f'{method.summary} ({method.source})'}"
 

@@ -49,7 +49,7 @@ def kept_metadata(
     elif read.exif and has_thumbnail(read.exif) and not has_thumbnail(metadata.exif or b""):
         result.note("its EXIF thumbnail, which was not turned with it, is left out")
     if read.geo is not None and metadata.geo is None:
-        result.note("its georeference, which was not turned with it, is left out")
+        result.note(f"its georeference, which {change.moved}, is left out")
     metadata, lost = _stored(metadata, format)
     if frame.duration is not None:
         lost |= {"durations"} - format.keeps

@@ -10,6 +10,7 @@ from upscale_cli.codecs.formats import FORMATS
 from upscale_cli.codecs.picture import Picture, check_source
 from upscale_cli.codecs.y4m import Film
 from upscale_cli.errors import UpscaleError, UsageError
+from upscale_cli.methods.grid import grids
 from upscale_cli.methods.method import rounded_shape
 from upscale_cli.methods.planes import off_grid
 from upscale_cli.methods.samples import Samples
@@ -68,7 +69,8 @@ class Planes(NamedTuple):
         scale, (height, width, channels), framed = request.resolved(before, remembered, parameters)
         if min(scale) < 1 or framed != (height, width):
             raise UpscaleError(f"has planes of chroma, which are only enlarged, without a crop or a border; {RGB}.")
-        if channels != 1 or (film.chroma and rounded_shape(before, scale, {})[:2] != (height, width)):
+        follows = method.resizable or rounded_shape(before, scale, {})[:2] == (height, width)
+        if channels != 1 or (film.chroma and not follows):
             raise UpscaleError(f"has chroma, which cannot follow luma through this kernel; {RGB}.")
         size, after = film.dtype.itemsize, film.enlarged(height, width)
         header = SimpleNamespace(sides=before[:2], count=1, itemsize=size, decoded=3 * size)
@@ -102,14 +104,21 @@ class Planes(NamedTuple):
 
     def _enlarged(self, index: int, plane: Array, progress: Callable[[int], None]) -> Array:
         """Return a plane of the result, as it is stored: the first is luma."""
-        method, size = self.request.method, self.after.shapes[index]
-        constants = method.keeps_constants or index > 0
+        method, size = self.request.method.settled(self.parameters), self.after.shapes[index]
+        constants = method.keeps_constants or (index > 0 and method.filter is None)
         samples = Samples(plane.dtype, 1, plane.dtype, constants=constants)
         if index == 0:
             upsampler = method.make(plane, scale=self.scale, size=size, samples=samples, parameters=self.parameters)
         else:
-            grids = self.film.grids(self.after)
-            upsampler = off_grid(method, plane, size, grids=grids, samples=samples, parameters=self.parameters)
+            before, after = ((film.height, film.width) for film in (self.film, self.after))
+            of_luma = grids(before, after, self.scale, self.parameters)
+            down, across = (
+                luma.of_plane(step, shift)
+                for luma, step, shift in zip(of_luma, self.film.steps, self.film.shifts, strict=True)
+            )
+            upsampler = off_grid(
+                method, plane, size, grids=(down, across), samples=samples, parameters=self.parameters
+            )
         finish, made = (
             samples.finisher(method.values == "weighed", upsampler.averages),
             np.empty((*size, 1), plane.dtype),

@@ -56,7 +56,9 @@ class Request(NamedTuple):
         Results get the times of their sources.
     lossless : bool
         Formats that can do both are written without loss.
-    linear, strip, overwrite : bool
+    linear : bool or "sigmoid"
+        Light is weighed instead of code values, or a sigmoid of it.
+    strip, overwrite : bool
     alpha : {"weighed", "separate"}
         Colours are weighed by their opacity, or both are enlarged apart.
     reading : Reading
@@ -81,7 +83,7 @@ class Request(NamedTuple):
     subsampling: str | None = None
     preserve_times: bool = False
     lossless: bool = False
-    linear: bool = False
+    linear: bool | Literal["sigmoid"] = False
     alpha: Literal["weighed", "separate"] = "weighed"
     strip: bool = False
     reading: Reading = USUAL
