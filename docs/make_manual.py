@@ -79,7 +79,7 @@ def man_page(name: str) -> str:
     if any("--methods" in p.opts for p in this.params):
         lines += [".SH METHODS"]
         for method in METHODS.values():
-            factors = " Integer factors only." if method.integer_scale else ""
+            factors = f" {_sentence(method.demands)}" if method.demands else ""
             lines += [
                 ".TP",
                 f".B {_text(method.name)}",

@@ -49,9 +49,9 @@ def sheet(pieces: dict[str, np.ndarray[Any, Any]], columns: int) -> Image.Image:
 
 
 def methods_sheet() -> Image.Image:
-    """Draw the methods that have a chapter, on a piece of the scene."""
+    """Draw the methods that have a chapter, on a piece of the scene, but those that only repeat its pixels."""
     piece = np.asarray(Image.open(SAMPLES / "scene.png").convert("RGB"))[CROP[1] : CROP[3], CROP[0] : CROP[2]]
-    return sheet({name: enlarged(name, piece) for name in METHODS_SHOWN}, 4)
+    return sheet({name: enlarged(name, piece) for name in METHODS_SHOWN if not METHODS[name].factors}, 4)
 
 
 def learned_sheet() -> Image.Image:
@@ -90,11 +90,22 @@ def filters_sheet() -> Image.Image:
     return sheet(made | {"lanczos, antiring=1": upscale(test_card(), SCALE, "lanczos", antiring=1)}, 5)
 
 
-def pixel_art_sheet() -> Image.Image:
-    """Draw pixel art enlarged by nearest, by a filter, and by nearest with a factor that is not an integer."""
+def sprite() -> np.ndarray[Any, Any]:
+    """Return the mushroom on white."""
     art = Image.open(SAMPLES / "pixel-art.png").convert("RGBA")
     white = Image.new("RGBA", art.size, "white")
-    piece = np.asarray(Image.alpha_composite(white, art).convert("RGB"))
+    return np.asarray(Image.alpha_composite(white, art).convert("RGB"))
+
+
+def rounded_sheet() -> Image.Image:
+    """Draw pixel art enlarged by each of the methods that copy pixels."""
+    made = {name: upscale(sprite(), 8, name) for name in ("nearest", "epx", "eagle", "mmpx")}
+    return sheet({f"{name}, 8": image for name, image in made.items()}, 2)
+
+
+def pixel_art_sheet() -> Image.Image:
+    """Draw pixel art enlarged by nearest, by a filter, and by nearest with a factor that is not an integer."""
+    piece = sprite()
     made = {"nearest, 6": upscale(piece, 6, "nearest"), "lanczos, 6": upscale(piece, 6, "lanczos")}
     uneven = upscale(upscale(piece, 1.5, "nearest"), 4, "nearest")
     return sheet(made | {"nearest, 1.5 (shown 4 times)": uneven}, 3)
@@ -137,6 +148,7 @@ def pictures() -> dict[str, Image.Image]:
         "methods.png": methods_sheet(),
         "learned.png": learned_sheet(),
         "pictures/pixel-art.png": small(pixel_art_sheet()),
+        "pictures/rounded.png": small(rounded_sheet()),
         "pictures/depth.png": small(depth_sheet()),
         "pictures/filters.png": small(filters_sheet()),
         "pictures/checkerboard.png": small(checkerboard_sheet()),

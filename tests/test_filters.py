@@ -257,16 +257,20 @@ def test_colours_are_held_without_their_opacity(dtype: str, amount: float) -> No
 
 @pytest.mark.parametrize("dtype", ["u1", "u2"])
 def test_a_flat_colour_stays_flat_when_it_is_held(dtype: str) -> None:
+    """Whatever opacity is: noise, its lowest values, all or nothing, the lowest beside full."""
     full, colour = np.iinfo(dtype).max, np.array([200, 7, 90], dtype)
-    source = image((12, 13, 4), dtype)
-    source[source[..., 3] > 0, :3] = colour
-    samples = Samples(source.dtype, 4, source.dtype, alpha=True, constants=True)
     tests = MethodTests()
     tests.method = METHODS["lanczos"]
-    for amount in (0.3, 1):
-        made = tests.upsampler(source, 2, samples, antiring=amount)
-        have = made.rows(0, 24, np.empty((24, 26, 4), dtype), samples.finish)
-        assert (have[have[..., 3] > full // 255, :3] == colour).all()
+    source = image((12, 13, 4), dtype, seed=3)
+    noise = source[..., 3].copy()
+    for opacity in (noise, noise % 4, np.where(noise > full // 2, full, 0), np.where(noise % 4 > 0, 1, full)):
+        source[..., 3] = opacity
+        source[opacity > 0, :3] = colour
+        samples = Samples(source.dtype, 4, source.dtype, alpha=True, constants=True)
+        for scale, amount in ((2, 0.3), (3, 1), (4, 0.7)):
+            made = tests.upsampler(source, scale, samples, antiring=amount)
+            have = made.rows(0, 12 * scale, np.empty((12 * scale, 13 * scale, 4), dtype), samples.finish)
+            assert (have[have[..., 3] > 0, :3] == colour).all()
 
 
 def test_palettes_and_streams_are_held_as_colours_are(tmp_path: Path) -> None:
@@ -277,6 +281,21 @@ def test_palettes_and_streams_are_held_as_colours_are(tmp_path: Path) -> None:
         call(tmp_path / f"{name}.png", "-p", "antiring=1", "-o", tmp_path / f"{name}_out.png")
         made = np.asarray(Image.open(tmp_path / f"{name}_out.png").convert("RGB"))
         np.testing.assert_array_equal(made, upscale(np.asarray(drawn.convert("RGB")), 2, antiring=1))
+
+
+def test_smaller_results_are_held_too(tmp_path: Path) -> None:
+    """Within the pixels that one of the result covers, and its neighbours."""
+    source = image((24, 30))
+    Image.fromarray(source).save(tmp_path / "in.png")
+    call(tmp_path / "in.png", "-s", "0.5", "--allow-smaller", "-p", "antiring=1", "-o", tmp_path / "out.png")
+    exact = np.zeros((12, 15, 1))
+    for y, x in np.ndindex(12, 15):
+        rows, columns = (
+            np.array([lanczos(3)(abs(Fraction(4 * i - 8 * j - 2, 8))) for i in range(n)])
+            for n, j in ((24, y), (30, x))
+        )
+        exact[y, x] = rows @ source @ columns / rows.sum() / columns.sum()
+    assert_rounded(np.asarray(Image.open(tmp_path / "out.png"))[..., None], held(exact, source[..., None], 1))
 
 
 def test_strength_is_checked() -> None:
@@ -337,7 +356,7 @@ def test_every_value_comes_back_from_the_sigmoid(dtype: str) -> None:
         np.testing.assert_array_equal(again, source)
 
 
-def test_sigmoid_leaves_smaller_halos_than_light(tmp_path: Path) -> None:
+def test_sigmoid_leaves_smaller_halos_than_light(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     step = np.full((8, 16, 3), 30, np.uint8)
     step[:, 8:] = 230
     Image.fromarray(step).save(tmp_path / "in.png")
@@ -349,6 +368,9 @@ def test_sigmoid_leaves_smaller_halos_than_light(tmp_path: Path) -> None:
     assert low["--linear"] == low["--linear=light"] == 0 < low["--linear=sigmoid"]
     call("--linear", "sigmoid", tmp_path / "in.png", "-s", 4, "-o", tmp_path / "spaced.png", "-j", 2, "-v")
     assert (tmp_path / "spaced.png").read_bytes() == (tmp_path / "--linear=sigmoid.png").read_bytes()
+    (tmp_path / "--linear").write_bytes((tmp_path / "in.png").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    call("-o", "named.png", "--linear", "--", "--linear")
     said = call("--linear=dark", tmp_path / "in.png", status=2).stderr
     assert "'dark' is not one of 'light', 'sigmoid'" in said
 

@@ -308,6 +308,9 @@ def test_spacing_counts_in_millimetres_whatever_the_unit(tmp_path: Path) -> None
         (["-m", "learned"], 1, "learned enlarges only images"),
         (["-m", "bed-of-nails"], 1, "whose stored 0 means another value (scl_inter), and bed-of-nails adds zeros"),
         (["-s", "1.5", "-m", "bed-of-nails"], 1, "scl_inter"),
+        (["-p", "grid=align-corners"], 1, "is a volume, which grid=align-corners would move; omit -p grid."),
+        (["-p", "edge=zero"], 1, "and lanczos adds zeros"),
+        (["-m", "epx"], 1, "epx enlarges only images"),
         (["-s", "2x2x2x2"], 2, "is not a number of at least 1"),
     ],
 )

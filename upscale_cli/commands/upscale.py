@@ -75,7 +75,7 @@ def _describe(method: Method) -> None:
     """Print what a method does, when to use it, and its parameters."""
     _print_entry(f"{method.name}: ", f"{method.summary} ({method.source})", 2)
     _print_entry("  For ", f"{method.when}.", 2)
-    click.echo(f"  The scale is {'an integer' if method.integer_scale else 'any number of at least 1'}.")
+    click.echo(f"  It takes {method.demands or 'any factor of at least 1'}.")
     for p in method.parameters:
         option = f"-p {p.name}={'FILE' if p.file else ''}"
         option = f"--{p.name} FILE" if p.name in FILES and p.file else option

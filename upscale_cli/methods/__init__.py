@@ -13,6 +13,7 @@ from upscale_cli.methods.filters import FILTERS
 from upscale_cli.methods.learned_method import LEARNED
 from upscale_cli.methods.method import Method, Shape, Size, WorkingMemory, resolve
 from upscale_cli.methods.parameters import Parameter, Scale
+from upscale_cli.methods.pixel_art_methods import PIXEL_ART
 from upscale_cli.methods.placement_methods import BED_OF_NAILS, MAX_UNPOOLING, NEAREST
 from upscale_cli.methods.transposed_method import TRANSPOSED_CONV
 from upscale_cli.plugins import Registry
@@ -32,7 +33,7 @@ __all__ = [
 
 # fmt: off
 MethodName = Literal[
-    "nearest", "bed-of-nails", "max-unpooling",
+    "nearest", "epx", "scale2x", "scale3x", "eagle", "mmpx", "bed-of-nails", "max-unpooling",
     "box", "bilinear", "hermite", "hamming", "bicubic", "catmull-rom", "mitchell", "b-spline", "gaussian", "spline",
     "spline16", "spline36", "spline64", "lanczos2", "lanczos", "hann", "blackman", "kaiser", "welch", "bartlett",
     "bohman", "cosine", "parzen", "sinc", "mks2013", "mks2021",
@@ -45,6 +46,7 @@ METHODS = Registry(
     "upscale_cli.methods",
     (
         NEAREST,
+        *PIXEL_ART,
         BED_OF_NAILS,
         MAX_UNPOOLING,
         *(filter_method(each) for each in FILTERS.values()),

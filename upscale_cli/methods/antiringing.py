@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upscale_cli.methods.grid import Grid, half_pixel, positions
-from upscale_cli.methods.samples import Samples, white
+from upscale_cli.methods.samples import Samples
 from upscale_cli.methods.taps import LONGEST, Axes
 from upscale_cli.methods.upsampler import Array, Block, Scratch, Upsampler
 
@@ -98,6 +98,7 @@ class Held(Upsampler):
         amount: float,
     ) -> None:
         self.shape, self.dtype, self.band = upsampler.shape, upsampler.dtype, upsampler.band
+        self.offset, self.cost = upsampler.offset, upsampler.cost
         self._upsampler, self._source, self._samples = upsampler, source, samples
         self._rows, self._columns = near
         self._amount = self.dtype.type(amount)
@@ -132,13 +133,10 @@ class Held(Upsampler):
             return
         opacity, shown = values[..., -1:].copy(), values[..., -1:]
         self._move(shown, low[..., -1:], high[..., -1:])
-        # A colour of hardly any opacity is noise; where opacity is held, it may be seen after all.
-        sure = np.abs(opacity) > white(self._samples.stored) / 510
-        colours = values[..., :-1] / np.where(sure, opacity, white(self._samples.stored))
-        known, clamped = ~np.isnan(low[..., :-1]), np.clip(colours, low[..., :-1], high[..., :-1])
-        held = colours + self._amount * (clamped - colours)
-        held = np.where(known, np.where(sure, held, clamped), colours)
-        values[..., :-1] = np.where(shown > 0, held * shown, 0)
+        colours = values[..., :-1] / np.where(opacity == 0, 1, opacity)
+        held, unknown = colours.copy(), np.isnan(low[..., :-1])  # none of the nearest pixels can be seen
+        self._move(held, low[..., :-1], high[..., :-1])
+        values[..., :-1] = np.where(shown > 0, np.where(unknown, colours, held) * shown, 0)
 
     def _move(self, values: Array, low: Array, high: Array) -> None:
         """Move values towards the range, in place."""

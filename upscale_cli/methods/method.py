@@ -142,6 +142,8 @@ class Method(NamedTuple):
         Outputs are the source's own values; or those and zeros; or weighted sums.
     integer_scale : bool
         It needs integer factors.
+    factors : tuple of int
+        The only factors that it makes besides 1, the same on both axes; empty for all.
     resizable : bool
         It can make every size from the source's on.
     keeps_constants : bool
@@ -180,6 +182,7 @@ class Method(NamedTuple):
     compared: bool = False
     values: Literal["copied", "placed", "weighed"] = "weighed"
     integer_scale: bool = False
+    factors: tuple[int, ...] = ()
     resizable: bool = False
     keeps_constants: bool = True
     interpolates: bool = True
@@ -205,11 +208,29 @@ class Method(NamedTuple):
         """Return the method as parameters make it: with zeros beyond the border, constants do not stay constant."""
         return self._replace(keeps_constants=False) if parameters.get("edge") == "zero" else self
 
+    @property
+    def demands(self) -> str:
+        """Which factors it needs, in words; empty if it takes all."""
+        if self.factors:
+            *most, last = map(str, self.factors)
+            return f"factors {', '.join(most)} and {last} only"
+        return "integer factors only" if self.integer_scale else ""
+
+    @property
+    def hundredths(self) -> Sequence[int]:
+        """The factors that it takes, in hundredths."""
+        if self.factors:
+            return [100 * factor for factor in (1, *self.factors)]
+        return range(100, 100 << 31, 100 if self.integer_scale else 1)
+
     def check_scale(self, scale: Scale, shown: Callable[..., str] = as_typed) -> None:
         """Raise `UpscaleError` if the method does not support these factors."""
+        asked = shown(scale) if len(set(scale)) > 1 else f"{float(scale[0]):g}"
+        if self.factors and (len(set(scale)) > 1 or scale[0] not in (1, *self.factors)):
+            near = next((factor for factor in self.factors if factor >= max(scale)), self.factors[-1])
+            raise UpscaleError(f"{self.name} makes {self.demands}, not {asked}; try {near}, or the method nearest.")
         if self.integer_scale and any(s.denominator != 1 for s in scale):
-            factor = shown(scale) if len(set(scale)) > 1 else f"{float(scale[0]):g}"
-            raise UpscaleError(f"{self.name} needs an integer factor, not {factor}; try {max(1, round(scale[0]))}.")
+            raise UpscaleError(f"{self.name} needs an integer factor, not {asked}; try {max(1, round(scale[0]))}.")
 
 
 def resolve(
@@ -227,7 +248,7 @@ def resolve(
     Parameters
     ----------
     scale : Scale, optional
-        As `read_scale` returns it; 2 if neither it nor `size` is given.
+        As `read_scale` returns it; 2, or the method's first factor, if neither it nor `size` is given.
     size : tuple of int, optional
         Height and width of the output, or of a line or a volume its sides, instead of a scale.
     parameters : mapping
@@ -245,7 +266,7 @@ def resolve(
     if len(shape) != 3 and not method.volumes:
         raise UpscaleError(f"{method.name} enlarges only images, with two axes; use another method, such as lanczos.")
     if size is None:
-        exact = scale or (Fraction(2),) * (len(shape) - 1)
+        exact = scale or (Fraction(method.factors[0] if method.factors else 2),) * (len(shape) - 1)
         if len(exact) != len(shape) - 1:
             numbers = f"{len(exact)} factors, but there are {len(shape) - 1} axes"
             raise UpscaleError(f"scale {shown(exact, False)} has {numbers}; give one factor, or one for each axis.")

@@ -107,6 +107,8 @@ class Samples(NamedTuple):
     no_data : float, optional
         The code value, in the output, of pixels without a value. The last channel, opacity, says which those are in
         the source; the output has none, and those pixels of it that are less than half opaque are without a value.
+    palette : uint8 array (n, 4), optional
+        Samples are indices of these colours, RGBA: for methods that copy samples, and compare their colours.
     """
 
     stored: np.dtype[Any]
@@ -120,6 +122,7 @@ class Samples(NamedTuple):
     transfer: Transfer | None = None
     constants: bool = False
     no_data: float | None = None
+    palette: NDArray[np.uint8] | None = None
 
     @property
     def working(self) -> np.dtype[Any]:

@@ -97,7 +97,8 @@ def arrange(
 
     if method.values == "copied" and not bordered and (indexed := _in_palette(frame, format)) is not None:
         colour = "palette, kept: values are only copied"
-        return Arrangement(indexed, _unchanged(indexed), "P", notes=tuple(notes), colour=colour)
+        samples = _unchanged(indexed)._replace(palette=indexed.palette)
+        return Arrangement(indexed, samples, "P", notes=tuple(notes), colour=colour)
     frame = expand_palette(frame)
     if frame.samples.dtype == bool and weighed:
         frame = widen(frame)

@@ -204,7 +204,7 @@ class Request(NamedTuple):
             extra=sum(2 * value.nbytes for value in parameters.values() if hasattr(value, "nbytes")),
             channels_first=bool(self.reading.channels_first),
             max_pixels=self.max_pixels,
-            integer_scale=self.method.integer_scale,
+            hundredths=self.method.hundredths,
             working_memory=self.method.working_memory(shape, parameters),
         )
 
