@@ -80,7 +80,9 @@ def test_every_choice(method: str, name: str, monkeypatch: pytest.MonkeyPatch) -
 def test_the_choices_are_those_that_are_known() -> None:
     assert CHOICES["transposed-conv", "edge"] == ("repeat", "zero")
     assert CHOICES["lanczos", "a"] == ("2", "3", "4", "5", "6", "7", "8")
-    assert {name for _, name in CHOICES} == {"position", "a", "padding", "edge", "size", "window"}
+    assert {name for _, name in CHOICES} == {
+        *("position", "a", "padding", "edge", "size", "window", "rounding", "order", "grid")
+    }
 
 
 def test_formats_files_and_the_second_of_several_parameters(monkeypatch: pytest.MonkeyPatch) -> None:

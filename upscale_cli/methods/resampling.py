@@ -51,11 +51,11 @@ def average(taps: Taps) -> bool:
     """Return whether the weights are not negative and sum to 1, and are few enough for sums to stay in range.
 
     Weights and sums of n terms that are not negative are wrong by at most a share of (n + 2)·2⁻²⁴ on each axis, and
-    terms of weight 0 add none. So 65535 + ½, the largest sample and what rounds it, becomes less than 65536 on three
-    axes if 3·(n + 2)·2⁻²⁴·65536 < ½, as it is up to 40 taps. 255 + ½ is further from 256, and no sum is negative.
+    terms of weight 0 add none. So 65535 + ½, the largest sample and what rounds it, becomes less than 65536 if
+    2·(n + 2)·2⁻²⁴·65536 < ½, as it is up to 60 taps. 255 + ½ is further from 256, and no sum is negative.
     """
     weights = taps.weights
-    return bool(weights.shape[1] <= 40 and weights.min() >= 0 and np.abs(weights.sum(axis=1) - 1).max() < 1e-9)
+    return bool(weights.shape[1] <= 60 and weights.min() >= 0 and np.abs(weights.sum(axis=1) - 1).max() < 1e-9)
 
 
 def _stacked(matrices: Array, kinds: NDArray[np.int64]) -> Array:

@@ -79,7 +79,9 @@ def resampled_array(source: Array, axes: Axes, reader: SampleReader) -> Upsample
             weights = depth.weights[number, taps].astype(window.dtype)
             yield resampled(_weighed(weights, window, each - low), plane, floats)
 
-    return Slices((*(axis.after for axis in axes), reader.channels), make, average(depth))
+    # Sums on three axes stay in range if they have as many terms, together, as those on two.
+    few = sum(axis.make().weights.shape[1] for axis in axes) <= 120
+    return Slices((*(axis.after for axis in axes), reader.channels), make, few and average(depth))
 
 
 def _weighed(weights: Array, slices: Array, index: NDArray[np.int64]) -> Array:
