@@ -24,6 +24,7 @@ pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 
 ALIKE = ("Rows", "Columns", "BitsStored", "PixelRepresentation", "PhotometricInterpretation")
 """What is the same in all slices of a volume, besides their spacing and their directions."""
+PLACE = ("ImagePositionPatient", "ImageOrientationPatient")
 COLOURS = frozenset(("MONOCHROME1", "MONOCHROME2", "RGB"))
 INTEGERS: tuple[np.dtype[Any], ...] = tuple(map(np.dtype, ("u1", "i2", "u2", "i4")))
 """Types of NIfTI; the first that holds all values is taken."""
@@ -51,7 +52,7 @@ class DicomPicture(NiftiPicture):
         header.set_data_shape(sides if len(slices) > 1 else sides[:2])
         header.set_xyzt_units("mm")
         header["pixdim"][1:4] = _spacing(first)[::-1]
-        if "ImagePositionPatient" in first:
+        if all(name in first for name in PLACE):
             affine = LPS_TO_RAS @ _affine(self._slices[0][1], self._slices[-1][1], len(slices))
             header.set_qform(affine, 1)
             header.set_sform(affine, 1)
@@ -135,7 +136,7 @@ def _placed(slices: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
     UpscaleError
         If they do not lie one above the other at even distances.
     """
-    if not all("ImagePositionPatient" in said for _, said in slices):
+    if not all(name in said for _, said in slices for name in PLACE):
         raise UpscaleError("has slices without a position; give the slices of one volume.")
     normal = np.cross(*_directions(slices[0][1]))
     places = np.array([said.ImagePositionPatient for _, said in slices], np.float64)

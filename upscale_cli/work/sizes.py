@@ -113,7 +113,7 @@ def check_remembered(remembered: Size, scale: Scale | None, before: Size) -> Non
 
 
 def largest_factor(
-    before: Size, fits: Callable[[Size], bool], hundredths: Sequence[int] = range(100, 100 << 31)
+    before: tuple[int, ...], fits: Callable[[Any], bool], hundredths: Sequence[int] = range(100, 100 << 31)
 ) -> str:
     """Return the largest of some factors, in order and in hundredths, at which a size fits; empty if none does.
 

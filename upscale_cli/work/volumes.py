@@ -25,11 +25,11 @@ def of_volume(request: "Request", picture: Picture, volume: Volume) -> "Request"
     UpscaleError
         If it asks for what has no meaning for such a volume.
     """
-    method, format = request.method, request.format
-    grid, edge = (request.parameters.get(name) for name in ("grid", "edge"))
-    zeros = method.values == "placed" or not method.keeps_constants or edge == "zero"
+    method, format = request.method.settled(request.parameters), request.format
+    grid = request.parameters.get("grid", "half-pixel")
+    zeros = method.values == "placed" or not method.keeps_constants
     reasons = (
-        (grid not in (None, "half-pixel"), f"a volume, which grid={grid} would move; omit -p grid"),
+        (grid != "half-pixel", f"a volume, which grid={grid} would move; omit -p grid"),
         (request.size is not None, "a volume, of which --size says too little; use --scale or --spacing"),
         (request.linear, "a volume, whose values are not light; omit --linear"),
         (
