@@ -20,6 +20,9 @@ import click
 
 from upscale_cli.errors import ExitStatus, UnexpectedError, UpscaleError, as_upscale_error
 
+OUT_OF_MEMORY = b"upscale: no memory is left; use fewer --jobs, or end other programs.\n"
+"""What is said where there is no memory for a line."""
+
 
 def say(text: str) -> None:
     """Print a line on standard error.
@@ -28,12 +31,17 @@ def say(text: str) -> None:
     """
     try:
         click.echo(visible(text), err=True)
+    except MemoryError:
+        with suppress(OSError):
+            os.write(sys.stderr.fileno(), OUT_OF_MEMORY)
     except OSError:
         _drop(sys.stderr)
 
 
 def visible(text: str) -> str:
     """Return a line with control and bidirectional characters of odd names made visible."""
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(c if unicodedata.category(c)[0] != "C" else _escaped(c) for c in text)
 
 
@@ -246,6 +254,8 @@ def _hold_standard_streams() -> None:
 def _silence_libraries() -> None:
     """Discard what libraries print: decoders in C write to file descriptor 2, so our `sys.stderr` gets another."""
     warnings.simplefilter("ignore")
+    # Python prints errors that it cannot raise, such as those of generators that end without memory.
+    sys.unraisablehook = lambda _: None
     with suppress(AttributeError, OSError):  # closed, or not a file: nobody reads it
         if sys.stderr.fileno() != 2:
             return
@@ -280,11 +290,16 @@ def ends(run: Callable[[], int], name: str, verbose: int) -> NoReturn:
             raise SystemExit(error.__cause__.status) from None
         if isinstance(error, OSError):
             _drop(sys.stdout)
-        failure = as_upscale_error(error, "standard output")
-        say(f"{name}: {failure}{hint(failure, verbose)}")
-        show_cause(failure, verbose)
-        status = failure.exit_status
+        status = _explained(error, name, verbose)
     raise SystemExit(status)
+
+
+def _explained(error: Exception, name: str, verbose: int) -> ExitStatus:
+    """Print what an error that ends the whole run is, and return the exit status."""
+    failure = as_upscale_error(error, "standard output")
+    say(f"{name}: {failure}{hint(failure, verbose)}")
+    show_cause(failure, verbose)
+    return failure.exit_status
 
 
 def start(command: click.Command) -> NoReturn:
@@ -304,6 +319,8 @@ def start(command: click.Command) -> NoReturn:
         status = error.exit_code
     except click.Abort:
         status = ExitStatus.INTERRUPTED
+    except Exception as error:
+        status = _explained(error, name, 0)
     except SystemExit as end:
         status = int(end.code or 0)
     _leave(status)
