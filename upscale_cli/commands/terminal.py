@@ -20,8 +20,8 @@ import click
 
 from upscale_cli.errors import ExitStatus, UnexpectedError, UpscaleError, as_upscale_error
 
-OUT_OF_MEMORY = b"upscale: no memory is left; use fewer --jobs, or end other programs.\n"
-"""What is said where there is no memory for a line."""
+_last_words = [b"upscale: no memory is left; use fewer --jobs, or end other programs.\n"]
+"""What is said, once, where there is no memory for a line."""
 
 
 def say(text: str) -> None:
@@ -32,8 +32,9 @@ def say(text: str) -> None:
     try:
         click.echo(visible(text), err=True)
     except MemoryError:
-        with suppress(OSError):
-            os.write(sys.stderr.fileno(), OUT_OF_MEMORY)
+        if _last_words:
+            with suppress(OSError):
+                os.write(sys.stderr.fileno(), _last_words.pop())
     except OSError:
         _drop(sys.stderr)
 
