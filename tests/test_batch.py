@@ -121,7 +121,7 @@ def test_processes_end_with_a_parent_that_is_killed(folder: Path) -> None:
         assert run.poll() is None, run.communicate()
     run.kill()
     # The workers have the same standard error: it ends when they have ended.
-    assert run.communicate(timeout=20)[1] == b""
+    assert run.communicate(timeout=120)[1] == b""
     assert_gone(run.pid)
     with Image.open(min(folder.glob("out/*.png"))) as image:
         image.load()

@@ -642,7 +642,7 @@ def test_a_signal_ends_with_a_word(command: str, name: str, tmp_path: Path) -> N
             time.sleep(0.01)
             assert run.poll() is None, "it was over before the signal"
         run.send_signal(signal.Signals[name])
-        shown, said = run.communicate(timeout=30)
+        shown, said = run.communicate(timeout=120)
     assert (shown, said) == ("", f"upscale-{command}: stopped.\n")
     assert run.returncode == {"SIGINT": 130, "SIGTERM": 143}[name]
     assert [path.name for path in tmp_path.iterdir()] == ["in.png"]

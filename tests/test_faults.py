@@ -447,7 +447,7 @@ def test_a_second_signal_leaves_at_once_and_the_next_run_sweeps(tmp_path: Path) 
     run.send_signal(signal.SIGTERM)
     time.sleep(0.1)
     run.send_signal(signal.SIGTERM)
-    run.communicate(timeout=10)
+    run.communicate(timeout=120)
     # Python itself may be ending by then, with its own way of being terminated; shells tell both as 143.
     assert run.returncode in (143, -signal.SIGTERM)
     assert ended([*UPSCALE, "in.png", "-s", "2", "-o", "made/", "--skip-existing"], tmp_path).returncode == 0

@@ -131,10 +131,10 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
 def test_hostile_arrays_are_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data, said = HOSTILE[name]
     monkeypatch.chdir(tmp_path)
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(UpscaleError, match=said):
         enlarged(data)
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
     assert not os.listdir(tmp_path)
 
 
@@ -298,10 +298,10 @@ BOMBS = {
 
 @pytest.mark.parametrize("name", BOMBS)
 def test_bombs_are_refused_by_their_header(name: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(UpscaleError, match=rf"has [\d,]+ pixels, more than the limit of {MAX_SOURCE_PIXELS:,}"):
         read(BOMBS[name])
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 def test_a_frame_that_only_pillow_sees_is_not_read() -> None:
@@ -311,10 +311,10 @@ def test_a_frame_that_only_pillow_sees_is_not_read() -> None:
     # To us a comment of 255 bytes; to Pillow 33 bytes that it skips, and a frame.
     comment = bytes(31) + b"\0" + whole[place:]
     hidden = whole[:place] + b"!\xff\0!\xfe\xff" + comment.ljust(255, b";") + b"\0;"
-    start = time.perf_counter()
+    start = time.process_time()
     with read(hidden) as picture:
         assert [frame.samples.shape for frame in picture.frames()] == [(8, 8, 1)]
-    assert time.perf_counter() - start < 1
+    assert time.process_time() - start < 1
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # as the command does
@@ -365,10 +365,10 @@ def tiff_of_pages(side: int, count: int) -> bytes:
 @pytest.mark.parametrize("make", [gif_of_frames, png_of_frames, tiff_of_pages])
 def test_bombs_of_many_frames_are_refused_by_what_they_would_become(make: Callable[[int, int], bytes]) -> None:
     source = source_of(make(9000, 500))
-    start = time.perf_counter()
+    start = time.process_time()
     with open_picture(source.open()) as picture, pytest.raises(UpscaleError) as error:
         Request(method=METHODS["nearest"]).check(picture, source)
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
     assert str(error.value) == (
         "would be 18000x18000, and its 500 frames 162,000,000,000 pixels together; "
         "raise the limit: --max-pixels (now 1,000,000,000, and 10 times as many in all frames)."

@@ -324,6 +324,18 @@ def test_a_dry_run_prints_its_plan_on_standard_output(here: Path) -> None:
     assert result.stderr == ""
 
 
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "utf-8"])
+def test_consoles_of_other_encodings_lose_no_line(encoding: str, here: Path) -> None:
+    made = subprocess.run(
+        [*UPSCALE, "in.png", "-n"],
+        capture_output=True,
+        env=os.environ | {"PYTHONIOENCODING": encoding},
+        check=True,
+    )
+    arrow = "→".encode(encoding, "backslashreplace")
+    assert made.stdout.split()[2:] == [arrow, b"in_2x.png", b"60x40"]
+
+
 def test_a_terminal_is_told_what_was_written(here: Path) -> None:
     main, terminal = open_terminal()
     for more in ([], ["-q"], ["b.jpg"]):
@@ -362,7 +374,7 @@ def test_a_run_is_stopped_while_a_job_works_on(here: Path) -> None:
         assert begun.wait(30)
         start = time.perf_counter()
         run.stop()
-        assert outcomes.result(timeout=30) == []
+        assert outcomes.result(timeout=120) == []
         assert PATIENCE < 0.5
         assert time.perf_counter() - start < 20, "the job was waited for"
         end.set()

@@ -137,6 +137,23 @@ def test_a_half_is_rounded_up() -> None:
         assert upscale(array, (1, 2), "bilinear").tolist() == [expected]
 
 
+@pytest.mark.parametrize("scale", ["3/2", "5/2", "7/2", "4/3", "4"])
+def test_bilinear_of_8_bits_is_exact_to_the_last_tie(scale: str) -> None:
+    """Integers over one divisor, `d` for each axis, say what a tie is: it is rounded up whatever BLAS adds first."""
+    factor, n = Fraction(scale), 96
+    source = np.random.default_rng(3).integers(0, 256, (n, n)).astype(np.uint8)
+    have, d = upscale(source, factor, "bilinear"), 2 * factor.numerator
+    weights = np.zeros((len(have), n), np.int64)
+    for j in range(len(have)):
+        place = (2 * j + 1) * factor.denominator - factor.numerator  # (j + 1/2)/factor - 1/2, times d
+        first, rest = divmod(place, d)
+        for i, weight in ((first, d - rest), (first + 1, rest)):
+            weights[j, min(max(i, 0), n - 1)] += weight
+    sums = 2 * (weights @ source.astype(np.int64) @ weights.T)
+    assert np.count_nonzero(sums % (2 * d * d) == d * d) > 10
+    np.testing.assert_array_equal(have, (sums + d * d) // (2 * d * d))
+
+
 def test_overshoot_is_clamped_once_at_the_end() -> None:
     """8-bit tools that clamp between the passes lose what the second pass takes back, tens of 255 here."""
     source = noise((16, 16), "uint8")

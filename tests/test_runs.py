@@ -26,19 +26,22 @@ def fifty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("fifty")
     for i in range(50):
         picture(folder / "in" / f"{i:02}.png", 100, 80, seed=i)
-    began = time.perf_counter()
     assert status_here([*UPSCALE, "in", "-o", "whole", "-s", "4"], folder) == 0
-    (folder / "seconds").write_text(str(time.perf_counter() - began))
     return folder
 
 
 def check_a_signal(fifty: Path, number: int, share: float, jobs: int, made: Path) -> bool:
-    """Stop a batch after a share of its usual time, then resume it; return whether it had already ended."""
+    """Stop a batch a moment after it has made a share of its images, or after that share of a second if that is none.
+
+    Then resume it; return whether it had already ended.
+    """
     whole, command = contents(fifty / "whole"), [*UPSCALE, "in", "-o", str(made), "-s", "4", "-j", str(jobs)]
     run = subprocess.Popen(command, cwd=fifty, stderr=subprocess.PIPE, start_new_session=True)
-    time.sleep(share * float((fifty / "seconds").read_text()))
+    while run.poll() is None and len(list(made.glob("*.png"))) < int(50 * share - 10):
+        time.sleep(0.001)
+    time.sleep(share if share < 0.22 else share / 100)
     run.send_signal(number)
-    _, said = run.communicate(timeout=30)
+    _, said = run.communicate(timeout=120)
     with pytest.raises(ProcessLookupError):
         os.killpg(run.pid, 0)
     left = contents(made) if made.exists() else {}
@@ -64,8 +67,8 @@ def check_a_signal(fifty: Path, number: int, share: float, jobs: int, made: Path
 @pytest.mark.parametrize("number", STATUSES, ids=lambda number: number.name)
 def test_a_signal_at_a_random_moment(number: int, jobs: int, fifty: Path, tmp_path: Path) -> None:
     moments = random.Random(number * 10 + jobs)
-    over = [check_a_signal(fifty, number, moments.uniform(0.3, 0.9), jobs, tmp_path / f"{i}") for i in range(2)]
-    assert not all(over), "the run was over before any signal"
+    over = [check_a_signal(fifty, number, moments.uniform(0, 0.8), jobs, tmp_path / f"{i}") for i in range(2)]
+    assert not all(over)
 
 
 @pytest.mark.long
@@ -75,7 +78,7 @@ def test_signals_at_twenty_random_moments(
     number: int, jobs: int, fifty: Path, tmp_path: Path, record_property: Record
 ) -> None:
     moments = random.Random(number)
-    over = [check_a_signal(fifty, number, moments.uniform(0, 1.2), jobs, tmp_path / f"{i}") for i in range(20)]
+    over = [check_a_signal(fifty, number, moments.uniform(0, 1), jobs, tmp_path / f"{i}") for i in range(20)]
     assert sum(over) < 15, "most runs were over before the signal"
     record_property("signals", [signal.Signals(number).name, jobs, 20, 20 - sum(over), 0, 0, 20])
 
@@ -86,7 +89,7 @@ def test_signals_that_are_ignored_stay_ignored(fifty: Path, tmp_path: Path) -> N
     time.sleep(0.5)
     run.send_signal(signal.SIGHUP)
     run.send_signal(signal.SIGINT)
-    run.communicate(timeout=30)
+    run.communicate(timeout=120)
     assert run.returncode == 0
     assert contents(tmp_path / "made") == contents(fifty / "whole")
 

@@ -130,6 +130,7 @@ def make_plan(
     *,
     standard_input: Source | None = None,
     skip_existing: bool = False,
+    progress: Callable[[int], None] = lambda images: None,
 ) -> Plan:
     """Find all sources, name their targets, and check everything that can be checked without decoding.
 
@@ -144,6 +145,8 @@ def make_plan(
         What `-` stands for.
     skip_existing : bool
         Leave out sources whose targets exist.
+    progress : callable
+        Called with the number of images that were looked at since the last call.
 
     Raises
     ------
@@ -169,6 +172,7 @@ def make_plan(
     plan, opened = Plan(), dict[Source, tuple[int, int]]()
     folder = output if into_folder and isinstance(output, str) else None
     for source in find_sources(inputs, folder, plan.failures, plan.left_alone, standard_input=standard_input):
+        progress(1)
         try:
             with open_picture(source.open(), work.reading) as picture:
                 opened[source] = picture.width, picture.height

@@ -89,11 +89,13 @@ def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
         stream.write(b"!\xff\x0bNETSCAPE2.0\x03\x01" + struct.pack("<HB", max(plays - 1, 0), 0))
     if comment:
         stream.write(b"!\xfe" + _blocks(comment))
+    seen = None
     for index, (page, (clear, colours, bits)) in enumerate(zip(pages, palettes, strict=True)):
         # If the next frame is transparent, this one would show through: then all of this one is cleared.
         disposal = CLEAR if any(shows[index + 1 : index + 2]) else KEEP
-        if index and disposal == KEEP and not any(shows[index - 1 : index + 1]):
-            top, left, bottom, right = _changed(pages[index - 1], page)
+        before, seen = seen, expand_palette(page).samples[..., :3]
+        if before is not None and disposal == KEEP and not any(shows[index - 1 : index + 1]):
+            top, left, bottom, right = _changed(before, seen)
         else:
             top, left, bottom, right = 0, 0, height, width
         delay = round((page.duration or 0) / 10)
@@ -131,9 +133,9 @@ def _shows(frame: Frame) -> bool:
     return bool((frame.palette[:, 3] == 0)[frame.samples].any())
 
 
-def _changed(before: Frame, frame: Frame) -> tuple[int, int, int, int]:
+def _changed(before: NDArray[np.uint8], colours: NDArray[np.uint8]) -> tuple[int, int, int, int]:
     """Return top, left, bottom and right of what differs; one pixel if nothing does."""
-    differs = (expand_palette(before).samples[..., :3] != expand_palette(frame).samples[..., :3]).any(axis=2)
+    differs = (before != colours).any(axis=2)
     rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
     if not len(rows):
         return 0, 0, 1, 1

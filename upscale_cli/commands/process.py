@@ -168,7 +168,11 @@ def _planned(session: Session, inputs: list[str], work: Work) -> "Plan | FrameRu
         if found is not None:
             image, inputs = found, [STREAM if name == found.shown else name for name in inputs]
     where = stream if session.output == STREAM else session.output
-    return make_plan(inputs, where, work, standard_input=image, skip_existing=session.skip_existing)
+    skip, bar = session.skip_existing, Bar(None, 1, not session.quiet, unit="image")
+    try:
+        return make_plan(inputs, where, work, standard_input=image, skip_existing=skip, progress=bar.advance)
+    finally:
+        bar.close()
 
 
 def _with_pipes(session: Session, inputs: list[str]) -> list[str]:

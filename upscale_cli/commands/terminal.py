@@ -13,7 +13,7 @@ import unicodedata
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from io import BufferedReader, FileIO, UnsupportedOperation
+from io import BufferedReader, FileIO, TextIOWrapper, UnsupportedOperation
 from typing import Any, BinaryIO, NoReturn, cast
 
 import click
@@ -308,6 +308,8 @@ def start(command: click.Command) -> NoReturn:
     # NumPy and Pillow create tens of thousands of objects when they are imported, and all of them stay. Searching
     # them for garbage as often as Python does takes a twentieth of the time of a small image.
     gc.set_threshold(50_000, 50, 50)
+    if isinstance(sys.stdout, TextIOWrapper):  # Windows writes files in cp1252, which has no arrow
+        sys.stdout.reconfigure(errors="backslashreplace")
     name = str(command.name)
     if f"_{name.upper().replace('-', '_')}_COMPLETE" in os.environ:
         from upscale_cli.commands import completion

@@ -1,7 +1,9 @@
 """How much memory this process may still use."""
 
+import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 from upscale_cli.machine.groups import group_files
@@ -41,7 +43,16 @@ def keep_freed_memory() -> None:
 
 
 def available_memory() -> int:
-    """Return the bytes that this process may still take: the least that the system, its groups and limits leave."""
+    """Return the bytes that this process may still take: the least that the system, its groups and limits leave.
+
+    The plan of a folder asks for every image, and the system takes longer to answer than a small image to be planned:
+    it is asked once a second.
+    """
+    return _available_in(int(time.monotonic()))
+
+
+@lru_cache(1)
+def _available_in(second: int) -> int:
     return max(0, min((*_system_room(), *_group_room(), *address_room()), default=UNKNOWN))
 
 

@@ -1,6 +1,5 @@
 """Method parameters: each is declared once, and reads what people type and what programs pass."""
 
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
@@ -300,4 +299,5 @@ def round_side(side: int, factor: Fraction) -> int:
     >>> round_side(5, Fraction("1.5")), round_side(1, Fraction(1))
     (8, 1)
     """
-    return math.floor(side * factor + Fraction(1, 2))
+    doubled = 2 * factor.denominator
+    return (2 * side * factor.numerator + factor.denominator) // doubled

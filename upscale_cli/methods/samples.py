@@ -115,12 +115,24 @@ class Samples(NamedTuple):
         return self.channels_in - (self.flatten or self.no_data is not None)
 
     @property
+    def _half(self) -> Any:
+        """What makes truncation round half up: ½, and for 8 bits as much more as rounding takes from a sum.
+
+        Weights such as ⅓ are not exact, and neither are sums of floats: noise would decide ties, and sums in another
+        order, as BLAS makes them on other processors, decide them otherwise. Two last digits of 255 are 0.00006 of a
+        code value, and values that weights of few digits make are further from a tie: bilinear at 3/2 makes ninths.
+        Those of 65535 are 0.016, which would change values that are no ties.
+        """
+        more = 2 * float(np.finfo(self.working).eps) * white(self.target)
+        return self.working.type(0.5 + (more if more < 0.001 else 0))
+
+    @property
     def _reads_with_half(self) -> bool:
-        """Whether `read` adds 0.5 already, so that `finish` only has to truncate to round half up.
+        """Whether `read` adds the half already, so that `finish` only has to truncate to round half up.
 
         The result is the same, as the weights sum to 1: `Σ w·(x + ½) = Σ w·x + ½`. It is cheaper, because the source
         is smaller than the output: at scale 4 there are 16 times fewer values to add it to. Any conversion between
-        the two, such as a transfer function, would change the 0.5.
+        the two, such as a transfer function, would change the half.
         """
         unchanged = self.target == self.stored and self.transfer is None and (not self.alpha or self.opaque)
         return self.constants and unchanged and self.stored.kind == "u" and self.stored.itemsize <= 2
@@ -143,7 +155,7 @@ class Samples(NamedTuple):
         colours = self.channels_in - self.alpha
         if self.transfer is None and not self.premultiplied:
             part = samples[..., : self.channels]
-            return np.add(part, 0.5, dtype=self.working) if self._reads_with_half else part.astype(self.working)
+            return part + self._half if self._reads_with_half else part.astype(self.working)
         full = white(self.stored)
         values = samples.astype(self.working)
         if self.transfer is not None:
@@ -166,7 +178,7 @@ class Samples(NamedTuple):
             opacity = values[..., -1:]
             with np.errstate(invalid="ignore"):
                 # A pixel whose opacity rounds to 0, as below, has no colour; dividing would only amplify noise.
-                shown = opacity > 0 if self.target.kind == "f" else opacity * depth + self.working.type(0.5) >= 1
+                shown = opacity > 0 if self.target.kind == "f" else opacity * depth + self._half >= 1
                 share = np.where(shown, full / np.where(shown, opacity, 1), 0) if self.premultiplied else shown
                 values[..., :-1] *= share
         missing = None
@@ -186,7 +198,7 @@ class Samples(NamedTuple):
         else:
             low, high = _limits(self.target, values.dtype)
             if not self._reads_with_half:
-                values += 0.5
+                values += self._half
             if low < 0:
                 np.floor(values, out=values)
             # The cast truncates floats to integers; a cast to bool would turn all but 0 into True. One call and not

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 import unicodedata
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -75,10 +76,11 @@ class FileSource(Source):
 
     def open(self) -> BinaryIO:
         try:
-            if not (self.path.is_file() or self.path.is_dir()) and self.path.exists():
+            kind = os.stat(self.path).st_mode
+            if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
                 # Opening a FIFO would wait for ever, and a device has no end.
                 raise UpscaleError("is not a file; save its content to one, or pipe an image into -.")
-            return self.path.open("rb")
+            return open(self.path, "rb")
         except OSError as error:
             raise UpscaleError(f"cannot be read: {error.strerror}.") from None
 
@@ -106,9 +108,10 @@ class FileSource(Source):
 
 def _identity(path: Path) -> Hashable | None:
     """Return what all names of a file have in common; None if there is none."""
-    if not os.path.exists(path):  # Path.exists raises an error for a name that is too long
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):  # a name with a NUL
         return None
-    status = path.stat()
     return status.st_dev, status.st_ino
 
 
