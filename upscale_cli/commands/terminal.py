@@ -20,8 +20,7 @@ import click
 
 from upscale_cli.errors import ExitStatus, UnexpectedError, UpscaleError, as_upscale_error
 
-_last_words = [b"upscale: no memory is left; use fewer --jobs, or end other programs.\n"]
-"""What is said, once, where there is no memory for a line."""
+_last_words = [b"upscale: no memory is left; use fewer --jobs.\n"]  # for once, where there is none for a line
 
 
 def say(text: str) -> None:
@@ -32,17 +31,14 @@ def say(text: str) -> None:
     try:
         click.echo(visible(text), err=True)
     except MemoryError:
-        if _last_words:
-            with suppress(OSError):
-                os.write(sys.stderr.fileno(), _last_words.pop())
+        with suppress(OSError, IndexError):
+            os.write(sys.stderr.fileno(), _last_words.pop())
     except OSError:
         _drop(sys.stderr)
 
 
 def visible(text: str) -> str:
     """Return a line with control and bidirectional characters of odd names made visible."""
-    if text.isascii() and text.isprintable():
-        return text
     return "".join(c if unicodedata.category(c)[0] != "C" else _escaped(c) for c in text)
 
 
@@ -255,8 +251,7 @@ def _hold_standard_streams() -> None:
 def _silence_libraries() -> None:
     """Discard what libraries print: decoders in C write to file descriptor 2, so our `sys.stderr` gets another."""
     warnings.simplefilter("ignore")
-    # Python prints errors that it cannot raise, such as those of generators that end without memory.
-    sys.unraisablehook = lambda _: None
+    sys.unraisablehook = lambda _: None  # Python prints errors that it cannot raise, when memory ends
     with suppress(AttributeError, OSError):  # closed, or not a file: nobody reads it
         if sys.stderr.fileno() != 2:
             return
