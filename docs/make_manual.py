@@ -79,20 +79,17 @@ def man_page(name: str) -> str:
     if any("--methods" in p.opts for p in this.params):
         lines += [".SH METHODS"]
         for method in METHODS.values():
-            factors = " Integer factors only." if method.integer_scale else ""
+            factors = f" {_sentence(method.demands)}" if method.demands else ""
             lines += [
                 ".TP",
                 f".B {_text(method.name)}",
                 _text(f"{_sentence(method.summary)} For {method.when}.{factors} Source: {method.source}."),
             ]
             for p in method.parameters:
-                lines += [
-                    ".RS",
-                    ".TP",
-                    f".B {_text(f'--{p.name} FILE' if p.file else f'-p {p.name}=')}",
-                    _text(_parameter(p)),
-                    ".RE",
-                ]
+                lines += [".RS", *_entry(p), ".RE"] if not p.common else []
+        lines += [".PP", _text("Many methods have these parameters, as --methods NAME tells:")]
+        for p in dict.fromkeys(p for method in METHODS.values() for p in method.parameters if p.common):
+            lines += _entry(p)
     lines += [".SH EXAMPLES", ".nf", *(_text(line[2:]) for line in examples.splitlines()), ".fi", ".SH EXIT STATUS"]
     for status, meaning in EXIT_STATUS.items():
         lines += [".TP", f".B {status}", _text(meaning)]
@@ -101,11 +98,12 @@ def man_page(name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _parameter(p: Parameter) -> str:
-    """Describe a parameter: what it does, its allowed values and its default."""
+def _entry(p: Parameter) -> list[str]:
+    """Describe a parameter: its option, what it does, its allowed values and its default."""
     domain = "" if p.file else f" Can be {p.domain}."
     default = "" if p.file or p.default in (None, REQUIRED) else f" Default: {shown(p.default)}."
-    return f"{_sentence(p.summary)}{domain}{default}"
+    option = f"--{p.name} FILE" if p.file else f"-p {p.name}="
+    return [".TP", f".B {_text(option)}", _text(f"{_sentence(p.summary)}{domain}{default}")]
 
 
 def _sentence(text: str) -> str:

@@ -1,5 +1,6 @@
 """Draw the pictures of the manual with the tool itself: `python docs/make_pictures.py [FOLDER]`."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from upscale_cli import METHODS, upscale
 from upscale_cli.learning.reduction import reduce
+from upscale_cli.methods.filters import FILTERS
 from upscale_cli.methods.placement import max_pool
 
 HERE = Path(__file__).parent
@@ -16,6 +18,9 @@ SAMPLES = HERE.parent / "sample_images"
 SCALE, MARGIN, LINE = 4, 8, 22
 REDUCED, SEEN, SHOWN, PLACE = 3, 90, 3, (20, 10)
 """Of the learned sheet: the factor, the side of a piece in pixels, the size of a drawn pixel, its top and left."""
+CHAPTERS = re.findall(r"^## (.*)$", (HERE / "methods.md").read_text("utf-8"), re.MULTILINE)
+METHODS_SHOWN = [name for name in METHODS if name in CHAPTERS]
+"""The methods that have a chapter of their own."""
 CROP = (16, 0, 64, 48)
 """Left, top, right and bottom of the piece of the scene that is drawn: twigs and a boat."""
 
@@ -44,9 +49,9 @@ def sheet(pieces: dict[str, np.ndarray[Any, Any]], columns: int) -> Image.Image:
 
 
 def methods_sheet() -> Image.Image:
-    """Draw all methods, on a piece of the scene."""
+    """Draw the methods that have a chapter, on a piece of the scene, but those that only repeat its pixels."""
     piece = np.asarray(Image.open(SAMPLES / "scene.png").convert("RGB"))[CROP[1] : CROP[3], CROP[0] : CROP[2]]
-    return sheet({name: enlarged(name, piece) for name in METHODS}, 4)
+    return sheet({name: enlarged(name, piece) for name in METHODS_SHOWN if not METHODS[name].factors}, 4)
 
 
 def learned_sheet() -> Image.Image:
@@ -79,11 +84,28 @@ def method_sheet(name: str) -> Image.Image:
     return sheet({label: enlarged(name, piece) for label, piece in pieces.items()}, 3)
 
 
-def pixel_art_sheet() -> Image.Image:
-    """Draw pixel art enlarged by nearest, by a filter, and by nearest with a factor that is not an integer."""
+def filters_sheet() -> Image.Image:
+    """Draw every filter on the test card, and lanczos held by anti-ringing."""
+    made = {name: enlarged(name, test_card()) for name in FILTERS}
+    return sheet(made | {"lanczos, antiring=1": upscale(test_card(), SCALE, "lanczos", antiring=1)}, 5)
+
+
+def sprite() -> np.ndarray[Any, Any]:
+    """Return the mushroom on white."""
     art = Image.open(SAMPLES / "pixel-art.png").convert("RGBA")
     white = Image.new("RGBA", art.size, "white")
-    piece = np.asarray(Image.alpha_composite(white, art).convert("RGB"))
+    return np.asarray(Image.alpha_composite(white, art).convert("RGB"))
+
+
+def rounded_sheet() -> Image.Image:
+    """Draw pixel art enlarged by each of the methods that copy pixels."""
+    made = {name: upscale(sprite(), 8, name) for name in ("nearest", "epx", "eagle", "mmpx")}
+    return sheet({f"{name}, 8": image for name, image in made.items()}, 2)
+
+
+def pixel_art_sheet() -> Image.Image:
+    """Draw pixel art enlarged by nearest, by a filter, and by nearest with a factor that is not an integer."""
+    piece = sprite()
     made = {"nearest, 6": upscale(piece, 6, "nearest"), "lanczos, 6": upscale(piece, 6, "lanczos")}
     uneven = upscale(upscale(piece, 1.5, "nearest"), 4, "nearest")
     return sheet(made | {"nearest, 1.5 (shown 4 times)": uneven}, 3)
@@ -126,10 +148,12 @@ def pictures() -> dict[str, Image.Image]:
         "methods.png": methods_sheet(),
         "learned.png": learned_sheet(),
         "pictures/pixel-art.png": small(pixel_art_sheet()),
+        "pictures/rounded.png": small(rounded_sheet()),
         "pictures/depth.png": small(depth_sheet()),
+        "pictures/filters.png": small(filters_sheet()),
         "pictures/checkerboard.png": small(checkerboard_sheet()),
         "pictures/pooling.png": small(pooling_sheet()),
-    } | {f"pictures/{name}.png": small(method_sheet(name)) for name in METHODS}
+    } | {f"pictures/{name}.png": small(method_sheet(name)) for name in METHODS_SHOWN}
 
 
 def small(picture: Image.Image) -> Image.Image:

@@ -53,15 +53,11 @@ def test_help_begins_with_examples() -> None:
     assert lines[2].strip().startswith("upscale photo.jpg")
 
 
-def test_help_names_every_file_of_every_method_and_methods_everything() -> None:
-    text, table = call("--help", "all").stdout, " ".join(call("--methods").stdout.split())
+def test_help_names_every_file_of_every_method() -> None:
+    text = call("--help", "all").stdout
+    assert f"{len(METHODS)} methods: see --methods" in text
     for row in METHODS.values():
-        assert row.name in text
-        assert row.summary in table
-        assert row.when in table
-        for p in row.parameters:
-            assert f"--{p.name}" in text if p.file else f"-p {p.name}=" in table
-            assert p.summary in table
+        assert all(f"--{p.name}" in text for p in row.parameters if p.file)
 
 
 def test_nothing_gives_short_help_and_version_its_number() -> None:

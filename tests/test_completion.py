@@ -51,7 +51,7 @@ def test_every_option_of_every_command(name: str, monkeypatch: pytest.MonkeyPatc
 def test_every_method(monkeypatch: pytest.MonkeyPatch) -> None:
     for line in ("upscale -m ", "upscale --method=", "upscale-evaluate -m "):
         assert offered(line, monkeypatch) == list(METHODS)
-    assert offered("upscale -m la", monkeypatch) == ["lanczos"]
+    assert offered("upscale -m le", monkeypatch) == ["learned"]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -78,7 +78,7 @@ def test_every_choice(method: str, name: str, monkeypatch: pytest.MonkeyPatch) -
 def test_the_choices_are_those_that_are_known() -> None:
     assert CHOICES["transposed-conv", "edge"] == ("repeat", "zero")
     assert CHOICES["lanczos", "a"] == ("2", "3", "4", "5", "6", "7", "8")
-    assert {name for _, name in CHOICES} == {"position", "a", "padding", "edge", "size"}
+    assert {name for _, name in CHOICES} == {"position", "a", "padding", "edge", "size", "window"}
 
 
 def test_formats_files_and_the_second_of_several_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +97,7 @@ SET_UP = {
 }
 LINES = [
     ("upscale -m tra\t-p pad\ts\t-f np\t", "upscale -m transposed-conv -p padding=same -f npy"),
-    ("upscale --meth\t=lanc\t", "upscale --method=lanczos"),
+    ("upscale --meth\t=bili\t", "upscale --method=bilinear"),
     ("upscale --ker\tmi\t", "upscale --kernel mine.npy"),
     ("upscale-evaluate -m learned:si\tl\t", "upscale-evaluate -m learned:size=large"),
 ]
@@ -162,8 +162,8 @@ def test_keys(shell: str, keys: str, line: str, tmp_path: Path, environment: dic
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("upscale -m la", ["lanczos\twindowed sinc over 6 x 6 pixels"]),
-        ("upscale --method=la", ["--method=lanczos\twindowed sinc over 6 x 6 pixels"]),
+        ("upscale -m bil", ["bilinear\tblends the 2 x 2 nearest pixels"]),
+        ("upscale --method=bil", ["--method=bilinear\tblends the 2 x 2 nearest pixels"]),
         (
             "upscale -m transposed-conv -p padding=s",
             ["padding=same\tsame: exactly the scale; a number: cropped on each side"],

@@ -64,16 +64,16 @@ def test_every_block_is_followed() -> None:
 
 @pytest.mark.long
 def test_the_new_method_passes_the_tests_that_are_there(copy: Path) -> None:
-    files = ["tests/test_hamming.py", "tests/test_contract.py", "upscale_cli/methods/filters.py"]
-    said = python(copy, "-m", "pytest", "-vv", "-k", "hamming", "-p", "no:cacheprovider", *files)
+    files = ["tests/test_quadratic.py", "tests/test_contract.py", "upscale_cli/methods/weights.py"]
+    said = python(copy, "-m", "pytest", "-vv", "-k", "quadratic", "-p", "no:cacheprovider", *files)
     print(said)
-    assert "filters.hamming PASSED" in said
-    assert "TestHamming::test_shape_and_dtype[u1] PASSED" in said
-    assert "test_hamming_is_pillows PASSED" in said
+    assert "weights.quadratic PASSED" in said
+    assert "TestQuadratic::test_it_describes_itself PASSED" in said
+    assert "test_quadratic_is_the_b_spline_of_degree_2 PASSED" in said
 
 
 def test_the_new_row_is_told_to_users(copy: Path) -> None:
-    assert "hamming " in python(copy, "-m", "upscale_cli", "--methods")
+    assert "quadratic " in python(copy, "-m", "upscale_cli", "--methods")
 
 
 def test_the_new_row_keeps_its_promises(copy: Path) -> None:
@@ -83,13 +83,14 @@ from upscale_cli import METHODS, upscale
 from upscale_cli.methods import resolve
 from upscale_cli.methods.parameters import read_scale
 from upscale_cli.methods.samples import Samples
-row, dtype = METHODS["hamming"], np.dtype(np.uint16)
+row, dtype = METHODS["quadratic"], np.dtype(np.uint16)
+parameters = row.read_parameters({})
 source = np.random.default_rng(2).integers(0, 65536, (37, 29, 3), dtype)
-scale, shape = resolve(row, source.shape, scale=read_scale("1.5x3"), parameters={})
-assert upscale(source, "1.5x3", "hamming").shape == shape == (111, 44, 3)
-assert (upscale(source, 1, "hamming") == source).all()
-assert (upscale(np.full((5, 4), 65535, dtype), 3, "hamming") == 65535).all()
-upsampler = row.make(source, scale=scale, size=shape[:2], samples=Samples(dtype, 3, dtype), parameters={})
+scale, shape = resolve(row, source.shape, scale=read_scale("1.5x3"), parameters=parameters)
+assert upscale(source, "1.5x3", "quadratic").shape == shape == (111, 44, 3)
+assert (upscale(source, 1, "quadratic") == source).all()
+assert (upscale(np.full((5, 4), 65535, dtype), 3, "quadratic") == 65535).all()
+upsampler = row.make(source, scale=scale, size=shape[:2], samples=Samples(dtype, 3, dtype), parameters=parameters)
 parts = [upsampler.rows(start, min(start + 7, 111)) for start in range(0, 111, 7)]
 assert (np.concatenate(parts) == upsampler.rows(0, 111)).all()
 """

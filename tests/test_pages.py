@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from scripts import ROOT, with_scripts
+from ways import WAYS
 
 from upscale_cli import METHODS
 from upscale_cli.methods import Method
@@ -301,7 +302,11 @@ def test_every_picture_is_made_by_the_tool_and_shown(tmp_path: Path) -> None:
 
 def methods_table() -> str:
     lines = ["| method | what it does | choose it for |", "|---|---|---|"]
-    lines += [f"| `{row.name}` | {row.summary} ({row.source}) | {row.when} |" for row in METHODS.values()]
+    lines += [
+        f"| `{row.name}` | {row.summary} ({row.source}) | {row.when} |"
+        for row in METHODS.values()
+        if row.name in WAYS
+    ]
     return "\n".join(lines)
 
 
@@ -317,14 +322,32 @@ def chapters() -> dict[str, str]:
 
 
 def test_each_method_has_a_chapter_in_the_order_of_the_table() -> None:
-    assert [heading for heading in chapters() if heading in METHODS] == list(METHODS)
+    assert [heading for heading in chapters() if heading in METHODS] == [name for name in METHODS if name in WAYS]
+
+
+@pytest.mark.parametrize(("heading", "group"), [("More filters", "filters"), ("More pixel art", "copied")])
+def test_the_other_methods_are_in_a_table(heading: str, group: str) -> None:
+    lines = ["| method | what it does | choose it for | parameters |", "|---|---|---|---|"]
+    for row in METHODS.values():
+        if row.name not in WAYS and row.group == group:
+            given = ", ".join(f"`{p.name}={shown(p.default)}`" for p in row.parameters if not p.common)
+            lines.append(f"| `{row.name}` | {row.summary} ({row.source}) | {row.when} | {given} |")
+    table = "\n".join(lines)
+    assert f"\n{table}\n" in chapters()[heading], f"put this into docs/methods.md:\n{table}"
+
+
+def test_parameters_of_many_methods_are_described_once() -> None:
+    common = dict.fromkeys(p for row in METHODS.values() for p in row.parameters if p.common)
+    lines = [f"| `-p {p.name}=` | {p.summary} | {p.domain} | {default_of(p)} |" for p in common]
+    table = "\n".join(["| parameter | what it does | can be | default |", "|---|---|---|---|", *lines])
+    assert f"\n{table}\n" in chapters()["Every filter"], f"put this into docs/methods.md:\n{table}"
 
 
 def default_of(p: Any) -> str:
     return "needed" if p.default is REQUIRED else "–" if p.default is None else f"`{shown(p.default)}`"
 
 
-@pytest.mark.parametrize("row", METHODS.values(), ids=lambda row: row.name)
+@pytest.mark.parametrize("row", [METHODS[name] for name in WAYS], ids=lambda row: row.name)
 def test_a_chapter_says_what_the_row_says(row: Method) -> None:
     text = chapters()[row.name]
     for part in ("**Formula.**", "**Cost.**", "**When.**", "**Source.**", f"](pictures/{row.name}.png)"):
@@ -333,6 +356,7 @@ def test_a_chapter_says_what_the_row_says(row: Method) -> None:
     expected = [
         (f"--{p.name} FILE" if p.file else f"-p {p.name}=", p.summary.rstrip("."), p.domain, default_of(p))
         for p in row.parameters
+        if not p.common
     ]
     lines = "\n".join(
         f"| `{option}` | {summary} | {domain} | {default} |" for option, summary, domain, default in expected

@@ -248,8 +248,10 @@ def test_methods_can_be_pickled() -> None:
 
 @pytest.mark.usefixtures("installed")
 def test_a_misspelt_name_is_compared_with_plug_ins_too() -> None:
-    with pytest.raises(UsageError, match=r'Did you mean "outer-copy"\?.*, outer-box, outer-copy, outer-stamp\.'):
+    with pytest.raises(UsageError, match=r'Did you mean "outer-copy"\?$'):
         find_method("outer-cpoy")
+    with pytest.raises(UsageError, match=r"Methods: .*, outer-box, outer-copy, outer-stamp\.$"):
+        find_method("qqq")
 
 
 CONTRACT = '''\
@@ -300,8 +302,9 @@ def test_the_command_uses_and_lists_them(outer: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "in.npy", np.arange(12.0).reshape(3, 4))
     np.save(tmp_path / "k.npy", np.ones((2, 2)))
     table = command(outer, "--methods").stdout
-    for text in ("outer-box ", "-p width=", "outer-copy ", "outer-stamp ", "-p stamp=FILE", "--kernel FILE"):
-        assert text in table
+    assert all(f"\n  {name} " in table for name in ("outer-box", "outer-copy", "outer-stamp"))
+    assert "-p width=" in command(outer, "--methods", "outer-box").stdout
+    assert "-p stamp=FILE" in command(outer, "--methods", "outer-stamp").stdout
     made = tmp_path / "out.npy"
     line = [tmp_path / "in.npy", "-o", made, "--overwrite"]
     command(outer, *line, "-m", "outer-copy")
@@ -457,8 +460,8 @@ def test_a_broken_plug_in_breaks_no_other_name(tmp_path: Path) -> None:
 def test_a_listing_skips_broken_plug_ins_and_says_so(tmp_path: Path) -> None:
     run = command(broken(tmp_path), "--methods")
     assert "outer-copy " in run.stdout
-    heads = [line.split()[0] for line in run.stdout.splitlines() if line and line[0].islower()]
-    assert heads == [*METHODS, "outer-box", "outer-copy", "outer-stamp"]
+    heads = [line.split()[0] for line in run.stdout.splitlines() if line.startswith("  ")]
+    assert sorted(heads) == sorted([*METHODS, "outer-box", "outer-copy", "outer-stamp"])
     names = ["lanczos", "misnamed", "number", "torn"]
     assert [line.split('"')[1] for line in run.stderr.splitlines()] == names
 

@@ -27,6 +27,7 @@ from support import (
 
 from upscale_cli import METHODS, UpscaleError, upscale
 from upscale_cli.methods import filters, resampling
+from upscale_cli.methods import weights as kernels
 from upscale_cli.methods.placement import max_pool
 from upscale_cli.methods.resampling import DirectResampler, Resampler
 from upscale_cli.methods.samples import SRGB, Samples
@@ -57,7 +58,7 @@ def noise(shape: tuple[int, ...], dtype: Any = "float64", seed: int = 0) -> Arra
 # Filters: published values.
 
 
-def weights(made: filters.Filter, *distances: float) -> list[float]:
+def weights(made: kernels.Filter, *distances: float) -> list[float]:
     """The weights at some distances, on both sides alike."""
     x = np.array(distances)
     np.testing.assert_array_equal(made.weight(x), made.weight(-x))
@@ -69,30 +70,30 @@ def test_catmull_rom_at_half_distances() -> None:
 
 
 def test_mitchell_on_the_grid() -> None:
-    assert weights(filters.cubic(1 / 3, 1 / 3), 0, 1, 2) == pytest.approx([8 / 9, 1 / 18, 0], abs=1e-15)
+    assert weights(kernels.cubic(1 / 3, 1 / 3), 0, 1, 2) == pytest.approx([8 / 9, 1 / 18, 0], abs=1e-15)
 
 
 def test_b_spline_on_the_grid_and_between() -> None:
     expected = [4 / 6, 23 / 48, 1 / 6, 1 / 48, 0]
-    assert weights(filters.cubic(1, 0), 0, 0.5, 1, 1.5, 2) == pytest.approx(expected, abs=1e-15)
+    assert weights(kernels.cubic(1, 0), 0, 0.5, 1, 1.5, 2) == pytest.approx(expected, abs=1e-15)
 
 
 @pytest.mark.parametrize("a", range(2, 9))
 def test_lanczos_is_a_windowed_sinc(a: int) -> None:
     for x in (0.25, 0.5, 1.4, a - 0.3):
         expected = math.sin(math.pi * x) * math.sin(math.pi * x / a) * a / (math.pi * x) ** 2
-        assert weights(filters.lanczos(a), x) == pytest.approx([expected], abs=1e-15)
-    assert weights(filters.lanczos(a), *range(a + 2)) == [1] + [0] * (a + 1)
+        assert weights(kernels.sinc("lanczos", a), x) == pytest.approx([expected], abs=1e-15)
+    assert weights(kernels.sinc("lanczos", a), *range(a + 2)) == [1] + [0] * (a + 1)
 
 
 def test_filters_agree_with_their_twins() -> None:
     third = Fraction(1, 3)
     pairs = [
-        (filters.triangle(), triangle),
+        (kernels.triangle(), triangle),
         (filters.FILTERS["bicubic"].default(), keys(Fraction(-1, 2))),
-        (filters.cubic(0, 0.75), keys(Fraction(-3, 4))),
-        (filters.cubic(1, 0), b_spline),
-        (filters.cubic(1 / 3, 1 / 3), mitchell(third, third)),
+        (kernels.cubic(0, 0.75), keys(Fraction(-3, 4))),
+        (kernels.cubic(1, 0), b_spline),
+        (kernels.cubic(1 / 3, 1 / 3), mitchell(third, third)),
         (filters.FILTERS["lanczos"].default(), lanczos(3)),
     ]
     for made, twin in pairs:
@@ -529,16 +530,16 @@ def test_full_intensity_stays_full_intensity_at_another_depth(dtype: str, target
     np.testing.assert_array_equal(moved, np.floor(source * factor + 0.5))
 
 
-BOX = filters.Filter(lambda x: np.where(np.abs(x) < 30, 1.0, 0.0), 30.0)
+BOX = kernels.Filter(lambda x: np.where(np.abs(x) < 30, 1.0, 0.0), 30.0)
 """The most taps whose sums are truncated without clamping: 60."""
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 @pytest.mark.parametrize(
-    "filter", [filters.triangle(), filters.cubic(1, 0), BOX], ids=["triangle", "b-spline", "box"]
+    "filter", [kernels.triangle(), kernels.cubic(1, 0), BOX], ids=["triangle", "b-spline", "box"]
 )
 @pytest.mark.parametrize("size", [(6, 7), (9, 13), (24, 28), (42, 700)])
-def test_averages_stay_in_range_without_clamping(dtype: str, filter: filters.Filter, size: Pair) -> None:
+def test_averages_stay_in_range_without_clamping(dtype: str, filter: kernels.Filter, size: Pair) -> None:
     """Every constant of 8 bits, many of 16, and noise of the two extremes, at factors that are integers or not."""
     full = np.iinfo(dtype).max
     codes = np.unique(np.append(np.arange(0, full + 1, 1 if full == 255 else 1024), full)).astype(dtype)
@@ -558,10 +559,10 @@ def test_averages_stay_in_range_without_clamping(dtype: str, filter: filters.Fil
 
 @pytest.mark.parametrize(
     "filter",
-    [filters.cubic(0, 0.5), filters.lanczos(3), filters.Filter(BOX.weight, 31.0)],
+    [kernels.cubic(0, 0.5), kernels.sinc("lanczos", 3), kernels.Filter(BOX.weight, 31.0)],
     ids=["bicubic", "lanczos", "62 taps"],
 )
-def test_others_are_clamped(filter: filters.Filter) -> None:
+def test_others_are_clamped(filter: kernels.Filter) -> None:
     source = noise((6, 7, 1), "uint8")
     samples = Samples(source.dtype, 1, source.dtype, constants=True)
     made = resampling.resampled(source, filter_axes(source.shape, (12, 14), filter), samples.reader(source))

@@ -488,6 +488,7 @@ def test_y4m_says_what_it_is_and_what_it_cannot() -> None:
             y4m_head("420jpeg", 4, 2),
             "has chroma, of which the zeros of bed-of-nails are green",
         ),
+        (["-m", "epx"], y4m_head("420jpeg", 4, 2), "luma and chroma, and epx compares whole colours"),
         (["--linear"], y4m_head("420jpeg", 4, 2), "which have no linear light"),
         (["-f", "png"], y4m_head("420jpeg", 4, 2), "Y4M frames stay Y4M"),
         (["-o", "%d.png"], y4m_head("420jpeg", 4, 2), "whose frames are no images"),

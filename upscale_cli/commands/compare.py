@@ -28,7 +28,7 @@ from upscale_cli.commands.terminal import (
     say,
     standard_output,
 )
-from upscale_cli.compare.contenders import all_contenders, read_contender, told_apart
+from upscale_cli.compare.contenders import read_contender, told_apart, usual_contenders
 from upscale_cli.errors import UpscaleError, UsageError, as_upscale_error
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def cli(
         raise UsageError("--open shows a file; give one with --output.")
     if isinstance(target, Path):
         _refuse_to_replace(target, [Path(image), reference], overwrite)
-    contenders = told_apart([read_contender(text) for text in dict.fromkeys(methods)] or all_contenders())
+    contenders = told_apart([read_contender(text) for text in dict.fromkeys(methods)] or usual_contenders())
     stream = standard_output() if target == STREAM else None
     if as_json:
         refuse_closed_output()

@@ -49,6 +49,15 @@ class Command(click.Command):
         text = "%(prog)s %(version)s"
         click.version_option(__version__, "--version", prog_name=name, message=text, help="Show the version.")(self)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        # Click would take whatever stands behind an option for its value; these may stand alone before a file.
+        words = {name: p.words for p in self.params if isinstance(p, WordOption) for name in p.opts}
+        end = args.index("--") if "--" in args else len(args)
+        for place, name in enumerate(args[:end]):
+            if name in words and (*args, "")[place + 1] not in words[name]:
+                args[place] = f"{name}={words[name][0]}"
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> NoReturn:
         if not (ctx.params[self.params[0].name] or ctx.params.get("files_from")):
             click.echo(
@@ -87,14 +96,25 @@ def _show_help(ctx: click.Context, param: click.Parameter, value: str | None) ->
     ctx.exit()
 
 
+class WordOption(click.Option):
+    """An option with one of some words; alone it has the first of them."""
+
+    def __init__(self, names: list[str], words: tuple[str, ...] = (), **kwargs: Any) -> None:
+        super().__init__(names, type=click.Choice(words), **kwargs)
+        self.words = words
+
+
 class MethodName(ParamType):
-    """A name of `METHODS`."""
+    """A name of `METHODS`, or one of some other words."""
 
     name = "name"
 
+    def __init__(self, *words: str) -> None:
+        self._words = words
+
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         try:
-            return find_method(value).name
+            return value if value in self._words else find_method(value).name
         except UpscaleError as error:
             raise click.UsageError(str(error), ctx) from None
 
@@ -260,7 +280,7 @@ CONTENDERS = click.option(
     multiple=True,
     type=ContenderText(),
     metavar="NAME[:KEY=VALUE,...]",
-    help="A method with its parameters; repeatable [all that apply].",
+    help="A method with its parameters; repeatable [six that differ].",
 )
 REDUCE = click.option(
     "--reduce",

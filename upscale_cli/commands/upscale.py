@@ -17,11 +17,13 @@ from upscale_cli.commands.options import (
     KeyValue,
     MethodName,
     Value,
+    WordOption,
     batch_options,
     file_options,
 )
 from upscale_cli.errors import UsageError
 from upscale_cli.methods import METHODS, Method, find_method
+from upscale_cli.methods.method import GROUPS
 from upscale_cli.methods.parameters import REQUIRED, read_parameters, read_scale, shown
 from upscale_cli.work.sizes import read_size, wanted_size
 
@@ -35,7 +37,7 @@ Enlarge images exactly, fast, and without losing what was in the file.
 
 Usage: upscale [OPTIONS] INPUT...        INPUT: file, folder, or - for stdin
 """
-OUTRO = f"Methods: {', '.join(METHODS)}. See --methods, and --help all for all options."
+OUTRO = f"{len(METHODS)} methods: see --methods, and --help all for all options."
 USUAL = {"scale", "size", "method", "quality", "output", "format", "overwrite", "skip_existing", "dry_run", "help"}
 """The options that --help shows."""
 ANY_FACTOR, SIZE = Value("factor", partial(read_scale, smaller=True)), Value("size", read_size)
@@ -43,34 +45,46 @@ IDLE = ("quality", "subsampling", "lossless", "compression", "linear", "alpha")
 """Options that do nothing for some formats or methods."""
 
 
-WIDTH, NAMES, OPTIONS = 80, 17, 38
+WIDTH, NAMES, OPTIONS = 80, 19, 23
 """The width of the table of methods, of its column of names, and the column where a parameter's text begins."""
+ALL = "all"
+"""What --methods stands for without a name."""
 
 
-def show_methods(ctx: click.Context, param: click.Parameter, asked: bool) -> None:
-    """Print the table of methods, and exit."""
-    if not asked or ctx.resilient_parsing:
+def show_methods(ctx: click.Context, param: click.Parameter, name: str | None) -> None:
+    """Print a line for each method, or all about one, and exit."""
+    if name is None or ctx.resilient_parsing:
         return
-    click.echo(f"{'METHOD':{NAMES}}WHEN TO USE IT, what it does, and its parameters\n")
-    for problem in METHODS.load_plugins():
-        click.echo(problem, err=True)
-    for method in METHODS.values():
-        _print_entry(method.name, method.when, NAMES)
-        only = "; integer factors only" if method.integer_scale else ""
-        _print_entry("", f"{method.summary} ({method.source}){only}", NAMES)
-        for p in method.parameters:
-            option = f"-p {p.name}={'FILE' if p.file else ''}"
-            option = f"--{p.name} FILE" if p.name in FILES and p.file else option
-            domain = "" if p.file else f" ({p.domain})"
-            default = "" if p.file or p.default in (None, REQUIRED) else f" [{shown(p.default)}]"
-            _print_entry(f"{'':{NAMES}}{option}", f"{p.summary}{domain}{default}", OPTIONS)
-        click.echo()
-    click.echo("A scale is any number of at least 1, or an integer where the table says so.")
+    if name == ALL:
+        for problem in METHODS.load_plugins():
+            click.echo(problem, err=True)
+        for group, about in GROUPS.items():
+            members = [method for method in METHODS.values() if method.group == group]
+            if members:
+                click.echo(f"{group.upper()}: {about}")
+            for method in members:
+                _print_entry(f"  {method.name}", method.when, NAMES)
+        click.echo("\nupscale --methods NAME says what one does, and which parameters it has.")
+    else:
+        _describe(find_method(name))
     ctx.exit()
 
 
+def _describe(method: Method) -> None:
+    """Print what a method does, when to use it, and its parameters."""
+    _print_entry(f"{method.name}: ", f"{method.summary} ({method.source})", 2)
+    _print_entry("  For ", f"{method.when}.", 2)
+    click.echo(f"  It takes {method.demands or 'any factor of at least 1'}.")
+    for p in method.parameters:
+        option = f"-p {p.name}={'FILE' if p.file else ''}"
+        option = f"--{p.name} FILE" if p.name in FILES and p.file else option
+        domain = "" if p.file else f" ({p.domain})"
+        default = "" if p.file or p.default in (None, REQUIRED) else f" [{shown(p.default)}]"
+        _print_entry(f"  {option}", f"{p.summary}{domain}{default}", OPTIONS)
+
+
 def _print_entry(name: str, text: str, column: int) -> None:
-    """Print a name, and beside it a text in a column."""
+    """Print a name, and beside it a text in a column; what does not fit stands in that column, too."""
     lines = textwrap.fill(
         text, WIDTH, initial_indent=f"{name:{column}}", subsequent_indent=" " * column, break_on_hyphens=False
     )
@@ -101,7 +115,13 @@ def _print_entry(name: str, text: str, column: int) -> None:
     "-p", "--param", "given", type=KeyValue(), multiple=True, metavar="KEY=VALUE", help="Parameter of the method."
 )
 @file_options
-@click.option("--linear", is_flag=True, help="Blend linear light instead of code values.")
+@click.option(
+    "--linear",
+    cls=WordOption,
+    words=("light", "sigmoid"),
+    metavar="[sigmoid]",
+    help="Blend linear light, or a sigmoid of it, instead of code values.",
+)
 @click.option(
     "--alpha",
     type=click.Choice(["weighed", "separate"]),
@@ -134,7 +154,15 @@ def _print_entry(name: str, text: str, column: int) -> None:
 @click.option("--max-pixels", type=COUNT, default=10**9, metavar="N", help="Refuse larger results [1G].")
 @batch_options
 @click.option(
-    "--methods", is_flag=True, is_eager=True, expose_value=False, callback=show_methods, help="List the methods."
+    "--methods",
+    is_flag=False,
+    flag_value=ALL,
+    type=MethodName(ALL),
+    is_eager=True,
+    expose_value=False,
+    callback=show_methods,
+    metavar="[NAME]",
+    help="List the methods, or describe one, and exit.",
 )
 def cli(inputs: tuple[str, ...], *, method: str, given: Iterable[tuple[str, str]], **options: Any) -> int:
     """Plan, run, report; return the exit status."""
@@ -164,6 +192,7 @@ def cli(inputs: tuple[str, ...], *, method: str, given: Iterable[tuple[str, str]
         raise UsageError("--background is the border of --fit pad; add that, or omit --background.")
     if fit in ("cover", "pad") and any(p.beside for p in chosen.parameters):
         raise UsageError(f"--fit {fit} is not for {chosen.name}, whose indices are those of the whole image.")
+    options["linear"] = {None: False, "light": True}.get(options["linear"], options["linear"])
     request = Request(
         method=chosen,
         parameters=parameters(chosen, given, files),

@@ -66,13 +66,9 @@ def read_contender(text: str) -> Contender:
     return Contender(text, method, {key: values[key] for key in given})
 
 
-def all_contenders() -> list[Contender]:
-    """Return every method, each followed by its variants."""
-    return [
-        read_contender(text)
-        for method in METHODS.values()
-        for text in (method.name, *(f"{method.name}:{variant}" for variant in method.variants))
-    ]
+def usual_contenders() -> list[Contender]:
+    """Return the few methods that differ most."""
+    return [read_contender(method.name) for method in METHODS.values() if method.compared]
 
 
 def told_apart(contenders: Sequence[Contender]) -> list[Contender]:
@@ -94,11 +90,7 @@ def told_apart(contenders: Sequence[Contender]) -> list[Contender]:
 
 def self_sufficient_contenders(scale: Scale) -> list[Contender]:
     """Return the contenders that need no further parameters, support a scale and fill every pixel."""
-    return [
-        contender
-        for contender in all_contenders()
-        if contender.method.values != "placed" and _applies(contender, scale)
-    ]
+    return [contender for contender in usual_contenders() if _applies(contender, scale)]
 
 
 def _applies(contender: Contender, scale: Scale) -> bool:

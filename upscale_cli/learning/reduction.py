@@ -10,26 +10,10 @@ from numpy.typing import NDArray
 
 from upscale_cli.errors import UsageError, did_you_mean
 from upscale_cli.learning import REDUCTION_NAMES
-from upscale_cli.methods.filters import FILTERS, Filter
+from upscale_cli.methods.filters import FILTERS
+from upscale_cli.methods.weights import Filter
 
-
-def box() -> Filter:
-    """Return the mean of the samples that a pixel covers, as a sensor with larger pixels would.
-
-    >>> box().weight(np.array([0.0, 0.25, 0.75])).tolist()
-    [1.0, 1.0, 0.0]
-    """
-    return Filter(lambda x: np.where(np.abs(x) < 0.5, 1.0, 0.0), 0.5)
-
-
-def gaussian(sigma: float = 0.5) -> Filter:
-    """Return the filter of a slightly blurred lens, `exp(−x²/2σ²)` for `|x| < 4σ`; σ in pixels of the result."""
-    return Filter(lambda x: np.where(np.abs(x) < 4 * sigma, np.exp(-(x * x) / (2 * sigma**2)), 0.0), 4 * sigma)
-
-
-REDUCTIONS: dict[str, Callable[[], Filter]] = dict(
-    zip(REDUCTION_NAMES, (FILTERS["bicubic"].default, box, FILTERS["lanczos"].default, gaussian), strict=True)
-)
+REDUCTIONS: dict[str, Callable[[], Filter]] = {name: FILTERS[name].default for name in REDUCTION_NAMES}
 """Filters that reduce, by name."""
 
 

@@ -12,6 +12,7 @@ from upscale_cli.methods.filters import FILTERS, filter_method
 from upscale_cli.methods.learned_method import LEARNED
 from upscale_cli.methods.method import Method, Shape, Size, WorkingMemory, resolve
 from upscale_cli.methods.parameters import Parameter, Scale
+from upscale_cli.methods.pixel_art_methods import PIXEL_ART
 from upscale_cli.methods.placement_methods import BED_OF_NAILS, MAX_UNPOOLING, NEAREST
 from upscale_cli.methods.transposed_method import TRANSPOSED_CONV
 from upscale_cli.plugins import Registry
@@ -29,15 +30,22 @@ __all__ = [
     "resolve",
 ]
 
+# fmt: off
 MethodName = Literal[
-    "nearest", "bed-of-nails", "max-unpooling", "bilinear", "bicubic", "lanczos", "transposed-conv", "learned"
+    "nearest", "epx", "scale2x", "scale3x", "eagle", "mmpx", "bed-of-nails", "max-unpooling",
+    "box", "bilinear", "hermite", "hamming", "bicubic", "catmull-rom", "mitchell", "b-spline", "gaussian",
+    "spline16", "spline36", "spline64", "lanczos2", "lanczos", "hann", "blackman", "kaiser", "welch", "bartlett",
+    "bohman", "cosine", "parzen", "sinc", "mks2013", "mks2021",
+    "transposed-conv", "learned",
 ]
+# fmt: on
 """The names of the methods of this package, for type checkers."""
 
 METHODS = Registry(
     "upscale_cli.methods",
     (
         NEAREST,
+        *PIXEL_ART,
         BED_OF_NAILS,
         MAX_UNPOOLING,
         *(filter_method(each) for each in FILTERS.values()),
@@ -56,12 +64,13 @@ def find_method(name: str) -> Method:
     Raises
     ------
     UsageError
-        If there is none, with the nearest name and all of them.
+        If there is none, with the nearest name or, where none is near, all of them.
     """
     method = METHODS.find(name) if isinstance(name, str) else None
     if method is None:
         METHODS.load_plugins()
         words = {word: each.name for each in METHODS.values() for word in each.known_as}
         hint = did_you_mean(str(name), METHODS, words)
-        raise UsageError(f'unknown method "{name}".{hint} Methods: {", ".join(METHODS)}.')
+        every = f" Methods: {', '.join(METHODS)}."
+        raise UsageError(f'unknown method "{name}".{hint or every}')
     return method

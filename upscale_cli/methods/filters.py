@@ -1,39 +1,32 @@
-"""Filters: the weight of a sample as a function of its distance, one row of `FILTERS` each.
+"""Filters by their names: each points at a weight function of `weights`, and says what is fixed of its parameters."""
 
-A filter's function knows nothing of images, scales or borders; `resampling` turns it into taps. NumPy is imported
-where weights are computed, because `--help` reads the table and must not wait for it.
-"""
-
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import upscale_cli.methods.weights as weights  # noqa: PLR0402 - not through the package, which imports this module
 from upscale_cli.methods.method import Method, Parameters, Shape, Size, WorkingMemory
-from upscale_cli.methods.parameters import Integer, Number, Parameter, Scale, read_parameters
+from upscale_cli.methods.parameters import Choice, Integer, Number, Parameter, Scale, read_parameters
+from upscale_cli.methods.weights import Filter
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from upscale_cli.methods.samples import Samples
     from upscale_cli.methods.upsampler import Array, Upsampler
 
-    Weight = Callable[[NDArray[np.float64]], NDArray[np.float64]]
-
-
-class Filter(NamedTuple):
-    """A continuous 1-D weight function.
-
-    Attributes
-    ----------
-    weight : callable
-        float64 distances in input samples, any shape, to float64 weights of that shape. Not normalised.
-    radius : float
-        Half width in input samples: the weight is 0 at this distance and beyond.
-    """
-
-    weight: "Weight"
-    radius: float
+ANTIRING = Parameter(
+    name="antiring",
+    kind=Number(0, 1),
+    default=0.0,
+    summary="hold results within the range of the nearest pixels, by this much",
+    common=True,
+)
+BLUR = Parameter(
+    name="blur",
+    kind=Number(0.75, 2),
+    default=1.0,
+    summary="stretch the filter: less than 1 is sharper",
+    common=True,
+)
 
 
 class NamedFilter(NamedTuple):
@@ -45,9 +38,13 @@ class NamedFilter(NamedTuple):
         As for `Method`.
     make : callable
         Its parameters, by name, to the `Filter`.
+    preset : mapping
+        Parameters of `make` that are fixed.
     parameters : tuple of Parameter
-        The only place that states their defaults.
+        The only place that states their defaults. `BLUR` is none of `make`: it stretches what that returns.
     known_as : tuple of str
+        As for `Method`.
+    compared : bool
         As for `Method`.
     """
 
@@ -56,15 +53,19 @@ class NamedFilter(NamedTuple):
     when: str
     source: str
     make: Callable[..., Filter]
+    preset: Mapping[str, Any] = {}
     parameters: tuple[Parameter, ...] = ()
     known_as: tuple[str, ...] = ()
+    compared: bool = False
 
     def of(self, parameters: Parameters) -> Filter:
         """Return the filter of some parameters: the same one each time, so that what is planned with it is kept."""
+        given = {**self.preset, **{p.name: parameters[p.name] for p in self.parameters}}
+        blur = given.pop(BLUR.name) if BLUR in self.parameters else 1.0
         try:
-            return _made(self.make, tuple(parameters.items()))
+            return _made(self.make, blur, tuple(given.items()))
         except TypeError:  # an array cannot be the key of a cache
-            return self.make(**parameters)
+            return self.make(**given).blurred(blur)
 
     def default(self) -> Filter:
         """Return the filter with the default of each parameter."""
@@ -72,8 +73,8 @@ class NamedFilter(NamedTuple):
 
 
 @lru_cache
-def _made(make: Callable[..., Filter], parameters: tuple[tuple[str, Any], ...]) -> Filter:
-    return make(**dict(parameters))
+def _made(make: Callable[..., Filter], blur: float, parameters: tuple[tuple[str, Any], ...]) -> Filter:
+    return make(**dict(parameters)).blurred(blur)
 
 
 class FilterMaker(NamedTuple):
@@ -85,11 +86,13 @@ class FilterMaker(NamedTuple):
         self, source: "Array", /, *, scale: Scale, size: Size, samples: "Samples", parameters: Parameters
     ) -> "Upsampler":
         """Return the upsampler from a source to a size."""
+        from upscale_cli.methods.antiringing import held
         from upscale_cli.methods.resampling import resampled
         from upscale_cli.methods.taps import filter_axes
 
         axes = filter_axes(source.shape, size, self.filter.of(parameters))
-        return resampled(source, axes, samples.reader(source))
+        upsampler = resampled(source, axes, samples.reader(source))
+        return held(upsampler, source, axes, samples=samples, amount=parameters[ANTIRING.name])
 
 
 def filter_memory(filter: NamedFilter, shape: Shape, parameters: Parameters) -> Callable[[Size], WorkingMemory]:
@@ -97,7 +100,14 @@ def filter_memory(filter: NamedFilter, shape: Shape, parameters: Parameters) -> 
     from upscale_cli.methods.pieces import separable_memory
 
     radius = filter.of(parameters).radius
-    return lambda size: separable_memory(shape, size, radius)
+    # `held` has the nearest samples of each row and column.
+    held = 16 if parameters.get(ANTIRING.name) else 0
+
+    def needed(size: Size) -> WorkingMemory:
+        memory = separable_memory(shape, size, radius)
+        return memory._replace(values=memory.values + held * sum(size))
+
+    return needed
 
 
 def filter_method(filter: NamedFilter) -> Method:
@@ -108,88 +118,73 @@ def filter_method(filter: NamedFilter) -> Method:
         when=filter.when,
         source=filter.source,
         known_as=filter.known_as,
+        group="filters",
         make=FilterMaker(filter),
         filter=filter,
-        parameters=filter.parameters,
+        parameters=(*filter.parameters, ANTIRING),
         resizable=True,
+        compared=filter.compared,
         working_memory=partial(filter_memory, filter),
     )
 
 
-def triangle() -> Filter:
-    """Linear interpolation, `1 − |x|` for `|x| < 1`.
-
-    >>> import numpy as np
-    >>> triangle().weight(np.array([0.0, 0.25, 1.0])).tolist()
-    [1.0, 0.75, 0.0]
-    """
-    import numpy as np
-
-    return Filter(lambda x: np.maximum(0.0, 1.0 - np.abs(x)), 1.0)
+def _lobes(default: int, low: int = 1) -> Parameter:
+    summary = "lobes: more are sharper and ring further"
+    return Parameter(name="a", kind=Integer(low, 8), default=default, summary=summary)
 
 
-def cubic(b: float, c: float) -> Filter:
-    """The cubic of Mitchell & Netravali (1988, equation 8), with its two parameters.
-
-    `b = 0, c = ½` is the cubic of Keys (1981) with a = −½, also known as Catmull-Rom, which interpolates;
-    `b = c = ⅓` is the compromise that its authors recommend, which blurs a little.
-
-    >>> import numpy as np
-    >>> cubic(0, 0.5).weight(np.array([0.0, 0.5, 1.0, 1.5, 2.0])).tolist()
-    [1.0, 0.5625, 0.0, -0.0625, 0.0]
-    >>> mitchell = cubic(1 / 3, 1 / 3).weight(np.array([0.0, 1.0]))
-    >>> bool(np.allclose(mitchell, [8 / 9, 1 / 18]))
-    True
-    """
-    import numpy as np
-
-    def weight(x: "NDArray[np.float64]") -> "NDArray[np.float64]":
-        x = np.abs(x)
-        near = ((12 - 9 * b - 6 * c) * x + (-18 + 12 * b + 6 * c)) * x * x + (6 - 2 * b)
-        far = (((-b - 6 * c) * x + (6 * b + 30 * c)) * x + (-12 * b - 48 * c)) * x + (8 * b + 24 * c)
-        return np.where(x < 1, near, np.where(x < 2, far, 0.0)) / 6
-
-    return Filter(weight, 2.0)
+def _under(window: str, when: str, source: str, *, a: int = 4, **more: Any) -> NamedFilter:
+    """Return sinc under a window, with as many lobes as ImageMagick gives it."""
+    return NamedFilter(
+        name=window,
+        summary=f"sinc under {window.capitalize()}'s window, over {2 * a} x {2 * a} pixels",
+        when=when,
+        source=source,
+        make=weights.sinc,
+        preset={"window": window},
+        parameters=(_lobes(a), *more.pop("parameters", ()), BLUR),
+        **more,
+    )
 
 
-def lanczos(a: int) -> Filter:
-    """Sinc windowed by the middle lobe of a wider sinc: `sinc(x)·sinc(x/a)` for `|x| < a` (Duchon 1979).
-
-    The zeros at integer distances are exact, so that a sample on the grid comes back untouched.
-
-    >>> import numpy as np
-    >>> lanczos(3).weight(np.array([0.0, 1.0, 3.0])).tolist()
-    [1.0, 0.0, 0.0]
-    """
-    import numpy as np
-
-    def weight(x: "NDArray[np.float64]") -> "NDArray[np.float64]":
-        zero = (np.abs(x) >= a) | ((x == np.rint(x)) & (x != 0))
-        return np.where(zero, 0.0, np.sinc(x) * np.sinc(x / a))
-
-    return Filter(weight, float(a))
-
-
-def _by_name(*filters: NamedFilter) -> dict[str, NamedFilter]:
-    return {each.name: each for each in filters}
-
-
-FILTERS = _by_name(
+_ROWS = (
+    NamedFilter(
+        name="box",
+        summary="the nearest pixel, or the mean of those that a smaller pixel covers",
+        when="reducing; it enlarges as nearest does",
+        source="box filter",
+        make=weights.box,
+    ),
     NamedFilter(
         name="bilinear",
         summary="blends the 2 x 2 nearest pixels",
         when="soft and cheap: previews, height maps",
-        known_as=("linear", "triangle", "tent"),
         source="triangle filter",
-        make=triangle,
+        make=weights.triangle,
+        parameters=(BLUR,),
+        known_as=("linear", "triangle", "tent"),
+        compared=True,
+    ),
+    NamedFilter(
+        name="hermite",
+        summary="blends the 2 x 2 nearest pixels along a cubic",
+        when="crisper than bilinear, still without ringing",
+        source="cubic Hermite spline; Mitchell & Netravali 1988 (b = c = 0)",
+        make=weights.hermite,
+        parameters=(BLUR,),
+    ),
+    _under(
+        "hamming",
+        "crisper than bilinear, with hardly any ringing",
+        "Blackman & Tukey 1958; one lobe, as in Pillow",
+        a=1,
     ),
     NamedFilter(
         name="bicubic",
         summary="fits cubics through 4 x 4 pixels",
         when="photographs, with less ringing than lanczos",
-        known_as=("cubic", "catrom", "catmull-rom", "mitchell", "keys", "spline", "hermite"),
         source="Keys 1981 (a = -1/2); Mitchell & Netravali 1988",
-        make=cubic,
+        make=weights.cubic,
         parameters=(
             Parameter(
                 name="b",
@@ -203,18 +198,132 @@ FILTERS = _by_name(
                 default=0.5,
                 summary="sharpness of the cubic: 1/2 is Catmull-Rom, 1/3 is Mitchell's",
             ),
+            BLUR,
         ),
+        known_as=("cubic", "keys"),
+        compared=True,
+    ),
+    NamedFilter(
+        name="catmull-rom",
+        summary="fits cubics through 4 x 4 pixels: bicubic by its other name",
+        when="photographs, with less ringing than lanczos",
+        source="Catmull & Rom 1974; Mitchell & Netravali 1988 (b = 0, c = 1/2)",
+        make=weights.cubic,
+        preset={"b": 0.0, "c": 0.5},
+        parameters=(BLUR,),
+        known_as=("catrom",),
+    ),
+    NamedFilter(
+        name="mitchell",
+        summary="cubic over 4 x 4 pixels that blurs a little and rings a little",
+        when="photographs in which any halo would be seen",
+        source="Mitchell & Netravali 1988 (b = c = 1/3)",
+        make=weights.cubic,
+        preset={"b": 1 / 3, "c": 1 / 3},
+        parameters=(BLUR,),
+        known_as=("mitchell-netravali",),
+    ),
+    NamedFilter(
+        name="b-spline",
+        summary="smooths with the cubic B-spline over 4 x 4 pixels",
+        when="noise and gradients: very soft, never rings",
+        source="Mitchell & Netravali 1988 (b = 1, c = 0)",
+        make=weights.cubic,
+        preset={"b": 1.0, "c": 0.0},
+        parameters=(BLUR,),
+        known_as=("bspline", "spline"),
+    ),
+    NamedFilter(
+        name="gaussian",
+        summary="smooths with a bell over 4 x 4 pixels",
+        when="noise and gradients: soft, never rings",
+        source="Gaussian filter",
+        make=weights.gaussian,
+        parameters=(
+            Parameter(name="sigma", kind=Number(0.25, 4), default=0.5, summary="standard deviation in pixels"),
+            BLUR,
+        ),
+    ),
+    *(
+        NamedFilter(
+            name=f"spline{pixels}",
+            summary=f"natural cubic spline through {side} x {side} pixels",
+            when=when,
+            source="Dersch 1998 (Panorama Tools)",
+            make=weights.spline,
+            preset={"pixels": pixels},
+            parameters=(BLUR,),
+        )
+        for pixels, side, when in (
+            (16, 4, "panoramas and films: a little sharper than bicubic"),
+            (36, 6, "panoramas and films: close to lanczos"),
+            (64, 8, "panoramas and films: close to lanczos with a=4"),
+        )
+    ),
+    NamedFilter(
+        name="lanczos2",
+        summary="windowed sinc over 4 x 4 pixels: lanczos with a=2",
+        when="photographs; close to bicubic",
+        source="Duchon 1979",
+        make=weights.sinc,
+        preset={"window": "lanczos", "a": 2},
+        parameters=(BLUR,),
     ),
     NamedFilter(
         name="lanczos",
         summary="windowed sinc over 6 x 6 pixels",
-        when="photographs, scans, most pictures: the sharpest of the classical filters",
-        known_as=("sinc", "lanczos3", "antialias", "best"),
+        when="photographs, scans: the sharpest of the classical filters",
         source="Duchon 1979",
-        make=lanczos,
+        make=weights.sinc,
+        preset={"window": "lanczos"},
+        parameters=(_lobes(3, low=2), BLUR),
+        known_as=("lanczos3", "lanczos4", "antialias", "best"),
+        compared=True,
+    ),
+    _under("hann", "as lanczos with a=4, fainter halos further out", "Blackman & Tukey 1958", known_as=("hanning",)),
+    _under("blackman", "as hann, softer, its far halos fainter still", "Blackman & Tukey 1958"),
+    _under(
+        "kaiser",
+        "any compromise between hann and blackman, by beta",
+        "Kaiser 1974",
         parameters=(
-            Parameter(name="a", kind=Integer(2, 8), default=3, summary="lobes: more are sharper and ring further"),
+            Parameter(name="beta", kind=Number(0, 20), default=6.5, summary="of the window: more is softer"),
         ),
     ),
+    _under("welch", "as lanczos, a little sharper", "Welch 1967", a=3),
+    _under("bartlett", "as lanczos with a=4, softer", "Bartlett 1950"),
+    _under("bohman", "as blackman, its far halos fainter still", "Bohman 1961"),
+    _under("cosine", "as lanczos, a little sharper", "Harris 1978", a=3),
+    _under("parzen", "the softest of the windowed sincs", "Parzen 1961"),
+    NamedFilter(
+        name="sinc",
+        summary="sinc over 8 x 8 pixels, cut off or under a window of your choice",
+        when="filters of your own: a window, lobes and blur",
+        source="Harris 1978",
+        make=weights.sinc,
+        parameters=(
+            Parameter(name="window", kind=Choice(*weights.WINDOWS), default="box", summary="what ends the sinc"),
+            _lobes(4),
+            BLUR,
+        ),
+    ),
+    *(
+        NamedFilter(
+            name=f"mks{year}",
+            summary=f"Magic Kernel Sharp: a B-spline, sharpened {how}, over {side} x {side} pixels",
+            when=when,
+            source=f"Costella {year}",
+            make=weights.magic_kernel_sharp,
+            preset={"year": year},
+            parameters=(BLUR,),
+            known_as=(f"magic-kernel-sharp-{year}",),
+        )
+        for year, side, how, when in (
+            (2013, 5, "once", "photographs: about as sharp as lanczos, of fewer pixels"),
+            (2021, 9, "twice", "photographs: as mks2013, with fainter halos"),
+        )
+    ),
 )
+
+FILTERS = {row.name: row for row in _ROWS}
 """Every filter by its name, in the order of the documentation."""

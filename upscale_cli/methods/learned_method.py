@@ -68,7 +68,9 @@ def explain_networks(shape: Shape, scale: Scale, parameters: Parameters) -> str:
 LEARNED = Method(
     name="learned",
     summary="a convolutional network, trained on photographs",
-    when="photographs that were reduced: the sharpest and closest to the original, but slower",
+    when="reduced photographs: closest to the original, but slower",
+    group="learned",
+    compared=True,
     source="Dong et al. 2016 (FSRCNN); Bhardwaj et al. 2022 (SESR)",
     make=make,
     known_as=("ai", "ml", "neural", "network", "cnn", "model", "super-resolution", "esrgan", "waifu2x"),

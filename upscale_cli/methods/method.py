@@ -21,6 +21,17 @@ Size = tuple[int, int]
 Shape = tuple[int, int, int]
 Parameters = Mapping[str, Any]
 Remark = Callable[[Shape, Scale, Parameters], str | None]
+Group = Literal["copied", "filters", "polar", "placement", "learned", "other"]
+
+GROUPS: dict[Group, str] = {
+    "copied": "no new value appears",
+    "filters": "weighted sums of near pixels, along rows and columns",
+    "polar": "weighted sums of near pixels, by their distance",
+    "placement": "values among zeros, for decoders of neural networks",
+    "learned": "fitted to photographs, or to data of yours",
+    "other": "from other packages",
+}
+"""The groups in which methods are listed, in this order, and what those of each have in common."""
 
 if TYPE_CHECKING:
 
@@ -100,11 +111,17 @@ class Method(NamedTuple):
         The output's shape; raises `UpscaleError` if there is none.
     parameters : tuple of Parameter
     variants : tuple of str
-        Parameters, as KEY=VALUE, that make another method of it to compare with.
+        Parameters, as KEY=VALUE, that make another method of it, which tests walk too.
+    group : str
+        One of `GROUPS`.
+    compared : bool
+        It is one of the few that are compared if none is named.
     values : {"copied", "placed", "weighed"}
         Outputs are the source's own values; or those and zeros; or weighted sums.
     integer_scale : bool
         It needs integer factors.
+    factors : tuple of int
+        The only factors that it makes besides 1, the same on both axes; empty for all.
     resizable : bool
         It can make every size from the source's on.
     keeps_constants : bool
@@ -137,8 +154,11 @@ class Method(NamedTuple):
     output_shape: Callable[[Shape, Scale, Parameters], Shape] = rounded_shape
     parameters: tuple[Parameter, ...] = ()
     variants: tuple[str, ...] = ()
+    group: Group = "other"
+    compared: bool = False
     values: Literal["copied", "placed", "weighed"] = "weighed"
     integer_scale: bool = False
+    factors: tuple[int, ...] = ()
     resizable: bool = False
     keeps_constants: bool = True
     interpolates: bool = True
@@ -159,11 +179,29 @@ class Method(NamedTuple):
         """Return a value for every parameter, from text or Python values; raises `UsageError`."""
         return read_parameters(self.name, self.parameters, given)
 
+    @property
+    def demands(self) -> str:
+        """Which factors it needs, in words; empty if it takes all."""
+        if self.factors:
+            *most, last = map(str, self.factors)
+            return f"factors {', '.join(most)} and {last} only"
+        return "integer factors only" if self.integer_scale else ""
+
+    @property
+    def hundredths(self) -> Sequence[int]:
+        """The factors that it takes, in hundredths."""
+        if self.factors:
+            return [100 * factor for factor in (1, *self.factors)]
+        return range(100, 100 << 31, 100 if self.integer_scale else 1)
+
     def check_scale(self, scale: Scale, shown: Callable[..., str] = as_typed) -> None:
         """Raise `UpscaleError` if the method does not support these factors."""
+        asked = shown(scale) if len(set(scale)) > 1 else f"{float(scale[0]):g}"
+        if self.factors and (len(set(scale)) > 1 or scale[0] not in (1, *self.factors)):
+            near = next((factor for factor in self.factors if factor >= max(scale)), self.factors[-1])
+            raise UpscaleError(f"{self.name} makes {self.demands}, not {asked}; try {near}, or the method nearest.")
         if self.integer_scale and any(s.denominator != 1 for s in scale):
-            factor = shown(scale) if scale[0] != scale[1] else f"{float(scale[0]):g}"
-            raise UpscaleError(f"{self.name} needs an integer factor, not {factor}; try {max(1, round(scale[0]))}.")
+            raise UpscaleError(f"{self.name} needs an integer factor, not {asked}; try {max(1, round(scale[0]))}.")
 
 
 def resolve(
@@ -181,7 +219,7 @@ def resolve(
     Parameters
     ----------
     scale : Scale, optional
-        As `read_scale` returns it; 2 if neither it nor `size` is given.
+        As `read_scale` returns it; 2, or the method's first factor, if neither it nor `size` is given.
     size : (int, int), optional
         Height and width of the output, instead of a scale.
     parameters : mapping
@@ -197,7 +235,7 @@ def resolve(
         If scale and size are both given, the size is smaller than the source, or the method does not support it.
     """
     if size is None:
-        exact = scale or (Fraction(2), Fraction(2))
+        exact = scale or (Fraction(method.factors[0] if method.factors else 2),) * 2
         method.check_scale(exact, shown)
         return exact, method.output_shape(shape, exact, parameters)
     if scale is not None:

@@ -166,6 +166,8 @@ class Parameter(NamedTuple):
     beside : str, optional
         For an array: the ending of its file's name, instead of the image's extension, if the file lies beside the
         image.
+    common : bool
+        Many methods have it: it is described once, and mentioned where it is not its default.
     """
 
     name: str
@@ -173,6 +175,7 @@ class Parameter(NamedTuple):
     default: Any
     summary: str
     beside: str | None = None
+    common: bool = False
 
     @property
     def domain(self) -> str:

@@ -1,6 +1,7 @@
 """Planes whose samples lie off the grid of their picture, as those of chroma do, enlarged to the same place."""
 
-from upscale_cli.methods.filters import FILTERS
+from upscale_cli.methods.antiringing import held
+from upscale_cli.methods.filters import ANTIRING, FILTERS
 from upscale_cli.methods.grid import Grid
 from upscale_cli.methods.method import Method, Parameters
 from upscale_cli.methods.placement import Nearest
@@ -32,4 +33,6 @@ def off_grid(
     filter = FILTERS["bicubic"].default() if method.filter is None else method.filter.of(parameters)
     sides = zip(source.shape, size, grids, strict=False)
     vertical, horizontal = (filter_axis(before, after, filter, grid) for before, after, grid in sides)
-    return resampled(source, (vertical, horizontal), samples.reader(source))
+    axes = vertical, horizontal
+    upsampler, amount = resampled(source, axes, samples.reader(source)), parameters.get(ANTIRING.name, 0.0)
+    return held(upsampler, source, axes, samples=samples, amount=amount, grids=grids)

@@ -19,10 +19,13 @@ class Transfer(NamedTuple):
     ----------
     decode, encode : callable
         Code to light and light to code, floats of 0 … 1.
+    light : str
+        What is weighed, in words.
     """
 
     decode: Curve
     encode: Curve
+    light: str = "light"
 
 
 SRGB = Transfer(
@@ -30,6 +33,40 @@ SRGB = Transfer(
     lambda x: np.where(x <= 0.0031308, x * 12.92, 1.055 * np.maximum(x, 0.0031308) ** (1 / 2.4) - 0.055),
 )
 """The transfer function of IEC 61966-2-1:1999."""
+CENTER, SLOPE = 0.75, 6.5
+"""Of the sigmoid: the defaults of mpv and libplacebo."""
+
+
+def sigmoidal(transfer: Transfer) -> Transfer:
+    """Return a transfer function whose light is bent into a sigmoid, which has no dark halos beside bright edges.
+
+    Light `y` becomes `x` of `y = (σ(x) − σ(0)) / (σ(1) − σ(0))`, `σ(x) = 1 / (1 + exp(slope·(center − x)))`, as in
+    libplacebo; in ImageMagick it is `+sigmoidal-contrast 6.5,75%`. Near white it goes on as a straight line, so that
+    light beyond it comes back as it was.
+
+    >>> bent = sigmoidal(Transfer(lambda x: x, lambda x: x))
+    >>> bent.decode(np.array([0.0, 0.1, 0.5, 1.0, 2.0])).round(6).tolist()
+    [0.0, 0.394746, 0.701309, 1.0, 1.92666]
+    >>> bent.encode(bent.decode(np.array([0.1, 2.0]))).round(12).tolist()
+    [0.1, 2.0]
+    """
+
+    def sigmoid(x: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray(1 / (1 + np.exp(SLOPE * (CENTER - x))))
+
+    low, high = sigmoid(np.zeros(())), sigmoid(np.ones(()))
+    rise = (high - low) / (SLOPE * high * (1 - high))  # dx/dy at white
+
+    def bend(y: NDArray[Any]) -> NDArray[Any]:
+        inside = low + np.minimum(y, 1) * (high - low)
+        return np.asarray(CENTER + np.log(inside / (1 - inside)) / SLOPE + np.maximum(y - 1, 0) * rise)
+
+    def straighten(x: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray((sigmoid(np.minimum(x, 1)) - low) / (high - low) + np.maximum(x - 1, 0) / rise)
+
+    return Transfer(
+        lambda x: bend(transfer.decode(x)), lambda x: transfer.encode(straighten(x)), f"a sigmoid of {transfer.light}"
+    )
 
 
 @cache
@@ -70,6 +107,8 @@ class Samples(NamedTuple):
     no_data : float, optional
         The code value, in the output, of pixels without a value. The last channel, opacity, says which those are in
         the source; the output has none, and those pixels of it that are less than half opaque are without a value.
+    palette : uint8 array (n, 4), optional
+        Samples are indices of these colours, RGBA: for methods that copy samples, and compare their colours.
     """
 
     stored: np.dtype[Any]
@@ -83,6 +122,7 @@ class Samples(NamedTuple):
     transfer: Transfer | None = None
     constants: bool = False
     no_data: float | None = None
+    palette: NDArray[np.uint8] | None = None
 
     @property
     def working(self) -> np.dtype[Any]:

@@ -8,8 +8,8 @@ from typing import NamedTuple, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from upscale_cli.methods.filters import Filter
 from upscale_cli.methods.grid import Grid, positions
+from upscale_cli.methods.weights import Filter
 
 TILE = 16
 """Minimum of outputs in a tile. Wider tiles multiply more zeros, narrower ones make BLAS calls too short."""
@@ -55,6 +55,10 @@ class Axis(NamedTuple):
     after: int
     make: "partial[Taps]"
 
+    def some(self) -> Taps:
+        """Return the taps of the first outputs, or all if they are few."""
+        return self.make() if self.after <= LONGEST else self.piece(0, LONGEST)
+
     def piece(self, start: int, stop: int) -> Taps:
         """Return the taps of outputs `start … stop − 1`, which are not kept."""
         made = self.make.func.__wrapped__(*self.make.args, part=(start, stop), **self.make.keywords)  # type: ignore[attr-defined]
@@ -97,7 +101,9 @@ def taps(
     first = position // unit - reach + 1
     index = first[:period, None] + np.arange(2 * reach)
     # Weights are the same in every period, except at the borders.
-    weights = filter.weight((unit * index - position[:period, None]) / (unit // grid.after * wide))
+    distance = (unit * index - position[:period, None]) / (unit // grid.after * wide)
+    # An axis that keeps its size is left as it is, also by filters that blur, as in Pillow.
+    weights = (distance == 0).astype(float) if grid.before == grid.after else filter.weight(distance)
     scaled = (weights / weights.sum(axis=1, keepdims=True))[np.arange(len(first)) % period]
     border = np.flatnonzero((first < 0) | (first > n_in - 2 * reach))
     index = first[border, None] + np.arange(2 * reach)

@@ -119,7 +119,9 @@ def explain_kernel(shape: Shape, scale: Scale, parameters: Parameters) -> str:
 TRANSPOSED_CONV = Method(
     name="transposed-conv",
     summary="stamps a kernel, its own or one from a .npy file, stride = scale",
-    when="photographs that were reduced, cheaper than learned; kernels of your own",
+    when="reduced photographs, cheaper than learned; your own kernels",
+    group="learned",
+    compared=True,
     source="Zeiler et al. 2010; Dumoulin & Visin 2016",
     make=make,
     known_as=("deconvolution", "convtranspose2d", "conv-transpose", "kernel"),

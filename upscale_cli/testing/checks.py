@@ -80,12 +80,20 @@ class MethodTests:
         height, width, channels = (source.shape if source.ndim == 4 else (1, *source.shape, 1))[1:4]
         return self.arrays((height, width, channels), scale if isinstance(scale, tuple) else (scale, scale))
 
-    def enlarge(self, source: Array, scale: Any = 2, **more: Any) -> Array:
+    @property
+    def factor(self) -> int:
+        """A factor that the method supports."""
+        return self.method.factors[0] if self.method.factors else 2
+
+    def enlarge(self, source: Array, scale: Any = None, **more: Any) -> Array:
         """Return the source, enlarged by the method."""
+        scale = self.factor if scale is None else scale
         return upscale(source, scale, self.method, **self.given_arrays(source, scale), **more)
 
     def scales(self) -> list[Any]:
         """Return factors that the method supports."""
+        if self.method.factors:
+            return [1, *self.method.factors[:2]]
         return [1, 2, (2, 3)] if self.method.integer_scale else [1, 2, (2, 3), 1.5, (1, 7.3)]
 
     def upsampler(self, source: Array, scale: Any, samples: Samples | None = None, **parameters: Any) -> Upsampler:

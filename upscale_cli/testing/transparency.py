@@ -43,12 +43,14 @@ class TransparencyContract(MethodTests):
             source[source[..., -1] > 0, :-1] = colour
             for variant in ("", *self.method.variants):
                 parameters: dict[str, Any] = dict([variant.split("=")]) if variant else {}
-                for scale in (2, 3, 4):
+                for scale in self.method.factors[:3] or (2, 3, 4):
                     made = self.enlarge_transparent(source, scale, **parameters)
                     assert (made[made[..., -1] > 0, :-1] == colour).all()
 
     @pytest.mark.parametrize("channels", [2, 4])
     def test_colours_and_opacity_can_be_enlarged_apart(self, channels: int) -> None:
+        if self.method.factors:
+            pytest.skip("it compares whole colours, opacity included")
         source = image((12, 13, channels), "u1")
         made = self.enlarge_transparent(source, 2, apart=True)
         for part in (slice(channels - 1), slice(channels - 1, channels)):

@@ -10,7 +10,7 @@ from upscale_cli.errors import UpscaleError
 from upscale_cli.image.colour import cmyk_to_rgb, transfer_of
 from upscale_cli.image.pixels import Frame, Kind, Mode, expand_palette, index_colours, to_mode, widen
 from upscale_cli.methods import Method
-from upscale_cli.methods.samples import SRGB, Samples, white
+from upscale_cli.methods.samples import SRGB, Samples, Transfer, sigmoidal, white
 from upscale_cli.methods.upsampler import Array
 from upscale_cli.work.bands import as_image, with_bands, without_missing
 
@@ -54,7 +54,7 @@ def arrange(
     format: Format,
     *,
     several: bool = False,
-    linear: bool = False,
+    linear: bool | str = False,
     apart: bool = False,
     bordered: bool = False,
 ) -> Arrangement:
@@ -67,8 +67,8 @@ def arrange(
     ----------
     several : bool
         It is one of several frames.
-    linear : bool
-        Light is weighed instead of code values.
+    linear : bool or "sigmoid"
+        Light is weighed instead of code values, or a sigmoid of it.
     apart : bool
         Colours and opacity are enlarged apart.
     bordered : bool
@@ -80,12 +80,12 @@ def arrange(
         If the format cannot store such pixels, or linear light has no meaning for them.
     """
     weighed = method.values == "weighed"
-    linear = linear and weighed
+    linear = weighed and linear
     notes = _rounded(frame.samples) if weighed else []
     if linear:
         _check_light(frame.samples.dtype)
     if frame.mode is None and format.arrays:
-        return _array_kept(frame, notes, linear)
+        return _array_kept(frame, notes, _bent(SRGB, linear))
     if frame.mode is None:
         frame = as_image(frame, format)
     if frame.extra:
@@ -97,13 +97,14 @@ def arrange(
 
     if method.values == "copied" and not bordered and (indexed := _in_palette(frame, format)) is not None:
         colour = "palette, kept: values are only copied"
-        return Arrangement(indexed, _unchanged(indexed), "P", notes=tuple(notes), colour=colour)
+        samples = _unchanged(indexed)._replace(palette=indexed.palette)
+        return Arrangement(indexed, samples, "P", notes=tuple(notes), colour=colour)
     frame = expand_palette(frame)
     if frame.samples.dtype == bool and weighed:
         frame = widen(frame)
         notes.append("1 bit a pixel becomes 8, because values are blended")
 
-    frame, (wanted, depth), lost = _fitted(frame, format, linear)
+    frame, (wanted, depth), lost = _fitted(frame, format, bool(linear))
     notes += [f"{format.title}: {each}" for each in lost]
     quantised = wanted == "P"
     mode = frame.mode if quantised else cast(Mode, wanted)
@@ -115,7 +116,7 @@ def arrange(
         )
     if weighed and not apart and not flatten and _hides_colours(before):
         notes.append("colour under full transparency is given up; --alpha separate keeps it")
-    transfer = transfer_of(frame.metadata) if linear else None
+    transfer = _bent(transfer_of(frame.metadata), linear) if linear else None
     frame, no_data = without_missing(frame, method, np.dtype(depth))
 
     constant = frame.alpha and weighed and method.keeps_constants
@@ -173,11 +174,18 @@ def _check_light(dtype: np.dtype[Any]) -> None:
         )
 
 
-def _array_kept(frame: Frame, notes: list[str], linear: bool) -> Arrangement:
+def _bent(transfer: Transfer, linear: bool | str) -> Transfer | None:
+    """Return the transfer function that is asked for, of an image with another."""
+    if not linear:
+        return None
+    return sigmoidal(transfer) if linear == "sigmoid" else transfer
+
+
+def _array_kept(frame: Frame, notes: list[str], transfer: Transfer | None) -> Arrangement:
     """Return an array that stays one: its channels have no meaning."""
-    light = ", as linear light of sRGB" if linear else ""
+    light = f", as {transfer.light.replace('light', 'linear light')} of sRGB" if transfer is not None else ""
     colour = f"{frame.samples.dtype}, channels {frame.samples.shape[2]}; kept as they are{light}"
-    samples = _unchanged(frame)._replace(transfer=SRGB if linear else None)
+    samples = _unchanged(frame)._replace(transfer=transfer)
     return Arrangement(frame, samples, None, notes=tuple(notes), colour=colour)
 
 
@@ -204,7 +212,9 @@ def _colour_explained(kinds: list[Kind], method: Method, samples: Samples, index
     if not blended:
         parts.append(f"values are only {method.values}")
     else:
-        parts.append("light is blended" if samples.transfer is not None else "code values are blended")
+        parts.append(
+            "code values are blended" if samples.transfer is None else f"{samples.transfer.light} is blended"
+        )
         if samples.opaque:
             parts.append("alpha is full everywhere and set again")
         elif samples.alpha and not samples.flatten:

@@ -185,9 +185,11 @@ def _parameters_of_frame(parameters: dict[str, Any], index: int, channels_first:
 
 
 def method_explained(method: Method, shape: tuple[int, int, int], scale: Scale, parameters: Mapping[str, Any]) -> str:
-    """Describe a method with its parameters, defaults included."""
-    given = [(p.name, parameters.get(p.name)) for p in method.parameters if not p.file]
-    values = [f"{name}={shown(value)}" for name, value in given if value is not None]
+    """Describe a method with its parameters, defaults included unless many methods share them."""
+    given = [(p, parameters.get(p.name)) for p in method.parameters if not p.file]
+    values = [
+        f"{p.name}={shown(value)}" for p, value in given if value not in (None, p.default if p.common else None)
+    ]
     own = method.explain(shape, scale, parameters)
     return f"{', '.join([method.name, *values])}: {own or f'{method.summary} ({method.source})'}"
 

@@ -1,6 +1,6 @@
 """What one image takes, estimated from its header before any work: pixels and memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from upscale_cli.codecs.format import Format
@@ -41,8 +41,8 @@ class Task(NamedTuple):
         Arrays are written channels first, which is done in memory.
     max_pixels : int
         The most pixels of a frame of the result.
-    integer_scale : bool
-        The scale is an integer.
+    hundredths : sequence of int
+        The factors that the method takes.
     working_memory : callable(size) -> WorkingMemory
         What the method needs at work for a result of a height and width.
     """
@@ -54,7 +54,7 @@ class Task(NamedTuple):
     before: Size | None = None
     channels_first: bool = False
     max_pixels: int = MAX_PIXELS
-    integer_scale: bool = False
+    hundredths: Sequence[int] = range(100, 100 << 31)
     working_memory: Callable[[Size], WorkingMemory] = lambda size: WorkingMemory()
 
     def memory(self, size: Size, format: Format | None = None) -> int:
@@ -139,7 +139,7 @@ class Task(NamedTuple):
 
     def _refusal(self, size: Size, hint: str, fits: Callable[[Size], bool], way: str) -> UpscaleError:
         before = self.before or (self.picture.height, self.picture.width)
-        factor = largest_factor(before, fits, 100 if self.integer_scale else 1)
+        factor = largest_factor(before, fits, self.hundredths)
         smaller = f"the largest factor that fits is {factor}; or " if factor else ""
         return UpscaleError(f"would be {size[1]}x{size[0]}, {hint}; {smaller}{way}.")
 

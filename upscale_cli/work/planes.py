@@ -62,6 +62,8 @@ class Planes(NamedTuple):
         if request.linear:
             raise UpscaleError(f"has planes of luma and chroma, which have no linear light; omit --linear, or {RGB}.")
         method, before = request.method, (film.height, film.width, 1)
+        if film.chroma and method.values == "copied" and not method.independent:
+            raise UpscaleError(f"has planes of luma and chroma, and {method.name} compares whole colours; {RGB}.")
         if film.chroma and method.values == "placed":
             raise UpscaleError(f"has chroma, of which the zeros of {method.name} are green; {RGB}.")
         parameters, remembered = request.read_parameters(source, film.height * film.width)

@@ -52,7 +52,9 @@ class Request(NamedTuple):
         Results get the times of their sources.
     lossless : bool
         Formats that can do both are written without loss.
-    linear, strip, overwrite : bool
+    linear : bool or "sigmoid"
+        Light is weighed instead of code values, or a sigmoid of it.
+    strip, overwrite : bool
     alpha : {"weighed", "separate"}
         Colours are weighed by their opacity, or both are enlarged apart.
     reading : Reading
@@ -76,7 +78,7 @@ class Request(NamedTuple):
     subsampling: str | None = None
     preserve_times: bool = False
     lossless: bool = False
-    linear: bool = False
+    linear: bool | Literal["sigmoid"] = False
     alpha: Literal["weighed", "separate"] = "weighed"
     strip: bool = False
     reading: Reading = USUAL
@@ -171,7 +173,7 @@ class Request(NamedTuple):
             extra=sum(2 * value.nbytes for value in parameters.values() if hasattr(value, "nbytes")),
             channels_first=bool(self.reading.channels_first),
             max_pixels=self.max_pixels,
-            integer_scale=self.method.integer_scale,
+            hundredths=self.method.hundredths,
             working_memory=self.method.working_memory(shape, parameters),
         )
 

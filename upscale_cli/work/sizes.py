@@ -1,7 +1,8 @@
 """How large a result is: what `--size` asks for, what an indices file remembers, and the largest factor that fits."""
 
 import re
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from upscale_cli.errors import UpscaleError, UsageError
@@ -85,19 +86,17 @@ def check_remembered(remembered: Size, scale: Scale, height: int, width: int) ->
         )
 
 
-def largest_factor(before: Size, fits: Callable[[Size], bool], step: int = 1) -> str:
-    """Return the largest factor, to hundredths in steps of `step`, at which a size fits; empty if not even 1 does.
+def largest_factor(
+    before: Size, fits: Callable[[Size], bool], hundredths: Sequence[int] = range(100, 100 << 31)
+) -> str:
+    """Return the largest of some factors, in order and in hundredths, at which a size fits; empty if none does.
 
     >>> largest_factor((3, 3), lambda size: size[0] * size[1] <= 24)
     '1.49'
     """
 
-    def fitting(steps: int) -> bool:
-        factor = Fraction(steps * step, 100)
-        return fits((round_side(before[0], factor), round_side(before[1], factor)))
+    def is_too_large(factor: int) -> bool:
+        return not fits((round_side(before[0], Fraction(factor, 100)), round_side(before[1], Fraction(factor, 100))))
 
-    low, high = 100 // step - 1, (100 << 31) // step
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fitting(middle) else (low, middle)
-    return f"{low * step / 100:.2f}".rstrip("0").rstrip(".") if low * step >= 100 else ""
+    count = bisect_left(hundredths, True, key=is_too_large)
+    return f"{hundredths[count - 1] / 100:.2f}".rstrip("0").rstrip(".") if count else ""

@@ -1,0 +1,226 @@
+"""Weight functions of distance: the kernels of filters, and the windows that end them.
+
+They know nothing of images, scales or borders; `taps` turns them into taps. NumPy is imported where weights are
+computed, because the tables of filters name these functions, and `--help` must not wait for it.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Weight = Callable[[Floats], Floats]
+
+
+class Filter(NamedTuple):
+    """A continuous 1-D weight function.
+
+    Attributes
+    ----------
+    weight : callable
+        float64 distances in input samples, any shape, to float64 weights of that shape. Not normalised.
+    radius : float
+        Half width in input samples: the weight is 0 at this distance and beyond.
+    """
+
+    weight: "Weight"
+    radius: float
+
+    def blurred(self, blur: float) -> "Filter":
+        """Return the filter, stretched by a factor; libplacebo and ImageMagick call it blur, too."""
+        return self if blur == 1 else Filter(lambda x: self.weight(x / blur), self.radius * blur)
+
+
+def box() -> Filter:
+    """One sample, the nearest; of two that are as near, the later one, as in Pillow.
+
+    >>> import numpy as np
+    >>> box().weight(np.array([-0.5, 0.0, 0.5])).tolist()
+    [0.0, 1.0, 1.0]
+    """
+    return Filter(lambda x: ((x > -0.5) & (x <= 0.5)).astype(x.dtype), 0.5)
+
+
+def triangle() -> Filter:
+    """Linear interpolation, `1 − |x|` for `|x| < 1`.
+
+    >>> import numpy as np
+    >>> triangle().weight(np.array([0.0, 0.25, 1.0])).tolist()
+    [1.0, 0.75, 0.0]
+    """
+    import numpy as np
+
+    return Filter(lambda x: np.maximum(0.0, 1.0 - np.abs(x)), 1.0)
+
+
+def cubic(b: float, c: float) -> Filter:
+    """The cubic of Mitchell & Netravali (1988, equation 8), with its two parameters.
+
+    `b = 0, c = ½` is the cubic of Keys (1981) with a = −½, also known as Catmull-Rom, which interpolates;
+    `b = c = ⅓` is the compromise that its authors recommend, which blurs a little.
+
+    >>> import numpy as np
+    >>> cubic(0, 0.5).weight(np.array([0.0, 0.5, 1.0, 1.5, 2.0])).tolist()
+    [1.0, 0.5625, 0.0, -0.0625, 0.0]
+    >>> mitchell = cubic(1 / 3, 1 / 3).weight(np.array([0.0, 1.0]))
+    >>> bool(np.allclose(mitchell, [8 / 9, 1 / 18]))
+    True
+    """
+    import numpy as np
+
+    def weight(x: "Floats") -> "Floats":
+        x = np.abs(x)
+        near = ((12 - 9 * b - 6 * c) * x + (-18 + 12 * b + 6 * c)) * x * x + (6 - 2 * b)
+        far = (((-b - 6 * c) * x + (6 * b + 30 * c)) * x + (-12 * b - 48 * c)) * x + (8 * b + 24 * c)
+        return np.where(x < 1, near, np.where(x < 2, far, 0.0)) / 6
+
+    return Filter(weight, 2.0)
+
+
+def hermite() -> Filter:
+    """The cubic without far pixels, `2|x|³ − 3|x|² + 1` for `|x| < 1`: `b = c = 0`.
+
+    >>> import numpy as np
+    >>> hermite().weight(np.array([0.25, 0.5, 1.0])).tolist()
+    [0.84375, 0.5, 0.0]
+    """
+    return Filter(cubic(0, 0).weight, 1.0)
+
+
+def gaussian(sigma: float = 0.5) -> Filter:
+    """The bell of a slightly blurred lens, `exp(−x²/2σ²)` for `|x| < 4σ`.
+
+    >>> import numpy as np
+    >>> gaussian().weight(np.array([0.0, 1.0, 2.0])).round(6).tolist()
+    [1.0, 0.135335, 0.0]
+    """
+    import numpy as np
+
+    return Filter(lambda x: np.where(np.abs(x) < 4 * sigma, np.exp(-(x * x) / (2 * sigma**2)), 0.0), 4 * sigma)
+
+
+def spline(pixels: int) -> Filter:
+    """The natural cubic splines through 4, 6 or 8 samples of an axis, of Dersch's Panorama Tools (1998).
+
+    A cubic for each distance of `k + t`, where `0 <= t < 1`. `pixels` is how many a result is made of: 16, 36 or 64.
+
+    >>> import numpy as np
+    >>> (spline(16).weight(np.array([0.5, 1.5])) * 40).round(9).tolist()
+    [23.0, -3.0]
+    """
+    import numpy as np
+
+    cubics = {
+        16: [(1, -1 / 5, -9 / 5, 1), (0, -7 / 15, 4 / 5, -1 / 3)],
+        36: [
+            (1, -3 / 209, -453 / 209, 13 / 11),
+            (0, -156 / 209, 270 / 209, -6 / 11),
+            (0, 26 / 209, -45 / 209, 1 / 11),
+        ],
+        64: [
+            (1, -3 / 2911, -6387 / 2911, 49 / 41),
+            (0, -2328 / 2911, 4032 / 2911, -24 / 41),
+            (0, 582 / 2911, -1008 / 2911, 6 / 41),
+            (0, -97 / 2911, 168 / 2911, -1 / 41),
+        ],
+    }[pixels]
+    table = np.array([*cubics, (0, 0, 0, 0)])
+
+    def weight(x: "Floats") -> "Floats":
+        x = np.abs(x)
+        k = np.minimum(x, len(cubics)).astype(np.intp)
+        a, b, c, d = np.moveaxis(table[k], -1, 0)
+        t = x - k
+        return np.asarray(((d * t + c) * t + b) * t + a)
+
+    return Filter(weight, float(len(cubics)))
+
+
+def magic_kernel_sharp(year: int) -> Filter:
+    """The quadratic B-spline, sharpened to be flat up to half the sampling rate: Costella's, of 2013 and of 2021.
+
+    J. P. Costella, *The Magic Kernel*, johncostella.com/magic; the kernel of 2021 is sharpened once more.
+
+    >>> import numpy as np
+    >>> (magic_kernel_sharp(2013).weight(np.array([0.0, 1.0, 2.0])) * 32 + 0).tolist()
+    [34.0, 0.0, -1.0]
+    >>> (magic_kernel_sharp(2021).weight(np.arange(5.0)) * 576 + 0).round(9).tolist()
+    [577.0, 0.0, 0.0, 0.0, -0.5]
+    """
+    import numpy as np
+
+    def of_2013(x: "Floats") -> "list[Floats]":
+        return [17 / 16 - 7 / 4 * x * x, (x - 1) * (x - 7 / 4), -((x - 5 / 2) ** 2) / 8]
+
+    def of_2021(x: "Floats") -> "list[Floats]":
+        return [
+            577 / 576 - 239 / 144 * x * x,
+            ((140 * x - 379) * x + 239) / 144,
+            -((24 * x - 113) * x + 130) / 144,
+            ((4 * x - 27) * x + 45) / 144,
+            -((2 * x - 9) ** 2) / 1152,
+        ]
+
+    pieces, ends = {2013: (of_2013, (0.5, 1.5, 2.5)), 2021: (of_2021, (0.5, 1.5, 2.5, 3.5, 4.5))}[year]
+
+    def weight(x: "Floats") -> "Floats":
+        x = np.abs(x)
+        return np.select([x < end for end in ends], pieces(x), 0.0)
+
+    return Filter(weight, ends[-1])
+
+
+WINDOWS = (
+    *("box", "bartlett", "welch", "cosine", "hann", "hamming", "blackman", "bohman", "parzen", "kaiser", "lanczos"),
+)
+"""The windows of `windowed`; box cuts off, and lanczos is the middle lobe of a wider sinc."""
+
+
+def windowed(t: "Floats", window: str, beta: float = 6.5) -> "Floats":
+    """Return the weights of a window at distances `t = |x|/radius` of 0 … 1: 1 in the middle, and little at the end.
+
+    F. J. Harris (1978), *On the Use of Windows for Harmonic Analysis with the Discrete Fourier Transform*, has all of
+    them but Lanczos's; the numbers of Hamming's and Blackman's are the rounded ones. `beta` is Kaiser's.
+
+    >>> import numpy as np
+    >>> [round(float(windowed(np.array(0.5), window)), 4) for window in WINDOWS]
+    [1.0, 0.5, 0.75, 0.7071, 0.5, 0.54, 0.34, 0.3183, 0.25, 0.4515, 0.6366]
+    """
+    import numpy as np
+
+    cosine = np.cos(np.pi * t)
+    shapes: dict[str, Callable[[], Floats]] = {
+        "box": lambda: np.ones_like(t),
+        "bartlett": lambda: 1 - t,
+        "welch": lambda: 1 - t * t,
+        "cosine": lambda: np.cos(np.pi / 2 * t),
+        "hann": lambda: 0.5 + 0.5 * cosine,
+        "hamming": lambda: 0.54 + 0.46 * cosine,
+        "blackman": lambda: 0.42 + 0.5 * cosine + 0.08 * np.cos(2 * np.pi * t),
+        "bohman": lambda: (1 - t) * cosine + np.sin(np.pi * t) / np.pi,
+        "parzen": lambda: 1.5 * cubic(1, 0).weight(2 * t),
+        "kaiser": lambda: np.i0(beta * np.sqrt(1 - t * t)) / np.i0(beta),
+        "lanczos": lambda: np.sinc(t),
+    }
+    return shapes[window]()
+
+
+def sinc(window: str, a: int, **shape: float) -> Filter:
+    """Sinc under a window, `sinc(x)·window(|x|/a)` for `|x| < a`; under a wider sinc it is Lanczos's (Duchon 1979).
+
+    The zeros at integer distances are exact, so that a sample on the grid comes back untouched.
+
+    >>> import numpy as np
+    >>> sinc("lanczos", 3).weight(np.array([0.0, 1.0, 3.0])).tolist()
+    [1.0, 0.0, 0.0]
+    """
+    import numpy as np
+
+    def weight(x: "Floats") -> "Floats":
+        zero = (np.abs(x) >= a) | ((x == np.rint(x)) & (x != 0))
+        return np.where(zero, 0.0, np.sinc(x) * windowed(np.minimum(np.abs(x) / a, 1.0), window, **shape))
+
+    return Filter(weight, float(a))
