@@ -27,7 +27,7 @@ EVALUATE = [sys.executable, "-m", "upscale_cli.commands.evaluate"]
 
 CHANGING = (
     "write,writev,pwrite64,pwritev,sendfile,copy_file_range,fallocate,ftruncate,truncate,flock,fsync,fdatasync,"
-    "rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir,mkdirat,rmdir,symlink,chmod,fchmod,fchmodat,chown"
+    "rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir,mkdirat,rmdir,symlink,chmod,fchmod,fchmodat,chown,fchown,fsetxattr,fremovexattr"
 )
 """System calls that change a disk, or that follow one that does."""
 

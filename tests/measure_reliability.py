@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 HERE = Path(__file__).parent
-NAMES = ("kills", "faults", "runs", "corpus", "hostile", "command", "limits")
+NAMES = ("power", "kills", "faults", "runs", "corpus", "hostile", "command", "limits")
 """Names of the test files that record figures; arguments select some of them."""
+
+NO_FOLDER, NO_FILE = "old where no folder is synchronised", "partial where no file is"
 
 
 class Figures:
@@ -57,6 +59,11 @@ def main() -> int:
         "A kill at every system call that changes the disk",
         ["what is written", "kill points", "lost", "partial", "left a temporary file", "completed by the next run"],
         recorded["kills"],
+    )
+    table(
+        "Power cuts",
+        ["what is written", "states", "lost", "partial", "old after exit status 0", NO_FOLDER, NO_FILE],
+        recorded["power"],
     )
     table("Faults of the system", ["fault", "cases in which all held"], [*map(list, faults.items())])
     table(

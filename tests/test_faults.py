@@ -1,12 +1,14 @@
 """Faults of the system: full disks, failing calls, missing rights, closed streams, little memory."""
 
 import os
+import select
 import shutil
 import signal
 import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +31,7 @@ from breaking import (
     needs_strace,
     on_a_small_disk,
     picture,
+    status_here,
     traced,
     unmeasured,
 )
@@ -253,7 +256,6 @@ def test_a_user_without_rights_gets_a_line_for_each_and_the_rest(command: str, c
     assert [line for line in lines if line.startswith("in/")] == [
         "in/closed: cannot be read: Permission denied.",
         "in/dangling.png: cannot be read: No such file or directory.",
-        "in/fifo.png: is not a file; save its content to one, or pipe an image into -.",
         "in/loop.png: cannot be read: Too many levels of symbolic links.",
         "in/secret.png: cannot be read: Permission denied.",
     ]
@@ -353,24 +355,76 @@ def test_a_reader_that_leaves_ends_it_silently(reader: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_no_part_of_a_result_for_a_full_pipe_is_lost_silently(unbuffered: str, tmp_path: Path) -> None:
-    """Another process may have made a shared pipe non-blocking, so that it accepts only what fits."""
-    picture(tmp_path / "in.png", 300, 300)
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
+def test_streams_that_others_made_non_blocking_are_waited_for(unbuffered: str, tmp_path: Path) -> None:
+    """Another process may have made a shared pipe non-blocking: it takes only what fits, and is empty for a while."""
+    frames = [picture(tmp_path / f"{i}.png", 100, 80, seed=i).read_bytes() for i in range(2)]
+    for i in range(2):
+        assert status_here([*UPSCALE, f"{i}.png", "-s", "5", "-o", f"made{i}.png"], tmp_path) == 0
+    (inner, feeder), (reader, outer) = os.pipe(), os.pipe()
+    for each in (inner, outer):
+        os.set_blocking(each, False)
     run = subprocess.Popen(
-        [*UPSCALE, "in.png", "-s", "6", "-o", "-"],
-        cwd=tmp_path,
+        [*UPSCALE, "-", "-s", "5", "-q"],
         env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
-        stdout=writer,
+        stdin=inner,
+        stdout=outer,
         stderr=subprocess.PIPE,
     )
-    os.close(writer)
-    said = run.communicate(timeout=60)[1]
+    os.close(outer)
+
+    def feed() -> None:
+        with os.fdopen(feeder, "wb", 0) as pipe, os.fdopen(inner, "rb"):
+            for frame in frames:  # The stream is empty in the middle of each frame, and between them.
+                for part in (frame[:10_000], frame[10_000:]):
+                    pipe.write(part)
+                    while select.select((inner,), (), (), 0)[0] and run.poll() is None:
+                        time.sleep(0.01)
+                    time.sleep(0.1)
+
+    feeding = threading.Thread(target=feed)
+    feeding.start()
+    time.sleep(0.5)
     with os.fdopen(reader, "rb") as pipe:
-        part = pipe.read()
-    assert 0 < len(part) < 2**20
-    assert (run.returncode, said.count(b"\n")) == (1, 1), said
+        assert pipe.read() == b"".join((tmp_path / f"made{i}.png").read_bytes() for i in range(2))
+    said = run.communicate(timeout=60)[1]
+    feeding.join()
+    assert (run.returncode, said) == (0, b"")
+
+
+PRINTING = """if True:
+    import ctypes, logging, os, sys
+    from upscale_cli.codecs import png
+    from upscale_cli.commands.upscale import cli
+    original = png.write
+    def write(*arguments):  # as a library in C does, and Pillow
+        ctypes.CDLL(None).puts(b"spoilt by a library")
+        ctypes.CDLL(None).fflush(None)
+        os.write(1, b"spoilt")
+        os.write(2, b"spoilt")
+        logging.getLogger("PIL.Image").error("spoilt")
+        original(*arguments)
+    png.write = write
+    cli.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("more", [["-q"], ["-vv"]])
+def test_libraries_print_into_no_result(more: list[str], tmp_path: Path) -> None:
+    picture(tmp_path / "in.png")
+    assert status_here([*UPSCALE, "in.png", "-o", "out.png"], tmp_path) == 0
+    done = ended([sys.executable, "-c", PRINTING, "in.png", "-o", "-", *more], tmp_path)
+    assert (done.returncode, done.stdout) == (0, (tmp_path / "out.png").read_bytes())
+    assert done.stderr.count(b"spoilt") == (0 if more == ["-q"] else 4)
+
+
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+def test_names_of_standard_output_mean_it(name: str, tmp_path: Path) -> None:
+    picture(tmp_path / "in.png")
+    result = CliRunner().invoke(cli, [str(tmp_path / "in.png"), "-o", name])
+    assert (result.exit_code, result.stdout_bytes[:4]) == (0, b"\x89PNG")
+    result = CliRunner().invoke(cli, [str(tmp_path / "in.png"), "-o", name.replace("out", "err").replace("1", "2")])
+    assert result.exit_code == 2
+    assert "is for messages; use --output - for standard output." in result.stderr
 
 
 def test_a_fifo_whose_reader_leaves_fails_alone(tmp_path: Path) -> None:

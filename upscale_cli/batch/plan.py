@@ -300,7 +300,7 @@ def _refuse_conflicts(jobs: list[Job]) -> None:
                     f"{target.shown} is both an input ({read[identity]}) and an output; use another --output."
                 )
             writers[target.key()].append((job, target))
-    conflicts = [alike for alike in writers.values() if len(alike) > 1]
+    conflicts = [same for alike in writers.values() if len(alike) > 1 for same in _of_one_target(alike)]
     if conflicts:
         listed = "; ".join(
             f"{', '.join(job.source.shown for job, _ in alike)} → {alike[0][1].name}"
@@ -309,3 +309,18 @@ def _refuse_conflicts(jobs: list[Job]) -> None:
         raise UsageError(
             f"Several inputs would be written to the same file: {listed}. Rename them or use separate output folders."
         )
+
+
+def _of_one_target(alike: list[tuple[Job, Target]]) -> list[list[tuple[Job, Target]]]:
+    """Return the jobs that share a target, by target, of some whose targets have the same key."""
+    by_name: dict[str, list[tuple[Job, Target]]] = defaultdict(list)
+    for job, target in alike:
+        by_name[target.name].append((job, target))
+    groups: list[list[tuple[Job, Target]]] = []
+    for named in by_name.values():
+        same = next((group for group in groups if group[0][1].is_same(named[0][1])), None)
+        if same is None:
+            groups.append(named)
+        else:
+            same += named
+    return [group for group in groups if len(group) > 1]

@@ -233,6 +233,7 @@ class Run:
         if error is None:
             if elsewhere:
                 self._progress(job.pixels)
+                job.target.clean()  # only this process confirms names
             return ended.result()
         # The signal that ends a run may reach workers too: their jobs are stopped then, and have not failed.
         lost = isinstance(error, CancelledError | BrokenExecutor) or not isinstance(error, Exception)

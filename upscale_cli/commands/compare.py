@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from upscale_cli.codecs.finding import stem_of
+from upscale_cli.commands.descriptors import written_to
 from upscale_cli.commands.options import (
     CONTENDERS,
     JOBS,
@@ -57,7 +58,13 @@ PAGES, SHEETS = (".html", ".htm"), (".png",)
 @click.argument("image", required=False, metavar="IMAGE", type=click.Path())
 @SCALE
 @CONTENDERS
-@click.option("-o", "--output", metavar="FILE", help="Page (.html), sheet (.png), or - for a page on stdout.")
+@click.option(
+    "-o",
+    "--output",
+    metavar="FILE",
+    callback=written_to,
+    help="Page (.html), sheet (.png), or - for a page on stdout.",
+)
 @click.option(
     "--reference", type=click.Path(path_type=Path), metavar="FILE", help="Reference image, the size of the result."
 )

@@ -27,7 +27,7 @@ from upscale_cli.commands.terminal import (
     show_cause,
     stopping,
 )
-from upscale_cli.errors import UpscaleError, UsageError, as_upscale_error
+from upscale_cli.errors import NeedlessError, UpscaleError, UsageError, as_upscale_error
 from upscale_cli.machine.memory import available_memory
 from upscale_cli.machine.processors import processors, usable_threads
 from upscale_cli.places import place_of
@@ -174,7 +174,7 @@ class FrameRun:
             say(f"{session.name}: stopped after {report.done:,} frame{'s' * (report.done != 1)}.")
             interrupted.said = True
             raise
-        except OSError as error:
+        except (OSError, NeedlessError) as error:
             if target is None or not target.portable:
                 raise
             self._fail(as_upscale_error(error, target.shown))
@@ -204,7 +204,8 @@ class FrameRun:
         if target.identity() is not None and target.identity() == FileSource(Path(name)).identity():
             raise UsageError(f"{target.shown} is both an input and an output; use another --output.")
         if target.exists() and not self._work.overwrite:
-            raise UpscaleError(f"{target.shown} exists already; use --overwrite or another --output.")
+            target.clean()
+            raise NeedlessError(f"{target.shown} exists already; use --overwrite or another --output.")
         return target
 
     def _checked(self, frame: Frame) -> Frame:
@@ -236,12 +237,16 @@ class FrameRun:
                 targets = job.work.targets(job.target)
                 existing = [target for target in targets if target.exists()]
                 if len(existing) == len(targets) and self._session.skip_existing:
+                    job.target.clean()
                     return frame, Outcome(job, 0)
                 if existing and not self._session.skip_existing:
                     raise UpscaleError(f"{existing[-1].shown} exists already; use --overwrite or --skip-existing.")
         except Exception as error:
             return frame, Outcome(frame.job, 0, failure=as_upscale_error(error, "its result"))
-        return frame, run_job(job, progress=self._progress)
+        outcome = run_job(job, progress=self._progress)
+        if self._session.skip_existing and isinstance(outcome.failure, NeedlessError):  # another run was faster
+            outcome.failure = None
+        return frame, outcome
 
     def _progress(self, pixels: int) -> None:
         if self._turn.over:
@@ -292,6 +297,11 @@ class FrameRun:
     def _fail(self, failure: UpscaleError, where: str = "") -> None:
         """Print why there are no more frames."""
         report, session = self._report, self._session
+        if session.skip_existing and isinstance(failure, NeedlessError):
+            report.skipped += 1
+            if session.as_json:
+                print_json({"source": self._frames.shown, "skipped": str(failure)})
+            return
         report.failed += 1
         written = f"{report.done:,} frames before it are" if report.done > 1 else "frame before it is"
         before = f" The {written} written." if report.done else ""

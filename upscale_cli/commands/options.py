@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 import click
 
 from upscale_cli import __version__
+from upscale_cli.commands.descriptors import written_to
 from upscale_cli.commands.terminal import ends, start
 from upscale_cli.errors import ExitStatus, UpscaleError
 from upscale_cli.learning import REDUCTION_NAMES
@@ -307,6 +308,7 @@ def batch_options(command: F) -> F:
             "--output",
             metavar="PATH",
             type=click.Path(),
+            callback=written_to,
             help="File, folder, {stem}_{method}{suffix}, or - for stdout.",
         ),
         click.option(

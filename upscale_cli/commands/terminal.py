@@ -1,6 +1,5 @@
 """What people see: lines on standard error, a progress bar on a terminal, and how a run ends."""
 
-import errno
 import gc
 import math
 import os
@@ -13,12 +12,14 @@ import unicodedata
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from io import BufferedReader, FileIO, TextIOWrapper, UnsupportedOperation
+from io import BufferedReader, TextIOWrapper, UnsupportedOperation
 from typing import Any, BinaryIO, NoReturn, cast
 
 import click
 
+from upscale_cli.commands.descriptors import Patient, hold_standard_streams, take_standard_streams
 from upscale_cli.errors import ExitStatus, UnexpectedError, UpscaleError, as_upscale_error
+from upscale_cli.machine.durable import confirm
 
 _last_words = [b"upscale: no memory is left; use fewer --jobs.\n"]  # for once, where there is none for a line
 
@@ -107,28 +108,9 @@ def standard_output() -> BinaryIO:
     if sys.stdout.isatty():
         fail("standard output is a terminal; redirect it, or use --output FILE.")
     try:
-        return _Unbuffered(sys.stdout.fileno(), "wb", closefd=False)
+        return Patient(sys.stdout.fileno(), "wb", closefd=False)
     except UnsupportedOperation:
         return sys.stdout.buffer  # it is no file
-
-
-class _Unbuffered(FileIO):
-    """Write all the bytes to a file descriptor, or raise: no buffer keeps bytes that could not be written.
-
-    A buffer tries to write them again when it is closed or freed, and Python then prints a second error. Python's own
-    `sys.stdout.buffer` has one, or none with PYTHONUNBUFFERED, where a write may take only some of the bytes.
-    """
-
-    def write(self, data: Any) -> int:
-        """Write every byte of a bytes-like object; return their number."""
-        rest = memoryview(data).cast("B")
-        count = len(rest)
-        while rest:
-            written = super().write(rest)
-            if written is None:  # a non-blocking pipe is full
-                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-            rest = rest[written:]
-        return count
 
 
 class Bar:
@@ -240,36 +222,19 @@ def stopping(stop: Callable[[], None]) -> Iterator[None]:
         raise Interrupted(arrived[0])
 
 
-def _hold_standard_streams() -> None:
-    """Open the null device for closed descriptors 0, 1 and 2: messages of libraries would go into the next file."""
-    with suppress(OSError):
-        while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
-            pass
-        os.close(descriptor)
-
-
-def _silence_libraries() -> None:
-    """Discard what libraries print: decoders in C write to file descriptor 2, so our `sys.stderr` gets another."""
-    warnings.simplefilter("ignore")
-    sys.unraisablehook = lambda _: None  # Python prints errors that it cannot raise, when memory ends
-    with suppress(AttributeError, OSError):  # closed, or not a file: nobody reads it
-        if sys.stderr.fileno() != 2:
-            return
-        encoding, ours = sys.stderr.encoding, os.dup(2)
-        sys.stderr = open(ours, "w", encoding=encoding, errors="backslashreplace", buffering=1)  # noqa: SIM115
-        silence = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(silence, 2)
-        os.close(silence)
-
-
 def ends(run: Callable[[], int], name: str, verbose: int) -> NoReturn:
     """Run a command, and exit with its status. An error that ends the whole run becomes a line and a status here."""
-    _hold_standard_streams()
+    hold_standard_streams()
+    take_standard_streams(quiet=verbose < 2)
     if verbose < 2:
-        _silence_libraries()
+        warnings.simplefilter("ignore")
+        sys.unraisablehook = lambda _: None  # Python prints errors that it cannot raise, when memory ends
     try:
         with interruptible():
-            status = run()
+            try:
+                status = run()
+            finally:
+                confirm()
             if sys.stdout is not None:
                 sys.stdout.flush()
     except Interrupted as interrupted:

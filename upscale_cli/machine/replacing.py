@@ -5,6 +5,8 @@ New content goes to a temporary file in the target's folder, and then takes the 
 1. The temporary file is created under a new name, and locked (`flock`) for as long as it exists.
 2. Everything is written, flushed, and synchronised with the disk.
 3. It takes the name: it replaces the old file or, if nothing may be overwritten, takes the name only if it is free.
+4. The folder is synchronised with the disk: until then, a power cut may undo 3. This takes as long as synchronising a
+   small file, so `confirm` does it at the end of a command, once for each folder.
 
 A run that is killed between 1 and 3 leaves its temporary file. The system releases the lock when the process ends, in
 whatever way. So a temporary file that can be locked belongs to no running process, and the next run that writes into
@@ -25,6 +27,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from upscale_cli.errors import NeedlessError
+from upscale_cli.machine.durable import changed, synchronise, synchronise_folder
 
 try:
     import fcntl
@@ -45,6 +48,9 @@ SPOOL = 64 << 20
 
 RENAME_NOREPLACE, AT_FDCWD = 1, -100
 """Arguments of Linux's `renameat2`, from linux/fs.h and linux/fcntl.h."""
+
+OF_CONTENT = frozenset(("security.capability", "security.evm", "security.ima"))
+"""Extended attributes that Linux itself changes when a file gets another content."""
 
 _unfinished: set[Path] = set()
 """The temporary files of this process."""
@@ -67,9 +73,10 @@ def replacing_together(
     """Yield binary streams; if the block ends well, their contents become the files `targets`, else they vanish.
 
     Each content is in a temporary file in its target's folder until all of them are complete and on the disk. Then
-    they take their names in the order of the list. A target that is a link is followed, and the mode of an old target
-    is kept. A target that is not a regular file (`/dev/null`, a FIFO) gets its content at the end. `times`, if there
-    are any, are when a file was read and changed, in nanoseconds.
+    they take their names in the order of the list, on the disk too; for the last one, that is left to `confirm`. A
+    target that is a link is followed. The mode, owner, group, extended attributes and access control list of an old
+    target are kept, as far as the user may. A target that is not a regular file (`/dev/null`, a FIFO) gets its
+    content at the end. `times`, if there are any, are when a file was read and changed, in nanoseconds.
 
     Raises
     ------
@@ -90,7 +97,9 @@ def replacing_together(
         yield streams
         for temporary in temporaries:
             temporary.complete()
-        for temporary in temporaries:
+        for number, temporary in enumerate(temporaries):
+            if number:
+                synchronise_folder(temporaries[number - 1].folder)
             temporary.place(times)
 
 
@@ -126,17 +135,18 @@ class _Temporary:
     """
 
     def __init__(self, target: Path, overwrite: bool) -> None:
-        self._target, self._overwrite = target, overwrite
+        self._target, self._overwrite, self.folder = target, overwrite, target.parent
 
     def __enter__(self) -> "_Temporary":
         try:
-            self._mode: int | None = stat.S_IMODE(self._target.stat().st_mode)
+            self._old: os.stat_result | None = self._target.stat()
         except FileNotFoundError:
-            self._mode = None
-        if self._mode is not None and not self._overwrite:
+            self._old = None
+        if self._old is not None and not self._overwrite:
             raise NeedlessError(f'"{self._target}" exists already; use --overwrite or --skip-existing.')
-        sweep(self._target.parent)
-        self._path, descriptor = _created(self._target.parent, 0o666 if self._mode is None else self._mode)
+        sweep(self.folder)
+        # Nobody else reads the new content before it has the old file's group.
+        self._path, descriptor = _created(self.folder, 0o666 if self._old is None else self._old.st_mode & 0o700)
         self._lock = os.dup(descriptor) if fcntl else None
         self.stream: BinaryIO = open(descriptor, "w+b")
         _unfinished.add(self._path)
@@ -145,19 +155,41 @@ class _Temporary:
     def complete(self) -> None:
         """Synchronise everything that was written with the disk."""
         self.stream.flush()
-        os.fsync(self.stream.fileno())
+        if self._old is not None:
+            self._keep(self._old, self.stream.fileno())
+        synchronise(self.stream.fileno())
         self.stream.close()
+
+    def _keep(self, old: os.stat_result, descriptor: int) -> None:
+        """Take over the rights and extended attributes of the old target, as far as the user may."""
+        new, mode = os.fstat(descriptor), old.st_mode & 0o777
+        if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
+            for owner in (old.st_uid, -1):
+                with suppress(OSError):
+                    os.fchown(descriptor, owner, old.st_gid)
+                    break
+            else:  # Another group gets no more rights than everybody.
+                mode &= ~0o070 | mode << 3
+        with suppress(OSError, AttributeError):  # a file system, or a system, without extended attributes
+            ours, theirs = os.listxattr(descriptor), os.listxattr(self._target)
+            for name in {*ours, *theirs} - OF_CONTENT:
+                with suppress(OSError):
+                    if name in theirs:
+                        os.setxattr(descriptor, name, os.getxattr(self._target, name))
+                    else:  # an access control list that the folder gives to new files
+                        os.removexattr(descriptor, name)
+        if stat.S_IMODE(os.fstat(descriptor).st_mode) != mode:
+            os.chmod(self._path, mode)
 
     def place(self, times: tuple[int, int] | None) -> None:
         """Give the file its times, and its target's name."""
-        if self._mode is not None and stat.S_IMODE(self._path.stat().st_mode) != self._mode:
-            os.chmod(self._path, self._mode)
         if times is not None:
             os.utime(self._path, ns=times)
         if self._overwrite:
             os.replace(self._path, self._target)
         else:
             _place_new(self._path, self._target)
+        changed(self.folder)
 
     def __exit__(self, *_: object) -> None:
         with suppress(OSError):  # What could not be written cannot be flushed either.
@@ -176,8 +208,9 @@ def _created(folder: Path, mode: int) -> tuple[Path, int]:
         path = folder / f"{PREFIX}{_system()}-{os.urandom(8).hex()}.tmp"
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0), mode)
         try:
-            # Between creating and locking, another run may have removed it as abandoned.
-            if _lock(descriptor) is not False and os.fstat(descriptor).st_nlink:
+            # Between creating and locking, another run may have removed it as abandoned. Its number of names is not
+            # asked for: some file systems always report 0.
+            if _lock(descriptor) is not False and os.path.exists(path):
                 return path, descriptor
         except BaseException:
             os.close(descriptor)

@@ -11,8 +11,9 @@ from typing import BinaryIO
 
 from upscale_cli.codecs.finding import format_of, stem_of
 from upscale_cli.errors import UpscaleError
-from upscale_cli.machine.replacing import replacing_together, sweep
-from upscale_cli.places.place import LINKED, LeftAlone, Source, Target, Times, Unreadable, counted
+from upscale_cli.machine.durable import changed
+from upscale_cli.machine.replacing import PREFIX, replacing_together, sweep
+from upscale_cli.places.place import LINKED, SPECIAL, LeftAlone, Source, Target, Times, Unreadable, counted
 
 OF_SYSTEMS = frozenset(
     {"desktop.ini", "ehthumbs.db", "thumbs.db", "$recycle.bin", "system volume information"}  # Windows
@@ -52,11 +53,16 @@ class FileTarget(Target):
         return _identity(self.path)
 
     def key(self) -> Hashable:
-        # Some file systems do not distinguish upper and lower case, or how accents are composed.
         return unicodedata.normalize("NFC", os.path.realpath(self.path)).casefold()
 
+    def is_same(self, other: Target) -> bool:
+        mine, theirs = (Path(os.path.realpath(target.name)) for target in (self, other))
+        return mine == theirs or _is_folded(mine, theirs)
+
     def clean(self) -> None:
-        sweep(self.path.resolve().parent)
+        folder = self.path.resolve().parent
+        sweep(folder)
+        changed(folder)
 
 
 class FileSource(Source):
@@ -115,6 +121,24 @@ def _identity(path: Path) -> Hashable | None:
     return status.st_dev, status.st_ino
 
 
+def _is_folded(one: Path, other: Path) -> bool:
+    """Return whether two paths that differ by case or accents are one file here: both are tried in a new folder."""
+    from tempfile import TemporaryDirectory
+
+    common = Path(os.path.commonpath((one, other)))
+    while not common.is_dir():
+        common = common.parent
+    with suppress(OSError), TemporaryDirectory(prefix=PREFIX, dir=common) as folder:
+        Path(folder, one.relative_to(common)).mkdir(parents=True)
+        return Path(folder, other.relative_to(common)).exists()
+    return True  # It cannot be tried out.
+
+
+def _is_special(path: Path) -> bool:
+    """Return whether a path is no file and no folder: opening a FIFO would wait for ever, and a device has no end."""
+    return not os.path.isfile(path) and not os.path.isdir(path) and os.path.exists(path)
+
+
 def _kind_of(path: Path) -> str:
     """Return what people call a kind of files: their extension, or that they have none."""
     return path.suffix.lower() if stem_of(path) != path.name else "without extension"
@@ -156,6 +180,9 @@ class Files:
             left_alone += [LeftAlone(each, LINKED) for each in below if os.path.islink(Path(folder, each))]
             for path in (Path(folder, file) for file in _of_users(files)):
                 format = format_of(path)
+                if format is not None and _is_special(path):
+                    left_alone.append(LeftAlone(path.name, SPECIAL))
+                    continue
                 if format is not None and format.installed:
                     images += 1
                     yield FileSource(path, Path(name))

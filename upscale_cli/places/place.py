@@ -14,8 +14,8 @@ from upscale_cli.errors import UpscaleError
 
 Times = tuple[int, int]
 """When something was last read and changed, in nanoseconds since 1970."""
-LINKED = "linked folder"
-"""The kind of a link to a folder."""
+LINKED, SPECIAL = PLURAL = "linked folder", "special file"
+"""The kinds of a link to a folder, and of what is no file: FIFOs, sockets and devices."""
 MOST_KINDS = 5
 """The most kinds of files that a sentence counts."""
 
@@ -70,12 +70,16 @@ class Target(ABC):
         return None
 
     def key(self) -> Hashable:
-        """Return what it has in common with other targets of the same name."""
+        """Return what it has in common with other targets that may be the same thing."""
         return self.shown
+
+    def is_same(self, other: "Target") -> bool:
+        """Return whether another target that has the same key is the same thing."""
+        return True
 
     @abstractmethod
     def clean(self) -> None:
-        """Remove what killed runs have left beside it."""
+        """Remove what killed runs have left beside it, and let its name be on the disk when the command ends."""
 
 
 class Source(ABC):
@@ -161,7 +165,7 @@ def counted(left_alone: Iterable[LeftAlone]) -> str:
     '2 .heic, 1 .txt left alone'
     """
     counts = sorted(Counter(each.kind for each in left_alone).items(), key=lambda each: (-each[1], each[0]))
-    parts = [f"{count:,} {kind}{'s' if kind == LINKED and count > 1 else ''}" for kind, count in counts[:MOST_KINDS]]
+    parts = [f"{count:,} {kind}{'s' * (count > 1 and kind in PLURAL)}" for kind, count in counts[:MOST_KINDS]]
     others = sum(count for _, count in counts[MOST_KINDS:])
     return f"{', '.join(parts)}{f' and {others:,} others' if others else ''} left alone" if counts else ""
 
