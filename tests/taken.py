@@ -49,14 +49,14 @@ def _drawn(folder: Path, mode: str, width: int, height: int, source: str, *_: An
     rng = np.random.default_rng(0)
     channels = len(mode) if mode in ("LA", "RGB", "RGBA") else 1
     for name, shape in (("small", (8, 8, channels)), ("large", (height, width, channels))):
-        samples = rng.integers(0, 256, shape, np.uint8).astype(DEEP.get(mode, np.uint8))
+        samples: Any = rng.integers(0, 256, shape, np.uint8).astype(DEEP.get(mode, np.uint8))
         if source == "npy":
             np.save(folder / f"{name}.npy", samples)
             continue
         image = Image.fromarray(samples.squeeze(2) if channels == 1 else samples)
         if mode == "P":
             image.putpalette(rng.integers(0, 256, 768, np.uint8).tobytes())
-        image.save(folder / f"{name}.{source}", **({"compress_level": 1} if source == "png" else {}))
+        image.save(folder / f"{name}.{source}", compress_level=1)
 
 
 def _measured(

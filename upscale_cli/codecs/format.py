@@ -72,6 +72,8 @@ class Format(NamedTuple):
         The images that are written strip by strip, without a whole frame in memory: none; a single one; every frame.
     encoder : float
         Memory in bytes per byte of samples while a whole frame is encoded, the samples included.
+    block : int
+        The encoder rounds sides up to multiples of it, in the memory that it takes.
     retained : float
         Memory in bytes per byte of samples that is retained until the last of several frames is encoded.
     decoder : float
@@ -109,6 +111,7 @@ class Format(NamedTuple):
     compressions: tuple[str, ...] = ()
     strips: Literal["none", "one", "all"] = "none"
     encoder: float = 3.5
+    block: int = 1
     retained: float = 2.5
     decoder: float = 0
     keeps: frozenset[str] = frozenset()

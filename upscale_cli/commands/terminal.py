@@ -21,6 +21,8 @@ from upscale_cli.commands.descriptors import Patient, hold_standard_streams, tak
 from upscale_cli.errors import ExitStatus, UnexpectedError, UpscaleError, as_upscale_error
 from upscale_cli.machine.durable import confirm
 
+_last_words = [b"upscale: no memory is left; use fewer --jobs.\n"]  # for once, where there is none for a line
+
 
 def say(text: str) -> None:
     """Print a line on standard error.
@@ -29,6 +31,9 @@ def say(text: str) -> None:
     """
     try:
         click.echo(visible(text), err=True)
+    except MemoryError:
+        with suppress(OSError, IndexError):
+            os.write(sys.stderr.fileno(), _last_words.pop())
     except OSError:
         _drop(sys.stderr)
 
@@ -223,6 +228,7 @@ def ends(run: Callable[[], int], name: str, verbose: int) -> NoReturn:
     take_standard_streams(quiet=verbose < 2)
     if verbose < 2:
         warnings.simplefilter("ignore")
+        sys.unraisablehook = lambda _: None  # Python prints errors that it cannot raise, when memory ends
     try:
         with interruptible():
             try:
@@ -245,11 +251,16 @@ def ends(run: Callable[[], int], name: str, verbose: int) -> NoReturn:
             raise SystemExit(error.__cause__.status) from None
         if isinstance(error, OSError):
             _drop(sys.stdout)
-        failure = as_upscale_error(error, "standard output")
-        say(f"{name}: {failure}{hint(failure, verbose)}")
-        show_cause(failure, verbose)
-        status = failure.exit_status
+        status = _explained(error, name, verbose)
     raise SystemExit(status)
+
+
+def _explained(error: Exception, name: str, verbose: int) -> ExitStatus:
+    """Print what an error that ends the whole run is, and return the exit status."""
+    failure = as_upscale_error(error, "standard output")
+    say(f"{name}: {failure}{hint(failure, verbose)}")
+    show_cause(failure, verbose)
+    return failure.exit_status
 
 
 def start(command: click.Command) -> NoReturn:
@@ -271,6 +282,8 @@ def start(command: click.Command) -> NoReturn:
         status = error.exit_code
     except click.Abort:
         status = ExitStatus.INTERRUPTED
+    except Exception as error:
+        status = _explained(error, name, 0)
     except SystemExit as end:
         status = int(end.code or 0)
     _leave(status)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from upscale_cli.methods.grid import Grid, half_pixel, positions
 from upscale_cli.methods.samples import Samples
-from upscale_cli.methods.taps import LONGEST, Axes
+from upscale_cli.methods.taps import Axes
 from upscale_cli.methods.upsampler import Array, Block, Scratch, Upsampler
 
 ROWS = 32
@@ -78,7 +78,7 @@ def held(
     grids: tuple[Grid | None, ...] = (None, None),
 ) -> Upsampler:
     """Return an upsampler of some taps, held by an amount of 0 … 1; the same one if no weight is negative."""
-    if amount == 0 or all(axis.piece(0, min(axis.after, LONGEST)).weights.min() >= 0 for axis in axes):
+    if amount == 0 or all(axis.some().weights.min() >= 0 for axis in axes):
         return upsampler
     sides = zip(source.shape, upsampler.shape, grids, strict=False)
     near = nearest(*next(sides)), nearest(*next(sides))

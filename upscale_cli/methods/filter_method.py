@@ -48,7 +48,14 @@ class FilterMemory(NamedTuple):
         from upscale_cli.methods.pieces import separable_memory
 
         radius = self.filter.of(parameters).radius
-        return lambda size: separable_memory(shape, size, radius)
+        # `held` has the nearest samples of each row and column.
+        held = 16 if parameters.get(ANTIRING.name) else 0
+
+        def needed(size: Size) -> WorkingMemory:
+            memory = separable_memory(shape, size, radius)
+            return memory._replace(values=memory.values + held * sum(size))
+
+        return needed
 
 
 def filter_method(filter: NamedFilter) -> Method:

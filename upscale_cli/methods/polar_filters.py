@@ -73,7 +73,7 @@ class PolarMaker(NamedTuple):
         samples: "Samples",
         parameters: Parameters,
         scale: Scale = (Fraction(1), Fraction(1)),
-        places: tuple[Grid, Grid] | None = None,
+        places: tuple[Grid, ...] | None = None,
     ) -> "Upsampler":
         """Return the upsampler from a source to a size; a plane off the grid has `places` instead of a scale."""
         from upscale_cli.methods.antiringing import Held, nearest
@@ -81,7 +81,8 @@ class PolarMaker(NamedTuple):
 
         reader, places = samples.reader(source), places or grids(source.shape, size, scale, parameters)
         filter, edge = self.filter.of(parameters), parameters[EDGE.name] or self.filter.edge
-        upsampler = polar(source, size, filter, reader=reader, grids=places, edge=edge)
+        both, (height, width) = (places[0], places[1]), size
+        upsampler = polar(source, (height, width), filter, reader=reader, grids=both, edge=edge)
         if not (amount := parameters[ANTIRING.name]):
             return upsampler
         sides = zip(source.shape, size, places, strict=False)
@@ -93,7 +94,8 @@ def polar_memory(shape: Shape, parameters: Parameters) -> Callable[[Size], Worki
     from upscale_cli.methods.polar import memory
 
     radius = JINC_ZEROS[parameters.get("a", len(JINC_ZEROS)) - 1] * parameters.get(BLUR.name, 1.0)
-    return lambda size: memory(shape, size, radius)
+    height, width, channels = shape
+    return lambda size: memory((height, width, channels), (size[0], size[1]), radius)
 
 
 def polar_method(filter: NamedFilter, antiring: float = 0.0) -> Method:
@@ -104,6 +106,7 @@ def polar_method(filter: NamedFilter, antiring: float = 0.0) -> Method:
         filter=None,
         parameters=(*filter.parameters, ANTIRING._replace(default=antiring, common=not antiring), GRID, EDGE),
         interpolates=False,
+        volumes=False,
         working_memory=polar_memory,
     )
 

@@ -58,6 +58,10 @@ class Axis(NamedTuple):
     after: int
     make: "partial[Taps]"
 
+    def some(self) -> Taps:
+        """Return the taps of the first outputs, or all if they are few."""
+        return self.make() if self.after <= LONGEST else self.piece(0, LONGEST)
+
     def piece(self, start: int, stop: int) -> Taps:
         """Return the taps of outputs `start … stop − 1`, which are not kept."""
         made = self.make.func.__wrapped__(*self.make.args, part=(start, stop), **self.make.keywords)  # type: ignore[attr-defined]

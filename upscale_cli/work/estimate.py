@@ -76,6 +76,8 @@ class Task(NamedTuple):
             taken += 2 * values * itemsize * count
         elif not (format.strips == "all" or (format.strips == "one" and count == 1)):
             taken += values * itemsize * (format.encoder + (format.retained * count if count > 1 else 0))
+            padded = [-(-side // format.block) * format.block for side in size]
+            taken += (padded[0] * padded[1] - size[0] * size[1]) * channels * itemsize * format.encoder
         return int(taken)
 
     def memory_per_thread(self, size: Size) -> int:

@@ -4,6 +4,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from typing import Any
 
 from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.methods import Scale, Size
