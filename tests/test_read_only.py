@@ -302,7 +302,7 @@ def test_an_sgi_of_16_bits_is_refused() -> None:
 # What is not read --------------------------------------------------------------------------------------------------
 
 
-def arrays(**named: Array) -> bytes:
+def arrays(**named: Any) -> bytes:
     """Return a `.npz`."""
     stream = io.BytesIO()
     np.savez(stream, **named)
