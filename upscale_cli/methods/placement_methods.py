@@ -39,9 +39,9 @@ def make_nails(
     source: "Array", /, *, scale: Scale, size: Size, samples: "Samples", parameters: Parameters
 ) -> "Upsampler":
     """Return the upsampler of `bed-of-nails`."""
-    from upscale_cli.methods.placement import bed_of_nails
+    from upscale_cli.methods.placement import BedOfNails
 
-    return bed_of_nails(source, cell_size(scale), parameters["position"])
+    return BedOfNails(source, cell_size(scale), parameters["position"])
 
 
 def make_unpooling(

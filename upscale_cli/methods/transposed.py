@@ -137,7 +137,7 @@ class Transposed(Upsampler):
             for group, weights in enumerate(self._weights):
                 part = near[:, group * self._inputs : (group + 1) * self._inputs]
                 made = self._convolve(part, weights, reach, out=_scratch, name="phases")
-                made = made.reshape(cells, sy, sx, -1, columns)
+                made = made.reshape((cells, sy, sx, -1, columns))
                 channels = slice(group * self._outputs, (group + 1) * self._outputs)
                 # One phase at a time, or NumPy's innermost loop would be over the phases, which are few.
                 for phase in range(sx):
