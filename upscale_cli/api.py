@@ -1,8 +1,8 @@
 """The Python interface: `upscale` for arrays."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from functools import partial
 from numbers import Integral
 from typing import Any, SupportsFloat, TypeVar, overload
@@ -142,9 +142,10 @@ def upscale(
     large = result.size >= WORTH_THREADS
     helpers = (threads or processors()) - 1 if large else 0
     # For a single thread as well: BLAS with several adds in another order, and the number of threads changes no bit.
-    with one_blas_thread() if large else nullcontext(), _pool(helpers) as pool:
+    workers = ThreadPoolExecutor(helpers) if helpers else nullcontext()
+    with one_blas_thread() if large else nullcontext(), workers as pool:
         for number, (image, whole) in enumerate(zip(to_stack(source, channels_first, axes), result, strict=True)):
-            own = read | _indices_of(read, number, stacked=source.ndim == axes + 2, first=channels_first, axes=axes)
+            own = read | _indices_of(read, number, source.ndim == axes + 2, (channels_first, axes))
             upsampler = chosen.make(image, scale=exact, size=shape[:-1], samples=samples, parameters=own)
             place = whole.reshape(upsampler.shape)
             rows = partial(upsampler.rows, finish=samples.finisher(chosen.values == "weighed", upsampler.averages))
@@ -161,31 +162,18 @@ def _is_size(value: Any) -> bool:
 
 
 def _in_python(pair: Sequence[Any], last: bool = True) -> str:
-    """Return a pair as Python programs have it; if it is the last of a sentence, with the order of the two."""
+    """Return factors or sides as Python programs have them; if they end a sentence, with the order of two."""
     order = " (vertical, horizontal)" if last and len(pair) == 2 else ""
     return f"({', '.join(f'{float(side):.15g}' for side in pair)}){order}"
 
 
-def _indices_of(
-    parameters: Mapping[str, Any], number: int, *, stacked: bool, first: bool | None, axes: int
-) -> dict[str, Any]:
+def _indices_of(read: dict[str, Any], number: int, stacked: bool, layout: tuple[bool | None, int]) -> dict[str, Any]:
     """Return the indices of one image of a stack, if each has its own; those of channels first as (H, W, C)."""
-    indices = parameters.get("indices")
+    indices, axes = read.get("indices"), layout[1]
     if indices is None or indices.ndim - axes not in (1, 2):
         return {}
-    stack, own = to_stack(indices, first, axes), stacked and indices.ndim == axes + 2
+    stack, own = to_stack(indices, *layout), stacked and indices.ndim == axes + 2
     return {"indices": stack[number] if own else from_stack(stack, indices.ndim, False)}
-
-
-@contextmanager
-def _pool(helpers: int) -> Iterator[ThreadPoolExecutor | None]:
-    """Provide helping threads for the strips of an array; None for no helpers."""
-    pool = ThreadPoolExecutor(helpers) if helpers else None
-    try:
-        yield pool
-    finally:
-        if pool is not None:
-            pool.shutdown(cancel_futures=True)
 
 
 def _read_array(array: Any) -> Array:

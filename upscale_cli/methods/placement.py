@@ -107,7 +107,7 @@ def _cell(index: NDArray[np.int64], count: int) -> int | None:
 def nearest_array(source: Array, size: tuple[int, ...], grids: tuple[Grid, ...], rounding: str) -> Upsampler:
     """Return the upsampler of nearest neighbour for a source of one to three axes, and channels."""
     if len(size) == 1:
-        return Nearest(source[None], (1, *size), (UNCHANGED, *grids), rounding)
+        source, size, grids = source[None], (1, *size), (UNCHANGED, *grids)
     if len(size) == 2:
         return Nearest(source, size, grids, rounding)
     slices = nearest(len(source), size[0], grids[0], rounding)
