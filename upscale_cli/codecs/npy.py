@@ -94,6 +94,8 @@ def read_header(stream: BinaryIO, length: int) -> tuple[tuple[int, ...], bool, n
         version = npy.read_magic(head)
         read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[version]
         shape, fortran, dtype = read(head)
+        if any(type(n) is not int for n in shape):  # True is an integer to NumPy
+            raise TypeError
     except KeyError:
         raise UpscaleError("is a .npy file of an unknown version; save it again with numpy.save.") from None
     except Exception:  # the header is a Python literal: parsing a broken one raises anything
