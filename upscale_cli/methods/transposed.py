@@ -151,19 +151,14 @@ class Transposed(Upsampler):
         lines = np.arange(top, top + rows)
         left = self._first[1] - self._reach[1] + 1
         columns = np.arange(left, left + self._columns + self._reach[1] - 1)
-        begin, end = np.searchsorted(columns, (0, width))
-        near = np.clip(lines, 0, height - 1)
+        near, across = np.clip(lines, 0, height - 1), np.clip(columns, 0, width - 1)
         samples = self.read(self.source[near[0] : near[-1] + 1])[near - near[0]]
         slab = _scratch.get("slab", (rows, samples.shape[2], len(columns)), self.dtype)
         for channel in range(samples.shape[2]):
-            plane = samples[:, :, channel]
-            slab[:, channel, :begin] = plane[:, :1]
-            slab[:, channel, begin:end] = plane[:, max(left, 0) :][:, : end - begin]
-            slab[:, channel, end:] = plane[:, -1:]
+            np.take(samples[:, :, channel], across, axis=1, out=slab[:, channel], mode="clip")
         if self._edge == "zero":
-            slab[(lines < 0) | (lines >= height)] = 0
-            slab[:, :, :begin] = 0
-            slab[:, :, end:] = 0
+            slab[near != lines] = 0
+            slab[:, :, across != columns] = 0
         return slab
 
 
