@@ -24,8 +24,6 @@ WORTH_THREADS = 1 << 19
 """Fewest output values for which a pool of threads saves more time than it takes to start."""
 Scalar = TypeVar("Scalar", bound=np.generic)
 Factor = SupportsFloat | str
-WORDS = "channels_first=True", "channels_first=False"
-"""What says where the channels of an array are."""
 PLAIN_MODES = frozenset(("1", "L", "LA", "RGB", "RGBA", "I", "F", "I;16"))
 """The modes of Pillow that NumPy and back changes nothing in."""
 
@@ -106,10 +104,6 @@ def upscale(
     >>> import numpy as np
     >>> upscale(np.array([[1, 2], [3, 4]]), 2, "nearest").tolist()
     [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]
-    >>> upscale(np.array([[1, 2], [3, 4]]), 2, "bed-of-nails").tolist()
-    [[1, 0, 2, 0], [0, 0, 0, 0], [3, 0, 4, 0], [0, 0, 0, 0]]
-    >>> upscale([[1, 2], [3, 4]], 2, "max-unpooling", indices=[[5, 2], [8, 15]]).tolist()
-    [[0, 0, 2, 0], [0, 1, 0, 0], [3, 0, 0, 0], [0, 0, 0, 4]]
     >>> upscale([[1, 2], [3, 4]], 1, "transposed-conv", kernel=[[1, 1], [1, 1]], padding=0).tolist()
     [[1, 3, 2], [4, 10, 6], [3, 7, 4]]
     >>> upscale(np.float32([[0, 1]]), size=(1, 4), method="bilinear").tolist()
@@ -132,7 +126,8 @@ def upscale(
     axes = axes_of(source.ndim, size or factors)
     if isinstance(factors, Uniform):
         factors = factors.spread(axes)
-    count, *before = stack_shape(source.shape, channels_first, WORDS, axes)
+    words = "channels_first=True", "channels_first=False"
+    count, *before = stack_shape(source.shape, channels_first, words, axes)
     exact, shape = resolve(chosen, tuple(before), scale=factors, size=size, parameters=read, shown=_in_python)
     samples = Samples(source.dtype, before[-1], source.dtype, constants=chosen.settled(read).keeps_constants)
     try:

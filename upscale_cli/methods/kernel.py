@@ -35,12 +35,10 @@ def check_kernel(kernel: NDArray[Any], channels: int, groups: int | None, axes: 
             raise UpscaleError("groups applies only to kernels with channels in and out; omit it for this one.")
         if kernel.ndim == axes:
             kernel = np.broadcast_to(kernel, (channels, *kernel.shape))
-        if len(kernel) != channels:
-            raise UpscaleError(f"the kernel is for {len(kernel)} channels, but the image has {channels}.")
-        return kernel[:, None, None]
+        kernel, groups = kernel[:, None], len(kernel)
     groups = groups or 1
     if len(kernel) != channels:
-        raise UpscaleError(f"the kernel takes {len(kernel)} channels, but the image has {channels}.")
+        raise UpscaleError(f"the kernel is for {len(kernel)} channels, but the image has {channels}.")
     if channels % groups:
         raise UpscaleError(f"{channels} channels cannot be split into {groups} groups; use a divisor of {channels}.")
     return kernel.reshape(groups, channels // groups, *kernel.shape[1:])
