@@ -78,8 +78,7 @@ def is_named_by(label: str, after: tuple[int, ...], before: tuple[int, ...]) -> 
     except UsageError:
         return False
     each = factors.spread(len(before)) if isinstance(factors, Uniform) else factors[::-1]
-    sides = tuple(round_side(side, factor) for side, factor in zip(before, each, strict=False))
-    return sides == after or label == as_typed(after[::-1])
+    return tuple(map(round_side, before, each)) == after or label == as_typed(after[::-1])
 
 
 def check_remembered(remembered: Size, scale: Scale | None, before: Size) -> None:
