@@ -16,17 +16,19 @@ import numpy as np
 from upscale_cli.codecs.format import Format
 from upscale_cli.codecs.nifti_header import DTYPES, OTHER_TYPES, RGB, Header, as_header, read_header, shrink
 from upscale_cli.codecs.picture import Picture, Reading, Volume
+from upscale_cli.codecs.png_stream import compressed
 from upscale_cli.codecs.writing import Enlarged, Writing
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.pixels import Frame
 from upscale_cli.methods.upsampler import Array
 
-try:  # Three times as fast as zlib at its level 1, both ways.
+try:  # Three times as fast as zlib.
     from isal.igzip import IGzipFile as GzipFile
-    from isal.igzip import compress
 except ImportError:
-    from gzip import GzipFile, compress  # type: ignore[assignment]
+    from gzip import GzipFile  # type: ignore[assignment]
 
+GZIP = 16 + zlib.MAX_WBITS
+"""The `wbits` of zlib for gzip."""
 LABELS = frozenset((1002, 1003))
 """Intents of labels and of names."""
 NO_VOLUMES = {1008: "points", 1009: "triangles", 1010: "quaternions", 2002: "indices of nodes"} | dict.fromkeys(
@@ -131,7 +133,7 @@ def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
     Threads pack strips on their own: RFC 1952 says that a file is a series of members.
     """
     native = as_header(how.head).dtype.isnative
-    pack = partial(compress, compresslevel=1, mtime=0) if how.format.extensions[0].endswith(".gz") else bytes
+    pack = partial(compressed, window=GZIP) if how.format.extensions[0].endswith(".gz") else bytes
 
     def stored(rows: Array, first: bool, last: bool) -> bytes:
         return pack((rows if native else rows.byteswap()).tobytes())
