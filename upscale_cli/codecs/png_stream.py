@@ -206,8 +206,8 @@ def combined_adler(first: int, second: int, length: int) -> int:
 def compressed(data: bytes | Bytes2D, window: int = zlib.MAX_WBITS) -> bytes:
     """Return data as a zlib stream, or with a `window` of 16 more as gzip, compressed as fast as the pixels.
 
-    ISA-L's function for all data at once is not used: in one process of some hundred it gives other bytes for the same
-    data, and is as right, but the choice of a filter, and the file, would depend on it.
+    ISA-L's function for all data at once is not used: in one process of some hundred it gives other bytes for the
+    same data. They are as right, but the choice of a filter, and with it the file, would depend on chance.
     """
     packer = deflate.compressobj(FAST, zlib.DEFLATED, window)
     return bytes(packer.compress(data) + packer.flush())
