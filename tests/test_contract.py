@@ -146,7 +146,7 @@ def test_sizes() -> None:
         ({"kernel": np.ones((0, 2))}, "shape (0, 2)"),
         ({"kernel": np.ones((1, 1, 1, 1, 1))}, "shape (1, 1, 1, 1, 1)"),
         ({"kernel": np.ones((3, 2, 2))}, "is for 3 channels, but the image has 1"),
-        ({"kernel": np.ones((2, 1, 2, 2))}, "takes 2 channels, but the image has 1"),
+        ({"kernel": np.ones((2, 1, 2, 2))}, "is for 2 channels, but the image has 1"),
         ({"kernel": np.ones((1, 1, 2, 2)), "groups": 2}, "cannot be split into 2 groups"),
         ({"kernel": np.ones((2, 2)), "groups": 1}, "groups applies only to kernels with channels"),
         ({"kernel": np.ones((2, 2)), "padding": 5}, "leaves nothing"),
