@@ -1,7 +1,7 @@
 """Filters by their names: each points at a weight function of `weights`, and says what is fixed of its parameters."""
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import upscale_cli.methods.weights as weights  # noqa: PLR0402 - not through the package, which imports this module
@@ -44,6 +44,10 @@ class NamedFilter(NamedTuple):
         As for `Method`.
     edge : str
         What lies beyond the border if nothing else is said: one of `EDGES`.
+    antiring : float
+        How much results are held if nothing else is said.
+    polar : bool
+        Distances are those in the plane, not those along an axis; see `polar`.
     """
 
     name: str
@@ -56,6 +60,8 @@ class NamedFilter(NamedTuple):
     known_as: tuple[str, ...] = ()
     compared: bool = False
     edge: str = "renormalise"
+    antiring: float = 0.0
+    polar: bool = False
 
     def of(self, parameters: Parameters) -> Filter:
         """Return the filter of some parameters: the same one each time, so that what is planned with it is kept."""
@@ -95,6 +101,9 @@ def _under(window: str, when: str, source: str, *, a: int = 4, **more: Any) -> N
     )
 
 
+_blurred = partial(NamedFilter, parameters=(BLUR,))
+_cubic = partial(_blurred, make=weights.cubic)
+
 _ROWS = (
     NamedFilter(
         name="box",
@@ -103,23 +112,21 @@ _ROWS = (
         source="box filter",
         make=weights.box,
     ),
-    NamedFilter(
+    _blurred(
         name="bilinear",
         summary="blends the 2 x 2 nearest pixels",
         when="soft and cheap: previews, height maps",
         source="triangle filter",
         make=weights.triangle,
-        parameters=(BLUR,),
         known_as=("linear", "triangle", "tent"),
         compared=True,
     ),
-    NamedFilter(
+    _blurred(
         name="hermite",
         summary="blends the 2 x 2 nearest pixels along a cubic",
         when="crisper than bilinear, still without ringing",
         source="cubic Hermite spline; Mitchell & Netravali 1988 (b = c = 0)",
         make=weights.hermite,
-        parameters=(BLUR,),
     ),
     _under(
         "hamming",
@@ -152,34 +159,28 @@ _ROWS = (
         known_as=("cubic", "keys"),
         compared=True,
     ),
-    NamedFilter(
+    _cubic(
         name="catmull-rom",
         summary="fits cubics through 4 x 4 pixels: bicubic by its other name",
         when="photographs, with less ringing than lanczos",
         source="Catmull & Rom 1974; Mitchell & Netravali 1988 (b = 0, c = 1/2)",
-        make=weights.cubic,
         preset={"b": 0.0, "c": 0.5},
-        parameters=(BLUR,),
         known_as=("catrom",),
     ),
-    NamedFilter(
+    _cubic(
         name="mitchell",
         summary="cubic over 4 x 4 pixels that blurs a little and rings a little",
         when="photographs in which any halo would be seen",
         source="Mitchell & Netravali 1988 (b = c = 1/3)",
-        make=weights.cubic,
         preset={"b": 1 / 3, "c": 1 / 3},
-        parameters=(BLUR,),
         known_as=("mitchell-netravali",),
     ),
-    NamedFilter(
+    _cubic(
         name="b-spline",
         summary="smooths with the cubic B-spline over 4 x 4 pixels",
         when="noise and gradients: very soft, never rings",
         source="Mitchell & Netravali 1988 (b = 1, c = 0)",
-        make=weights.cubic,
         preset={"b": 1.0, "c": 0.0},
-        parameters=(BLUR,),
         known_as=("bspline",),
     ),
     NamedFilter(
@@ -207,14 +208,13 @@ _ROWS = (
         edge="mirror",
     ),
     *(
-        NamedFilter(
+        _blurred(
             name=f"spline{pixels}",
             summary=f"natural cubic spline through {side} x {side} pixels",
             when=when,
             source="Dersch 1998 (Panorama Tools)",
             make=weights.spline,
             preset={"pixels": pixels},
-            parameters=(BLUR,),
         )
         for pixels, side, when in (
             (16, 4, "panoramas and films: a little sharper than bicubic"),
@@ -222,14 +222,13 @@ _ROWS = (
             (64, 8, "panoramas and films: close to lanczos with a=4"),
         )
     ),
-    NamedFilter(
+    _blurred(
         name="lanczos2",
         summary="windowed sinc over 4 x 4 pixels: lanczos with a=2",
         when="photographs; close to bicubic",
         source="Duchon 1979",
         make=weights.sinc,
         preset={"window": "lanczos", "a": 2},
-        parameters=(BLUR,),
     ),
     NamedFilter(
         name="lanczos",
@@ -270,14 +269,13 @@ _ROWS = (
         ),
     ),
     *(
-        NamedFilter(
+        _blurred(
             name=f"mks{year}",
             summary=f"Magic Kernel Sharp: a B-spline, sharpened {how}, over {side} x {side} pixels",
             when=when,
             source=f"Costella {year}",
             make=weights.magic_kernel_sharp,
             preset={"year": year},
-            parameters=(BLUR,),
             known_as=(f"magic-kernel-sharp-{year}",),
         )
         for year, side, how, when in (
