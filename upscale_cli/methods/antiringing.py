@@ -26,15 +26,7 @@ _scratch = Scratch()
 
 
 class Nearest(NamedTuple):
-    """The nearest samples of each output of an axis.
-
-    Attributes
-    ----------
-    first, last : int64 (n,)
-        The first and the last sample of each range that there is.
-    kinds : int64 (n_out,)
-        Index of each output's range.
-    """
+    """The first and the last sample of each range of nearest samples (n,), and which is each output's (n_out,)."""
 
     first: NDArray[np.int64]
     last: NDArray[np.int64]
@@ -70,13 +62,7 @@ class Held(Upsampler):
     """The results of another upsampler, held within the range of the nearest samples by an amount of 0 … 1."""
 
     def __init__(
-        self,
-        upsampler: Upsampler,
-        source: Array,
-        grids: tuple[Grid, ...],
-        *,
-        samples: Samples,
-        amount: float,
+        self, upsampler: Upsampler, source: Array, grids: tuple[Grid, ...], *, samples: Samples, amount: float
     ) -> None:
         self.shape, self.dtype, self.band = upsampler.shape, upsampler.dtype, upsampler.band
         self.offset, self.cost = upsampler.offset, upsampler.cost

@@ -19,41 +19,29 @@ def make_filtered(
     source: "Array",
     /,
     *,
-    scale: Scale,
     size: Size,
     samples: "Samples",
     parameters: Parameters,
+    scale: Scale = (),
+    places: tuple[Grid, ...] = (),
 ) -> "Upsampler":
-    """Return the upsampler of a filter from a source to a size; see `Make`."""
-    places = grids(source.shape, size, scale, parameters)
+    """Return the upsampler of a filter, see `Make`; `places` are other grids than those of a scale."""
+    amount = parameters[ANTIRING.name]
+    places = places or grids(source.shape, size, scale, parameters)
     if len(size) == 1:
         source, size, places = source[None], (1, *size), (UNCHANGED, *places)
-    if len(size) == 3 and parameters[ANTIRING.name]:
+    if len(size) == 3 and amount:
         raise UpscaleError(f"{filter.name}: antiring is for images and lines; omit it for a volume.")
-    return filtered(filter, source, size, grids=places, samples=samples, parameters=parameters)
-
-
-def filtered(
-    named: NamedFilter,
-    source: "Array",
-    size: Size,
-    *,
-    grids: tuple[Grid, ...],
-    samples: "Samples",
-    parameters: Parameters,
-) -> "Upsampler":
-    """Return the upsampler of a filter from an image or a volume to a size, whose outputs lie on some grids."""
-    filter, reader = named.of(parameters), samples.reader(source)
-    edge, amount = parameters[EDGE.name] or named.edge, parameters[ANTIRING.name]
-    if named.polar:
+    weights, reader, edge = filter.of(parameters), samples.reader(source), parameters[EDGE.name] or filter.edge
+    if filter.polar:
         from upscale_cli.methods.polar import polar
 
-        upsampler = polar(source, size, filter, reader=reader, grids=grids, edge=edge)
+        upsampler = polar(source, size, weights, reader=reader, grids=places, edge=edge)
     else:
         from upscale_cli.methods.taps import filter_axes
         from upscale_cli.methods.volumes import resampled_array
 
-        axes = filter_axes(source.shape, size, filter, grids=grids, edge=edge)
+        axes = filter_axes(source.shape, size, weights, grids=places, edge=edge)
         upsampler = resampled_array(source, axes, reader)
         if amount and all(axis.some().weights.min() >= 0 for axis in axes):
             return upsampler
@@ -61,7 +49,7 @@ def filtered(
         return upsampler
     from upscale_cli.methods.antiringing import Held
 
-    return Held(upsampler, source, grids, samples=samples, amount=amount)
+    return Held(upsampler, source, places, samples=samples, amount=amount)
 
 
 def filter_memory(filter: NamedFilter, shape: Shape, parameters: Parameters) -> Callable[[Size], WorkingMemory]:

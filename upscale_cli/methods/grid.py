@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Rounding = Callable[[NDArray[np.int64], int], NDArray[np.int64]]
-
 
 class Grid(NamedTuple):
     """One axis: output `j` lies at `ratio·j + offset` of the input, counted in samples from the first one."""
@@ -67,7 +65,7 @@ GRIDS: dict[str, Callable[[int, int, Fraction], Grid]] = {
 Those but the first go by the factor as it was given, even if a side is no multiple of it.
 """
 
-ROUNDINGS: "dict[str, Rounding]" = {
+ROUNDINGS: "dict[str, Callable[[NDArray[np.int64], int], NDArray[np.int64]]]" = {
     "round-prefer-ceil": lambda position, unit: (2 * position + unit) // (2 * unit),
     "round-prefer-floor": lambda position, unit: -((unit - 2 * position) // (2 * unit)),
     "floor": lambda position, unit: position // unit,

@@ -28,14 +28,7 @@ from upscale_cli.methods.upsampler import (
 class Pieces(Upsampler):
     """A separable method on a source with a long side: bands of rows, each in pieces of `LONGEST` columns.
 
-    Parameters
-    ----------
-    source : array (H, W, C)
-        Any numeric dtype, or what is like it when it is sliced by rows.
-    axes : (Axis, Axis)
-    reader : SampleReader
-    make : callable(source, (Taps, Taps), reader) -> Upsampler
-        The upsampler of a piece.
+    The source (H, W, C) is an array, or what is like one when it is sliced by rows; `make` makes a piece's upsampler.
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """Planes whose samples lie off the grid of their picture, as those of chroma do, enlarged to the same place."""
 
-from upscale_cli.methods.filter_method import filter_method, filtered
+from upscale_cli.methods.filter_method import filter_method, make_filtered
 from upscale_cli.methods.filters import FILTERS
 from upscale_cli.methods.grid import ROUNDING, Grid
 from upscale_cli.methods.method import Method, Parameters
@@ -33,4 +33,4 @@ def off_grid(
     named = method.filter or FILTERS["bicubic"]
     if method.filter is None:
         parameters = filter_method(named).read_parameters({})
-    return filtered(named, source, size, grids=grids, samples=samples, parameters=parameters)
+    return make_filtered(named, source, size=size, samples=samples, parameters=parameters, places=grids)

@@ -13,15 +13,7 @@ Curve = Callable[[NDArray[Any]], NDArray[Any]]
 
 
 class Transfer(NamedTuple):
-    """How code values represent light.
-
-    Attributes
-    ----------
-    decode, encode : callable
-        Code to light and light to code, floats of 0 … 1.
-    light : str
-        What is weighed, in words.
-    """
+    """How code values of 0 … 1 represent light: from code to light, and back; and what is weighed, in words."""
 
     decode: Curve
     encode: Curve
@@ -266,17 +258,14 @@ class Samples(NamedTuple):
         assert self.transfer is not None
         full = white(self.stored)
         if self.stored.kind == "f":
-            light = np.copysign(self.transfer.decode(np.abs(samples)), samples)
-        else:
-            codes = np.arange(int(full) + 1) / full
-            light = (self.transfer.decode(codes) * full).astype(self.working)[samples.astype(np.intp)]
-        return light
+            return np.asarray(np.copysign(self.transfer.decode(np.abs(samples)), samples))
+        codes = np.arange(int(full) + 1) / full
+        return (self.transfer.decode(codes) * full).astype(self.working)[samples.astype(np.intp)]
 
     def _encode(self, values: Array) -> Array:
         assert self.transfer is not None
         full = values.dtype.type(white(self.stored))
-        light: Array = np.copysign(self.transfer.encode(np.abs(values) / full) * full, values)
-        return light
+        return np.asarray(np.copysign(self.transfer.encode(np.abs(values) / full) * full, values))
 
 
 @cache

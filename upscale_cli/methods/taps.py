@@ -44,15 +44,7 @@ class Taps:
 
 
 class Axis(NamedTuple):
-    """One axis, whose taps are computed when they are needed.
-
-    Attributes
-    ----------
-    before, after : int
-        Samples of the source and of the output.
-    make : partial
-        Of a function that is cached, and takes `part`: the first of some outputs, and the one after the last.
-    """
+    """One axis from `before` to `after` samples, whose taps are made by a cached function when they are needed."""
 
     before: int
     after: int
@@ -78,22 +70,16 @@ def pieces_kept(n_out: int) -> int:
     return pieces if pieces <= PLANS else 0
 
 
-Continued = Callable[[NDArray[np.int64], int], NDArray[np.int64]]
-
-CONTINUED: dict[str, Continued] = {
-    "repeat": lambda index, length: np.clip(index, 0, length - 1),
-    "reflect": lambda index, length: _turned(index % (2 * length), 2 * length - 1),
-    "mirror": lambda index, length: _turned(index % max(1, 2 * length - 2), 2 * length - 2),
+CONTINUED: dict[str, Callable[[NDArray[np.int64], int], NDArray[np.int64]]] = {
+    "repeat": lambda index, n: np.clip(index, 0, n - 1),
+    "reflect": lambda index, n: np.minimum(index % (2 * n), (-1 - index) % (2 * n)),
+    "mirror": lambda index, n: np.minimum(index % max(1, 2 * n - 2), -index % max(1, 2 * n - 2)),
 }
 """The sample of an axis that stands for one beyond its border, by the name of the edge.
 
 >>> [CONTINUED[edge](np.arange(-3, 6), 3).tolist() for edge in ("repeat", "reflect", "mirror")]
 [[0, 0, 0, 0, 1, 2, 2, 2, 2], [2, 1, 0, 0, 1, 2, 2, 1, 0], [1, 2, 1, 0, 1, 2, 1, 0, 1]]
 """
-
-
-def _turned(index: NDArray[np.int64], last: int) -> NDArray[np.int64]:
-    return np.minimum(index, last - index)
 
 
 @lru_cache(2 * PLANS)
@@ -108,10 +94,7 @@ def taps(
 ) -> Taps:
     """Return the taps of one axis: output `j` is at `u = (j + ½)·n_in/n_out − ½`, and tap `i` weighs `filter(i − u)`.
 
-    Another `Grid` says otherwise where output `j` is: that of a framework, or of samples that lie off the grid of
-    their picture, as chroma does.
-
-    Of a `part`, outputs `part[0] … part[1] − 1` alone have taps.
+    Another `Grid` says otherwise where output `j` is. Of a `part`, outputs `part[0] … part[1] − 1` alone have taps.
 
     Weights sum to 1. Taps outside the input are dropped and the others scaled, so that a constant stays constant up
     to the border (Pillow's rule); or their weights are added to those of the samples that stand for them; or they are

@@ -6,7 +6,7 @@ computed, because the tables of filters name these functions, and `--help` must 
 
 from collections.abc import Callable
 from math import comb, factorial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from upscale_cli.errors import UsageError
 
@@ -148,6 +148,15 @@ def spline(pixels: int) -> Filter:
     return Filter(weight, float(len(cubics)))
 
 
+def _b_spline(x: "NDArray[Any]", order: int) -> "Floats":
+    """The B-spline of an order: `Σₖ (−1)ᵏ·C(n + 1, k)·max((n + 1)/2 − |x| − k, 0)ⁿ / n!` (Unser 1999)."""
+    import numpy as np
+
+    left = (order + 1) / 2 - np.abs(x)
+    terms = [(-1) ** k * comb(order + 1, k) * np.maximum(left - k, 0) ** order for k in range(order // 2 + 1)]
+    return np.asarray(np.sum(terms, axis=0) / factorial(order))
+
+
 def cardinal_spline(order: int) -> Filter:
     """The cardinal B-spline: the smoothest curve of piecewise polynomials through all samples (Unser 1999).
 
@@ -162,13 +171,8 @@ def cardinal_spline(order: int) -> Filter:
     """
     import numpy as np
 
-    def basis(x: "Floats") -> "Floats":
-        left = (order + 1) / 2 - np.abs(x)
-        terms = [(-1) ** k * comb(order + 1, k) * np.maximum(left - k, 0) ** order for k in range(order // 2 + 1)]
-        return np.asarray(np.sum(terms, axis=0) / factorial(order))
-
     length = 256
-    sampled = basis(np.minimum(np.arange(length), length - np.arange(length)).astype(np.float64))
+    sampled = _b_spline(np.minimum(np.arange(length), length - np.arange(length)), order)
     inverse = np.fft.irfft(1 / np.fft.rfft(sampled), length)
     radius = int(np.argmax(np.abs(inverse) < 1e-10))
 
@@ -176,7 +180,7 @@ def cardinal_spline(order: int) -> Filter:
         near = np.rint(x)
         total = np.zeros_like(x)
         for k in range(-(order + 1) // 2, order // 2 + 2):
-            total += inverse[(near + k).astype(np.intp)] * basis(x - near - k)
+            total += inverse[(near + k).astype(np.intp)] * _b_spline(x - near - k, order)
         return np.where(np.abs(x) >= radius, 0.0, np.where(x == near, near == 0, total))
 
     return Filter(weight, float(radius))
@@ -185,7 +189,8 @@ def cardinal_spline(order: int) -> Filter:
 def magic_kernel_sharp(year: int) -> Filter:
     """The quadratic B-spline, sharpened to be flat up to half the sampling rate: Costella's, of 2013 and of 2021.
 
-    J. P. Costella, *The Magic Kernel*, johncostella.com/magic; the kernel of 2021 is sharpened once more.
+    It is `Σₖ c(k)·β(x − k)`, where c is `[−1, 6, −1]/4`, and for 2021 also `[1, 0, 34, 0, 1]/36` (J. P. Costella,
+    *The Magic Kernel*, johncostella.com/magic).
 
     >>> import numpy as np
     >>> (magic_kernel_sharp(2013).weight(np.array([0.0, 1.0, 2.0])) * 32 + 0).tolist()
@@ -195,25 +200,17 @@ def magic_kernel_sharp(year: int) -> Filter:
     """
     import numpy as np
 
-    def of_2013(x: "Floats") -> "list[Floats]":
-        return [17 / 16 - 7 / 4 * x * x, (x - 1) * (x - 7 / 4), -((x - 5 / 2) ** 2) / 8]
-
-    def of_2021(x: "Floats") -> "list[Floats]":
-        return [
-            577 / 576 - 239 / 144 * x * x,
-            ((140 * x - 379) * x + 239) / 144,
-            -((24 * x - 113) * x + 130) / 144,
-            ((4 * x - 27) * x + 45) / 144,
-            -((2 * x - 9) ** 2) / 1152,
-        ]
-
-    pieces, ends = {2013: (of_2013, (0.5, 1.5, 2.5)), 2021: (of_2021, (0.5, 1.5, 2.5, 3.5, 4.5))}[year]
+    # Integers, so that the zeros are exact.
+    sharp = np.array([-1, 6, -1])
+    if year == 2021:
+        sharp = np.convolve(sharp, [1, 0, 34, 0, 1])
+    reach = len(sharp) // 2
 
     def weight(x: "Floats") -> "Floats":
-        x = np.abs(x)
-        return np.select([x < end for end in ends], pieces(x), 0.0)
+        parts = [c * _b_spline(x - k + reach, 2) for k, c in enumerate(sharp)]
+        return np.asarray(np.sum(parts, axis=0) / sharp.sum())
 
-    return Filter(weight, ends[-1])
+    return Filter(weight, reach + 1.5)
 
 
 WINDOWS = (
