@@ -9,20 +9,9 @@ from upscale_cli.methods.method import Parameters
 from upscale_cli.methods.parameters import Choice, Integer, Number, Parameter, read_parameters
 from upscale_cli.methods.weights import Filter
 
-ANTIRING = Parameter(
-    name="antiring",
-    kind=Number(0, 1),
-    default=0.0,
-    summary="hold results within the range of the nearest pixels, by this much",
-    common=True,
-)
-BLUR = Parameter(
-    name="blur",
-    kind=Number(0.75, 2),
-    default=1.0,
-    summary="stretch the filter: less than 1 is sharper",
-    common=True,
-)
+_HOLD = "hold results within the range of the nearest pixels, by this much"
+ANTIRING = Parameter("antiring", Number(0, 1), 0.0, _HOLD, common=True)
+BLUR = Parameter("blur", Number(0.75, 2), 1.0, "stretch the filter: less than 1 is sharper", common=True)
 
 
 class NamedFilter(NamedTuple):
@@ -83,8 +72,7 @@ def _made(make: Callable[..., Filter], blur: float, parameters: tuple[tuple[str,
 
 
 def _lobes(default: int, low: int = 1) -> Parameter:
-    summary = "lobes: more are sharper and ring further"
-    return Parameter(name="a", kind=Integer(low, 8), default=default, summary=summary)
+    return Parameter("a", Integer(low, 8), default, "lobes: more are sharper and ring further")
 
 
 def _under(window: str, when: str, source: str, *, a: int = 4, **more: Any) -> NamedFilter:
@@ -141,19 +129,9 @@ _ROWS = (
         source="Keys 1981 (a = -1/2); Mitchell & Netravali 1988",
         make=weights.cubic,
         parameters=(
-            Parameter(
-                name="b",
-                kind=Number(0, 1),
-                default=0.0,
-                summary="blur of the cubic: 0 interpolates, 1/3 is Mitchell's",
-            ),
-            Parameter(
-                name="c",
-                kind=Number(0, 1),
-                default=0.5,
-                summary="sharpness of the cubic: 1/2 is Catmull-Rom, 1/3 is Mitchell's",
-            ),
-            Parameter(name="a", kind=Number(-1, 0), default=None, summary="the same as c=-a: PyTorch has -0.75"),
+            Parameter("b", Number(0, 1), 0.0, "blur of the cubic: 0 interpolates, 1/3 is Mitchell's"),
+            Parameter("c", Number(0, 1), 0.5, "sharpness of the cubic: 1/2 is Catmull-Rom, 1/3 is Mitchell's"),
+            Parameter("a", Number(-1, 0), None, "the same as c=-a: PyTorch has -0.75"),
             BLUR,
         ),
         known_as=("cubic", "keys"),
@@ -189,10 +167,7 @@ _ROWS = (
         when="noise and gradients: soft, never rings",
         source="Gaussian filter",
         make=weights.gaussian,
-        parameters=(
-            Parameter(name="sigma", kind=Number(0.25, 4), default=0.5, summary="standard deviation in pixels"),
-            BLUR,
-        ),
+        parameters=(Parameter("sigma", Number(0.25, 4), 0.5, "standard deviation in pixels"), BLUR),
     ),
     NamedFilter(
         name="spline",
@@ -200,10 +175,7 @@ _ROWS = (
         when="measurements, feature maps, volumes; as sharp as lanczos",
         source="Unser, Aldroubi & Eden 1991; Unser 1999",
         make=weights.cardinal_spline,
-        parameters=(
-            Parameter(name="order", kind=Integer(2, 5), default=3, summary="of the polynomials between pixels"),
-            BLUR,
-        ),
+        parameters=(Parameter("order", Integer(2, 5), 3, "of the polynomials between pixels"), BLUR),
         known_as=("cubic-spline", "ndimage"),
         edge="mirror",
     ),
@@ -247,9 +219,7 @@ _ROWS = (
         "kaiser",
         "any compromise between hann and blackman, by beta",
         "Kaiser 1974",
-        parameters=(
-            Parameter(name="beta", kind=Number(0, 20), default=6.5, summary="of the window: more is softer"),
-        ),
+        parameters=(Parameter("beta", Number(0, 20), 6.5, "of the window: more is softer"),),
     ),
     _under("welch", "as lanczos, a little sharper", "Welch 1967", a=3),
     _under("bartlett", "as lanczos with a=4, softer", "Bartlett 1950"),
@@ -263,7 +233,7 @@ _ROWS = (
         source="Harris 1978",
         make=weights.sinc,
         parameters=(
-            Parameter(name="window", kind=Choice(*weights.WINDOWS), default="box", summary="what ends the sinc"),
+            Parameter("window", Choice(*weights.WINDOWS), "box", "what ends the sinc"),
             _lobes(4),
             BLUR,
         ),

@@ -76,25 +76,12 @@ ROUNDINGS: "dict[str, Callable[[NDArray[np.int64], int], NDArray[np.int64]]]" = 
 EDGES = ("renormalise", "repeat", "reflect", "mirror", "zero")
 """What lies beyond the border: nothing, the sample there, its mirror image (with it doubled, or not), or zeros."""
 
-GRID = Parameter(
-    name="grid",
-    kind=Choice(*GRIDS),
-    default="half-pixel",
-    summary="where outputs lie, by the names of ONNX; all but the first round sides down",
-    common=True,
-)
-EDGE = Parameter(
-    name="edge",
-    kind=Choice(*EDGES),
-    default=None,
-    summary="beyond the border: weights left out, or samples; mirror does not double the edge [renormalise]",
-    common=True,
-)
+_PLACES = "where outputs lie, by the names of ONNX; all but the first round sides down"
+GRID = Parameter("grid", Choice(*GRIDS), "half-pixel", _PLACES, common=True)
+_BEYOND = "beyond the border: weights left out, or samples; mirror does not double the edge [renormalise]"
+EDGE = Parameter("edge", Choice(*EDGES), None, _BEYOND, common=True)
 ROUNDING = Parameter(
-    name="rounding",
-    kind=Choice(*ROUNDINGS),
-    default="round-prefer-ceil",
-    summary="which pixel is the nearest, by the names of ONNX",
+    "rounding", Choice(*ROUNDINGS), "round-prefer-ceil", "which pixel is the nearest, by the names of ONNX"
 )
 
 

@@ -53,7 +53,7 @@ def disc(a: int, window: str, blur: float = 1.0) -> Filter:
     return Filter(weight, radius).blurred(blur)
 
 
-_LOBES = Parameter(name="a", kind=Integer(2, 4), default=3, summary="lobes: more are sharper and ring further")
+_LOBES = Parameter("a", Integer(2, 4), 3, "lobes: more are sharper and ring further")
 
 _disc = partial(NamedFilter, make=disc, polar=True)
 _cubic = partial(NamedFilter, make=cubic, parameters=(BLUR,), polar=True)
@@ -90,7 +90,7 @@ POLAR = (
         when="filters of your own: a window, lobes and blur",
         source="the low-pass filter of a disc; libplacebo",
         parameters=(
-            Parameter(name="window", kind=Choice("jinc", *WINDOWS), default="box", summary="what ends the jinc"),
+            Parameter("window", Choice("jinc", *WINDOWS), "box", "what ends the jinc"),
             _LOBES,
             BLUR,
         ),
