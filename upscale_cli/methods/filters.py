@@ -71,26 +71,27 @@ def _made(make: Callable[..., Filter], blur: float, parameters: tuple[tuple[str,
     return make(**dict(parameters)).blurred(blur)
 
 
+_blurred = partial(NamedFilter, parameters=(BLUR,))
+_cubic = partial(_blurred, make=weights.cubic)
+_sinc = partial(NamedFilter, make=weights.sinc)
+
+
 def _lobes(default: int, low: int = 1) -> Parameter:
     return Parameter("a", Integer(low, 8), default, "lobes: more are sharper and ring further")
 
 
 def _under(window: str, when: str, source: str, *, a: int = 4, **more: Any) -> NamedFilter:
     """Return sinc under a window, with as many lobes as ImageMagick gives it."""
-    return NamedFilter(
+    return _sinc(
         name=window,
         summary=f"sinc under {window.capitalize()}'s window, over {2 * a} x {2 * a} pixels",
         when=when,
         source=source,
-        make=weights.sinc,
         preset={"window": window},
         parameters=(_lobes(a), *more.pop("parameters", ()), BLUR),
         **more,
     )
 
-
-_blurred = partial(NamedFilter, parameters=(BLUR,))
-_cubic = partial(_blurred, make=weights.cubic)
 
 _ROWS = (
     NamedFilter(
@@ -122,12 +123,11 @@ _ROWS = (
         "Blackman & Tukey 1958; one lobe, as in Pillow",
         a=1,
     ),
-    NamedFilter(
+    _cubic(
         name="bicubic",
         summary="fits cubics through 4 x 4 pixels",
         when="photographs, with less ringing than lanczos",
         source="Keys 1981 (a = -1/2); Mitchell & Netravali 1988",
-        make=weights.cubic,
         parameters=(
             Parameter("b", Number(0, 1), 0.0, "blur of the cubic: 0 interpolates, 1/3 is Mitchell's"),
             Parameter("c", Number(0, 1), 0.5, "sharpness of the cubic: 1/2 is Catmull-Rom, 1/3 is Mitchell's"),
@@ -194,20 +194,19 @@ _ROWS = (
             (64, 8, "panoramas and films: close to lanczos with a=4"),
         )
     ),
-    _blurred(
+    _sinc(
         name="lanczos2",
         summary="windowed sinc over 4 x 4 pixels: lanczos with a=2",
         when="photographs; close to bicubic",
         source="Duchon 1979",
-        make=weights.sinc,
         preset={"window": "lanczos", "a": 2},
+        parameters=(BLUR,),
     ),
-    NamedFilter(
+    _sinc(
         name="lanczos",
         summary="windowed sinc over 6 x 6 pixels",
         when="photographs, scans: the sharpest of the classical filters",
         source="Duchon 1979",
-        make=weights.sinc,
         preset={"window": "lanczos"},
         parameters=(_lobes(3, low=2), BLUR),
         known_as=("lanczos3", "lanczos4", "antialias", "best"),
@@ -226,17 +225,12 @@ _ROWS = (
     _under("bohman", "as blackman, its far halos fainter still", "Bohman 1961"),
     _under("cosine", "as lanczos, a little sharper", "Harris 1978", a=3),
     _under("parzen", "the softest of the windowed sincs", "Parzen 1961"),
-    NamedFilter(
+    _sinc(
         name="sinc",
         summary="sinc over 8 x 8 pixels, cut off or under a window of your choice",
         when="filters of your own: a window, lobes and blur",
         source="Harris 1978",
-        make=weights.sinc,
-        parameters=(
-            Parameter("window", Choice(*weights.WINDOWS), "box", "what ends the sinc"),
-            _lobes(4),
-            BLUR,
-        ),
+        parameters=(Parameter("window", Choice(*weights.WINDOWS), "box", "what ends the sinc"), _lobes(4), BLUR),
     ),
     *(
         _blurred(

@@ -89,11 +89,7 @@ POLAR = (
         summary="jinc over a disc of 33 pixels, cut off or under a window of your choice",
         when="filters of your own: a window, lobes and blur",
         source="the low-pass filter of a disc; libplacebo",
-        parameters=(
-            Parameter("window", Choice("jinc", *WINDOWS), "box", "what ends the jinc"),
-            _LOBES,
-            BLUR,
-        ),
+        parameters=(Parameter("window", Choice("jinc", *WINDOWS), "box", "what ends the jinc"), _LOBES, BLUR),
         known_as=("ewa-jinc", "ewa-hann", "ewa-ginseng", "bessel"),
     ),
     _cubic(

@@ -5,7 +5,7 @@ computed, because the tables of filters name these functions, and `--help` must 
 """
 
 from collections.abc import Callable
-from math import comb, factorial
+from math import comb, factorial, isqrt
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from upscale_cli.errors import UsageError
@@ -112,7 +112,7 @@ def gaussian(sigma: float = 0.5) -> Filter:
 
 
 def spline(pixels: int) -> Filter:
-    """The natural cubic splines through 4, 6 or 8 samples of an axis, of Dersch's Panorama Tools (1998).
+    """The natural cubic spline through 4, 6 or 8 samples of an axis, as in Dersch's Panorama Tools (1998).
 
     A cubic for each distance of `k + t`, where `0 <= t < 1`. `pixels` is how many a result is made of: 16, 36 or 64.
 
@@ -122,30 +122,24 @@ def spline(pixels: int) -> Filter:
     """
     import numpy as np
 
-    cubics = {
-        16: [(1, -1 / 5, -9 / 5, 1), (0, -7 / 15, 4 / 5, -1 / 3)],
-        36: [
-            (1, -3 / 209, -453 / 209, 13 / 11),
-            (0, -156 / 209, 270 / 209, -6 / 11),
-            (0, 26 / 209, -45 / 209, 1 / 11),
-        ],
-        64: [
-            (1, -3 / 2911, -6387 / 2911, 49 / 41),
-            (0, -2328 / 2911, 4032 / 2911, -24 / 41),
-            (0, 582 / 2911, -1008 / 2911, 6 / 41),
-            (0, -97 / 2911, 168 / 2911, -1 / 41),
-        ],
-    }[pixels]
-    table = np.array([*cubics, (0, 0, 0, 0)])
+    samples = isqrt(pixels)
+    # A column for each sample that is 1 while the others are 0: its spline's values and second derivatives.
+    y, bent = np.eye(samples), np.zeros((samples, samples))
+    system = 4 * np.eye(samples - 2) + np.eye(samples - 2, k=1) + np.eye(samples - 2, k=-1)
+    bent[1:-1] = np.linalg.solve(system, 6 * np.diff(y, 2, axis=0))
+    reach = samples // 2
+    (y0, y1), (bent0, bent1) = y[reach - 1 : reach + 1], bent[reach - 1 : reach + 1]
+    cubics = np.stack([y0, y1 - y0 - (2 * bent0 + bent1) / 6, bent0 / 2, (bent1 - bent0) / 6], axis=1)
+    table = np.append(cubics[reach - 1 :: -1], np.zeros((1, 4)), axis=0)
 
     def weight(x: "Floats") -> "Floats":
         x = np.abs(x)
-        k = np.minimum(x, len(cubics)).astype(np.intp)
+        k = np.minimum(x, reach).astype(np.intp)
         a, b, c, d = np.moveaxis(table[k], -1, 0)
         t = x - k
         return np.asarray(((d * t + c) * t + b) * t + a)
 
-    return Filter(weight, float(len(cubics)))
+    return Filter(weight, float(reach))
 
 
 def _b_spline(x: "NDArray[Any]", order: int) -> "Floats":
