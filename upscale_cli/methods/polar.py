@@ -190,9 +190,11 @@ class _Polar(Upsampler):
             down, across = (continued(np.arange(some.start, some.stop), n) for some, n in sides)
             return self.reader.read(self.source[down[:, None], across])
         part = self.reader.read(self.source[max(0, rows.start) : rows.stop, max(0, columns.start) : columns.stop])
-        before = max(0, -rows.start), max(0, -columns.start)
-        after = len(rows) - before[0] - part.shape[0], len(columns) - before[1] - part.shape[1]
-        return np.pad(part, (*zip(before, after, strict=True), (0, 0)))
+        slab = _scratch.get("slab", (len(rows), len(columns), self.shape[2]), self.dtype)
+        slab.fill(0)
+        top, left = max(0, -rows.start), max(0, -columns.start)
+        slab[top : top + part.shape[0], left : left + part.shape[1]] = part
+        return slab
 
 
 class Polar(_Polar):
@@ -232,7 +234,9 @@ class Polar(_Polar):
                     middle = beside.all()
                     border = sides if middle else slice(None)
                     if not middle or sides.size:
-                        sums = _sums(weights[i], beside[:1] if middle else beside, inside[border])
+                        there = (beside[:1] if middle else beside).astype(self.dtype)
+                        sums = np.tensordot(there, weights[i], (1, 2)) @ inside[border].T.astype(self.dtype)
+                        sums[sums <= 0] = 1  # beyond the image
                         made[..., border] /= sums[:, :, :, None]
                     values[:, down.outputs, :, across.outputs] = np.moveaxis(made, 4, 2)
             yield Block(band * self.band, left * horizontal.period, 0, values.reshape(self.band, -1, self.shape[2]))
@@ -250,12 +254,6 @@ class Polar(_Polar):
         matrix = weights.reshape(-1, windows.shape[1])
         made = np.matmul(matrix, windows, out=_scratch.get("made", (self._down, len(matrix), columns), self.dtype))
         return made.reshape(self._down, *weights.shape[:2], *shifted.shape[2:])
-
-
-def _sums(weights: Array, down: NDArray[np.bool_], across: NDArray[np.bool_]) -> Array:
-    """Return the sums of the weights inside the image (tiles down, rows, columns, tiles across); 1 beyond."""
-    sums = np.tensordot(down.astype(weights.dtype), weights, (1, 2)) @ across.T.astype(weights.dtype)
-    return np.where(sums > 0, sums, 1)
 
 
 class DirectPolar(_Polar):

@@ -118,15 +118,14 @@ class Plan:
         self.band_tiles = len(vertical.starts) if undivided else min(max(1, rows // tile), len(vertical.starts))
         self.band = self.band_tiles * tile
         missing = -len(vertical.starts) % self.band_tiles
-        self.starts = np.pad(vertical.starts, (0, missing), mode="edge")
+        starts, kinds = (np.pad(each, (0, missing), mode="edge") for each in (vertical.starts, vertical.kinds))
         if vertical.step is not None:
-            self.starts = vertical.starts[0] + vertical.step * np.arange(len(self.starts))
-        first = self.starts[:: self.band_tiles]
-        last = self.starts[self.band_tiles - 1 :: self.band_tiles]
-        self.slab = int((last - first).max()) + vertical.matrices.shape[2]
-        bands = np.pad(vertical.kinds, (0, missing), mode="edge").reshape(-1, self.band_tiles)
+            starts = vertical.starts[0] + vertical.step * np.arange(len(starts))
+        # Of each band.
+        self.starts = starts.reshape(-1, self.band_tiles)
+        self.slab = int((self.starts[:, -1] - self.starts[:, 0]).max()) + vertical.matrices.shape[2]
         rows_of = vertical.matrices.astype(dtype)
-        self.rows = [_stacked(rows_of, kinds) for kinds in bands]
+        self.rows = [_stacked(rows_of, each) for each in kinds.reshape(-1, self.band_tiles)]
 
 
 planned = lru_cache(PLANS)(Plan)
@@ -145,13 +144,12 @@ class Resampler(Upsampler):
 
     def blocks(self, band: int) -> Iterator[Block]:
         plan, left = self._plan, 0
-        tiles = slice(band * plan.band_tiles, (band + 1) * plan.band_tiles)
-        samples, margin = self._read(int(plan.starts[tiles.start]))
+        samples, margin = self._read(int(plan.starts[band, 0]))
         for starts, matrices in plan.across.columns:
             for channel in range(0, self.shape[2], plan.across.group):
                 part = samples[:, :, channel : channel + plan.across.group]
                 wide = self._across(part, margin + starts, matrices[part.shape[2]])
-                values = self._down(wide, plan.rows[band], plan.starts[tiles]).reshape(self.band, -1, part.shape[2])
+                values = self._down(wide, plan.rows[band], plan.starts[band]).reshape(self.band, -1, part.shape[2])
                 yield Block(band * self.band, left, channel, values)
             left += values.shape[1]
 
