@@ -31,13 +31,7 @@ class Pieces(Upsampler):
     The source (H, W, C) is an array, or what is like one when it is sliced by rows; `make` makes a piece's upsampler.
     """
 
-    def __init__(
-        self,
-        source: Array,
-        axes: Axes,
-        reader: SampleReader,
-        make: Callable[[Array, tuple[Taps, Taps], SampleReader], Upsampler],
-    ) -> None:
+    def __init__(self, source: Array, axes: Axes, reader: SampleReader, make: Callable[..., Upsampler]) -> None:
         self.source, self.dtype = source, reader.dtype
         self._axes, self._reader, self._make = axes, reader, make
         # A few pieces of a row are kept for the next rows. Not by a method, which would keep its owner, too.

@@ -3,30 +3,19 @@
 from upscale_cli.methods.filter_method import filter_method, make_filtered
 from upscale_cli.methods.filters import FILTERS
 from upscale_cli.methods.grid import ROUNDING, Grid
-from upscale_cli.methods.method import Method, Parameters
+from upscale_cli.methods.method import Method, Parameters, Size
 from upscale_cli.methods.placement import Nearest
 from upscale_cli.methods.samples import Samples
 from upscale_cli.methods.upsampler import Array, Upsampler
 
 
 def off_grid(
-    method: Method,
-    source: Array,
-    size: tuple[int, int],
-    *,
-    grids: tuple[Grid, Grid],
-    samples: Samples,
-    parameters: Parameters,
+    method: Method, source: Array, size: Size, *, grids: tuple[Grid, ...], samples: Samples, parameters: Parameters
 ) -> Upsampler:
     """Return the upsampler of a plane to a size, whose samples keep their distance from those of the picture.
 
     A filter is shifted, and `nearest` copies the nearest sample. What cannot be shifted, a network or a kernel, is
     replaced by bicubic interpolation.
-
-    Parameters
-    ----------
-    grids : (Grid, Grid)
-        The vertical and the horizontal grid of the plane.
     """
     if method.values == "copied":
         return Nearest(source, size, grids, parameters.get(ROUNDING.name, ROUNDING.default))

@@ -28,13 +28,8 @@ LONGEST = 1 << 14
 class Taps:
     """The inputs that each output of one axis is made of, and their weights. Only the same object is equal.
 
-    Attributes
-    ----------
-    first : int64 (n_out,)
-        Index of the first input of each output; taps outside the input have weight 0.
-    weights : float64 (n_out, n_taps)
-    period, step : int
-        Output `j + period` begins `step` inputs after output `j`.
+    Output `j` begins at input `first[j]`, with weights (n_out, n_taps) that are 0 outside the input; output
+    `j + period` begins `step` inputs later.
     """
 
     first: NDArray[np.int64]
@@ -133,7 +128,7 @@ def taps(
 
 
 def filter_axes(
-    shape: tuple[int, ...],
+    shape: Size,
     size: Size,
     filter: Filter,
     *,
@@ -150,17 +145,9 @@ def filter_axes(
 class Banded(NamedTuple):
     """One axis as a banded matrix, cut into tiles of consecutive outputs.
 
-    Attributes
-    ----------
-    starts : int64 (tiles,)
-        Index of the first input of each tile's window; windows may extend beyond the input, with weight 0.
-    matrices : float64 (n, T, K)
-        The distinct matrices. Tile `t` makes outputs `t·T … t·T + T − 1` from inputs `starts[t] … starts[t] + K − 1`
-        with `matrices[kinds[t]]`. Outputs beyond the last are 0.
-    kinds : int64 (tiles,)
-        Index of each tile's matrix. If windows are evenly spaced, all tiles between the borders share one.
-    step : int or None
-        The distance between neighbouring windows if it is always the same.
+    Tile `t` makes outputs `t·T … t·T + T − 1` from inputs `starts[t] … starts[t] + K − 1` by
+    `matrices[kinds[t]]`, of n distinct ones (n, T, K). Inputs beyond the source have weight 0, and outputs beyond the last are 0. If
+    windows are evenly spaced, by `step`, all tiles between the borders share a matrix.
     """
 
     starts: NDArray[np.int64]
