@@ -145,9 +145,9 @@ def filter_axes(
 class Banded(NamedTuple):
     """One axis as a banded matrix, cut into tiles of consecutive outputs.
 
-    Tile `t` makes outputs `t·T … t·T + T − 1` from inputs `starts[t] … starts[t] + K − 1` by
-    `matrices[kinds[t]]`, of n distinct ones (n, T, K). Inputs beyond the source have weight 0, and outputs beyond the last are 0. If
-    windows are evenly spaced, by `step`, all tiles between the borders share a matrix.
+    Tile `t` makes outputs `t·T … t·T + T − 1` from inputs `starts[t] … starts[t] + K − 1` by `matrices[kinds[t]]`;
+    `matrices` (n, T, K) are the distinct ones. Inputs beyond the source have weight 0, and outputs beyond the last
+    are 0. If windows are evenly spaced, by `step`, all tiles between the borders share a matrix.
     """
 
     starts: NDArray[np.int64]
