@@ -40,7 +40,7 @@ WEIGHTS: dict[str, tuple[dict[str, Any], Weight, int]] = {
     "bicubic": ({"a": -0.75}, cache(keys(Fraction(-3, 4))), 2),
     "lanczos": ({}, cache(lanczos(3)), 3),
 }
-FILTERED = [method for method in METHODS.values() if method.filter is not None]
+FILTERED = [method for method in METHODS.values() if method.group == "filters"]
 SOURCE = np.array([[0, 3, 1, 8, 2]], np.float32)
 COUNTED = np.arange(5)[None]
 

@@ -16,7 +16,7 @@ from upscale_cli import METHODS, upscale
 from upscale_cli.methods import polar
 from upscale_cli.methods.grid import half_pixel
 from upscale_cli.methods.planes import off_grid
-from upscale_cli.methods.polar_filters import POLAR, PolarMaker
+from upscale_cli.methods.polar_filters import POLAR
 from upscale_cli.methods.samples import Samples
 from upscale_cli.methods.upsampler import Upsampler
 from upscale_cli.testing import image
@@ -89,7 +89,6 @@ def summed(source: Array, size: Size, kernel: Kernel, at: tuple[Floats, Floats] 
 def upsampler(name: str, source: Array, size: Size, **more: str) -> Upsampler:
     """Return a method's upsampler of plain numbers, without anti-ringing."""
     method, samples = METHODS[name], Samples(source.dtype, source.shape[2], source.dtype)
-    assert isinstance(method.make, PolarMaker)
     parameters = method.read_parameters({"antiring": 0, **more})
     scale = Fraction(size[0], source.shape[0]), Fraction(size[1], source.shape[1])
     return method.make(source, scale=scale, size=size, samples=samples, parameters=parameters)
@@ -168,9 +167,9 @@ They are its ewa_lanczos … ewa_jinc, ewa_ginseng, ewa_hann, ewa_robidoux and e
 @pytest.mark.parametrize("text", LIBPLACEBO)
 def test_weights_are_those_of_libplacebo(text: str) -> None:
     name, *given = text.split()
-    make = METHODS[name].make
-    assert isinstance(make, PolarMaker)
-    made = make.filter.of(METHODS[name].read_parameters(dict(each.split("=") for each in given)))
+    filter = METHODS[name].filter
+    assert filter is not None
+    made = filter.of(METHODS[name].read_parameters(dict(each.split("=") for each in given)))
     weights = made.weight(np.arange(0, 4, 0.5))
     np.testing.assert_allclose(weights[1:] / weights[0], LIBPLACEBO[text], rtol=0, atol=5e-8)
     assert (made.weight(np.array([made.radius, made.radius + 0.1, 9.5])) == 0).all()

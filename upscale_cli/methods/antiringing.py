@@ -15,9 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from upscale_cli.methods.grid import Grid, half_pixel, positions
+from upscale_cli.methods.grid import Grid, positions
 from upscale_cli.methods.samples import Samples
-from upscale_cli.methods.taps import Axes
 from upscale_cli.methods.upsampler import Array, Block, Scratch, Upsampler
 
 ROWS = 32
@@ -27,15 +26,7 @@ _scratch = Scratch()
 
 
 class Nearest(NamedTuple):
-    """The nearest samples of each output of an axis.
-
-    Attributes
-    ----------
-    first, last : int64 (n,)
-        The first and the last sample of each range that there is.
-    kinds : int64 (n_out,)
-        Index of each output's range.
-    """
+    """The first and the last sample of each range of nearest samples (n,), and which is each output's (n_out,)."""
 
     first: NDArray[np.int64]
     last: NDArray[np.int64]
@@ -51,15 +42,14 @@ class Nearest(NamedTuple):
         return Nearest(first - first[0], last - first[0], kinds - kinds[0]), slice(int(first[0]), int(last[-1]) + 1)
 
 
-def nearest(n_in: int, n_out: int, grid: Grid | None = None) -> Nearest:
+def nearest(n_in: int, n_out: int, grid: Grid) -> Nearest:
     """Return the nearest samples of each output of an axis.
 
     Beyond the border there is only the sample on it.
 
-    >>> [part.tolist() for part in nearest(3, 6)]
+    >>> [part.tolist() for part in nearest(3, 6, Grid(Fraction(1, 2), Fraction(-1, 4)))]
     [[0, 0, 1, 2], [0, 1, 2, 2], [0, 1, 1, 2, 2, 3]]
     """
-    grid = grid or half_pixel(n_in, n_out)
     position, unit = positions(range(n_out), grid)
     reach = int(unit * max(grid.ratio, Fraction(1)))
     ranges = np.stack([-(-(position - reach) // unit), (position + reach) // unit]).clip(0, n_in - 1)
@@ -68,39 +58,16 @@ def nearest(n_in: int, n_out: int, grid: Grid | None = None) -> Nearest:
     return Nearest(first, last, np.cumsum(new) - 1)
 
 
-def held(
-    upsampler: Upsampler,
-    source: Array,
-    axes: Axes,
-    *,
-    samples: Samples,
-    amount: float,
-    grids: tuple[Grid | None, ...] = (None, None),
-) -> Upsampler:
-    """Return an upsampler of some taps, held by an amount of 0 … 1; the same one if no weight is negative."""
-    if amount == 0 or all(axis.some().weights.min() >= 0 for axis in axes):
-        return upsampler
-    sides = zip(source.shape, upsampler.shape, grids, strict=False)
-    near = nearest(*next(sides)), nearest(*next(sides))
-    return Held(upsampler, source, near, samples=samples, amount=amount)
-
-
 class Held(Upsampler):
-    """The results of another upsampler, held within the range of the nearest samples; see `held`."""
+    """The results of another upsampler, held within the range of the nearest samples by an amount of 0 … 1."""
 
     def __init__(
-        self,
-        upsampler: Upsampler,
-        source: Array,
-        near: tuple[Nearest, Nearest],
-        *,
-        samples: Samples,
-        amount: float,
+        self, upsampler: Upsampler, source: Array, grids: tuple[Grid, ...], *, samples: Samples, amount: float
     ) -> None:
         self.shape, self.dtype, self.band = upsampler.shape, upsampler.dtype, upsampler.band
         self.offset, self.cost = upsampler.offset, upsampler.cost
         self._upsampler, self._source, self._samples = upsampler, source, samples
-        self._rows, self._columns = near
+        self._rows, self._columns = map(nearest, source.shape, upsampler.shape, grids)
         self._amount = self.dtype.type(amount)
         self._weighed = samples.premultiplied and samples.translucent
         self._finite = samples.finite(source)

@@ -1,7 +1,7 @@
 """Filters by their names: each points at a weight function of `weights`, and says what is fixed of its parameters."""
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import upscale_cli.methods.weights as weights  # noqa: PLR0402 - not through the package, which imports this module
@@ -9,20 +9,9 @@ from upscale_cli.methods.method import Parameters
 from upscale_cli.methods.parameters import Choice, Integer, Number, Parameter, read_parameters
 from upscale_cli.methods.weights import Filter
 
-ANTIRING = Parameter(
-    name="antiring",
-    kind=Number(0, 1),
-    default=0.0,
-    summary="hold results within the range of the nearest pixels, by this much",
-    common=True,
-)
-BLUR = Parameter(
-    name="blur",
-    kind=Number(0.75, 2),
-    default=1.0,
-    summary="stretch the filter: less than 1 is sharper",
-    common=True,
-)
+_HOLD = "hold results within the range of the nearest pixels, by this much"
+ANTIRING = Parameter("antiring", Number(0, 1), 0.0, _HOLD, common=True)
+BLUR = Parameter("blur", Number(0.75, 2), 1.0, "stretch the filter: less than 1 is sharper", common=True)
 
 
 class NamedFilter(NamedTuple):
@@ -44,6 +33,10 @@ class NamedFilter(NamedTuple):
         As for `Method`.
     edge : str
         What lies beyond the border if nothing else is said: one of `EDGES`.
+    antiring : float
+        How much results are held if nothing else is said.
+    polar : bool
+        Distances are those in the plane, not those along an axis; see `polar`.
     """
 
     name: str
@@ -56,6 +49,8 @@ class NamedFilter(NamedTuple):
     known_as: tuple[str, ...] = ()
     compared: bool = False
     edge: str = "renormalise"
+    antiring: float = 0.0
+    polar: bool = False
 
     def of(self, parameters: Parameters) -> Filter:
         """Return the filter of some parameters: the same one each time, so that what is planned with it is kept."""
@@ -76,19 +71,22 @@ def _made(make: Callable[..., Filter], blur: float, parameters: tuple[tuple[str,
     return make(**dict(parameters)).blurred(blur)
 
 
+_blurred = partial(NamedFilter, parameters=(BLUR,))
+_cubic = partial(_blurred, make=weights.cubic)
+_sinc = partial(NamedFilter, make=weights.sinc)
+
+
 def _lobes(default: int, low: int = 1) -> Parameter:
-    summary = "lobes: more are sharper and ring further"
-    return Parameter(name="a", kind=Integer(low, 8), default=default, summary=summary)
+    return Parameter("a", Integer(low, 8), default, "lobes: more are sharper and ring further")
 
 
 def _under(window: str, when: str, source: str, *, a: int = 4, **more: Any) -> NamedFilter:
     """Return sinc under a window, with as many lobes as ImageMagick gives it."""
-    return NamedFilter(
+    return _sinc(
         name=window,
         summary=f"sinc under {window.capitalize()}'s window, over {2 * a} x {2 * a} pixels",
         when=when,
         source=source,
-        make=weights.sinc,
         preset={"window": window},
         parameters=(_lobes(a), *more.pop("parameters", ()), BLUR),
         **more,
@@ -103,23 +101,21 @@ _ROWS = (
         source="box filter",
         make=weights.box,
     ),
-    NamedFilter(
+    _blurred(
         name="bilinear",
         summary="blends the 2 x 2 nearest pixels",
         when="soft and cheap: previews, height maps",
         source="triangle filter",
         make=weights.triangle,
-        parameters=(BLUR,),
         known_as=("linear", "triangle", "tent"),
         compared=True,
     ),
-    NamedFilter(
+    _blurred(
         name="hermite",
         summary="blends the 2 x 2 nearest pixels along a cubic",
         when="crisper than bilinear, still without ringing",
         source="cubic Hermite spline; Mitchell & Netravali 1988 (b = c = 0)",
         make=weights.hermite,
-        parameters=(BLUR,),
     ),
     _under(
         "hamming",
@@ -127,59 +123,42 @@ _ROWS = (
         "Blackman & Tukey 1958; one lobe, as in Pillow",
         a=1,
     ),
-    NamedFilter(
+    _cubic(
         name="bicubic",
         summary="fits cubics through 4 x 4 pixels",
         when="photographs, with less ringing than lanczos",
         source="Keys 1981 (a = -1/2); Mitchell & Netravali 1988",
-        make=weights.cubic,
         parameters=(
-            Parameter(
-                name="b",
-                kind=Number(0, 1),
-                default=0.0,
-                summary="blur of the cubic: 0 interpolates, 1/3 is Mitchell's",
-            ),
-            Parameter(
-                name="c",
-                kind=Number(0, 1),
-                default=0.5,
-                summary="sharpness of the cubic: 1/2 is Catmull-Rom, 1/3 is Mitchell's",
-            ),
-            Parameter(name="a", kind=Number(-1, 0), default=None, summary="the same as c=-a: PyTorch has -0.75"),
+            Parameter("b", Number(0, 1), 0.0, "blur of the cubic: 0 interpolates, 1/3 is Mitchell's"),
+            Parameter("c", Number(0, 1), 0.5, "sharpness of the cubic: 1/2 is Catmull-Rom, 1/3 is Mitchell's"),
+            Parameter("a", Number(-1, 0), None, "the same as c=-a: PyTorch has -0.75"),
             BLUR,
         ),
         known_as=("cubic", "keys"),
         compared=True,
     ),
-    NamedFilter(
+    _cubic(
         name="catmull-rom",
         summary="fits cubics through 4 x 4 pixels: bicubic by its other name",
         when="photographs, with less ringing than lanczos",
         source="Catmull & Rom 1974; Mitchell & Netravali 1988 (b = 0, c = 1/2)",
-        make=weights.cubic,
         preset={"b": 0.0, "c": 0.5},
-        parameters=(BLUR,),
         known_as=("catrom",),
     ),
-    NamedFilter(
+    _cubic(
         name="mitchell",
         summary="cubic over 4 x 4 pixels that blurs a little and rings a little",
         when="photographs in which any halo would be seen",
         source="Mitchell & Netravali 1988 (b = c = 1/3)",
-        make=weights.cubic,
         preset={"b": 1 / 3, "c": 1 / 3},
-        parameters=(BLUR,),
         known_as=("mitchell-netravali",),
     ),
-    NamedFilter(
+    _cubic(
         name="b-spline",
         summary="smooths with the cubic B-spline over 4 x 4 pixels",
         when="noise and gradients: very soft, never rings",
         source="Mitchell & Netravali 1988 (b = 1, c = 0)",
-        make=weights.cubic,
         preset={"b": 1.0, "c": 0.0},
-        parameters=(BLUR,),
         known_as=("bspline",),
     ),
     NamedFilter(
@@ -188,10 +167,7 @@ _ROWS = (
         when="noise and gradients: soft, never rings",
         source="Gaussian filter",
         make=weights.gaussian,
-        parameters=(
-            Parameter(name="sigma", kind=Number(0.25, 4), default=0.5, summary="standard deviation in pixels"),
-            BLUR,
-        ),
+        parameters=(Parameter("sigma", Number(0.25, 4), 0.5, "standard deviation in pixels"), BLUR),
     ),
     NamedFilter(
         name="spline",
@@ -199,22 +175,18 @@ _ROWS = (
         when="measurements, feature maps, volumes; as sharp as lanczos",
         source="Unser, Aldroubi & Eden 1991; Unser 1999",
         make=weights.cardinal_spline,
-        parameters=(
-            Parameter(name="order", kind=Integer(2, 5), default=3, summary="of the polynomials between pixels"),
-            BLUR,
-        ),
+        parameters=(Parameter("order", Integer(2, 5), 3, "of the polynomials between pixels"), BLUR),
         known_as=("cubic-spline", "ndimage"),
         edge="mirror",
     ),
     *(
-        NamedFilter(
+        _blurred(
             name=f"spline{pixels}",
             summary=f"natural cubic spline through {side} x {side} pixels",
             when=when,
             source="Dersch 1998 (Panorama Tools)",
             make=weights.spline,
             preset={"pixels": pixels},
-            parameters=(BLUR,),
         )
         for pixels, side, when in (
             (16, 4, "panoramas and films: a little sharper than bicubic"),
@@ -222,21 +194,19 @@ _ROWS = (
             (64, 8, "panoramas and films: close to lanczos with a=4"),
         )
     ),
-    NamedFilter(
+    _sinc(
         name="lanczos2",
         summary="windowed sinc over 4 x 4 pixels: lanczos with a=2",
         when="photographs; close to bicubic",
         source="Duchon 1979",
-        make=weights.sinc,
         preset={"window": "lanczos", "a": 2},
         parameters=(BLUR,),
     ),
-    NamedFilter(
+    _sinc(
         name="lanczos",
         summary="windowed sinc over 6 x 6 pixels",
         when="photographs, scans: the sharpest of the classical filters",
         source="Duchon 1979",
-        make=weights.sinc,
         preset={"window": "lanczos"},
         parameters=(_lobes(3, low=2), BLUR),
         known_as=("lanczos3", "lanczos4", "antialias", "best"),
@@ -248,36 +218,28 @@ _ROWS = (
         "kaiser",
         "any compromise between hann and blackman, by beta",
         "Kaiser 1974",
-        parameters=(
-            Parameter(name="beta", kind=Number(0, 20), default=6.5, summary="of the window: more is softer"),
-        ),
+        parameters=(Parameter("beta", Number(0, 20), 6.5, "of the window: more is softer"),),
     ),
     _under("welch", "as lanczos, a little sharper", "Welch 1967", a=3),
     _under("bartlett", "as lanczos with a=4, softer", "Bartlett 1950"),
     _under("bohman", "as blackman, its far halos fainter still", "Bohman 1961"),
     _under("cosine", "as lanczos, a little sharper", "Harris 1978", a=3),
     _under("parzen", "the softest of the windowed sincs", "Parzen 1961"),
-    NamedFilter(
+    _sinc(
         name="sinc",
         summary="sinc over 8 x 8 pixels, cut off or under a window of your choice",
         when="filters of your own: a window, lobes and blur",
         source="Harris 1978",
-        make=weights.sinc,
-        parameters=(
-            Parameter(name="window", kind=Choice(*weights.WINDOWS), default="box", summary="what ends the sinc"),
-            _lobes(4),
-            BLUR,
-        ),
+        parameters=(Parameter("window", Choice(*weights.WINDOWS), "box", "what ends the sinc"), _lobes(4), BLUR),
     ),
     *(
-        NamedFilter(
+        _blurred(
             name=f"mks{year}",
             summary=f"Magic Kernel Sharp: a B-spline, sharpened {how}, over {side} x {side} pixels",
             when=when,
             source=f"Costella {year}",
             make=weights.magic_kernel_sharp,
             preset={"year": year},
-            parameters=(BLUR,),
             known_as=(f"magic-kernel-sharp-{year}",),
         )
         for year, side, how, when in (

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Rounding = Callable[[NDArray[np.int64], int], NDArray[np.int64]]
-
 
 class Grid(NamedTuple):
     """One axis: output `j` lies at `ratio·j + offset` of the input, counted in samples from the first one."""
@@ -67,7 +65,7 @@ GRIDS: dict[str, Callable[[int, int, Fraction], Grid]] = {
 Those but the first go by the factor as it was given, even if a side is no multiple of it.
 """
 
-ROUNDINGS: "dict[str, Rounding]" = {
+ROUNDINGS: "dict[str, Callable[[NDArray[np.int64], int], NDArray[np.int64]]]" = {
     "round-prefer-ceil": lambda position, unit: (2 * position + unit) // (2 * unit),
     "round-prefer-floor": lambda position, unit: -((unit - 2 * position) // (2 * unit)),
     "floor": lambda position, unit: position // unit,
@@ -78,25 +76,12 @@ ROUNDINGS: "dict[str, Rounding]" = {
 EDGES = ("renormalise", "repeat", "reflect", "mirror", "zero")
 """What lies beyond the border: nothing, the sample there, its mirror image (with it doubled, or not), or zeros."""
 
-GRID = Parameter(
-    name="grid",
-    kind=Choice(*GRIDS),
-    default="half-pixel",
-    summary="where outputs lie, by the names of ONNX; all but the first round sides down",
-    common=True,
-)
-EDGE = Parameter(
-    name="edge",
-    kind=Choice(*EDGES),
-    default=None,
-    summary="beyond the border: weights left out, or samples; mirror does not double the edge [renormalise]",
-    common=True,
-)
+_PLACES = "where outputs lie, by the names of ONNX; all but the first round sides down"
+GRID = Parameter("grid", Choice(*GRIDS), "half-pixel", _PLACES, common=True)
+_BEYOND = "beyond the border: weights left out, or samples; mirror does not double the edge [renormalise]"
+EDGE = Parameter("edge", Choice(*EDGES), None, _BEYOND, common=True)
 ROUNDING = Parameter(
-    name="rounding",
-    kind=Choice(*ROUNDINGS),
-    default="round-prefer-ceil",
-    summary="which pixel is the nearest, by the names of ONNX",
+    "rounding", Choice(*ROUNDINGS), "round-prefer-ceil", "which pixel is the nearest, by the names of ONNX"
 )
 
 

@@ -53,6 +53,16 @@ if TYPE_CHECKING:
             """
 
 
+class Bound(NamedTuple):
+    """A function and its first argument: unlike a `partial`, it equals its copy in another process."""
+
+    function: Callable[..., Any]
+    first: Any
+
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        return self.function(self.first, *given, **named)
+
+
 SLICES = 8
 """Most slices of a volume that are made together: neighbours are made of the same slices, which are read once."""
 

@@ -28,23 +28,10 @@ from upscale_cli.methods.upsampler import (
 class Pieces(Upsampler):
     """A separable method on a source with a long side: bands of rows, each in pieces of `LONGEST` columns.
 
-    Parameters
-    ----------
-    source : array (H, W, C)
-        Any numeric dtype, or what is like it when it is sliced by rows.
-    axes : (Axis, Axis)
-    reader : SampleReader
-    make : callable(source, (Taps, Taps), reader) -> Upsampler
-        The upsampler of a piece.
+    The source (H, W, C) is an array, or what is like one when it is sliced by rows; `make` makes a piece's upsampler.
     """
 
-    def __init__(
-        self,
-        source: Array,
-        axes: Axes,
-        reader: SampleReader,
-        make: Callable[[Array, tuple[Taps, Taps], SampleReader], Upsampler],
-    ) -> None:
+    def __init__(self, source: Array, axes: Axes, reader: SampleReader, make: Callable[..., Upsampler]) -> None:
         self.source, self.dtype = source, reader.dtype
         self._axes, self._reader, self._make = axes, reader, make
         # A few pieces of a row are kept for the next rows. Not by a method, which would keep its owner, too.

@@ -11,7 +11,6 @@ next pixel to the right, 1j the one below. So a rule that is written for one dir
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, reduce
 from math import prod
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,12 +32,7 @@ Mask = NDArray[np.bool_]
 class Around:
     """The pixels around each pixel of some rows, and the cells of `factor` x `factor` that these become.
 
-    Parameters
-    ----------
-    colours : array (H, W, C)
-        Of the pixels, with `reach` more on each side.
-    alpha : bool
-        The last channel is opacity, which `luma` needs.
+    Colours (H, W, C) have `reach` more pixels on each side; `alpha` says that the last channel is opacity.
     """
 
     def __init__(self, colours: Array, alpha: bool, *, factor: int, reach: int) -> None:
@@ -151,33 +145,21 @@ def mmpx(around: Around) -> None:
             np.copyto(around.place(side - way), around.place(side + way), where=slope)
 
 
-class Rule(NamedTuple):
-    """What fills cells, their height and width, and how far from a pixel it looks."""
-
-    fill: Callable[[Around], None]
-    factor: int
-    reach: int
-
-
-RULES = {
-    "scale2x": Rule(scale2x, 2, 1),
-    "scale3x": Rule(scale3x, 3, 1),
-    "eagle": Rule(eagle, 2, 1),
-    "mmpx": Rule(mmpx, 2, 3),
+Rule = tuple[Callable[[Around], None], int, int]
+RULES: dict[str, Rule] = {
+    "scale2x": (scale2x, 2, 1),
+    "scale3x": (scale3x, 3, 1),
+    "eagle": (eagle, 2, 1),
+    "mmpx": (mmpx, 2, 3),
 }
+"""What fills cells, their height and width, and how far from a pixel it looks."""
 
 
 class PixelArt(Upsampler):
     """Rules one after the other, as often as their factors divide `factor`. Beyond borders the edge repeats.
 
     Whole colours decide: of a palette, what its indices stand for; and opacity, with the colour that hides under it.
-
-    Parameters
-    ----------
-    source : array (H, W, C)
-        Any dtype.
-    samples : Samples
-        Says what is opacity, and of what colour indices are.
+    The source (H, W, C) is of any dtype.
 
     Examples
     --------
@@ -188,7 +170,7 @@ class PixelArt(Upsampler):
 
     def __init__(self, source: Array, factor: int, rules: Sequence[Rule], samples: Samples) -> None:
         self.source, self.dtype, self._samples = source, source.dtype, samples
-        self._chain = [rule for rule in rules for times in range(1, 4) if factor % rule.factor**times == 0]
+        self._chain = [(fill, n, reach) for fill, n, reach in rules for times in (1, 2, 3) if factor % n**times == 0]
         self.shape = len(source) * factor, source.shape[1] * factor, source.shape[2]
         self.band = _band(source.shape[:2], self.shape[:2])
 
@@ -201,7 +183,7 @@ class PixelArt(Upsampler):
         if not chain:
             return self.source[start:stop].copy()
         *before, (fill, factor, reach) = chain
-        height = len(self.source) * prod(rule.factor for rule in before)
+        height = len(self.source) * prod(factor for _, factor, _ in before)
         first, last = start // factor - reach, -(-stop // factor) + reach
         top, bottom = max(0, first), min(height, last)
         rows = self._made(before, top, bottom)

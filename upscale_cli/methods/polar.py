@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upscale_cli.methods.grid import Grid, half_pixel, positions
-from upscale_cli.methods.method import WorkingMemory
+from upscale_cli.methods.method import Shape, Size, WorkingMemory
 from upscale_cli.methods.taps import CONTINUED, PLANS
 from upscale_cli.methods.upsampler import FEWEST_ROWS, Array, Block, SampleReader, Scratch, Upsampler, strided
 from upscale_cli.methods.weights import Filter
@@ -43,7 +43,6 @@ ENTRIES = 1 << 14
 """Entries of a table of weights: between two of them, those of a windowed jinc are a line to within 1e-7."""
 
 _scratch = Scratch()
-Pair = tuple[int, int]
 
 
 class Run(NamedTuple):
@@ -57,24 +56,8 @@ class Run(NamedTuple):
 class Axis:
     """One axis: where outputs lie among the inputs. Only the same object is equal.
 
-    Parameters
-    ----------
-    grid : Grid
-    inputs : int
-        How many there are.
-    radius : float
-        Of the filter.
-    least : int
-        Outputs of a run, at least.
-    edge : str
-        One of `EDGES`.
-
-    Attributes
-    ----------
-    period, step : int
-        Output `j + period` lies `step` inputs after output `j`: some whole periods of the scale.
-    taps, width : int
-        Inputs within the radius of an output, and of a run, at most.
+    Output `j + period` lies `step` inputs after output `j`. At most `taps` inputs lie within the radius of an
+    output, and `width` of a run.
     """
 
     def __init__(self, grid: Grid, inputs: int, *, radius: float, least: int, edge: str) -> None:
@@ -130,28 +113,24 @@ class Axis:
         return (inputs >= self._ends[0]) & (inputs < self._ends[1])
 
 
-Axes = tuple[Axis, Axis]
-Grids = tuple[Grid, Grid]
+Axes = tuple[Axis, ...]
 
 
 @lru_cache(PLANS)
-def axes_of(before: Pair, grids: Grids, radius: float, edge: str = "renormalise") -> Axes:
+def _axes(before: Size, grids: tuple[Grid, ...], radius: float, edge: str = "renormalise") -> Axes:
     """Return the vertical and the horizontal axis of a source."""
-    down, across = (
-        Axis(grid, inputs, radius=radius, least=least, edge=edge)
-        for grid, inputs, least in zip(grids, before, RUN, strict=True)
-    )
-    return down, across
+    sides = zip(grids, before, RUN, strict=True)
+    return tuple(Axis(grid, inputs, radius=radius, least=least, edge=edge) for grid, inputs, least in sides)
 
 
-def count_weights(axes: Axes, size: Pair) -> int:
+def _count_weights(axes: Axes, size: Size) -> int:
     """Return about how many weights the matrices to a size have, or 0 if it is faster to look weights up."""
     count = prod(axis.period * axis.width for axis in axes)
     worth = min(MOST_WEIGHTS, prod(size) * prod(axis.taps for axis in axes) // LOOK_UPS)
     return count if count <= max(FEW_WEIGHTS, worth) else 0
 
 
-def _tiling(axes: Axes, channels: int, width: int) -> Pair:
+def _tiling(axes: Axes, channels: int, width: int) -> tuple[int, int]:
     """Return the number of tiles below each other in a band, and beside each other in a block."""
     vertical, horizontal = axes
     down = max(1, max(FEWEST_ROWS, LEAST_VALUES // width) // vertical.period)
@@ -160,11 +139,10 @@ def _tiling(axes: Axes, channels: int, width: int) -> Pair:
     return down, max(1, most // channels)
 
 
-def memory(shape: tuple[int, int, int], size: Pair, radius: float) -> WorkingMemory:
+def polar_memory(shape: Shape, size: Size, radius: float) -> WorkingMemory:
     """Return the working memory for a source (H, W, C) and the height and width of its output."""
-    grids = half_pixel(shape[0], size[0]), half_pixel(shape[1], size[1])
-    axes, channels = axes_of(shape[:2], grids, radius), shape[2]
-    (vertical, horizontal), weights = axes, count_weights(axes, size)
+    axes, channels = _axes(shape[:2], tuple(map(half_pixel, shape, size)), radius), shape[2]
+    (vertical, horizontal), weights = axes, _count_weights(axes, size)
     if not weights:
         band = min(size[0], max(BAND, LEAST_VALUES // size[1]))
         rows = vertical.taps + band * vertical.step // vertical.period
@@ -196,24 +174,13 @@ def _table(filter: Filter, dtype: np.dtype[Any]) -> tuple[Array, Array]:
 
 
 class _Polar(Upsampler):
-    """What both ways have in common.
-
-    Parameters
-    ----------
-    source : array (H, W, C)
-        Any numeric dtype.
-    size : (int, int)
-    axes : (Axis, Axis)
-    filter : Filter
-    reader : SampleReader
-    edge : str
-    """
+    """What both ways have in common."""
 
     def __init__(
-        self, source: Array, size: Pair, *, axes: Axes, filter: Filter, reader: SampleReader, edge: str
+        self, source: Array, size: Size, *, axes: Axes, filter: Filter, reader: SampleReader, edge: str
     ) -> None:
         self.source, self.reader, self.dtype = source, reader, reader.dtype
-        self.shape, self._axes, self._filter, self._edge = (*size, reader.channels), axes, filter, edge
+        self.shape, self._axes, self._filter, self._edge = (*size, reader.channels), axes, filter, edge  # type: ignore[assignment]
         self.band = max(BAND, LEAST_VALUES // size[1])
 
     def _read(self, rows: range, columns: range) -> Array:
@@ -222,13 +189,11 @@ class _Polar(Upsampler):
             sides = zip((rows, columns), self.source.shape, strict=False)
             down, across = (continued(np.arange(some.start, some.stop), n) for some, n in sides)
             return self.reader.read(self.source[down[:, None], across])
+        part = self.reader.read(self.source[max(0, rows.start) : rows.stop, max(0, columns.start) : columns.stop])
         slab = _scratch.get("slab", (len(rows), len(columns), self.shape[2]), self.dtype)
         slab.fill(0)
-        y, x = max(0, rows.start), max(0, columns.start)
-        part = self.source[y : max(y, rows.stop), x : max(x, columns.stop)]
-        if part.size:
-            y, x = y - rows.start, x - columns.start
-            slab[y : y + len(part), x : x + part.shape[1]] = self.reader.read(part)
+        top, left = max(0, -rows.start), max(0, -columns.start)
+        slab[top : top + part.shape[0], left : left + part.shape[1]] = part
         return slab
 
 
@@ -237,13 +202,11 @@ class Polar(_Polar):
 
     cost = 4
 
-    def __init__(
-        self, source: Array, size: Pair, *, axes: Axes, filter: Filter, reader: SampleReader, edge: str
-    ) -> None:
-        super().__init__(source, size, axes=axes, filter=filter, reader=reader, edge=edge)
-        self._weights = _matrices(filter, axes, reader.dtype)
-        self._down, self._across = _tiling(axes, reader.channels, size[1])
-        self.band = self._down * axes[0].period
+    def __init__(self, source: Array, size: Size, **given: Any) -> None:
+        super().__init__(source, size, **given)
+        self._weights = _matrices(self._filter, self._axes, self.dtype)
+        self._down, self._across = _tiling(self._axes, self.shape[2], size[1])
+        self.band = self._down * self._axes[0].period
 
     def blocks(self, band: int) -> Iterator[Block]:
         vertical, horizontal = self._axes
@@ -271,7 +234,9 @@ class Polar(_Polar):
                     middle = beside.all()
                     border = sides if middle else slice(None)
                     if not middle or sides.size:
-                        sums = _sums(weights[i], beside[:1] if middle else beside, inside[border])
+                        there = (beside[:1] if middle else beside).astype(self.dtype)
+                        sums = np.tensordot(there, weights[i], (1, 2)) @ inside[border].T.astype(self.dtype)
+                        sums[sums <= 0] = 1  # beyond the image
                         made[..., border] /= sums[:, :, :, None]
                     values[:, down.outputs, :, across.outputs] = np.moveaxis(made, 4, 2)
             yield Block(band * self.band, left * horizontal.period, 0, values.reshape(self.band, -1, self.shape[2]))
@@ -289,12 +254,6 @@ class Polar(_Polar):
         matrix = weights.reshape(-1, windows.shape[1])
         made = np.matmul(matrix, windows, out=_scratch.get("made", (self._down, len(matrix), columns), self.dtype))
         return made.reshape(self._down, *weights.shape[:2], *shifted.shape[2:])
-
-
-def _sums(weights: Array, down: NDArray[np.bool_], across: NDArray[np.bool_]) -> Array:
-    """Return the sums of the weights inside the image (tiles down, rows, columns, tiles across); 1 beyond."""
-    sums = np.tensordot(down.astype(weights.dtype), weights, (1, 2)) @ across.T.astype(weights.dtype)
-    return np.where(sums > 0, sums, 1)
 
 
 class DirectPolar(_Polar):
@@ -342,9 +301,9 @@ class DirectPolar(_Polar):
 
 
 def polar(
-    source: Array, size: Pair, filter: Filter, *, reader: SampleReader, grids: Grids, edge: str = "renormalise"
+    source: Array, size: Size, filter: Filter, *, reader: SampleReader, grids: tuple[Grid, ...], edge: str
 ) -> Upsampler:
     """Return the fastest upsampler that is exact for a source and a size."""
-    axes = axes_of((source.shape[0], source.shape[1]), grids, filter.radius, edge)
-    kind = Polar if reader.finite and count_weights(axes, size) else DirectPolar
+    axes = _axes(source.shape[:2], grids, filter.radius, edge)
+    kind = Polar if reader.finite and _count_weights(axes, size) else DirectPolar
     return kind(source, size, axes=axes, filter=filter, reader=reader, edge=edge)

@@ -69,15 +69,7 @@ def _stacked(matrices: Array, kinds: NDArray[np.int64]) -> Array:
 
 
 class Across:
-    """What `Plan` computes for the horizontal axis.
-
-    Parameters
-    ----------
-    taps : Taps
-    channels : int
-    dtype : numpy.dtype
-        Of the values.
-    """
+    """What `Plan` computes for the horizontal axis."""
 
     def __init__(self, taps: Taps, channels: int, dtype: np.dtype[Any]) -> None:
         self.banded, self.averages = banded(taps), average(taps)
@@ -97,18 +89,7 @@ class Across:
 class Plan:
     """What `Resampler` computes before it sees a source: the same for all sources of one shape.
 
-    Parameters
-    ----------
-    axes : (Taps, Taps)
-    before : (int, int)
-        Height and width of the source.
-    channels : int
-    dtype : numpy.dtype
-        Of the values.
-    across : callable
-        As `Across`.
-    undivided : bool
-        All rows are one band.
+    `before` is the height and width of the source, `across` makes `Across`; if `undivided`, all rows are one band.
     """
 
     def __init__(
@@ -123,9 +104,9 @@ class Plan:
     ) -> None:
         height, width = (len(axis.first) for axis in axes)
         self.shape = (height, width, channels)
-        self.vertical, self.across = vertical, planned = banded(axes[0]), across(axes[1], channels, dtype)
-        self.horizontal, self.group, self.columns = planned.banded, planned.group, planned.columns
-        self.averages = planned.averages and average(axes[0])
+        self.vertical = vertical = banded(axes[0])
+        self.across = across(axes[1], channels, dtype)
+        self.averages = self.across.averages and average(axes[0])
 
         # Every band has the same number of tiles, the last one too: the same shapes give the same bits.
         tile = vertical.matrices.shape[1]
@@ -137,15 +118,14 @@ class Plan:
         self.band_tiles = len(vertical.starts) if undivided else min(max(1, rows // tile), len(vertical.starts))
         self.band = self.band_tiles * tile
         missing = -len(vertical.starts) % self.band_tiles
-        self.starts = np.pad(vertical.starts, (0, missing), mode="edge")
+        starts, kinds = (np.pad(each, (0, missing), mode="edge") for each in (vertical.starts, vertical.kinds))
         if vertical.step is not None:
-            self.starts = vertical.starts[0] + vertical.step * np.arange(len(self.starts))
-        first = self.starts[:: self.band_tiles]
-        last = self.starts[self.band_tiles - 1 :: self.band_tiles]
-        self.slab = int((last - first).max()) + vertical.matrices.shape[2]
-        bands = np.pad(vertical.kinds, (0, missing), mode="edge").reshape(-1, self.band_tiles)
+            starts = vertical.starts[0] + vertical.step * np.arange(len(starts))
+        # Of each band.
+        self.starts = starts.reshape(-1, self.band_tiles)
+        self.slab = int((self.starts[:, -1] - self.starts[:, 0]).max()) + vertical.matrices.shape[2]
         rows_of = vertical.matrices.astype(dtype)
-        self.rows = [_stacked(rows_of, kinds) for kinds in bands]
+        self.rows = [_stacked(rows_of, each) for each in kinds.reshape(-1, self.band_tiles)]
 
 
 planned = lru_cache(PLANS)(Plan)
@@ -153,24 +133,10 @@ planned = lru_cache(PLANS)(Plan)
 
 
 class Resampler(Upsampler):
-    """A filter or a separable kernel on a source, one axis at a time.
-
-    Parameters
-    ----------
-    source : array (H, W, C)
-        Any numeric dtype.
-    axes : (Taps, Taps)
-    reader : SampleReader
-    plan : callable
-        As `Plan`.
-    """
+    """A filter or a separable kernel on a source (H, W, C) of any numeric dtype, one axis at a time."""
 
     def __init__(
-        self,
-        source: Array,
-        axes: tuple[Taps, Taps],
-        reader: SampleReader,
-        plan: Callable[..., Plan] = planned,
+        self, source: Array, axes: tuple[Taps, Taps], reader: SampleReader, plan: Callable[..., Plan] = planned
     ) -> None:
         self.source, self.read, self.dtype = source, reader.read, reader.dtype
         self._plan = made = plan(axes, source.shape[:2], reader.channels, reader.dtype)
@@ -178,30 +144,26 @@ class Resampler(Upsampler):
 
     def blocks(self, band: int) -> Iterator[Block]:
         plan, left = self._plan, 0
-        tiles = slice(band * plan.band_tiles, (band + 1) * plan.band_tiles)
-        samples, margin = self._read(int(plan.starts[tiles.start]))
-        for starts, matrices in plan.columns:
-            for channel in range(0, self.shape[2], plan.group):
-                part = samples[:, :, channel : channel + plan.group]
+        samples, margin = self._read(int(plan.starts[band, 0]))
+        for starts, matrices in plan.across.columns:
+            for channel in range(0, self.shape[2], plan.across.group):
+                part = samples[:, :, channel : channel + plan.across.group]
                 wide = self._across(part, margin + starts, matrices[part.shape[2]])
-                values = self._down(wide, plan.rows[band], plan.starts[tiles]).reshape(self.band, -1, part.shape[2])
+                values = self._down(wide, plan.rows[band], plan.starts[band]).reshape(self.band, -1, part.shape[2])
                 yield Block(band * self.band, left, channel, values)
             left += values.shape[1]
 
     def _read(self, top: int) -> tuple[Array, int]:
         """Return the slab of source rows from `top`, zero outside the image, and its number of columns left of it."""
-        height, width = self.source.shape[:2]
-        starts, reach = self._plan.horizontal.starts, self._plan.horizontal.matrices.shape[2]
+        (height, width), count = self.source.shape[:2], self._plan.slab
+        starts, reach = self._plan.across.banded.starts, self._plan.across.banded.matrices.shape[2]
         left, right = max(0, -int(starts.min())), max(0, int(starts.max()) + reach - width)
-        slab = _scratch.get("slab", (self._plan.slab, left + width + right, self.shape[2]), self.dtype)
+        slab = _scratch.get("slab", (count, left + width + right, self.shape[2]), self.dtype)
         # A slab may lie outside the source entirely, in the padding of a transposed convolution.
-        above = max(0, -top)
-        below = min(max(0, top + self._plan.slab - height), self._plan.slab - above)
-        slab[:, :left] = slab[:, left + width :] = 0
-        slab[:above] = slab[self._plan.slab - below :] = 0
-        slab[above : self._plan.slab - below, left : left + width] = self.read(
-            self.source[top + above : top + self._plan.slab - below]
-        )
+        above = min(max(0, -top), count)
+        below = max(above, min(count, height - top))
+        slab[:, :left] = slab[:, left + width :] = slab[:above] = slab[below:] = 0
+        slab[above:below, left : left + width] = self.read(self.source[top + above : top + below])
         return slab, left
 
     def _across(self, samples: Array, starts: NDArray[np.int64], matrices: Array) -> Array:
@@ -209,11 +171,11 @@ class Resampler(Upsampler):
         rows, _, count = samples.shape
         reach, tile = (n // count for n in matrices.shape[1:])
         pixel = count * samples.itemsize
-        if self._plan.horizontal.step is not None and samples.strides[1] == pixel:
+        if self._plan.across.banded.step is not None and samples.strides[1] == pixel:
             windows = strided(
                 samples,
                 (len(starts), rows, reach * count),
-                (self._plan.horizontal.step * pixel, samples.strides[0], samples.itemsize),
+                (self._plan.across.banded.step * pixel, samples.strides[0], samples.itemsize),
                 int(starts[0]) * pixel,
             )
         else:
@@ -249,7 +211,7 @@ def _interleaved(matrices: NDArray[np.float64], count: int, dtype: np.dtype[Any]
 class DirectResampler(Upsampler):
     """The same as a direct sum over taps: slower, and exact if a sample is not finite.
 
-    A tile multiplies samples outside its taps by 0, and `0·NaN` and `0·∞` are NaN. Parameters as for `Resampler`.
+    A tile multiplies samples outside its taps by 0, and `0·NaN` and `0·∞` are NaN.
     """
 
     def __init__(self, source: Array, axes: tuple[Taps, Taps], reader: SampleReader) -> None:
@@ -259,10 +221,8 @@ class DirectResampler(Upsampler):
 
     def blocks(self, band: int) -> Iterator[Block]:
         top = band * self.band
-        first, weights = (
-            self._vertical.first[top : top + self.band],
-            self._vertical.weights[top : top + self.band],
-        )
+        part = slice(top, top + self.band)
+        first, weights = self._vertical.first[part], self._vertical.weights[part]
         values = np.zeros((len(first), self.source.shape[1], self.shape[2]), self.dtype)
         for k in range(weights.shape[1]):
             rows = np.clip(first + k, 0, len(self.source) - 1)

@@ -13,15 +13,7 @@ Curve = Callable[[NDArray[Any]], NDArray[Any]]
 
 
 class Transfer(NamedTuple):
-    """How code values represent light.
-
-    Attributes
-    ----------
-    decode, encode : callable
-        Code to light and light to code, floats of 0 … 1.
-    light : str
-        What is weighed, in words.
-    """
+    """How code values of 0 … 1 represent light: from code to light, and back; and what is weighed, in words."""
 
     decode: Curve
     encode: Curve
@@ -156,24 +148,17 @@ class Samples(NamedTuple):
 
     @property
     def _half(self) -> Any:
-        """What makes truncation round half up: ½, and for 8 bits as much more as rounding takes from a sum.
-
-        Weights such as ⅓ are not exact, and neither are sums of floats: noise would decide ties, and sums in another
-        order, as BLAS makes them on other processors, decide them otherwise. Two last digits of 255 are 0.00006 of a
-        code value, and values that weights of few digits make are further from a tie: bilinear at 3/2 makes ninths.
-        Those of 65535 are 0.016, which would change values that are no ties.
-        """
+        """What makes truncation round half up: ½, and for 8 bits as much more as rounding takes from a sum."""
+        # Else noise would decide ties, and otherwise on processors whose BLAS adds in another order. Two last digits
+        # of 255 are 0.00006 of a code value: weights of few digits make no value as near to a tie that is none. Those
+        # of 65535 are 0.016.
         more = 2 * float(np.finfo(self.working).eps) * white(self.target)
         return self.working.type(0.5 + (more if more < 0.001 else 0))
 
     @property
     def _reads_with_half(self) -> bool:
-        """Whether `read` adds the half already, so that `finish` only has to truncate to round half up.
-
-        The result is the same, as the weights sum to 1: `Σ w·(x + ½) = Σ w·x + ½`. It is cheaper, because the source
-        is smaller than the output: at scale 4 there are 16 times fewer values to add it to. Any conversion between
-        the two, such as a transfer function, would change the half.
-        """
+        """True if `read` adds the half: `Σ w·(x + ½) = Σ w·x + ½`, and the source has fewer values."""
+        # Any conversion between the two, such as a transfer function, would change the half.
         unchanged = self.target == self.stored and self.transfer is None and (not self.alpha or self.opaque)
         return self.constants and unchanged and self.stored.kind == "u" and self.stored.itemsize <= 2
 
@@ -266,17 +251,14 @@ class Samples(NamedTuple):
         assert self.transfer is not None
         full = white(self.stored)
         if self.stored.kind == "f":
-            light = np.copysign(self.transfer.decode(np.abs(samples)), samples)
-        else:
-            codes = np.arange(int(full) + 1) / full
-            light = (self.transfer.decode(codes) * full).astype(self.working)[samples.astype(np.intp)]
-        return light
+            return np.asarray(np.copysign(self.transfer.decode(np.abs(samples)), samples))
+        codes = np.arange(int(full) + 1) / full
+        return (self.transfer.decode(codes) * full).astype(self.working)[samples.astype(np.intp)]
 
     def _encode(self, values: Array) -> Array:
         assert self.transfer is not None
         full = values.dtype.type(white(self.stored))
-        light: Array = np.copysign(self.transfer.encode(np.abs(values) / full) * full, values)
-        return light
+        return np.asarray(np.copysign(self.transfer.encode(np.abs(values) / full) * full, values))
 
 
 @cache

@@ -28,13 +28,8 @@ LONGEST = 1 << 14
 class Taps:
     """The inputs that each output of one axis is made of, and their weights. Only the same object is equal.
 
-    Attributes
-    ----------
-    first : int64 (n_out,)
-        Index of the first input of each output; taps outside the input have weight 0.
-    weights : float64 (n_out, n_taps)
-    period, step : int
-        Output `j + period` begins `step` inputs after output `j`.
+    Output `j` begins at input `first[j]`, with weights (n_out, n_taps) that are 0 outside the input; output
+    `j + period` begins `step` inputs later.
     """
 
     first: NDArray[np.int64]
@@ -44,15 +39,7 @@ class Taps:
 
 
 class Axis(NamedTuple):
-    """One axis, whose taps are computed when they are needed.
-
-    Attributes
-    ----------
-    before, after : int
-        Samples of the source and of the output.
-    make : partial
-        Of a function that is cached, and takes `part`: the first of some outputs, and the one after the last.
-    """
+    """One axis from `before` to `after` samples, whose taps are made by a cached function when they are needed."""
 
     before: int
     after: int
@@ -78,22 +65,16 @@ def pieces_kept(n_out: int) -> int:
     return pieces if pieces <= PLANS else 0
 
 
-Continued = Callable[[NDArray[np.int64], int], NDArray[np.int64]]
-
-CONTINUED: dict[str, Continued] = {
-    "repeat": lambda index, length: np.clip(index, 0, length - 1),
-    "reflect": lambda index, length: _turned(index % (2 * length), 2 * length - 1),
-    "mirror": lambda index, length: _turned(index % max(1, 2 * length - 2), 2 * length - 2),
+CONTINUED: dict[str, Callable[[NDArray[np.int64], int], NDArray[np.int64]]] = {
+    "repeat": lambda index, n: np.clip(index, 0, n - 1),
+    "reflect": lambda index, n: np.minimum(index % (2 * n), (-1 - index) % (2 * n)),
+    "mirror": lambda index, n: np.minimum(index % max(1, 2 * n - 2), -index % max(1, 2 * n - 2)),
 }
 """The sample of an axis that stands for one beyond its border, by the name of the edge.
 
 >>> [CONTINUED[edge](np.arange(-3, 6), 3).tolist() for edge in ("repeat", "reflect", "mirror")]
 [[0, 0, 0, 0, 1, 2, 2, 2, 2], [2, 1, 0, 0, 1, 2, 2, 1, 0], [1, 2, 1, 0, 1, 2, 1, 0, 1]]
 """
-
-
-def _turned(index: NDArray[np.int64], last: int) -> NDArray[np.int64]:
-    return np.minimum(index, last - index)
 
 
 @lru_cache(2 * PLANS)
@@ -108,10 +89,7 @@ def taps(
 ) -> Taps:
     """Return the taps of one axis: output `j` is at `u = (j + ½)·n_in/n_out − ½`, and tap `i` weighs `filter(i − u)`.
 
-    Another `Grid` says otherwise where output `j` is: that of a framework, or of samples that lie off the grid of
-    their picture, as chroma does.
-
-    Of a `part`, outputs `part[0] … part[1] − 1` alone have taps.
+    Another `Grid` says otherwise where output `j` is. Of a `part`, outputs `part[0] … part[1] − 1` alone have taps.
 
     Weights sum to 1. Taps outside the input are dropped and the others scaled, so that a constant stays constant up
     to the border (Pillow's rule); or their weights are added to those of the samples that stand for them; or they are
@@ -150,7 +128,7 @@ def taps(
 
 
 def filter_axes(
-    shape: tuple[int, ...],
+    shape: Size,
     size: Size,
     filter: Filter,
     *,
@@ -167,17 +145,9 @@ def filter_axes(
 class Banded(NamedTuple):
     """One axis as a banded matrix, cut into tiles of consecutive outputs.
 
-    Attributes
-    ----------
-    starts : int64 (tiles,)
-        Index of the first input of each tile's window; windows may extend beyond the input, with weight 0.
-    matrices : float64 (n, T, K)
-        The distinct matrices. Tile `t` makes outputs `t·T … t·T + T − 1` from inputs `starts[t] … starts[t] + K − 1`
-        with `matrices[kinds[t]]`. Outputs beyond the last are 0.
-    kinds : int64 (tiles,)
-        Index of each tile's matrix. If windows are evenly spaced, all tiles between the borders share one.
-    step : int or None
-        The distance between neighbouring windows if it is always the same.
+    Tile `t` makes outputs `t·T … t·T + T − 1` from inputs `starts[t] … starts[t] + K − 1` by `matrices[kinds[t]]`;
+    `matrices` (n, T, K) are the distinct ones. Inputs beyond the source have weight 0, and outputs beyond the last
+    are 0. If windows are evenly spaced, by `step`, all tiles between the borders share a matrix.
     """
 
     starts: NDArray[np.int64]

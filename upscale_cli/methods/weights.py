@@ -5,8 +5,8 @@ computed, because the tables of filters name these functions, and `--help` must 
 """
 
 from collections.abc import Callable
-from math import comb, factorial
-from typing import TYPE_CHECKING, NamedTuple
+from math import comb, factorial, isqrt
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from upscale_cli.errors import UsageError
 
@@ -112,7 +112,7 @@ def gaussian(sigma: float = 0.5) -> Filter:
 
 
 def spline(pixels: int) -> Filter:
-    """The natural cubic splines through 4, 6 or 8 samples of an axis, of Dersch's Panorama Tools (1998).
+    """The natural cubic spline through 4, 6 or 8 samples of an axis, as in Dersch's Panorama Tools (1998).
 
     A cubic for each distance of `k + t`, where `0 <= t < 1`. `pixels` is how many a result is made of: 16, 36 or 64.
 
@@ -122,30 +122,33 @@ def spline(pixels: int) -> Filter:
     """
     import numpy as np
 
-    cubics = {
-        16: [(1, -1 / 5, -9 / 5, 1), (0, -7 / 15, 4 / 5, -1 / 3)],
-        36: [
-            (1, -3 / 209, -453 / 209, 13 / 11),
-            (0, -156 / 209, 270 / 209, -6 / 11),
-            (0, 26 / 209, -45 / 209, 1 / 11),
-        ],
-        64: [
-            (1, -3 / 2911, -6387 / 2911, 49 / 41),
-            (0, -2328 / 2911, 4032 / 2911, -24 / 41),
-            (0, 582 / 2911, -1008 / 2911, 6 / 41),
-            (0, -97 / 2911, 168 / 2911, -1 / 41),
-        ],
-    }[pixels]
-    table = np.array([*cubics, (0, 0, 0, 0)])
+    samples = isqrt(pixels)
+    # A column for each sample that is 1 while the others are 0: its spline's values and second derivatives.
+    y, bent = np.eye(samples), np.zeros((samples, samples))
+    system = 4 * np.eye(samples - 2) + np.eye(samples - 2, k=1) + np.eye(samples - 2, k=-1)
+    bent[1:-1] = np.linalg.solve(system, 6 * np.diff(y, 2, axis=0))
+    reach = samples // 2
+    (y0, y1), (bent0, bent1) = y[reach - 1 : reach + 1], bent[reach - 1 : reach + 1]
+    cubics = np.stack([y0, y1 - y0 - (2 * bent0 + bent1) / 6, bent0 / 2, (bent1 - bent0) / 6], axis=1)
+    table = np.append(cubics[reach - 1 :: -1], np.zeros((1, 4)), axis=0)
 
     def weight(x: "Floats") -> "Floats":
         x = np.abs(x)
-        k = np.minimum(x, len(cubics)).astype(np.intp)
+        k = np.minimum(x, reach).astype(np.intp)
         a, b, c, d = np.moveaxis(table[k], -1, 0)
         t = x - k
         return np.asarray(((d * t + c) * t + b) * t + a)
 
-    return Filter(weight, float(len(cubics)))
+    return Filter(weight, float(reach))
+
+
+def _b_spline(x: "NDArray[Any]", order: int) -> "Floats":
+    """The B-spline of an order: `Σₖ (−1)ᵏ·C(n + 1, k)·max((n + 1)/2 − |x| − k, 0)ⁿ / n!` (Unser 1999)."""
+    import numpy as np
+
+    left = (order + 1) / 2 - np.abs(x)
+    terms = [(-1) ** k * comb(order + 1, k) * np.maximum(left - k, 0) ** order for k in range(order // 2 + 1)]
+    return np.asarray(np.sum(terms, axis=0) / factorial(order))
 
 
 def cardinal_spline(order: int) -> Filter:
@@ -162,13 +165,8 @@ def cardinal_spline(order: int) -> Filter:
     """
     import numpy as np
 
-    def basis(x: "Floats") -> "Floats":
-        left = (order + 1) / 2 - np.abs(x)
-        terms = [(-1) ** k * comb(order + 1, k) * np.maximum(left - k, 0) ** order for k in range(order // 2 + 1)]
-        return np.asarray(np.sum(terms, axis=0) / factorial(order))
-
     length = 256
-    sampled = basis(np.minimum(np.arange(length), length - np.arange(length)).astype(np.float64))
+    sampled = _b_spline(np.minimum(np.arange(length), length - np.arange(length)), order)
     inverse = np.fft.irfft(1 / np.fft.rfft(sampled), length)
     radius = int(np.argmax(np.abs(inverse) < 1e-10))
 
@@ -176,7 +174,7 @@ def cardinal_spline(order: int) -> Filter:
         near = np.rint(x)
         total = np.zeros_like(x)
         for k in range(-(order + 1) // 2, order // 2 + 2):
-            total += inverse[(near + k).astype(np.intp)] * basis(x - near - k)
+            total += inverse[(near + k).astype(np.intp)] * _b_spline(x - near - k, order)
         return np.where(np.abs(x) >= radius, 0.0, np.where(x == near, near == 0, total))
 
     return Filter(weight, float(radius))
@@ -185,7 +183,8 @@ def cardinal_spline(order: int) -> Filter:
 def magic_kernel_sharp(year: int) -> Filter:
     """The quadratic B-spline, sharpened to be flat up to half the sampling rate: Costella's, of 2013 and of 2021.
 
-    J. P. Costella, *The Magic Kernel*, johncostella.com/magic; the kernel of 2021 is sharpened once more.
+    It is `Σₖ c(k)·β(x − k)`, where c is `[−1, 6, −1]/4`, and for 2021 also `[1, 0, 34, 0, 1]/36` (J. P. Costella,
+    *The Magic Kernel*, johncostella.com/magic).
 
     >>> import numpy as np
     >>> (magic_kernel_sharp(2013).weight(np.array([0.0, 1.0, 2.0])) * 32 + 0).tolist()
@@ -195,25 +194,17 @@ def magic_kernel_sharp(year: int) -> Filter:
     """
     import numpy as np
 
-    def of_2013(x: "Floats") -> "list[Floats]":
-        return [17 / 16 - 7 / 4 * x * x, (x - 1) * (x - 7 / 4), -((x - 5 / 2) ** 2) / 8]
-
-    def of_2021(x: "Floats") -> "list[Floats]":
-        return [
-            577 / 576 - 239 / 144 * x * x,
-            ((140 * x - 379) * x + 239) / 144,
-            -((24 * x - 113) * x + 130) / 144,
-            ((4 * x - 27) * x + 45) / 144,
-            -((2 * x - 9) ** 2) / 1152,
-        ]
-
-    pieces, ends = {2013: (of_2013, (0.5, 1.5, 2.5)), 2021: (of_2021, (0.5, 1.5, 2.5, 3.5, 4.5))}[year]
+    # Integers, so that the zeros are exact.
+    sharp = np.array([-1, 6, -1])
+    if year == 2021:
+        sharp = np.convolve(sharp, [1, 0, 34, 0, 1])
+    reach = len(sharp) // 2
 
     def weight(x: "Floats") -> "Floats":
-        x = np.abs(x)
-        return np.select([x < end for end in ends], pieces(x), 0.0)
+        parts = [c * _b_spline(x - k + reach, 2) for k, c in enumerate(sharp)]
+        return np.asarray(np.sum(parts, axis=0) / sharp.sum())
 
-    return Filter(weight, ends[-1])
+    return Filter(weight, reach + 1.5)
 
 
 WINDOWS = (
