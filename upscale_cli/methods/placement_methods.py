@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from upscale_cli.methods.grid import EDGE, GRID, ROUNDING, grids, placed_shape
 from upscale_cli.methods.method import Method, Parameters, Shape, Size, cell_size
-from upscale_cli.methods.parameters import REQUIRED, ArrayValue, Choice, Parameter, Scale, round_side
+from upscale_cli.methods.parameters import REQUIRED, ArrayValue, Choice, Parameter, Scale
 
 if TYPE_CHECKING:
     from upscale_cli.methods.samples import Samples
@@ -24,8 +24,8 @@ def make_nearest(
 
 def warn_of_uneven_copies(shape: Shape, scale: Scale, parameters: Parameters) -> str | None:
     """Return a warning if pixels are repeated unequally: a side of the result is no multiple of the source's."""
-    for side, factor in zip(shape[:-1], scale, strict=True):
-        exact = Fraction(round_side(side, factor), side)
+    for side, made in zip(shape[:-1], placed_shape(shape, scale, parameters), strict=False):
+        exact = Fraction(made, side)
         if exact.denominator != 1:
             low = int(exact)
             return (

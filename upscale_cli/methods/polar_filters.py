@@ -4,6 +4,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
+from upscale_cli.errors import UpscaleError
 from upscale_cli.methods.filter_method import filter_method
 from upscale_cli.methods.filters import ANTIRING, BLUR, NamedFilter
 from upscale_cli.methods.grid import EDGE, GRID, Grid, grids
@@ -82,11 +83,21 @@ class PolarMaker(NamedTuple):
         reader, places = samples.reader(source), places or grids(source.shape, size, scale, parameters)
         filter, edge = self.filter.of(parameters), parameters[EDGE.name] or self.filter.edge
         both, (height, width) = (places[0], places[1]), size
+        if edge == "renormalise" and any(map(_reaches_out, places, source.shape, size)):
+            raise UpscaleError(
+                f"{self.filter.name}: grid={parameters[GRID.name]} has results so far outside that hardly any pixel "
+                "is left to weigh; give -p edge=repeat, too."
+            )
         upsampler = polar(source, (height, width), filter, reader=reader, grids=both, edge=edge)
         if not (amount := parameters[ANTIRING.name]):
             return upsampler
         sides = zip(source.shape, size, places, strict=False)
         return Held(upsampler, source, (nearest(*next(sides)), nearest(*next(sides))), samples=samples, amount=amount)
+
+
+def _reaches_out(grid: Grid, n_in: int, n_out: int) -> bool:
+    """Return whether outputs lie more than half a pixel beyond the last input."""
+    return grid.ratio <= 1 and grid.ratio * (n_out - 1) + grid.offset > n_in - Fraction(1, 2)
 
 
 def polar_memory(shape: Shape, parameters: Parameters) -> Callable[[Size], WorkingMemory]:
