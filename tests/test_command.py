@@ -109,7 +109,7 @@ def test_sizes(picture: Path, arguments: list[str], size: tuple[int, int]) -> No
         (["-p", "a=9"], "a=9 is not 2 to 8"),
         (["-p", "b=0.3"], 'no parameter "b"; it takes a'),
         (["-p", "oops"], '"oops" is not KEY=VALUE'),
-        (["-m", "nearest", "-p", "a=3"], "it takes none"),
+        (["-m", "scale2x", "-p", "a=3"], "it takes none"),
         (["-m", "learned", "-p", "network=x", "--network", "y"], "network was given twice"),
         (["--kernel", "k.npy"], "lanczos takes no --kernel"),
         (["-f", "jpgg"], 'unknown format "jpgg"'),

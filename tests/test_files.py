@@ -108,9 +108,9 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "dates": (saved(np.zeros((2, 2), "M8[s]")), "only bool"),
     "long floats": (saved(np.zeros((2, 2), np.longdouble)), "only bool"),
     "no dimension": (saved(np.float32(3)), r"shape \(\); \(H, W\), \(H, W, C\)"),
-    "one dimension": (saved(np.zeros(3)), r"shape \(3,\)"),
-    "five dimensions": (saved(np.zeros((1,) * 5)), r"shape \(1, 1, 1, 1, 1\)"),
+    "six dimensions": (saved(np.zeros((1,) * 6)), r"shape \(1, 1, 1, 1, 1, 1\)"),
     "nothing": (saved(np.zeros((0, 4))), "no elements"),
+    "a side that is true": (with_header((True, 5), "|u1", bytes(5)), "header is damaged"),
     "no channel": (saved(np.zeros((4, 4, 0))), "no elements"),
     "8 TB": (with_header((1000, 1000, 10**6), "<f8"), "claims to hold 8,000,000,000,000 bytes of data but has 0"),
     "overflow": (with_header((2**40, 2**40), "<f8"), "it is damaged"),
@@ -446,7 +446,7 @@ def test_a_target_is_replaced_when_all_is_written(tmp_path: Path) -> None:
     target = tmp_path / "a.png"
     target.write_bytes(b"old")
     target.chmod(0o640)
-    with replacing(target, overwrite=True) as stream:
+    with replacing(target, overwrite=True) as (stream,):
         stream.write(b"new")
         stream.flush()
         assert target.read_bytes() == b"old"
@@ -464,7 +464,7 @@ def test_a_target_stays_what_it_was_when_something_is_raised(
     target = tmp_path / "a.png"
     if existed:
         target.write_bytes(b"old")
-    with pytest.raises(error), replacing(target, overwrite=True) as stream:  # noqa: PT012
+    with pytest.raises(error), replacing(target, overwrite=True) as (stream,):  # noqa: PT012
         stream.write(b"new")
         raise error
     assert os.listdir(tmp_path) == (["a.png"] if existed else [])
@@ -475,7 +475,7 @@ def test_a_target_stays_what_it_was_when_something_is_raised(
 def test_new_files_have_the_mode_that_the_umask_says(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
-        with replacing(tmp_path / "a", overwrite=False) as stream:
+        with replacing(tmp_path / "a", overwrite=False) as (stream,):
             stream.write(b"new")
     finally:
         os.umask(before)
@@ -493,9 +493,9 @@ def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
 def test_of_two_that_write_one_target_one_wins_and_one_is_told(tmp_path: Path) -> None:
     target = tmp_path / "a.png"
     told = pytest.raises(UpscaleError, match="was written by another program meanwhile")
-    with told, replacing(target, overwrite=False) as stream:
+    with told, replacing(target, overwrite=False) as (stream,):
         stream.write(b"slow")
-        with replacing(target, overwrite=False) as other:
+        with replacing(target, overwrite=False) as (other,):
             other.write(b"fast")
     assert target.read_bytes() == b"fast"
     assert os.listdir(tmp_path) == ["a.png"]
@@ -509,7 +509,7 @@ def test_links_are_followed(tmp_path: Path) -> None:
     link.symlink_to(target)
     hanging.symlink_to(tmp_path / "real" / "b.png")
     for name in (link, hanging):
-        with replacing(name, overwrite=True) as stream:
+        with replacing(name, overwrite=True) as (stream,):
             stream.write(b"new")
         assert name.is_symlink()
     assert target.read_bytes() == (tmp_path / "real" / "b.png").read_bytes() == b"new"
@@ -518,14 +518,14 @@ def test_links_are_followed(tmp_path: Path) -> None:
 
 @needs_posix
 def test_what_is_no_regular_file_gets_its_content_at_the_end(tmp_path: Path) -> None:
-    with replacing(Path(os.devnull), overwrite=False) as stream:
+    with replacing(Path(os.devnull), overwrite=False) as (stream,):
         stream.write(b"new")
     assert stat.S_ISCHR(Path(os.devnull).stat().st_mode)
     pipe, read = tmp_path / "pipe", []
     os.mkfifo(pipe)
     reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
     reader.start()
-    with replacing(pipe, overwrite=False) as stream:
+    with replacing(pipe, overwrite=False) as (stream,):
         stream.write(b"old")
         stream.seek(0)
         stream.write(b"new")

@@ -26,11 +26,11 @@ MODULE = '''\
 
 import numpy as np
 
+from upscale_cli import METHODS
 from upscale_cli.methods.filters import Filter, NamedFilter
 from upscale_cli.methods.method import Method
 from upscale_cli.methods.parameters import REQUIRED, ArrayValue, Number, Parameter
 from upscale_cli.methods.placement import Nearest
-from upscale_cli.methods.transposed_method import make as make_transposed
 
 
 def box(width):
@@ -42,10 +42,9 @@ def make_copy(source, /, *, scale, size, samples, parameters):
 
 
 def make_stamp(source, /, *, scale, size, samples, parameters):
-    settings = {"groups": None, "dilation": (1, 1), "padding": "same", "edge": None}
-    return make_transposed(
-        source, scale=scale, size=size, samples=samples, parameters=settings | {"kernel": parameters["stamp"]}
-    )
+    stamping = METHODS["transposed-conv"]
+    settings = stamping.read_parameters({"kernel": parameters["stamp"]})
+    return stamping.make(source, scale=scale, size=size, samples=samples, parameters=settings)
 
 
 BOX = NamedFilter(

@@ -301,6 +301,14 @@ def test_an_sgi_of_16_bits_is_refused() -> None:
 
 # What is not read --------------------------------------------------------------------------------------------------
 
+
+def arrays(**named: Any) -> bytes:
+    """Return a `.npz`."""
+    stream = io.BytesIO()
+    np.savez(stream, **named)
+    return stream.getvalue()
+
+
 HEADS = {
     "a PDF document": b"%PDF-1.7\n",
     "a camera's raw file (Canon CR2)": b"II*\0\x10\0\0\0CR\2\0",
@@ -311,6 +319,8 @@ HEADS = {
     "a film (AVI)": b"RIFF\0\0\0\0AVI LIST",
     "an SVG drawing": b'\xef\xbb\xbf<?xml version="1.0"?>\n<!-- drawn -->\n<svg xmlns="x">',
     "a web page": b"<!DOCTYPE html>\n<html>",
+    "an archive of arrays (.npz)": arrays(pixels=np.zeros((2, 3))),
+    "a ZIP archive": b"PK\3\4" + bytes(26) + b"notes.txt",
     "a Krita image": b"PK\3\4" + bytes(26) + b"mimetypeapplication/x-krita",
 }
 

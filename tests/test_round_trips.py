@@ -77,7 +77,8 @@ def test_16_bits_are_weighed_as_16_bits(method: str) -> None:
     samples = deep(3)
     data, _ = enlarged(deep_png(samples), scale=2, method=method)
     alone, _ = enlarged(encoded(Image.fromarray(samples[..., 1]), "PNG"), scale=2, method=method)
-    np.testing.assert_array_equal(read_deep(data)[0][..., 1], np.asarray(opened(alone)))
+    # Of three channels and of one, float32 sums may differ in their last digit, and so may what is rounded from them.
+    np.testing.assert_allclose(read_deep(data)[0][..., 1], np.asarray(opened(alone)), rtol=0, atol=1)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
@@ -166,7 +167,8 @@ def test_a_red_disc_on_transparent_green_keeps_a_red_edge(method: str, depth: in
     shown = made[made[..., 3] > 0]
     assert (shown[:, 0] == full).all()
     assert not shown[:, 1:3].any()
-    assert np.count_nonzero((made[..., 3] > 0) & (made[..., 3] < full)) > 0
+    soft = np.count_nonzero((made[..., 3] > 0) & (made[..., 3] < full))
+    assert bool(soft) == (method != "box")
 
 
 @pytest.mark.parametrize("method", WEIGHED)

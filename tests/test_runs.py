@@ -146,7 +146,7 @@ def abandoned(folder: Path, system: str, age: float = 0) -> Path:
 def write_here(folder: Path) -> None:
     """Replace a target, as a new process would."""
     module.sweep.cache_clear()
-    with replacing(folder / "a.png", overwrite=True) as stream:
+    with replacing(folder / "a.png", overwrite=True) as (stream,):
         stream.write(b"new")
 
 
@@ -217,11 +217,11 @@ def test_without_hard_links_nothing_is_overwritten(
     monkeypatch.setattr(os, "link", refused)
     if not has_rename:
         monkeypatch.setattr("ctypes.CDLL", lambda *_, **__: object())
-    with replacing(tmp_path / "a.png", overwrite=False) as stream:
+    with replacing(tmp_path / "a.png", overwrite=False) as (stream,):
         stream.write(b"first")
     with (  # noqa: PT012
         pytest.raises(UpscaleError, match=r'b.png" was written by another program meanwhile'),
-        replacing(tmp_path / "b.png", overwrite=False) as stream,
+        replacing(tmp_path / "b.png", overwrite=False) as (stream,),
     ):
         stream.write(b"mine")
         (tmp_path / "b.png").write_bytes(b"theirs")

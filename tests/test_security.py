@@ -46,6 +46,6 @@ def test_the_options_raise_the_limits_that_are_named() -> None:
 
 
 def test_the_formats_are_those_that_are_parsed() -> None:
-    said = re.search(r"only these formats are parsed, by their content: ([^.]+)\.", TEXT)
+    said = re.search(r"only these formats are parsed, by their content: (.+?)\.\n", TEXT, re.DOTALL)
     assert said is not None
     assert re.split(r",\s+", said[1]) == list(FORMATS)

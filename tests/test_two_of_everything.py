@@ -78,7 +78,7 @@ def test_a_temporary_file_is_made_once_where_names_are_not_counted(
         return opened(path, flags, mode)
 
     monkeypatch.setattr(os, "open", open_)
-    with replacing.replacing(tmp_path / "a", overwrite=False) as stream:
+    with replacing.replacing(tmp_path / "a", overwrite=False) as (stream,):
         stream.write(b"new")
     assert contents(tmp_path) == {"a": b"new"}
 
@@ -152,7 +152,7 @@ def test_special_files_in_a_folder_are_left_out(tmp_path: Path) -> None:
 
 def overwrite(target: Path) -> os.stat_result:
     """Replace a file, and return its status afterwards."""
-    with replacing.replacing(target, overwrite=True) as stream:
+    with replacing.replacing(target, overwrite=True) as (stream,):
         stream.write(b"new")
         assert os.fstat(stream.fileno()).st_mode & 0o077 == 0, "others may read it too early"
     assert target.read_bytes() == b"new"

@@ -1,8 +1,8 @@
 """The Python interface: `upscale` for arrays."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from functools import partial
 from numbers import Integral
 from typing import Any, SupportsFloat, TypeVar, overload
@@ -24,8 +24,6 @@ WORTH_THREADS = 1 << 19
 """Fewest output values for which a pool of threads saves more time than it takes to start."""
 Scalar = TypeVar("Scalar", bound=np.generic)
 Factor = SupportsFloat | str
-WORDS = "channels_first=True", "channels_first=False"
-"""What says where the channels of an array are."""
 PLAIN_MODES = frozenset(("1", "L", "LA", "RGB", "RGBA", "I", "F", "I;16"))
 """The modes of Pillow that NumPy and back changes nothing in."""
 
@@ -106,10 +104,6 @@ def upscale(
     >>> import numpy as np
     >>> upscale(np.array([[1, 2], [3, 4]]), 2, "nearest").tolist()
     [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]
-    >>> upscale(np.array([[1, 2], [3, 4]]), 2, "bed-of-nails").tolist()
-    [[1, 0, 2, 0], [0, 0, 0, 0], [3, 0, 4, 0], [0, 0, 0, 0]]
-    >>> upscale([[1, 2], [3, 4]], 2, "max-unpooling", indices=[[5, 2], [8, 15]]).tolist()
-    [[0, 0, 2, 0], [0, 1, 0, 0], [3, 0, 0, 0], [0, 0, 0, 4]]
     >>> upscale([[1, 2], [3, 4]], 1, "transposed-conv", kernel=[[1, 1], [1, 1]], padding=0).tolist()
     [[1, 3, 2], [4, 10, 6], [3, 7, 4]]
     >>> upscale(np.float32([[0, 1]]), size=(1, 4), method="bilinear").tolist()
@@ -132,7 +126,8 @@ def upscale(
     axes = axes_of(source.ndim, size or factors)
     if isinstance(factors, Uniform):
         factors = factors.spread(axes)
-    count, *before = stack_shape(source.shape, channels_first, WORDS, axes)
+    words = "channels_first=True", "channels_first=False"
+    count, *before = stack_shape(source.shape, channels_first, words, axes)
     exact, shape = resolve(chosen, tuple(before), scale=factors, size=size, parameters=read, shown=_in_python)
     samples = Samples(source.dtype, before[-1], source.dtype, constants=chosen.settled(read).keeps_constants)
     try:
@@ -142,9 +137,10 @@ def upscale(
     large = result.size >= WORTH_THREADS
     helpers = (threads or processors()) - 1 if large else 0
     # For a single thread as well: BLAS with several adds in another order, and the number of threads changes no bit.
-    with one_blas_thread() if large else nullcontext(), _pool(helpers) as pool:
+    workers = ThreadPoolExecutor(helpers) if helpers else nullcontext()
+    with one_blas_thread() if large else nullcontext(), workers as pool:
         for number, (image, whole) in enumerate(zip(to_stack(source, channels_first, axes), result, strict=True)):
-            own = read | _indices_of(read, number, stacked=source.ndim == axes + 2, first=channels_first, axes=axes)
+            own = read | _indices_of(read, number, source.ndim == axes + 2, (channels_first, axes))
             upsampler = chosen.make(image, scale=exact, size=shape[:-1], samples=samples, parameters=own)
             place = whole.reshape(upsampler.shape)
             rows = partial(upsampler.rows, finish=samples.finisher(chosen.values == "weighed", upsampler.averages))
@@ -161,31 +157,18 @@ def _is_size(value: Any) -> bool:
 
 
 def _in_python(pair: Sequence[Any], last: bool = True) -> str:
-    """Return a pair as Python programs have it; if it is the last of a sentence, with the order of the two."""
+    """Return factors or sides as Python programs have them; if they end a sentence, with the order of two."""
     order = " (vertical, horizontal)" if last and len(pair) == 2 else ""
     return f"({', '.join(f'{float(side):.15g}' for side in pair)}){order}"
 
 
-def _indices_of(
-    parameters: Mapping[str, Any], number: int, *, stacked: bool, first: bool | None, axes: int
-) -> dict[str, Any]:
+def _indices_of(read: dict[str, Any], number: int, stacked: bool, layout: tuple[bool | None, int]) -> dict[str, Any]:
     """Return the indices of one image of a stack, if each has its own; those of channels first as (H, W, C)."""
-    indices = parameters.get("indices")
+    indices, axes = read.get("indices"), layout[1]
     if indices is None or indices.ndim - axes not in (1, 2):
         return {}
-    stack, own = to_stack(indices, first, axes), stacked and indices.ndim == axes + 2
+    stack, own = to_stack(indices, *layout), stacked and indices.ndim == axes + 2
     return {"indices": stack[number] if own else from_stack(stack, indices.ndim, False)}
-
-
-@contextmanager
-def _pool(helpers: int) -> Iterator[ThreadPoolExecutor | None]:
-    """Provide helping threads for the strips of an array; None for no helpers."""
-    pool = ThreadPoolExecutor(helpers) if helpers else None
-    try:
-        yield pool
-    finally:
-        if pool is not None:
-            pool.shutdown(cancel_futures=True)
 
 
 def _read_array(array: Any) -> Array:

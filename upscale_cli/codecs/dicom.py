@@ -46,7 +46,10 @@ class DicomPicture(NiftiPicture):
         for _, each in slices:
             _check(each, first)
         self._slices = _placed(slices) if len(slices) > 1 else slices
-        self._rescaling = [_rescaling(each) for _, each in self._slices]
+        self._rescaling = [
+            (float(said.get("RescaleSlope") or 1), float(said.get("RescaleIntercept") or 0))
+            for _, said in self._slices
+        ]
         header, sides = Nifti1Header(), (first.Columns, first.Rows, len(slices))
         header.set_data_dtype("RGB" if first.SamplesPerPixel == 3 else _kind(first, self._rescaling))
         header.set_data_shape(sides if len(slices) > 1 else sides[:2])
@@ -85,20 +88,18 @@ open = DicomPicture
 
 
 def _check(each: Any, first: Any) -> None:
-    """Raise `UpscaleError` if a slice is no image of a kind that is read, or another than the first."""
+    """Raise `UpscaleError` if a slice is no image of a kind that is read, or unlike the first."""
     if "Rows" not in each or "Columns" not in each:
         raise UpscaleError(f"holds no image but {each.get('Modality', 'other')} data; give the slices of a series.")
     if int(each.get("NumberOfFrames") or 1) > 1:
         raise UpscaleError("has several frames in one DICOM file; convert it first: dcm2niix -z y FOLDER.")
-    if each.PhotometricInterpretation not in COLOURS:
-        raise UpscaleError(
-            f"has colours of {each.PhotometricInterpretation}; only grey and RGB are accepted: convert it first."
-        )
+    if (colours := each.PhotometricInterpretation) not in COLOURS:
+        raise UpscaleError(f"has colours of {colours}; only grey and RGB are accepted: convert it first.")
     if "ModalityLUTSequence" in each:
         raise UpscaleError("is rescaled by a table (Modality LUT); convert it first: dcm2niix -z y FOLDER.")
     alike = all(each.get(name) == first.get(name) for name in ALIKE)
-    places = ("PixelSpacing", "ImageOrientationPatient")
-    alike &= all(np.allclose(each.get(name) or 0, first.get(name) or 0, rtol=0, atol=1e-4) for name in places)
+    for name in ("PixelSpacing", "ImageOrientationPatient"):
+        alike &= np.allclose(each.get(name) or 0, first.get(name) or 0, rtol=0, atol=1e-4)
     if not alike:
         raise UpscaleError(
             "has slices of several sizes, kinds or directions; give a folder with those of one volume, "
@@ -106,40 +107,22 @@ def _check(each: Any, first: Any) -> None:
         )
 
 
-def _range(said: Any) -> tuple[int, int]:
-    """Return the lowest and the highest value that a slice can store."""
-    full = 1 << int(said.BitsStored)
-    return (-full // 2, full // 2 - 1) if said.PixelRepresentation else (0, full - 1)
-
-
-def _rescaling(said: Any) -> tuple[float, float]:
-    """Return slope and offset of a slice's values."""
-    return float(said.get("RescaleSlope") or 1), float(said.get("RescaleIntercept") or 0)
-
-
 def _kind(said: Any, rescaling: list[tuple[float, float]]) -> np.dtype[Any]:
     """Return the smallest type that holds all values that slices may have, rescaled."""
-    ends = [end * slope + offset for slope, offset in rescaling for end in _range(said)]
-    if all(number.is_integer() for pair in rescaling for number in pair):
-        for kind in INTEGERS:
-            limits = np.iinfo(kind)
-            if limits.min <= min(ends) and max(ends) <= limits.max:
-                return kind
-    return np.dtype(np.float32)
+    full = 1 << int(said.BitsStored)
+    stored = (-full // 2, full // 2 - 1) if said.PixelRepresentation else (0, full - 1)
+    ends = [end * slope + offset for slope, offset in rescaling for end in stored]
+    integers = INTEGERS if all(number.is_integer() for pair in rescaling for number in pair) else ()
+    holding = (kind for kind in integers if np.iinfo(kind).min <= min(ends) and max(ends) <= np.iinfo(kind).max)
+    return next(holding, np.dtype(np.float32))
 
 
 def _placed(slices: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
-    """Return slices in the order of their places along their normal.
-
-    Raises
-    ------
-    UpscaleError
-        If they do not lie one above the other at even distances.
-    """
+    """Return slices in the order of their places; `UpscaleError` unless these are one above the other, and even."""
     if not all(name in said for _, said in slices for name in PLACE):
         raise UpscaleError("has slices without a position; give the slices of one volume.")
-    normal = np.cross(*_directions(slices[0][1]))
-    places = np.array([said.ImagePositionPatient for _, said in slices], np.float64)
+    normal = np.cross(*_floats(slices[0][1], PLACE[1]))
+    places = np.vstack([_floats(said, PLACE[0]) for _, said in slices])
     order = np.argsort(places @ normal, kind="stable")
     places = places[order] - places[order[0]]
     along = places @ normal
@@ -168,32 +151,21 @@ def _placed(slices: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
     return [slices[number] for number in order]
 
 
-def _directions(said: Any) -> NDArray[np.float64]:
-    """Return the directions along rows and along columns."""
-    return np.array(said.ImageOrientationPatient, np.float64).reshape(2, 3)
+def _floats(said: Any, name: str) -> NDArray[np.float64]:
+    """Return some numbers of a slice, such as its position, as rows (x, y, z)."""
+    return np.array(said[name].value, np.float64).reshape(-1, 3)
 
 
 def _spacing(said: Any) -> tuple[float, ...]:
     """Return depth, height and width of a slice's pixels in millimetres; 1 if unknown."""
     depth = said.get("SliceThickness") or said.get("SpacingBetweenSlices") or 1
-    return tuple(
-        float(side) for side in (depth, *(said.get("PixelSpacing") or said.get("ImagerPixelSpacing") or (1, 1)))
-    )
+    return tuple(map(float, (depth, *(said.get("PixelSpacing") or said.get("ImagerPixelSpacing") or (1, 1)))))
 
 
 def _affine(first: Any, last: Any, count: int) -> NDArray[np.float64]:
     """Return the affine from voxels to millimetres, x to the left and y to the back, for sorted slices."""
-    row, column = _directions(first)
+    row, column = _floats(first, PLACE[1])
     depth, height, width = _spacing(first)
-    start, end = (np.array(said.ImagePositionPatient, np.float64) for said in (first, last))
-    affine = np.eye(4)
-    affine[:3] = np.stack(
-        [
-            row * width,
-            column * height,
-            (end - start) / (count - 1) if count > 1 else np.cross(row, column) * depth,
-            start,
-        ],
-        axis=1,
-    )
-    return affine
+    (start,), (end,) = (_floats(said, PLACE[0]) for said in (first, last))
+    step = (end - start) / (count - 1) if count > 1 else np.cross(row, column) * depth
+    return np.vstack([np.stack([row * width, column * height, step, start], axis=1), (0, 0, 0, 1)])

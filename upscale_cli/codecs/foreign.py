@@ -36,7 +36,6 @@ FOREIGN = (
     Foreign("a camera's raw file (RAF, RW2, MRW, X3F)", RAW, (b"FUJIFILMCCD-RAW", b"IIU\0", b"\0MRM", b"FOVb")),
     Foreign("a FITS image", SCIENCE, (b"SIMPLE  =",)),
     Foreign("an HDF5 or NetCDF file", SCIENCE, (b"\x89HDF\r\n\x1a\n", b"CDF\1", b"CDF\2", b"CDF\5")),
-    Foreign("an archive of arrays (.npz)", "save one of its arrays as .npy first", (b".npy",), 30),
     Foreign("a JPEG XR image", RASTER, (b"II\xbc",)),
     Foreign("a JPEG-LS image", RASTER, (b"\xff\xd8\xff\xf7",)),
     Foreign("a QOI image", RASTER, (b"qoif",)),
@@ -71,11 +70,12 @@ FOREIGN = (
 )
 """The first row that fits says it: those of a longer beginning stand before those of a part of it."""
 
-TEXTS = (
-    (rb"<svg[\s>]", "an SVG drawing", DRAWING + "rsvg-convert -w WIDTH FILE -o FILE.png, or Inkscape"),
-    (rb"<(!doctype html|html|head)\b", "a web page", "download the image itself"),
+PATTERNS = (
+    (rb"<(.*<)?svg[\s>]", "an SVG drawing", DRAWING + "rsvg-convert -w WIDTH FILE -o FILE.png, or Inkscape"),
+    (rb"<(.*<)?(!doctype html|html|head)\b", "a web page", "download the image itself"),
+    (rb"PK\x03\x04.{26}[^/]{1,200}\.npy", "an archive of arrays (.npz)", "save one of its arrays as .npy first"),
 )
-"""Text files by what stands behind declarations and comments."""
+"""Texts by what stands behind declarations and comments, and archives by the name of their first file."""
 
 
 def what_it_is(head: bytes) -> str | None:
@@ -87,6 +87,6 @@ enlarging: pdftoppm -png -r 600 FILE page.'
     """
     found = next(((row.what, row.way) for row in FOREIGN if head.startswith(row.starts, row.at)), None)
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if found is None and text.startswith(b"<"):
-        found = next(((what, way) for pattern, what, way in TEXTS if re.search(pattern, text, re.IGNORECASE)), None)
+    patterns = ((what, way) for pattern, what, way in PATTERNS if re.match(pattern, text, re.IGNORECASE | re.DOTALL))
+    found = next(patterns, found)
     return f"is {found[0]}, which is not supported; {found[1]}." if found else None

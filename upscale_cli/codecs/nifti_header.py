@@ -49,14 +49,8 @@ DTYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 128: "u1", 256: "i1", 5
 DTYPES |= {768: "u4", 1024: "i8", 1280: "u8"}
 """The types of samples by their codes."""
 RGB = 128
-OTHER_TYPES = {
-    1: "single bits",
-    32: "complex64",
-    1536: "float128",
-    1792: "complex128",
-    2048: "complex256",
-    2304: "RGBA",
-}
+OTHER_TYPES = {1: "single bits", 32: "complex64", 1536: "float128", 1792: "complex128", 2048: "complex256"}
+OTHER_TYPES |= {2304: "RGBA"}
 
 Header = NDArray[Any]
 """The bytes of a header, as an array without dimensions whose fields are those of `FIELDS`."""
@@ -77,10 +71,7 @@ def as_header(content: bytes) -> Header:
 def read_header(stream: BinaryIO) -> tuple[Header, bytes]:
     """Return the header of a NIfTI that begins here, and what is between it and its voxels, where the stream is then.
 
-    Raises
-    ------
-    UpscaleError
-        If it is cut off or damaged, or its voxels lie in another file.
+    Raises `UpscaleError` if it is cut off or damaged, or its voxels lie in another file.
     """
     try:
         start = stream.read(LENGTHS[0])

@@ -25,10 +25,7 @@ MOST_DIMENSIONS, LARGEST = 32, 2**63 - 1
 
 
 class ArrayPicture(Picture):
-    """An array of one image (H, W) or (H, W, C), or of several (N, H, W, C); channels first if it is said so.
-
-    Or of volumes (D, H, W), or of lines (W). `own` are the sides of one of them.
-    """
+    """An array of images (H, W), (H, W, C) or (N, H, W, C), or with (D, H, W) or (W) in the place of (H, W)."""
 
     def __init__(self, stream: BinaryIO, format: Format, reading: Reading) -> None:
         super().__init__(stream, format, reading)
@@ -37,7 +34,7 @@ class ArrayPicture(Picture):
         shape, fortran, dtype = read_header(stream, self._length)
         axes = reading.axes or axes_of(len(shape), None)
         self.count, *own, self.channels = stack_shape(shape, reading.channels_first, axes=axes)
-        self.own, (self.height, self.width) = tuple(own), (1, *own)[-2:]
+        self._own, (self.height, self.width) = tuple(own), (1, *own)[-2:]
         self.ndim, self.channels_first, self.itemsize = len(shape), bool(reading.channels_first), dtype.itemsize
         # An array in another order is copied.
         slices = self.count * math.prod(own[:-2])
@@ -46,42 +43,42 @@ class ArrayPicture(Picture):
     @property
     def sides(self) -> tuple[int, ...]:
         """Height and width, after the depth of a volume; of a line its width."""
-        return self.own
+        return self._own
 
     def decode(self) -> Iterator[Frame]:
         self.stream.seek(0)
-        for samples in to_stack(read_array(self.stream, self._length), self.channels_first, len(self.own)):
+        for samples in to_stack(read_array(self.stream, self._length), self.channels_first, len(self._own)):
             yield Frame(samples, None)
 
 
-def open(stream: BinaryIO, format: Format, reading: Reading) -> ArrayPicture:
-    """Open a `.npy` file; see `Codec`."""
-    return ArrayPicture(stream, format, reading)
+open = ArrayPicture
+
+
+def _alike(first: Enlarged, others: Iterator[Enlarged]) -> Iterator[Enlarged]:
+    """Yield frames; raise `UpscaleError` if one is not like the first."""
+    yield first
+    for frame in others:
+        if (frame.shape, frame.dtype) != (first.shape, first.dtype):
+            raise UpscaleError(
+                "has pages of different sizes or kinds, which one array cannot hold; use --format tiff."
+            )
+        yield frame
 
 
 def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
     """Write a `.npy` file; see `Codec`."""
     first = next(frames)
-
-    def pages() -> Iterator[Enlarged]:
-        yield first
-        for frame in frames:
-            if (frame.shape, frame.dtype) != (first.shape, first.dtype):
-                raise UpscaleError(
-                    "has pages of different sizes or kinds, which one array cannot hold; use --format tiff."
-                )
-            yield frame
-
+    pages = _alike(first, frames)
     ndim = how.ndim or array_ndim(how.frame_count, first.shape[2])
     shape = how.frame_count, *(how.sides or first.shape[:2]), first.shape[2]
     axes = len(shape) - 2
     if how.channels_first and ndim != axes:
-        stack = np.stack([frame.frame().samples for frame in pages()])
+        stack = np.stack([frame.frame().samples for frame in pages])
         write_array(stream, from_stack(stack.reshape(shape), ndim, True))
         return
     own = shape[1:-1] if ndim == axes and shape[-1] == 1 else shape[1:]
-    stream.write(header(shape if ndim == axes + 2 else own, first.dtype))
-    for frame in pages():
+    write_header(stream, shape if ndim == axes + 2 else own, first.dtype)
+    for frame in pages:
         for rows in frame.strips():
             stream.write(rows.data)
 
@@ -89,11 +86,7 @@ def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
 def read_header(stream: BinaryIO, length: int) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     """Return shape, Fortran order and dtype of the `.npy` of `length` bytes that begins here; move on to its data.
 
-    Raises
-    ------
-    UpscaleError
-        If it is no `.npy`, holds objects, strings or structures, has no elements, or is shorter or longer than its
-        header says.
+    Raises `UpscaleError` if it is no `.npy` of numbers, has no elements, or another length than its header says.
     """
     start = stream.tell()
     head = io.BytesIO(stream.read(LONGEST_HEADER))
@@ -101,6 +94,8 @@ def read_header(stream: BinaryIO, length: int) -> tuple[tuple[int, ...], bool, n
         version = npy.read_magic(head)
         read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[version]
         shape, fortran, dtype = read(head)
+        if any(type(n) is not int for n in shape):  # True is an integer to NumPy
+            raise TypeError
     except KeyError:
         raise UpscaleError("is a .npy file of an unknown version; save it again with numpy.save.") from None
     except Exception:  # the header is a Python literal: parsing a broken one raises anything
@@ -129,14 +124,12 @@ def read_array(stream: BinaryIO, length: int) -> Array:
     return np.ascontiguousarray(array.astype(dtype.newbyteorder("="), copy=False))
 
 
-def header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
-    """Return the header of a `.npy` in C order."""
-    stream = io.BytesIO()
+def write_header(stream: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Write the header of a `.npy` in C order."""
     npy.write_array_header_1_0(stream, {"shape": shape, "fortran_order": False, "descr": npy.dtype_to_descr(dtype)})
-    return stream.getvalue()
 
 
 def write_array(stream: BinaryIO, array: Array) -> None:
     """Write an array as a `.npy`, in C order."""
-    stream.write(header(array.shape, array.dtype))
+    write_header(stream, array.shape, array.dtype)
     stream.write(np.ascontiguousarray(array).data)

@@ -203,9 +203,14 @@ def combined_adler(first: int, second: int, length: int) -> int:
     return (b + (second >> 16) + (a - 1) * length) % 65521 << 16 | (a + (second & 0xFFFF) - 1) % 65521
 
 
-def compressed(data: bytes | Bytes2D) -> bytes:
-    """Return data as a zlib stream, compressed as fast as the pixels."""
-    return deflate.compress(data, FAST)
+def compressed(data: bytes | Bytes2D, window: int = zlib.MAX_WBITS) -> bytes:
+    """Return data as a zlib stream, or with a `window` of 16 more as gzip, compressed as fast as the pixels.
+
+    ISA-L's function for all data at once is not used: in one process of some hundred it gives other bytes for the
+    same data. They are as right, but the choice of a filter, and with it the file, would depend on chance.
+    """
+    packer = deflate.compressobj(FAST, zlib.DEFLATED, window)
+    return bytes(packer.compress(data) + packer.flush())
 
 
 def decompressed(data: bytes, most: int) -> bytes:

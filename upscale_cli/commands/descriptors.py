@@ -13,15 +13,13 @@ import click
 class Patient(FileIO):
     """Read and write a file descriptor, and wait while a pipe is empty or full, even if it is non-blocking.
 
-    Whether it is, processes that share the pipe decide together: one of them may have changed it for all. Python's
-    own streams then report an end of the input that is none, or lose a part of the output.
-
-    All bytes are written, or an error is raised: no buffer keeps bytes that could not be written. A buffer tries to
-    write them again when it is closed or freed, and Python then prints a second error.
+    Another process that shares the pipe may have made it so. Python's own streams then report an end of the input
+    that is none, or lose a part of the output. And no buffer keeps bytes that could not be written, to try again when
+    it is closed, for which Python prints a second error.
     """
 
     def write(self, data: Any) -> int:
-        """Write every byte of a bytes-like object; return their number."""
+        """Write every byte; return their number."""
         rest = memoryview(data).cast("B")
         count = len(rest)
         while rest:

@@ -1,5 +1,6 @@
 """The command `upscale-pool`."""
 
+from functools import partial
 from typing import Any
 
 import click
@@ -20,33 +21,23 @@ Usage: upscale-pool [OPTIONS] INPUT...        INPUT: file or folder
 OUTRO = "Sizes and indices are those of PyTorch's MaxPool1d to 3d. Pairs are width x height, volumes 2x2x2."
 
 
-def sides_of(kind: PerAxis) -> Value:
-    """Return the type of numbers of a kind: one for all axes, or width x height."""
-
-    def read(value: Any) -> Any:
-        try:
-            return kind.read(value)
-        except ValueError:
-            raise ValueError(f'"{value}" is not {kind.domain}.') from None
-
-    return Value("n", read)
+def _read(kind: PerAxis, value: Any) -> Any:
+    try:
+        return kind.read(value)
+    except ValueError:
+        raise ValueError(f'"{value}" is not {kind.domain}.') from None
 
 
-SIDES = sides_of(PerAxis(1))
-PADDING = sides_of(PerAxis(0, "same-upper", "same-lower", ends=True))
+SIDES = Value("n", partial(_read, PerAxis(1)))
+BEYOND = "Beyond the image, never the maximum: 1, 1:2 (before:after), same-upper, same-lower [0]."
+PADDING = Value("n", partial(_read, PerAxis(0, "same-upper", "same-lower", ends=True)))
 
 
 @click.command("upscale-pool", cls=Command, intro=INTRO, outro=OUTRO)
 @click.argument("inputs", nargs=-1, metavar="INPUT...", type=click.Path())
 @click.option("-s", "--scale", "stride", type=SIDES, default="2", metavar="N", help="Stride [2].")
 @click.option("--window", type=SIDES, metavar="N", help="Size of a window [the stride].")
-@click.option(
-    "--padding",
-    type=PADDING,
-    default="0",
-    metavar="N",
-    help="Beyond the image, never the maximum: 1, 1:2 (before:after), same-upper, same-lower [0].",
-)
+@click.option("--padding", type=PADDING, default="0", metavar="N", help=BEYOND)
 @click.option("--dilation", type=SIDES, default="1", metavar="N", help="Spacing between window elements [1].")
 @click.option("--ceil", is_flag=True, help="Keep the last, partial windows.")
 @click.option("--average", is_flag=True, help="The average of each window, of what it has of the image.")

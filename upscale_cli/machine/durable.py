@@ -31,11 +31,7 @@ def confirm() -> None:
     """Synchronise the folders in which files were replaced with the disk.
 
     The folders above them may be new, too, so all of them are synchronised up to the root of their file system.
-
-    Raises
-    ------
-    UpscaleError
-        If the system reports an error: after a power cut, the old files may be back.
+    Raises `UpscaleError` if the system reports an error: after a power cut, the old files may be back.
     """
     done: set[Path] = set()
     while _changed:

@@ -15,13 +15,12 @@ counts its own. On a network file system another host's lock may be invisible: t
 """
 
 import contextlib
-import errno
 import functools
 import os
 import re
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -57,19 +56,7 @@ _unfinished: set[Path] = set()
 
 
 @contextlib.contextmanager
-def replacing(target: Path, *, overwrite: bool) -> Iterator[BinaryIO]:
-    """Yield a binary stream whose content becomes the file `target` if the block ends well, and is discarded if not.
-
-    `replacing_together` does the same for several files.
-    """
-    with replacing_together((target,), overwrite=overwrite) as (stream,):
-        yield stream
-
-
-@contextlib.contextmanager
-def replacing_together(
-    targets: Sequence[Path], *, overwrite: bool, times: tuple[int, int] | None = None
-) -> Iterator[list[BinaryIO]]:
+def replacing(*targets: Path, overwrite: bool, times: tuple[int, int] | None = None) -> Iterator[list[BinaryIO]]:
     """Yield binary streams; if the block ends well, their contents become the files `targets`, else they vanish.
 
     Each content is in a temporary file in its target's folder until all of them are complete and on the disk. Then
@@ -78,12 +65,7 @@ def replacing_together(
     target are kept, as far as the user may. A target that is not a regular file (`/dev/null`, a FIFO) gets its
     content at the end. `times`, if there are any, are when a file was read and changed, in nanoseconds.
 
-    Raises
-    ------
-    NeedlessError
-        If a target exists and may not be overwritten.
-    OSError
-        As the system reports it.
+    Raises `NeedlessError` if a target exists and may not be overwritten, and `OSError` as the system does.
     """
     with ExitStack() as stack:
         temporaries: list[_Temporary] = []
@@ -92,7 +74,8 @@ def replacing_together(
             if target.exists() and not target.is_file():
                 streams.append(stack.enter_context(spooled(stack.enter_context(open(target, "wb")))))
                 continue
-            temporaries.append(stack.enter_context(_Temporary(Path(os.path.realpath(target)), overwrite)))
+            temporaries.append(_Temporary(Path(os.path.realpath(target)), overwrite))
+            stack.callback(temporaries[-1].remove)
             streams.append(temporaries[-1].stream)
         yield streams
         for temporary in temporaries:
@@ -124,33 +107,21 @@ def spooled(target: BinaryIO) -> Iterator[BinaryIO]:
 
 
 class _Temporary:
-    """A temporary file, from its creation until it has its target's name or is removed. It is entered once.
-
-    Parameters
-    ----------
-    target : Path
-        Not a link: a regular file, or a name that is free.
-    overwrite : bool
-        Replace an old target.
-    """
+    """A temporary file for a target, which is a regular file and no link, or a name that is free."""
 
     def __init__(self, target: Path, overwrite: bool) -> None:
         self._target, self._overwrite, self.folder = target, overwrite, target.parent
-
-    def __enter__(self) -> "_Temporary":
-        try:
-            self._old: os.stat_result | None = self._target.stat()
-        except FileNotFoundError:
-            self._old = None
-        if self._old is not None and not self._overwrite:
-            raise NeedlessError(f'"{self._target}" exists already; use --overwrite or --skip-existing.')
+        self._old: os.stat_result | None = None
+        with suppress(FileNotFoundError):
+            self._old = target.stat()
+        if self._old is not None and not overwrite:
+            raise NeedlessError(f'"{target}" exists already; use --overwrite or --skip-existing.')
         sweep(self.folder)
         # Nobody else reads the new content before it has the old file's group.
         self._path, descriptor = _created(self.folder, 0o666 if self._old is None else self._old.st_mode & 0o700)
         self._lock = os.dup(descriptor) if fcntl else None
-        self.stream: BinaryIO = open(descriptor, "w+b")
+        self.stream: BinaryIO = os.fdopen(descriptor, "w+b")
         _unfinished.add(self._path)
-        return self
 
     def complete(self) -> None:
         """Synchronise everything that was written with the disk."""
@@ -191,7 +162,8 @@ class _Temporary:
             _place_new(self._path, self._target)
         changed(self.folder)
 
-    def __exit__(self, *_: object) -> None:
+    def remove(self) -> None:
+        """Close and remove the file, unless it has its target's name."""
         with suppress(OSError):  # What could not be written cannot be flushed either.
             self.stream.close()
         with suppress(OSError):  # After a rename it does not exist.
@@ -278,19 +250,13 @@ def _place_new(temporary: Path, target: Path) -> None:
 
 
 def _rename_new(old: Path, new: Path) -> None:
-    """Rename a file; raise `FileExistsError` if the new name is taken.
-
-    This is one step on Windows and Linux. On other systems the name is checked a moment before.
-    """
+    """Rename a file, unless the name is taken: in one step on Windows and Linux, on others it is checked before."""
     if os.name != "nt":
         import ctypes
 
-        rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-        if rename is not None:
-            if rename(AT_FDCWD, os.fsencode(old), AT_FDCWD, os.fsencode(new), RENAME_NOREPLACE) == 0:
-                return
-            if ctypes.get_errno() == errno.EEXIST:
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(new))
+        rename = getattr(ctypes.CDLL(None), "renameat2", None)
+        if rename and rename(AT_FDCWD, os.fsencode(old), AT_FDCWD, os.fsencode(new), RENAME_NOREPLACE) == 0:
+            return
         if os.path.lexists(new):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(new))
+            raise FileExistsError
     os.rename(old, new)

@@ -14,21 +14,9 @@ Kernel = NDArray[np.float64]
 def check_kernel(kernel: NDArray[Any], channels: int, groups: int | None, axes: int = 2) -> Kernel:
     """Return the kernel as (groups, C_in / groups, C_out / groups, kh, kw), if it fits images of `channels`.
 
-    Kernels of lines and volumes, with other `axes`, have (kw) and (kd, kh, kw) in the place of (kh, kw).
-
-    Parameters
-    ----------
-    kernel : array (kh, kw), (C, kh, kw) or (C_in, C_out / groups, kh, kw)
-        One for all channels, one per channel, or PyTorch's `ConvTranspose2d.weight`. Finite real numbers.
-    channels : int
-        Of the source.
-    groups : int or None
-        For the last form; None means 1.
-
-    Raises
-    ------
-    UpscaleError
-        If it is not numeric, not finite in float32, empty, of another rank, or for another number of channels.
+    It is given as (kh, kw), one for all channels; (C, kh, kw), one per channel; or (C_in, C_out / groups, kh, kw),
+    PyTorch's `ConvTranspose2d.weight`. Those of lines have (kw), those of volumes (kd, kh, kw) in the place of
+    (kh, kw). Raises `UpscaleError` if it is not numeric, not finite in float32, empty, or of another shape.
     """
     if kernel.dtype.kind not in "fiub":
         raise UpscaleError(f"the kernel holds {kernel.dtype} values; it must hold real numbers.")
@@ -47,12 +35,10 @@ def check_kernel(kernel: NDArray[Any], channels: int, groups: int | None, axes: 
             raise UpscaleError("groups applies only to kernels with channels in and out; omit it for this one.")
         if kernel.ndim == axes:
             kernel = np.broadcast_to(kernel, (channels, *kernel.shape))
-        if len(kernel) != channels:
-            raise UpscaleError(f"the kernel is for {len(kernel)} channels, but the image has {channels}.")
-        return kernel[:, None, None]
+        kernel, groups = kernel[:, None], len(kernel)
     groups = groups or 1
     if len(kernel) != channels:
-        raise UpscaleError(f"the kernel takes {len(kernel)} channels, but the image has {channels}.")
+        raise UpscaleError(f"the kernel is for {len(kernel)} channels, but the image has {channels}.")
     if channels % groups:
         raise UpscaleError(f"{channels} channels cannot be split into {groups} groups; use a divisor of {channels}.")
     return kernel.reshape(groups, channels // groups, *kernel.shape[1:])
@@ -79,10 +65,9 @@ def dilate(kernel: Kernel, dilation: tuple[int, ...]) -> Kernel:
     >>> dilate(np.array([[1.0, 2.0]]), (1, 3)).tolist()
     [[1.0, 0.0, 0.0, 2.0]]
     """
-    channels, sides = kernel.shape[: -len(dilation)], kernel.shape[-len(dilation) :]
-    apart = np.zeros((*channels, *((k - 1) * d + 1 for k, d in zip(sides, dilation, strict=True))))
-    taps: Any = (..., *(slice(None, None, d) for d in dilation))
-    apart[taps] = kernel
+    steps = (*[1] * (kernel.ndim - len(dilation)), *dilation)
+    apart = np.zeros([(k - 1) * step + 1 for k, step in zip(kernel.shape, steps, strict=True)])
+    apart[tuple(slice(None, None, step) for step in steps)] = kernel
     return apart
 
 

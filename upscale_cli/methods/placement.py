@@ -4,6 +4,7 @@ Output values are the source's own values, in its dtype; any dtype is supported.
 """
 
 from collections.abc import Iterator
+from itertools import repeat
 from math import prod
 from typing import Any
 
@@ -27,16 +28,7 @@ _scratch = Scratch()
 class Nearest(Upsampler):
     """Each output is the nearest input: by default the one under its centre, `source[floor((j + ½)·n_in/n_out)]`.
 
-    Parameters
-    ----------
-    source : array (H, W, C)
-        Any dtype.
-    size : (int, int)
-        Height and width of the output.
-    grids : (Grid, Grid), optional
-        Where the outputs lie, vertically and horizontally; by default at pixel centres.
-    rounding : str
-        One of `ROUNDINGS`.
+    The source is (H, W, C), of any dtype; size and grids are those of the two axes; `rounding` is one of `ROUNDINGS`.
     """
 
     def __init__(
@@ -61,10 +53,9 @@ class Nearest(Upsampler):
             return super().rows(start, stop, out, finish)
         if out is None:
             out = np.empty((stop - start, *self.shape[1:]), self.dtype)
-        for top in range(start, stop, self.band):
-            self._repeat_rows(
-                self._rows[top : min(top + self.band, stop)], out[top - start : top - start + self.band]
-            )
+        index = self._rows[start:stop]
+        for top in range(0, len(index), self.band):
+            self._repeat_rows(index[top : top + self.band], out[top : top + self.band])
         return out
 
     def blocks(self, band: int) -> Iterator[Block]:
@@ -116,7 +107,7 @@ def _cell(index: NDArray[np.int64], count: int) -> int | None:
 def nearest_array(source: Array, size: tuple[int, ...], grids: tuple[Grid, ...], rounding: str) -> Upsampler:
     """Return the upsampler of nearest neighbour for a source of one to three axes, and channels."""
     if len(size) == 1:
-        return Nearest(source[None], (1, *size), (UNCHANGED, *grids), rounding)
+        source, size, grids = source[None], (1, *size), (UNCHANGED, *grids)
     if len(size) == 2:
         return Nearest(source, size, grids, rounding)
     slices = nearest(len(source), size[0], grids[0], rounding)
@@ -129,64 +120,36 @@ def nearest_array(source: Array, size: tuple[int, ...], grids: tuple[Grid, ...],
 class BedOfNails(Upsampler):
     """Each input is put at one position in its cell of `scale` outputs; everything else is 0.
 
-    Parameters
-    ----------
-    source : array (H, W, C)
-        Any dtype.
-    scale : (int, int)
-        Height and width of a cell.
-    position : {"top-left", "center"}
-        The position in the cell; `center` is `(scale − 1) // 2`.
+    The source is a line, an image or a volume with channels, of any dtype. The position is `top-left`, or `center`,
+    which is `(scale − 1) // 2`.
     """
 
     def __init__(self, source: Array, scale: tuple[int, ...], position: str) -> None:
-        height, width, channels = source.shape
-        self.source, self.dtype = source, source.dtype
-        self.shape = (height * scale[0], width * scale[1], channels)
-        self._scale = scale
-        self._place = tuple((s - 1) // 2 if position == "center" else 0 for s in scale)
-        self.band = scale[0] * max(1, min(height, BAND_VALUES // (self.shape[1] * scale[0] * channels)))
+        *sides, width, channels = source.shape
+        *first, left = ((s - 1) // 2 if position == "center" else 0 for s in scale)
+        # The row of the source that is put into each row of the output; −1 for none.
+        rows = np.full([n * s for n, s in zip(sides, scale, strict=False)], -1)
+        rows[tuple(map(slice, first, repeat(None), scale))] = np.arange(prod(sides)).reshape(sides)
+        self._rows, self._columns = rows.ravel(), slice(left, None, scale[-1])
+        self.source, self.dtype = source.reshape(-1, width, channels), source.dtype
+        self.shape = (rows.size, width * scale[-1], channels)
+        self.band = max(1, min(rows.size, BAND_VALUES // (self.shape[1] * channels)))
 
     def blocks(self, band: int) -> Iterator[Block]:
         top = band * self.band
-        samples = self.source[top // self._scale[0] : (top + self.band) // self._scale[0]]
-        values = _scratch.get("values", (len(samples) * self._scale[0], *self.shape[1:]), self.dtype)
+        rows = self._rows[top : top + self.band]
+        values = _scratch.get("values", (len(rows), *self.shape[1:]), self.dtype)
         values.fill(0)
-        values[self._place[0] :: self._scale[0], self._place[1] :: self._scale[1]] = samples
+        used = np.flatnonzero(rows >= 0)
+        values[used, self._columns] = self.source[rows[used]]
         yield Block(top, 0, 0, values)
-
-
-def bed_of_nails(source: Array, scale: tuple[int, ...], position: str) -> Upsampler:
-    """Return the upsampler of a bed of nails for a source of one to three axes, and channels."""
-    if len(scale) == 1:
-        return BedOfNails(source[None], (1, *scale), position)
-    if len(scale) == 2:
-        return BedOfNails(source, scale, position)
-    depth, plane = scale[0], scale[1:]
-    first = (depth - 1) // 2 if position == "center" else 0
-    empty = np.broadcast_to(np.zeros((), source.dtype), source.shape[1:])
-
-    def make(numbers: range) -> Iterator[Upsampler]:
-        for n in numbers:
-            yield BedOfNails(source[n // depth] if n % depth == first else empty, plane, position)
-
-    sides = (n * s for n, s in zip(source.shape, scale, strict=False))
-    return Slices((*sides, source.shape[3]), make)
 
 
 class MaxUnpooling(Upsampler):
     """Each input is put at its index in the output; everything else is 0.
 
-    If several inputs have the same index (overlapping windows), the last in row order wins.
-
-    Parameters
-    ----------
-    source : array (H, W, C)
-        Any dtype.
-    indices : int array (H, W, C)
-        Flat indices `y·W' + x` in the output plane of each channel.
-    size : (int, int)
-        Height and width of the output.
+    Source and indices are (H, W, C): flat indices `y·W' + x` in the output plane (H', W') of each channel. If several
+    inputs have the same index (overlapping windows), the last in row order wins.
     """
 
     def __init__(self, source: Array, indices: NDArray[np.int64], size: tuple[int, ...]) -> None:
@@ -212,22 +175,14 @@ class MaxUnpooling(Upsampler):
 
 
 def check_indices(indices: NDArray[Any], shape: tuple[int, ...], size: tuple[int, ...]) -> NDArray[np.int64]:
-    """Return indices (H, W, C) as int64, if they match pooled values of `shape` and an output of `size`.
-
-    Raises
-    ------
-    UpscaleError
-        If they are not integers, not of the values' shape, negative, or beyond the output plane.
-    """
+    """Return indices as int64; raise `UpscaleError` unless they match values of a shape and an output of a size."""
     if indices.dtype.kind not in "iu":
         raise UpscaleError(f"indices are {indices.dtype}; max unpooling needs integers.")
     if indices.shape != shape:
         raise UpscaleError(
             f"indices of shape {indices.shape} do not match values of shape {shape}: each value needs one index."
         )
-    lowest, highest = int(indices.min()), int(indices.max())
-    if lowest < 0 or highest >= prod(size):
-        bad = lowest if lowest < 0 else highest
+    if (bad := int(indices.min())) < 0 or (bad := int(indices.max())) >= prod(size):
         high = "".join(f"{side} {way}, " for side, way in zip(size[-2::-1], ("high", "deep"), strict=False))
         raise UpscaleError(
             f"index {bad} is outside the output ({high}{size[-1]} wide); give the size before pooling."

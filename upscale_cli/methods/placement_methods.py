@@ -24,14 +24,10 @@ def make_nearest(
 
 def warn_of_uneven_copies(shape: Shape, scale: Scale, parameters: Parameters) -> str | None:
     """Return a warning if pixels are repeated unequally: a side of the result is no multiple of the source's."""
-    for side, made in zip(shape[:-1], placed_shape(shape, scale, parameters), strict=False):
-        exact = Fraction(made, side)
+    for exact in map(Fraction, placed_shape(shape, scale, parameters)[:-1], shape):
         if exact.denominator != 1:
-            low = int(exact)
-            return (
-                f"{float(exact):.4g} is not an integer factor: pixels are repeated {low} or {low + 1} times, "
-                "which shows in pixel art"
-            )
+            times = f"{int(exact)} or {int(exact) + 1} times, which shows in pixel art"
+            return f"{float(exact):.4g} is not an integer factor: pixels are repeated {times}"
     return None
 
 
@@ -39,18 +35,15 @@ def make_nails(
     source: "Array", /, *, scale: Scale, size: Size, samples: "Samples", parameters: Parameters
 ) -> "Upsampler":
     """Return the upsampler of `bed-of-nails`."""
-    from upscale_cli.methods.placement import bed_of_nails
+    from upscale_cli.methods.placement import BedOfNails
 
-    return bed_of_nails(source, cell_size(scale), parameters["position"])
+    return BedOfNails(source, cell_size(scale), parameters["position"])
 
 
 def make_unpooling(
     source: "Array", /, *, scale: Scale, size: Size, samples: "Samples", parameters: Parameters
 ) -> "Upsampler":
-    """Return the upsampler of `max-unpooling`; indices may be (H, W), (H, W, C) or (C, H, W).
-
-    A flat index counts the rows of all slices, so to it a volume is a tall image, and a line one of height 1.
-    """
+    """Return the upsampler of `max-unpooling`; indices may be (H, W), (H, W, C) or (C, H, W)."""
     import numpy as np
 
     from upscale_cli.methods.placement import MaxUnpooling, check_indices
@@ -60,6 +53,7 @@ def make_unpooling(
         indices = indices[..., None]
     elif indices.shape != source.shape and indices.shape == (source.shape[-1], *source.shape[:-1]):
         indices = np.moveaxis(indices, 0, -1)
+    # A flat index counts the rows of all slices, so to it a volume is a tall image, and a line one of height 1.
     indices, flat = check_indices(indices, source.shape, size), (-1, *source.shape[-2:])
     return MaxUnpooling(source.reshape(flat), indices.reshape(flat), (prod(size[:-1]), size[-1]))
 

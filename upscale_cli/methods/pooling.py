@@ -16,35 +16,24 @@ Ends = tuple[int, int]
 
 
 class Windows(NamedTuple):
-    """The windows of a pooling: a record that is built by keyword. Each has one value for all axes, or one for each.
-
-    Attributes
-    ----------
-    window, stride, dilation : tuple of int
-        `stride` defaults to `window`.
-    padding : tuple of (int, int), or {"same-upper", "same-lower"}
-        Samples before and after each axis that are in no image. In words, as many as it takes for `n / stride`
-        outputs, rounded up, and an odd one at the end or at the beginning: `auto_pad` of ONNX.
-    ceil : bool
-        Include the last, partial windows.
-    """
+    """The windows of a pooling, built by keyword. Each field has one value for all axes, or one for each."""
 
     window: Sides = (2,)
     stride: Sides | None = None
+    """By default, the window."""
     padding: tuple[Ends, ...] | str = ((0, 0),)
+    """Samples before and after each axis that are in no image. `same-upper` and `same-lower` are as many as it takes
+    for `n / stride` outputs, rounded up, and an odd one at the end or at the beginning: `auto_pad` of ONNX."""
     dilation: Sides = (1,)
     ceil: bool = False
+    """Include the last, partial windows."""
 
     def of(self, sides: Sides) -> "Placed":
         """Return where the windows of a source lie.
 
         Outputs on an axis: `(n + before + after − dilation·(window − 1) − 1) / stride + 1`, rounded down, or up with
-        `ceil`, without a last window that would begin beyond the source and its padding before it (PyTorch).
-
-        Raises
-        ------
-        UpscaleError
-            If the padding is no smaller than the window, or no window fits.
+        `ceil`, without a last window that would begin beyond the source and its padding before it (PyTorch). Raises
+        `UpscaleError` if the padding is no smaller than the window, or no window fits.
         """
         axes = len(sides)
         window, dilation = (per_axis(*each, axes) for each in (("window", self.window), ("dilation", self.dilation)))
@@ -57,15 +46,15 @@ class Windows(NamedTuple):
             padding = per_axis("padding", self.padding, axes)
             if any(max(p) >= w for p, w in zip(padding, window, strict=True)):
                 raise UpscaleError(f"padding {shown(padding)} is not smaller than the window; make it smaller.")
-        counts = []
+        counts: Sides = ()
         for n, w, d, r, s, (before, after) in zip(sides, window, dilation, reach, stride, padding, strict=True):
             room = n + before + after - r
-            count = (-(-room // s) if self.ceil else room // s) + 1
-            if count < 1:
+            if room < -(s - 1) * self.ceil:
                 raise UpscaleError(f"a window of {w} (dilation {d}) does not fit into {n} samples; make it smaller.")
-            counts.append(count - 1 if self.ceil and (count - 1) * s >= n + before else count)
-        counted = tuple(counts)
-        return Placed(sides=sides, counts=counted, window=window, stride=stride, padding=padding, dilation=dilation)
+            # With `ceil`, no window begins beyond the source and its padding before it.
+            last = min(-(-room // s), (n + before - 1) // s) if self.ceil else room // s
+            counts += (last + 1,)
+        return Placed(sides=sides, counts=counts, window=window, stride=stride, padding=padding, dilation=dilation)
 
 
 USUAL = Windows()
@@ -104,46 +93,27 @@ def shares(total: int, words: str) -> Ends:
     >>> shares(3, "same-upper"), shares(3, "same-lower")
     ((1, 2), (2, 1))
     """
-    less = total // 2
-    return (less, total - less) if words == "same-upper" else (total - less, less)
+    before = (total + (words == "same-lower")) // 2
+    return before, total - before
 
 
 class Pooled(NamedTuple):
-    """The result of max pooling, and what max unpooling needs to put it back.
-
-    Attributes
-    ----------
-    values : array (H', W', C)
-        The largest sample of each window, in the source's dtype.
-    indices : int64 (H', W', C)
-        Its flat index `y·W + x` in the source plane of its channel; of a volume, `(z·H + y)·W + x`.
-    size : tuple of int
-        Height and width of the source; depth, height and width of a volume.
-    """
+    """The result of max pooling, and what max unpooling needs to put it back."""
 
     values: Array
+    """The largest sample of each window, in the source's dtype: (H', W', C)."""
     indices: NDArray[np.int64]
+    """Its flat index `y·W + x` in the source plane of its channel; of a volume, `(z·H + y)·W + x`."""
     size: Sides
+    """Height and width of the source; depth, height and width of a volume."""
 
 
 def max_pool(source: Array, windows: Windows = USUAL) -> Pooled:
     """Return the largest sample of each window, and its index: the arithmetic of PyTorch's `MaxPool1d` to `3d`.
 
-    Of equal samples the first in row order wins; a NaN wins over everything.
+    The source is (W, C), (H, W, C) or (D, H, W, C), of any real dtype. Of equal samples the first in row order wins;
+    a NaN wins over everything. Raises `UpscaleError` if a window lies wholly in the padding, and as `Windows.of`.
 
-    Parameters
-    ----------
-    source : array (H, W, C)
-        Any real dtype. Or a line (W, C), or a volume (D, H, W, C).
-    windows : Windows
-
-    Raises
-    ------
-    UpscaleError
-        If the padding is no smaller than the window, no window fits, or one lies wholly in the padding.
-
-    Examples
-    --------
     >>> pooled = max_pool(np.array([[1, 5, 2, 0], [3, 4, 8, 6]])[:, :, None])
     >>> pooled.values[:, :, 0].tolist(), pooled.indices[:, :, 0].tolist()
     ([[5, 8]], [[1, 6]])
@@ -165,16 +135,9 @@ def max_pool(source: Array, windows: Windows = USUAL) -> Pooled:
 def average_pool(values: Array, windows: Windows = USUAL, count_padding: bool = False) -> Array:
     """Return the average of each window: the arithmetic of `AvgPool1d` to `3d` and of ONNX's `AveragePool`.
 
-    Parameters
-    ----------
-    values : float array (H, W, C)
-        Or a line (W, C), or a volume (D, H, W, C).
-    windows : Windows
-    count_padding : bool
-        The padding counts as zeros, as PyTorch has it unless it is told otherwise.
+    The values are floats; shapes and errors are those of `max_pool`. With `count_padding` the padding counts as
+    zeros, as PyTorch has it unless it is told otherwise.
 
-    Examples
-    --------
     >>> average_pool(np.array([[1.0, 5.0, 2.0, 0.0], [3.0, 4.0, 8.0, 6.0]])[:, :, None])[:, :, 0].tolist()
     [[3.25, 4.0]]
     """

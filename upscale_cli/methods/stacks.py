@@ -39,15 +39,9 @@ def stack_shape(
     `FEW` and the last two axes are at least as alike as the two before the last: sides of a picture are alike. So
     (8, 8, 64) and (480, 640, 12) are accepted; (3, 480, 640), (5, 64, 64) and (1, 64, 7, 9) are refused.
 
-    `words` are what the user types for channels first, and last.
+    `words` are what the user types for channels first, and last. Raises `UpscaleError` if the shape is not that of
+    images, or it is doubtful which axis is the channels.
 
-    Raises
-    ------
-    UpscaleError
-        If the shape is not that of images, or it is doubtful which axis is the channels.
-
-    Examples
-    --------
     >>> stack_shape((3, 8, 9), True), stack_shape((8, 8, 64), None), stack_shape((8, 9), None)
     ((1, 8, 9, 3), (1, 8, 8, 64), (1, 8, 9, 1))
     """
@@ -74,11 +68,9 @@ def stack_shape(
 
 def to_stack(array: Array, channels_first: bool | None, axes: int = 2) -> Array:
     """Return an array (H, W), or of three or four dimensions, as (N, H, W, C), or with other `axes`."""
-    stack_shape(array.shape, False, axes=axes)  # raises for other dimensions
-    if array.ndim == axes:
-        return array[None, ..., None]
-    stack = array if array.ndim == axes + 2 else array[None]
-    return np.moveaxis(stack, 1, -1) if channels_first else stack
+    first = channels_first and array.ndim > axes
+    stack = array.reshape(stack_shape(array.shape, False, axes=axes))
+    return np.moveaxis(stack, 1, -1) if first else stack
 
 
 def array_ndim(count: int, channels: int) -> int:

@@ -13,7 +13,8 @@ resampled one axis at a time, as a filter is.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,41 +81,38 @@ def stamps(
 
 @dataclass(frozen=True, kw_only=True)
 class Stamping:
-    """A transposed convolution, for sources of one size.
-
-    Attributes
-    ----------
-    kernel : float64 (groups, C_in / groups, C_out / groups, kh, kw)
-        Dilated already.
-    stride : (int, int)
-    size : (int, int)
-        Height and width of the output.
-    crop : (int, int)
-        Full coordinate of the output's first row and column; may be negative.
-    edge : {"repeat", "zero"}
-        What the source continues with beyond its border.
-    """
+    """A transposed convolution, for sources of one size."""
 
     kernel: Kernel
+    """(groups, C_in / groups, C_out / groups, kh, kw), dilated already."""
     stride: Sides
     size: Sides
+    """Height and width of the output."""
     crop: Sides
+    """Full coordinate of the output's first row and column; may be negative."""
     edge: str
+    """What the source continues with beyond its border: `repeat` or `zero`."""
+
+
+def _summed(values: Array, weights: Array, size: tuple[int, int], *, out: Scratch, name: str) -> Array:
+    """Return what `convolve` does, term by term: slower, and exact if a sample is not finite (`0·∞` is NaN)."""
+    rows, columns = len(values) - size[0] + 1, values.shape[2] - size[1] + 1
+    sums = out.get(name, (rows, len(weights), columns), values.dtype)
+    sums.fill(0)
+    terms = product(range(size[0]), range(size[1]), range(values.shape[1]))
+    for (y, x, channel), column in zip(terms, weights.T, strict=True):
+        used = np.flatnonzero(column)
+        with np.errstate(invalid="ignore", over="ignore"):
+            sums[:, used] += column[used, None] * values[y : y + rows, channel, None, x : x + columns]
+    return sums
 
 
 class Transposed(Upsampler):
-    """A transposed convolution on a source.
-
-    Parameters
-    ----------
-    source : array (H, W, C_in)
-        Any numeric dtype.
-    stamping : Stamping
-    reader : SampleReader
-    """
+    """A transposed convolution on a source (H, W, C_in) of any numeric dtype."""
 
     def __init__(self, source: Array, stamping: Stamping, reader: SampleReader) -> None:
         kernel, stride, size, crop = stamping.kernel, stamping.stride, stamping.size, stamping.crop
+        self._convolve = convolve if reader.finite else _summed
         self._groups, self._inputs, self._outputs = kernel.shape[:3]
         self.source, self.read, self.dtype = source, reader.read, reader.dtype
         self.shape = (size[0], size[1], self._groups * self._outputs)
@@ -138,9 +136,8 @@ class Transposed(Upsampler):
             values = _scratch.get("values", (cells, sy, columns, sx, self.shape[2]), self.dtype)
             for group, weights in enumerate(self._weights):
                 part = near[:, group * self._inputs : (group + 1) * self._inputs]
-                made = convolve(part, weights, reach, out=_scratch, name="phases").reshape(
-                    (cells, sy, sx, -1, columns)
-                )
+                made = self._convolve(part, weights, reach, out=_scratch, name="phases")
+                made = made.reshape((cells, sy, sx, -1, columns))
                 channels = slice(group * self._outputs, (group + 1) * self._outputs)
                 # One phase at a time, or NumPy's innermost loop would be over the phases, which are few.
                 for phase in range(sx):
@@ -154,85 +151,28 @@ class Transposed(Upsampler):
         lines = np.arange(top, top + rows)
         left = self._first[1] - self._reach[1] + 1
         columns = np.arange(left, left + self._columns + self._reach[1] - 1)
-        begin, end = np.searchsorted(columns, (0, width))
-        near = np.clip(lines, 0, height - 1)
+        near, across = np.clip(lines, 0, height - 1), np.clip(columns, 0, width - 1)
         samples = self.read(self.source[near[0] : near[-1] + 1])[near - near[0]]
         slab = _scratch.get("slab", (rows, samples.shape[2], len(columns)), self.dtype)
         for channel in range(samples.shape[2]):
-            plane = samples[:, :, channel]
-            slab[:, channel, :begin] = plane[:, :1]
-            slab[:, channel, begin:end] = plane[:, max(left, 0) :][:, : end - begin]
-            slab[:, channel, end:] = plane[:, -1:]
+            np.take(samples[:, :, channel], across, axis=1, out=slab[:, channel], mode="clip")
         if self._edge == "zero":
-            slab[(lines < 0) | (lines >= height)] = 0
-            slab[:, :, :begin] = 0
-            slab[:, :, end:] = 0
+            slab[near != lines] = 0
+            slab[:, :, across != columns] = 0
         return slab
-
-
-class DirectTransposed(Upsampler):
-    """The same as a sum over taps: slower, and exact if a sample is not finite (`0·∞` is NaN in a matrix product).
-
-    Parameters as for `Transposed`.
-    """
-
-    def __init__(self, source: Array, stamping: Stamping, reader: SampleReader) -> None:
-        kernel, self.dtype = stamping.kernel, reader.dtype
-        self._samples, self._kernel = reader.read(source), kernel.astype(self.dtype)
-        self._stride, self._crop, self._edge = stamping.stride, stamping.crop, stamping.edge
-        self.shape, self.band = (stamping.size[0], stamping.size[1], kernel.shape[0] * kernel.shape[2]), BAND
-
-    def blocks(self, band: int) -> Iterator[Block]:
-        top = band * self.band
-        values = np.zeros((min(self.band, self.shape[0] - top), *self.shape[1:]), self.dtype)
-        (y0, x0), (kh, kw) = self._crop, self._kernel.shape[3:]
-        for i in range(kh):
-            rows, lines = self._meeting(top + y0, len(values), i, 0)
-            for j in range(kw):
-                columns, across = self._meeting(x0, self.shape[1], j, 1)
-                for g, weights in enumerate(self._kernel[..., i, j]):
-                    inputs, outputs = weights.shape
-                    part = self._samples[rows[:, None], columns, g * inputs : (g + 1) * inputs, None]
-                    with np.errstate(invalid="ignore", over="ignore"):
-                        stamped = np.where(weights != 0, part * weights, 0).sum(axis=2)
-                        values[lines, across, g * outputs : (g + 1) * outputs] += stamped
-        yield Block(top, 0, 0, values)
-
-    def _meeting(self, first: int, count: int, tap: int, axis: int) -> tuple[NDArray[np.int64], slice]:
-        """Return the inputs that meet `count` full coordinates from `first` under a tap, and at which of these."""
-        stride, n = self._stride[axis], self._samples.shape[axis]
-        start = (tap - first) % stride
-        inputs = (np.arange(first + start, first + count, stride) - tap) // stride
-        if self._edge == "repeat":
-            return np.clip(inputs, 0, n - 1), slice(start, None, stride)
-        before, inside = int((inputs < 0).sum()), inputs[(inputs >= 0) & (inputs < n)]
-        begin = start + before * stride
-        return inside, slice(begin, begin + len(inside) * stride, stride)
 
 
 def transposed(source: Array, stamping: Stamping, reader: SampleReader) -> Upsampler:
     """Return the fastest upsampler that is exact for a source: two passes if its kernel is separable."""
-    if not reader.finite:
-        return DirectTransposed(source, stamping, reader)
-    factors = separated(stamping.kernel, reader.dtype)
+    factors = separated(stamping.kernel, reader.dtype) if reader.finite else None
     if factors is None:
         return Transposed(source, stamping, reader)
-    sides = list(zip(source.shape, stamping.size, strict=False))
-    vertical, horizontal = (
-        Axis(
-            *sides[axis],
-            partial(
-                stamps,
-                *sides[axis],
-                tuple(factor.tolist()),
-                stride=stamping.stride[axis],
-                crop=stamping.crop[axis],
-                edge=stamping.edge,
-            ),
-        )
-        for axis, factor in enumerate(factors)
-    )
-    return resampled(source, (vertical, horizontal), replace(reader, channels=len(stamping.kernel)))
+    axes = []
+    for axis, factor in enumerate(factors):
+        sides, kernel = (source.shape[axis], stamping.size[axis]), tuple(factor.tolist())
+        how = {"stride": stamping.stride[axis], "crop": stamping.crop[axis], "edge": stamping.edge}
+        axes.append(Axis(*sides, partial(stamps, *sides, kernel, **how)))
+    return resampled(source, (axes[0], axes[1]), replace(reader, channels=len(stamping.kernel)))
 
 
 def transposed_array(source: Array, stamping: Stamping, reader: SampleReader) -> Upsampler:
@@ -243,30 +183,27 @@ def transposed_array(source: Array, stamping: Stamping, reader: SampleReader) ->
     """
     if len(stamping.stride) == 1:
         stride, size, crop = (1, *stamping.stride), (1, *stamping.size), (0, *stamping.crop)
-        kernel = stamping.kernel[..., None, :]
-        source, stamping = source[None], replace(stamping, kernel=kernel, stride=stride, size=size, crop=crop)
+        image = Stamping(
+            kernel=stamping.kernel[..., None, :], stride=stride, size=size, crop=crop, edge=stamping.edge
+        )
+        return transposed(source[None], image, reader)
     if len(stamping.stride) == 2:
         return transposed(source, stamping, reader)
     kernel, step, first = stamping.kernel, stamping.stride[0], stamping.crop[0]
     groups, inputs, outputs = kernel.shape[:3]
-    used = np.flatnonzero(kernel.any(axis=(0, 1, 2, 4, 5))).tolist()
+    used = np.flatnonzero(kernel.any(axis=(0, 1, 2, 4, 5)))
     plane = replace(stamping, stride=stamping.stride[1:], size=stamping.size[1:], crop=stamping.crop[1:])
 
-    def meeting(number: int) -> tuple[list[int], list[int]]:
-        """Return the slices of the kernel and of the source that meet in a slice of the output."""
-        pairs = [(t, (number + first - t) // step) for t in used if (number + first - t) % step == 0]
-        if stamping.edge == "zero":
-            pairs = [(t, i) for t, i in pairs if 0 <= i < len(source)]
-        return [t for t, _ in pairs], [min(max(i, 0), len(source) - 1) for _, i in pairs]
-
     def make(numbers: range) -> Iterator[Upsampler]:
-        read: dict[int, Array] = {}
+        read = cache(lambda i: reader.read(source[i]))
         for number in numbers:
-            taps, near = meeting(number)
-            stamps = kernel[:, :, :, taps] if taps else np.zeros_like(kernel[:, :, :, :1])
-            for i in near or [0]:
-                read[i] = read[i] if i in read else reader.read(source[i])
-            slices = np.stack([read[i] for i in near or [0]], axis=2)
+            taps = used[(number + first - used) % step == 0]
+            near = (number + first - taps) // step
+            if stamping.edge == "zero":
+                inside = (near >= 0) & (near < len(source))
+                taps, near = taps[inside], near[inside]
+            stamps = kernel[:, :, :, taps] if len(taps) else np.zeros_like(kernel[:, :, :, :1])
+            slices = np.stack([read(i) for i in near.clip(0, len(source) - 1).tolist() or [0]], axis=2)
             count, sides = slices.shape[2], slices.shape[:2]
             # The channels of a group lie side by side.
             slices = slices.reshape(*sides, count, groups, inputs).swapaxes(2, 3).reshape(*sides, -1)
@@ -278,13 +215,7 @@ def transposed_array(source: Array, stamping: Stamping, reader: SampleReader) ->
 
 
 class Biased(Upsampler):
-    """Another upsampler's values, and a number of each channel that is added to them.
-
-    Parameters
-    ----------
-    upsampler : Upsampler
-    bias : float array (C',)
-    """
+    """Another upsampler's values, and a number of each channel, (C',), that is added to them."""
 
     def __init__(self, upsampler: Upsampler, bias: NDArray[np.float64]) -> None:
         self._upsampler, self._bias = upsampler, bias.astype(upsampler.dtype)
@@ -298,16 +229,10 @@ class Biased(Upsampler):
 
 
 def _phase_weights(kernel: Kernel, stride: Sides, reach: Sides) -> NDArray[np.float64]:
-    """Return the kernel as the convolution that makes the phases of a cell from the inputs that reach it.
-
-    Returns
-    -------
-    float64 (groups, stride y · stride x · C_out, reach y · reach x · C_in)
-    """
+    """Return the kernel as the weights of `convolve` that make the phases of a cell: (groups, phases · C_out, …)."""
     groups, inputs, outputs, kh, kw = kernel.shape
     padded = np.zeros((groups, inputs, outputs, reach[0] * stride[0], reach[1] * stride[1]))
     padded[..., :kh, :kw] = kernel
     # Tap t = m·stride + phase belongs to the input m cells before the output's cell, so m is reversed.
     taps = padded.reshape((groups, inputs, outputs, reach[0], stride[0], reach[1], stride[1]))[..., ::-1, :, ::-1, :]
-    weights = taps.transpose((0, 4, 6, 2, 3, 5, 1))
-    return weights.reshape(groups, stride[0] * stride[1] * outputs, reach[0] * reach[1] * inputs)
+    return taps.transpose((0, 4, 6, 2, 3, 5, 1)).reshape(groups, stride[0] * stride[1] * outputs, -1)

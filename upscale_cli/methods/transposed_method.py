@@ -1,7 +1,7 @@
 """The method `transposed-conv`, and how it is made; `transposed` has the arithmetic."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.methods.method import Method, Parameters, Shape, Size, WorkingMemory, cell_size
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 SHARED = "same-upper", "same-lower"
 """Words for a padding that is shared between the two ends of an axis."""
+
+
+def _each(parameters: Parameters, name: str, axes: int) -> tuple[Any, ...]:
+    return per_axis(f"transposed-conv: {name}", parameters[name] or (0,), axes)
 
 
 def undilated_kernel(shape: Shape, scale: Scale, parameters: Parameters) -> "NDArray[np.float64]":
@@ -33,10 +37,14 @@ def dilated_kernel(shape: Shape, scale: Scale, parameters: Parameters) -> "NDArr
     """Return the kernel with the zeros of its dilation."""
     from upscale_cli.methods.kernel import dilate
 
-    return dilate(
-        undilated_kernel(shape, scale, parameters),
-        per_axis("transposed-conv: dilation", parameters["dilation"], len(scale)),
-    )
+    return dilate(undilated_kernel(shape, scale, parameters), _each(parameters, "dilation", len(scale)))
+
+
+def phase_sums(shape: Shape, scale: Scale, parameters: Parameters) -> "NDArray[np.float64]":
+    """Return the sums of the kernel's phases, as `kernel.phase_sums` does."""
+    from upscale_cli.methods import kernel
+
+    return kernel.phase_sums(dilated_kernel(shape, scale, parameters), cell_size(scale))
 
 
 def placed(shape: Shape, scale: Scale, parameters: Parameters) -> list[tuple[int, int]]:
@@ -46,12 +54,7 @@ def placed(shape: Shape, scale: Scale, parameters: Parameters) -> list[tuple[int
     in numbers is cut off. For `same-upper` and `same-lower` it is what is more than `output_shape` or, where there is
     none, than `n·stride`; half of it is cut off at each end, an odd value at the end or at the beginning (`auto_pad`
     of ONNX's `ConvTranspose`). `same` puts the centre of the kernel on that of the cell, or as near to it as
-    possible.
-
-    Raises
-    ------
-    UpscaleError
-        If nothing is left, or parameters contradict each other.
+    possible. Raises `UpscaleError` if nothing is left, or parameters contradict each other.
     """
     axes, stride, padding = len(scale), cell_size(scale), parameters["padding"]
     wanted, extra, edge = (parameters[name] for name in ("output_shape", "output_padding", "edge"))
@@ -61,8 +64,7 @@ def placed(shape: Shape, scale: Scale, parameters: Parameters) -> list[tuple[int
         raise UsageError("transposed-conv: output_shape applies only to padding=same-upper or same-lower; give one.")
     if extra is not None and padding == "same":
         raise UsageError("transposed-conv: output_padding applies only to a padding in numbers; omit it.")
-    extra = per_axis("transposed-conv: output_padding", extra or (0,), axes)
-    dilation = per_axis("transposed-conv: dilation", parameters["dilation"], axes)
+    extra, dilation = (_each(parameters, name, axes) for name in ("output_padding", "dilation"))
     if any(o >= max(s, d) for o, s, d in zip(extra, stride, dilation, strict=True)):
         raise UsageError("transposed-conv: output_padding must be smaller than the scale or the dilation.")
     kernel = undilated_kernel(shape, scale, parameters).shape[-axes:]
@@ -72,12 +74,12 @@ def placed(shape: Shape, scale: Scale, parameters: Parameters) -> list[tuple[int
     if padding == "same":  # int() rounds to 0
         return [(int((r - s) / 2), cell) for r, s, cell in zip(reach, stride, cells, strict=True)]
     if padding in SHARED:
-        sizes = per_axis("transposed-conv: output_shape", wanted or tuple(map(min, cells, full)), axes)
+        sizes = _each(parameters, "output_shape", axes) if wanted else tuple(map(min, cells, full))
         if any(size - f >= s for size, f, s in zip(sizes, full, stride, strict=True)):
             raise UpscaleError(f"output_shape {shown(sizes)} is more than the kernel reaches; use a smaller one.")
         odd = padding == "same-lower"
         return [((max(0, f - size) + odd) // 2, size) for f, size in zip(full, sizes, strict=True)]
-    ends = per_axis("transposed-conv: padding", padding, axes)
+    ends = _each(parameters, "padding", axes)
     sizes = tuple(f - before - after for f, (before, after) in zip(full, ends, strict=True))
     if min(sizes) < 1:
         raise UpscaleError(f"padding leaves nothing of the output ({shown(sizes)}); use a smaller one.")
@@ -102,7 +104,7 @@ def working_memory(shape: Shape, parameters: Parameters) -> Callable[[Size], Wor
     def needed(size: Size) -> WorkingMemory:
         kernel, own = parameters["kernel"], [max(1, round(b / a)) for a, b in zip(shape, size, strict=False)]
         sides = [7 * side for side in own] if kernel is None else kernel.shape[-len(size) :]
-        dilation = per_axis("transposed-conv: dilation", parameters["dilation"], len(size))
+        dilation = _each(parameters, "dilation", len(size))
         reach = max((k * d) / s for k, d, s in zip(sides, dilation, own, strict=True)) / 2 + 1
         memory = separable_memory(shape, size, reach)
         return memory._replace(rows=max(memory.rows, own[0]))
@@ -115,13 +117,12 @@ def make(source: "Array", /, *, scale: Scale, size: Size, samples: "Samples", pa
     from upscale_cli.methods.transposed import Biased, Stamping, transposed_array
 
     shape = *source.shape[:-1], samples.channels
-    edge = (parameters["edge"] or "repeat") if parameters["padding"] == "same" else "zero"
     stamping = Stamping(
         kernel=dilated_kernel(shape, scale, parameters),
         stride=cell_size(scale),
         size=size,
         crop=tuple(crop for crop, _ in placed(shape, scale, parameters)),
-        edge=edge,
+        edge=(parameters["edge"] or "repeat") if parameters["padding"] == "same" else "zero",
     )
     upsampler = transposed_array(source, stamping, samples.reader(source))
     return upsampler if parameters["bias"] is None else Biased(upsampler, parameters["bias"])
@@ -131,9 +132,7 @@ def warn_of_checkerboard(shape: Shape, scale: Scale, parameters: Parameters) -> 
     """Return a warning if the kernel's phases have different sums."""
     import numpy as np
 
-    from upscale_cli.methods.kernel import phase_sums
-
-    sums = phase_sums(dilated_kernel(shape, scale, parameters), cell_size(scale))
+    sums = phase_sums(shape, scale, parameters)
     phases = tuple(range(len(scale)))
     low, high = sums.min(axis=phases), sums.max(axis=phases)
     if np.allclose(low, high, rtol=1e-3, atol=1e-6):
@@ -149,11 +148,11 @@ def explain_kernel(shape: Shape, scale: Scale, parameters: Parameters) -> str:
     """Describe the kernel: where it comes from, its size, whether it is separable, and the sums of its phases."""
     import numpy as np
 
-    from upscale_cli.methods.kernel import phase_sums, separated
+    from upscale_cli.methods.kernel import separated
 
     kernel = undilated_kernel(shape, scale, parameters)
     separable = len(scale) == 2 and separated(kernel, np.dtype(np.float32)) is not None
-    sums = phase_sums(dilated_kernel(shape, scale, parameters), cell_size(scale))
+    sums = phase_sums(shape, scale, parameters)
     whose = "fitted to photographs" if parameters["kernel"] is None else "given"
     low, high = f"{sums.min():.4g}", f"{sums.max():.4g}"
     return (
@@ -191,19 +190,14 @@ TRANSPOSED_CONV = Method(
             default=None,
             summary="numbers to add to each channel of the result",
         ),
-        Parameter(name="dilation", kind=PerAxis(1), default=(1,), summary="spacing between kernel elements"),
+        Parameter("dilation", PerAxis(1), default=(1,), summary="spacing between kernel elements"),
         Parameter(
             name="padding",
             kind=PerAxis(0, "same", *SHARED, ends=True),
             default="same",
             summary="same, same-upper, same-lower: exactly the scale; a number: cropped on each side",
         ),
-        Parameter(
-            name="output_padding",
-            kind=PerAxis(0),
-            default=None,
-            summary="added at the end, with a padding in numbers",
-        ),
+        Parameter("output_padding", PerAxis(0), default=None, summary="added at the end, with a padding in numbers"),
         Parameter(
             name="output_shape",
             kind=PerAxis(1),

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from upscale_cli.methods.method import slices_of
 from upscale_cli.methods.resampling import average, resampled
@@ -21,16 +20,7 @@ MakeSlices = Callable[[range], Iterator[Upsampler]]
 
 
 class Slices(Upsampler):
-    """A volume that is made slice by slice.
-
-    Parameters
-    ----------
-    shape : (int, int, int, int)
-        Depth, height, width and channels of the output.
-    make : callable
-    averages : bool
-        What the slices are made of has no value above the largest sample or below the smallest.
-    """
+    """A volume (D, H, W, C) that is made slice by slice; see `Upsampler` for `averages`."""
 
     def __init__(self, shape: tuple[int, ...], make: MakeSlices, averages: bool = True) -> None:
         self._depth, self._height, width, channels = shape
@@ -76,19 +66,12 @@ def resampled_array(source: Array, axes: Axes, reader: SampleReader) -> Upsample
         low, high = min(each[0] for each in slices), max(each[-1] for each in slices)
         window = reader.read(source[low : high + 1])
         for number, taps, each in zip(numbers, used, slices, strict=True):
-            weights = depth.weights[number, taps].astype(window.dtype)
-            yield resampled(_weighed(weights, window, each - low), plane, floats)
+            weights, near = depth.weights[number, taps].astype(window.dtype), each - low
+            picked = window[near[0] : near[-1] + 1] if near[-1] - near[0] < len(near) else window[near]
+            with np.errstate(invalid="ignore", over="ignore"):
+                total = picked[0] if len(taps) == 1 and weights[0] == 1 else np.tensordot(weights, picked, 1)
+            yield resampled(total, plane, floats)
 
     # Sums on three axes stay in range if they have as many terms, together, as those on two.
     few = sum(axis.make().weights.shape[1] for axis in axes) <= 120
     return Slices((*(axis.after for axis in axes), reader.channels), make, few and average(depth))
-
-
-def _weighed(weights: Array, slices: Array, index: NDArray[np.int64]) -> Array:
-    """Return the sum of some slices by their weights."""
-    picked: Array = slices[index[0] : index[-1] + 1] if index[-1] - index[0] < len(index) else slices[index]
-    total: Array = picked[0]
-    if len(index) > 1 or weights[0] != 1:
-        with np.errstate(invalid="ignore", over="ignore"):
-            total = np.tensordot(weights, picked, 1)
-    return total

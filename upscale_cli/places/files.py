@@ -14,7 +14,7 @@ from upscale_cli.codecs.formats import FORMATS
 from upscale_cli.codecs.series import Slices, is_slice, series_of
 from upscale_cli.errors import UpscaleError
 from upscale_cli.machine.durable import changed
-from upscale_cli.machine.replacing import PREFIX, replacing_together, sweep
+from upscale_cli.machine.replacing import PREFIX, replacing, sweep
 from upscale_cli.places.place import LINKED, SPECIAL, LeftAlone, Source, Target, Times, Unreadable, counted
 
 OF_SYSTEMS = frozenset(
@@ -43,7 +43,7 @@ class FileTarget(Target):
                 path.parent.mkdir(parents=True, exist_ok=True)
             except FileExistsError:
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
-        with replacing_together(paths, overwrite=overwrite, times=self.times) as streams:
+        with replacing(*paths, overwrite=overwrite, times=self.times) as streams:
             yield streams
 
     def dated(self, times: Times | None) -> "FileTarget":

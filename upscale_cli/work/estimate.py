@@ -25,39 +25,23 @@ FIXED = 16 << 20
 
 
 class Task(NamedTuple):
-    """A source by its header, and what becomes of it: a record that is built by keyword.
-
-    Attributes
-    ----------
-    picture : Picture
-        The source.
-    format : Format
-        The format that is written.
-    channels : int
-        Channels of the result.
-    extra : int
-        Further bytes, such as those of a parameter's arrays.
-    before : (int, int), optional
-        Height and width of its frame that is enlarged, if they are not those of the picture.
-    channels_first : bool
-        Arrays are written channels first, which is done in memory.
-    max_pixels : int
-        The most pixels of a frame of the result.
-    hundredths : sequence of int
-        The factors that the method takes.
-    working_memory : callable(size) -> WorkingMemory
-        What the method needs at work for a result of a height and width.
-    """
+    """A source by its header, and its result, of a format and as many channels: a record that is built by keyword."""
 
     picture: Picture
     format: Format
     channels: int
     extra: int = 0
+    """Further bytes, such as those of a parameter's arrays."""
     before: Size | None = None
+    """Height and width of its frame that is enlarged, if they are not those of the picture."""
     channels_first: bool = False
+    """Arrays are written channels first, which is done in memory."""
     max_pixels: int = MAX_PIXELS
+    """The most pixels of a frame of the result."""
     hundredths: Sequence[int] = range(100, 100 << 31)
+    """The factors that the method takes."""
     working_memory: Callable[[Size], WorkingMemory] = lambda size: WorkingMemory()
+    """What the method needs at work for a result of some size."""
 
     def memory(self, size: Size, format: Format | None = None) -> int:
         """Return the approximate bytes that a result takes on one thread: decoding, a strip, and the encoder.
@@ -111,22 +95,11 @@ class Task(NamedTuple):
         raise self._refusal(size, hint, self._allowed, way)
 
     def expected(self, size: Size) -> Result:
-        """Return what is known of a result of a height and width.
-
-        Raises
-        ------
-        UpscaleError
-            If it takes more memory than is available.
-        """
+        """Return what is known of a result of some size; raise `UpscaleError` if memory does not suffice for it."""
         available, needed, png, picture = available_memory(), self.memory(size), FORMATS["png"], self.picture
         if needed <= available:
-            return Result(
-                before=picture.sides[::-1],
-                after=size[::-1],
-                frames=picture.count,
-                memory=needed,
-                memory_per_thread=self.memory_per_thread(size),
-            )
+            each, sides = self.memory_per_thread(size), picture.sides[::-1]
+            return Result(before=sides, after=size[::-1], frames=picture.count, memory=needed, memory_per_thread=each)
         hint = f"which needs about {in_bytes(needed)} of memory, but only {in_bytes(available)} is available"
         image = not self.format.arrays and picture.itemsize <= 2 and picture.count == 1
         leaner = image and self.memory(size, png) <= available
@@ -147,6 +120,5 @@ class Task(NamedTuple):
 def check_frames(picture: Picture, format: Format) -> None:
     """Raise `UpscaleError` if a format cannot store as many frames as there are."""
     if picture.count > 1 and not format.frames:
-        raise UpscaleError(
-            f"has {picture.count} frames, but {format.title} stores only one; use --format png or tiff."
-        )
+        which = f"{picture.count} frames, but {format.title} stores only one"
+        raise UpscaleError(f"has {which}; use --format png or tiff.")

@@ -36,39 +36,27 @@ def _unpooling() -> tuple[Method, Parameter]:
 
 @dataclass(frozen=True, kw_only=True)
 class Pooling:
-    """Pooling, as a `Work` of batches.
-
-    Attributes
-    ----------
-    windows : Windows
-    average : bool
-        Average pooling, which has no indices; else max pooling.
-    count_padding : bool
-        Averages count the padding as zeros.
-    overwrite : bool
-    resume : bool
-        Of an image and its indices, what exists already stays.
-    format : Format or None
-        The format that was named for the result.
-    """
+    """Pooling, as a `Work` of batches."""
 
     windows: Windows
     average: bool = False
+    """Average pooling, which has no indices; else max pooling."""
     count_padding: bool = False
+    """Averages count the padding as zeros."""
     reading: Reading = USUAL
     overwrite: bool = False
     format: Format | None = None
+    """The format that was named for the result."""
     resume: bool = False
+    """Of an image and its indices, what exists already stays."""
 
     reads: ClassVar[tuple[Source, ...]] = ()
     reads_beside: ClassVar[tuple[str, ...]] = ()
 
     @property
     def _method(self) -> Method:
-        """The method whose values are treated as those of a result: placed as by unpooling, or weighed."""
-        # Pooling only chooses samples, so they are kept like those that a method places.
-        method = _unpooling()[0]
-        return method._replace(values="weighed") if self.average else method
+        """The method whose values are treated like these: max pooling chooses samples as unpooling places them."""
+        return _unpooling()[0]._replace(values="weighed" if self.average else "placed")
 
     def with_format(self, format: Format) -> "Pooling":
         return replace(self, format=format)
@@ -97,10 +85,8 @@ class Pooling:
         check_frames(picture, format)
         counts = self.windows.of(picture.sides).counts
         values = prod(counts) * picture.channels
-        if len(counts) != 2 and not format.arrays:
-            raise UpscaleError(
-                f"has {len(counts)} spatial axes, which {format.title} cannot store; use --format npy."
-            )
+        if (axes := len(counts)) != 2 and not format.arrays:
+            raise UpscaleError(f"has {axes} spatial axes, which {format.title} cannot store; use --format npy.")
         task = Task(
             picture=picture,
             format=format,
@@ -123,12 +109,7 @@ class Pooling:
 
         Both are complete before either takes its name, and the indices take theirs first: people and
         `--skip-existing` look for the image, and one without its indices would look complete and could not be
-        unpooled.
-
-        Raises
-        ------
-        UpscaleError
-            If it cannot be done; the sentence does not name the source.
+        unpooled. The sentence of an `UpscaleError` does not name the source.
         """
         targets, result = self.targets(target), Result()
         with open_picture(source.open(), self.reading) as picture:

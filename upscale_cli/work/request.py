@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from operator import lt
 from shutil import copyfileobj
 from typing import Any, Literal, NamedTuple
@@ -206,7 +207,7 @@ class Request(NamedTuple):
             channels_first=bool(self.reading.channels_first),
             max_pixels=self.max_pixels,
             hundredths=self.method.hundredths,
-            working_memory=self.method.working_memory(shape, parameters),
+            working_memory=lru_cache(1)(self.method.working_memory(shape, parameters)),  # asked four times a size
         )
 
     def carry_out(

@@ -15,13 +15,8 @@ from upscale_cli.methods.parameters import Uniform, read_scale, round_side
 def read_size(value: str) -> str:
     """Return a text after `--size` as 3840, 3840x2160, 3840x or x2160, however its sign and units were typed.
 
-    Raises
-    ------
-    UsageError
-        If it is no size.
+    Raises `UsageError` if it is no size.
 
-    Examples
-    --------
     >>> read_size("1920×1080"), read_size("1920 X 1080"), read_size("1920px"), read_size("x1080")
     ('1920x1080', '1920x1080', '1920', 'x1080')
     """
@@ -37,15 +32,8 @@ def wanted_size(text: str, height: int, width: int, fit: str = "inside") -> tupl
 
     A side that the text leaves open keeps the shape. `inside` is the largest size within the one that is asked for;
     `pad` is that with a border around it; `cover` is the smallest that covers it, which is cropped; `exact` is the
-    size that is asked for, in another shape.
+    size that is asked for, in another shape. Raises `UsageError` if the way to fit needs a width and a height.
 
-    Raises
-    ------
-    UsageError
-        If the way to fit needs a width and a height.
-
-    Examples
-    --------
     >>> wanted_size("3840", 600, 800)[0], wanted_size("x1200", 600, 800)[0], wanted_size("4000x1200", 600, 800)[0]
     ((2880, 3840), (1200, 1600), (1200, 1600))
     >>> wanted_size("1600x900", 600, 800, "cover"), wanted_size("1600x900", 600, 800, "pad")
@@ -66,13 +54,8 @@ def wanted_size(text: str, height: int, width: int, fit: str = "inside") -> tupl
 def read_spacing(value: str) -> tuple[Fraction, ...]:
     """Return the voxel size that a text after `--spacing` asks for, in millimetres: (depth, vertical, horizontal).
 
-    Raises
-    ------
-    UsageError
-        If it is no voxel size.
+    Raises `UsageError` if it is no voxel size.
 
-    Examples
-    --------
     >>> read_spacing("1.0"), read_spacing("1x1x2.5mm")
     ((Fraction(1, 1),), (Fraction(5, 2), Fraction(1, 1), Fraction(1, 1)))
     """
@@ -95,22 +78,17 @@ def is_named_by(label: str, after: tuple[int, ...], before: tuple[int, ...]) -> 
     except UsageError:
         return False
     each = factors.spread(len(before)) if isinstance(factors, Uniform) else factors[::-1]
-    sides = tuple(round_side(side, factor) for side, factor in zip(before, each, strict=False))
-    return sides == after or label == as_typed(after[::-1])
+    return tuple(map(round_side, before, each)) == after or label == as_typed(after[::-1])
 
 
 def check_remembered(remembered: Size, scale: Scale | None, before: Size) -> None:
     """Raise `UpscaleError` if the size that an indices file remembers does not match an array and a scale."""
-    if len(remembered) != len(before):
-        axes = f"--axes {len(remembered)}"
-        raise UpscaleError(
-            f"the indices belong to {as_typed(remembered)}, which has {len(remembered)} axes; add {axes}."
-        )
+    axes, typed = len(remembered), as_typed(remembered)
+    if axes != len(before):
+        raise UpscaleError(f"the indices belong to {typed}, which has {axes} axes; add --axes {axes}.")
     # Pooling may have dropped a part of a window, so the ratio of the sides is only near the scale.
     if scale and any(round(new / old) != factor for new, old, factor in zip(remembered, before, scale, strict=True)):
-        raise UpscaleError(
-            f"the indices belong to a {as_typed(remembered)} image, which does not match --scale; omit --scale."
-        )
+        raise UpscaleError(f"the indices belong to a {typed} image, which does not match --scale; omit --scale.")
 
 
 def largest_factor(
