@@ -117,6 +117,33 @@ def test_every_filter_goes_on_beyond_the_border_as_numpy_does(method: Any) -> No
         np.testing.assert_allclose(upscale(line, (1, 3), method, grid=grid, edge="repeat"), expected, atol=1e-9)
 
 
+@pytest.mark.parametrize("grid", ["asymmetric", "tf-half-pixel-for-nn"])
+def test_far_outside_the_edge_is_repeated_where_no_weight_is_left(grid: str) -> None:
+    source = np.random.default_rng(1).random((1, 9))
+    cases: list[tuple[str, dict[str, Any]]] = [
+        ("box", {}),
+        ("bilinear", {"blur": 0.75}),
+        ("mks2013", {}),
+        ("lanczos", {"blur": 0.75}),
+        ("sinc", {"a": 8, "blur": 0.75}),
+    ]
+    for method, more in cases:
+        for factor in (2, 3, 7, 50):
+            made = upscale(source, (1, factor), METHODS[method], grid=grid, **more)
+            repeated = upscale(source, (1, factor), METHODS[method], grid=grid, edge="repeat", **more)
+            # Weights that nearly cancel each other would be scaled up, and multiply the noise.
+            assert np.abs(made).max() < 3, (method, factor)
+            if method in ("box", "bilinear"):
+                np.testing.assert_allclose(made, repeated, atol=1e-12)
+
+
+def test_uneven_copies_are_those_of_the_grid() -> None:
+    warn = METHODS["nearest"].warn
+    assert warn is not None
+    for grid, exact in (("half-pixel", "1.556"), ("asymmetric", "1.444")):
+        assert str(warn((9, 4, 1), (Fraction(3, 2),) * 2, {"grid": grid})).startswith(exact)
+
+
 LINEAR_ALIGNED = [0, 1.714286, 2.714286, 1.571428, 3.000001, 7, 5.42857, 2]
 CUBIC_ALIGNED = [0, 1.950438, 2.902333, 0.893585, 2.890672, 7.599127, 6.215741, 2]
 CUBIC = [-0.292128, 1.240828, 2.973476, 1.389273, 1.796994, 6.874085, 6.951959, 2.4673]

@@ -379,6 +379,19 @@ def test_damaged_and_foreign_headers_are_named(fields: dict[str, Any], said: str
         assert said in call(path, status=1).stderr
 
 
+def test_the_header_of_a_pair_may_end_where_its_fields_do(tmp_path: Path) -> None:
+    (path := tmp_path / "a.hdr").write_bytes(header_with(magic=b"ni1", vox_offset=0)[:348])
+    assert "has its voxels in another file (.img)" in call(path, "-o", tmp_path / "a.nii", status=1).stderr
+
+
+def test_one_factor_is_for_as_many_axes_as_are_named(tmp_path: Path) -> None:
+    (path := tmp_path / "a.nii").write_bytes(header_with(vox_offset=352))
+    for axes, sides in ((None, (10, 8, 6)), (3, (10, 8, 6)), (2, (10, 8, 3)), (1, (10, 4, 3))):
+        words = [] if axes is None else [f"--axes={axes}"]
+        call(path, "-s2", *words, "-o", target := tmp_path / f"{axes}.nii")
+        assert read(target)[0].shape == sides
+
+
 def test_what_ends_early_is_refused_at_every_byte(tmp_path: Path) -> None:
     whole = header_with(vox_offset=352)
     packed = gzip.compress(whole)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from support import Array, Floats
 
-from upscale_cli import METHODS, upscale
+from upscale_cli import METHODS, UpscaleError, upscale
 from upscale_cli.methods import polar
 from upscale_cli.methods.grid import half_pixel
 from upscale_cli.methods.planes import off_grid
@@ -130,6 +130,15 @@ def test_edges_are_samples_beyond_the_border(edge: str) -> None:
     larger = 2 * len(padded), 2 * padded.shape[1]  # so that it is no reduction
     have = upsampler("ewa-lanczos", source, size, edge=edge).rows(0, 18)
     np.testing.assert_allclose(have, summed(padded, larger, KERNELS["ewa-lanczos"], at), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize(("grid", "factor"), [("asymmetric", 7), ("tf-half-pixel-for-nn", 2)])
+def test_without_an_edge_nothing_lies_far_outside(grid: str, factor: int) -> None:
+    flat = np.full((6, 6), 100.0)
+    with pytest.raises(UpscaleError, match=f"ewa-lanczos: grid={grid} has results so far outside .*-p edge=repeat"):
+        upscale(flat, factor, "ewa-lanczos", grid=grid)
+    np.testing.assert_allclose(upscale(flat, factor, "ewa-lanczos", grid=grid, edge="repeat"), 100)
+    np.testing.assert_allclose(upscale(flat, 2, "ewa-lanczos", grid="asymmetric", blur=0.75), 100)
 
 
 @pytest.mark.parametrize("shape", [(9, 10), (1, 10)], ids=str)

@@ -363,7 +363,7 @@ def test_bias_comes_before_rounding_and_in_every_kind_of_kernel() -> None:
     ("shape", "scale", "parameters", "words"),
     [
         ((4, 4), (2, 2, 2), {}, "no volume has the shape (4, 4)"),
-        ((4, 4, 4, 4, 4), (2, 2), {}, "(N, H, W, C) are images; of a volume give one factor, or 3."),
+        ((4, 4, 4, 4, 4), (2, 2), {}, "(N, H, W, C) are images; for volumes give one factor, or 3."),
         ((1, 4, 9, 9, 9), 2, {}, "may be (N, C, D, H, W) or (N, D, H, W, C); say which"),
         ((9, 9), (2,), {}, "may be (C, W) or (W, C); say which"),
         ((4, 4, 4), (2, 2, 2), {"method": "learned"}, "learned enlarges only images, with two axes"),
@@ -428,6 +428,17 @@ def test_volumes_and_lines_in_files(
     np.testing.assert_array_equal(np.load(made), upscale(source, scale, "lanczos", channels_first=first))
 
 
+def test_what_overlapping_windows_made_longer_is_unpooled(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", source := noise(6, 5))
+    call(pool_cli, tmp_path / "a.npy", "-s3x1", "--window=1x2", "--padding=0x1")
+    call(cli, tmp_path / "a_pooled.npy", "-m", "max-unpooling", "-o", tmp_path / "back.npy")
+    pooled, back = np.load(tmp_path / "a_pooled.npy"), np.load(tmp_path / "back.npy")
+    assert (pooled.shape, back.shape) == ((7, 2), (6, 5))
+    assert (np.isin(back, [0, *pooled.flat]) & ((back == 0) | (back == source))).all()
+    indices = np.load(tmp_path / "a_pooled.indices.npz")["indices"]
+    assert (upscale(pooled, size=(6, 5), method="max-unpooling", indices=indices) == back).all()
+
+
 def test_a_volume_is_pooled_and_unpooled_in_files(tmp_path: Path) -> None:
     source = np.random.default_rng(0).permutation(2 * 4 * 6 * 8).reshape(1, 2, 4, 6, 8).astype("int16") + 1
     np.save(tmp_path / "a.npy", source)
@@ -466,9 +477,9 @@ def test_averages_weigh_colours_by_their_opacity(tmp_path: Path) -> None:
         (
             cli,
             ["-s2", "--channels-last", "--format=png"],
-            "of 3 spatial axes, but --format png is for images",
+            "is a volume, but --format png is for images",
         ),
-        (cli, ["--size=99", "--channels-last"], "an array of 3 spatial axes, but --size is for images"),
+        (cli, ["--size=99", "--channels-last"], "is a volume, but --size is for images"),
         (cli, ["-s2", "--channels-last", "-mlearned"], "learned enlarges only images, with two axes"),
         (pool_cli, ["-s2x2", "--axes=3"], "window has 2 numbers, but there are 3 axes"),
         (pool_cli, ["--channels-last", "--format=png"], "has 3 spatial axes, which PNG cannot store"),

@@ -77,14 +77,15 @@ def read_header(stream: BinaryIO) -> tuple[Header, bytes]:
         start = stream.read(LENGTHS[0])
         length = min(int.from_bytes(start[:4], "little"), int.from_bytes(start[:4], "big"))
         header = as_header(start + stream.read(max(0, min(length, LENGTHS[1]) - LENGTHS[0])))
+        alone = header["magic"].item() in MAGICS
         gap = float(header["vox_offset"]) - header.itemsize
         # Some writers say 0, and leave four bytes.
         between = stream.read(max(4, int(gap))) if gap <= LARGEST_GAP else b""
-        if len(between) < 4 or len(between) < gap:
+        if alone and (len(between) < 4 or len(between) < gap):
             raise EOFError
     except (EOFError, TypeError, ValueError, zlib.error):
         raise UpscaleError("has a damaged header; get another copy.") from None
-    if header["magic"].item() not in MAGICS:
+    if not alone:
         raise UpscaleError("has its voxels in another file (.img); convert the pair to one .nii file first.")
     return header, between
 

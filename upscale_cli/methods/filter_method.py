@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from upscale_cli.errors import UpscaleError
 from upscale_cli.methods.filters import ANTIRING, NamedFilter
-from upscale_cli.methods.grid import EDGE, GRID, UNCHANGED, Grid, grids, placed_shape
+from upscale_cli.methods.grid import EDGE, GRID, UNCHANGED, Grid, grids, placed_shape, reaches_out
 from upscale_cli.methods.method import Bound, Method, Parameters, Shape, Size, WorkingMemory
 from upscale_cli.methods.parameters import Scale
 
@@ -36,6 +36,11 @@ def make_filtered(
     if filter.polar:
         from upscale_cli.methods.polar import polar
 
+        if edge == "renormalise" and any(map(reaches_out, places, source.shape, size)):
+            raise UpscaleError(
+                f"{filter.name}: grid={parameters[GRID.name]} has results so far outside that hardly any pixel is left "
+                "to weigh; give -p edge=repeat, too."
+            )
         upsampler = polar(source, size, weights, reader=reader, grids=places, edge=edge)
     else:
         from upscale_cli.methods.taps import filter_axes

@@ -98,6 +98,11 @@ def nominal(factor: Fraction) -> Fraction:
     return simple if pack("f", simple) == pack("f", factor) else factor.limit_denominator(1 << 20) or factor
 
 
+def reaches_out(grid: Grid, n_in: int, n_out: int) -> bool:
+    """Return whether outputs lie more than half a pixel beyond the last input."""
+    return grid.ratio <= 1 and grid.ratio * (n_out - 1) + grid.offset > n_in - Fraction(1, 2)
+
+
 def placed_shape(shape: tuple[int, ...], scale: Scale, parameters: Mapping[str, Any]) -> tuple[int, ...]:
     """Return the output's shape: sides are rounded half up on our own grid, and down on those of frameworks.
 

@@ -284,7 +284,8 @@ def resolve(
         return exact, method.output_shape(shape, exact, parameters)
     if scale is not None:
         raise UsageError("scale and size exclude each other; omit one.")
-    if any(map(lt, size, shape)) and not (smaller and method.resizable and not method.integer_scale):
+    # What is only placed has the size that its indices say, which overlapping windows make smaller than their maxima.
+    if any(map(lt, size, shape)) and not (method.resizable and (smaller or method.values == "placed")):
         who = method.name if smaller else "upscale"
         raise UpscaleError(
             f"{shown(size, False)} is smaller than the image ({shown(shape[:-1])}), but {who} only enlarges."

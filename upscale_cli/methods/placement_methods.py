@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from upscale_cli.methods.grid import EDGE, GRID, ROUNDING, grids, placed_shape
 from upscale_cli.methods.method import Method, Parameters, Shape, Size, cell_size
-from upscale_cli.methods.parameters import REQUIRED, ArrayValue, Choice, Parameter, Scale, round_side
+from upscale_cli.methods.parameters import REQUIRED, ArrayValue, Choice, Parameter, Scale
 
 if TYPE_CHECKING:
     from upscale_cli.methods.samples import Samples
@@ -24,7 +24,7 @@ def make_nearest(
 
 def warn_of_uneven_copies(shape: Shape, scale: Scale, parameters: Parameters) -> str | None:
     """Return a warning if pixels are repeated unequally: a side of the result is no multiple of the source's."""
-    for exact in (Fraction(round_side(side, factor), side) for side, factor in zip(shape, scale, strict=False)):
+    for exact in map(Fraction, placed_shape(shape, scale, parameters)[:-1], shape):
         if exact.denominator != 1:
             times = f"{int(exact)} or {int(exact) + 1} times, which shows in pixel art"
             return f"{float(exact):.4g} is not an integer factor: pixels are repeated {times}"

@@ -48,7 +48,7 @@ def stack_shape(
     what, hw = KINDS[axes]
     if not axes <= len(shape) <= axes + 2:
         other = max((n for n in KINDS if n <= len(shape) <= n + 2), default=0)
-        hint = f"; of a {KINDS[other][0]} give one factor{f', or {other}' * (other > 1)}" if other else ""
+        hint = f"; for {KINDS[other][0]}s give one factor{f', or {other}' * (other > 1)}" if other else ""
         raise UpscaleError(f"no {what} has the shape {shape}; ({hw}), ({hw}, C) and (N, {hw}, C) are {what}s{hint}.")
     if 0 in shape:
         raise UpscaleError(f"an array of shape {shape} has no pixels.")

@@ -15,6 +15,7 @@ from upscale_cli.image.pixels import read_colour
 from upscale_cli.methods import Method, Scale, Size, resolve
 from upscale_cli.methods.method import Shape, as_typed
 from upscale_cli.methods.parameters import Uniform, round_side
+from upscale_cli.methods.stacks import KINDS
 from upscale_cli.methods.strips import Workers
 from upscale_cli.places.place import Source, Target
 from upscale_cli.work.enlarge import enlarge
@@ -187,7 +188,7 @@ class Request(NamedTuple):
         axes = len(picture.sides)
         if axes != 2 and (self.size is not None or not self.format_for(picture).arrays):
             option = "--size" if self.size is not None else f"--format {self.format_for(picture).name}"
-            raise UpscaleError(f"is an array of {axes} spatial axes, but {option} is for images; omit it.")
+            raise UpscaleError(f"is a {KINDS[axes][0]}, but {option} is for images; omit it.")
         if self.spacing is not None:
             raise UpscaleError("has no voxels of a known size, as NIfTI and DICOM have; use --scale, not --spacing.")
         if (format := self.format_for(picture)).volumes:
@@ -290,7 +291,7 @@ class Request(NamedTuple):
             size = framed = tuple(max(1, round_side(*each)) for each in zip(before, self.scale, strict=False))
         elif size is not None:
             check_remembered(size, self.scale, before[:-1])
-        if size is not None and not self.allow_smaller and _is_smaller(size, before):
+        if size not in (None, remembered) and not self.allow_smaller and _is_smaller(size, before):
             if self.if_smaller is None:
                 raise UpscaleError(
                     f"is {as_typed(before[:-1])}, larger than {as_typed(size)}; --allow-smaller reduces it, "

@@ -49,7 +49,11 @@ def of_volume(request: "Request", picture: Picture, volume: Volume) -> "Request"
     for fault, reason in reasons:
         if fault:
             raise UpscaleError(f"is {reason}.")
-    scale = _from_spacing(request.spacing, picture, volume) if request.spacing else _by_axes(request.scale, volume)
+    scale = (
+        _from_spacing(request.spacing, picture, volume)
+        if request.spacing
+        else _by_axes(request.scale, volume, request.reading.axes)
+    )
     if min(scale) < 1:
         raise UpscaleError(
             f"is a volume, which is only enlarged: --scale {as_typed(scale)} is less than 1 somewhere."
@@ -67,14 +71,19 @@ def check_sides(method: Method, before: Shape, scale: Scale, after: Shape) -> No
         )
 
 
-def _by_axes(scale: Scale | None, volume: Volume) -> Scale:
-    """Return the factors of all three axes: one factor is for every axis of the volume, two are for its slices."""
+def _by_axes(scale: Scale | None, volume: Volume, axes: int | None) -> Scale:
+    """Return the factors of all three axes: one factor is for every axis of the volume, or as many as the user says.
+
+    Two are for its slices.
+    """
     factors = scale or Uniform((Fraction(2),))
     if isinstance(factors, Uniform):
-        factors = factors.spread(volume.axes)
+        factors = factors.spread(axes or volume.axes)
     all_three = (*[Fraction(1)] * (3 - len(factors)), *factors)
     if any(factor != 1 for factor in all_three[: 3 - volume.axes]):
-        raise UpscaleError(f"has {volume.axes} axes in space, but --scale {as_typed(factors)} is for {len(factors)}.")
+        raise UpscaleError(
+            f"has {volume.axes} axes in space, but --scale {as_typed(factors)} is for {len(factors)}; give one."
+        )
     return all_three
 
 
