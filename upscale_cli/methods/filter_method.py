@@ -38,8 +38,8 @@ def make_filtered(
 
         if edge == "renormalise" and any(map(reaches_out, places, source.shape, size)):
             raise UpscaleError(
-                f"{filter.name}: grid={parameters[GRID.name]} has results so far outside that hardly any pixel is left "
-                "to weigh; give -p edge=repeat, too."
+                f"{filter.name}: grid={parameters[GRID.name]} has results so far outside that hardly any pixel is "
+                "left to weigh; give -p edge=repeat, too."
             )
         upsampler = polar(source, size, weights, reader=reader, grids=places, edge=edge)
     else:
