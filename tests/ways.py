@@ -5,9 +5,9 @@ from itertools import groupby
 from upscale_cli.methods import METHODS, Method
 
 
-def way(method: Method) -> str:
-    """What makes a method's upsamplers: its own function, or one that others share."""
-    return getattr(method.make, "__qualname__", type(method.make).__qualname__)
+def way(method: Method) -> tuple[str, str]:
+    """What makes a method's upsamplers, its own function or one that others of its group share."""
+    return method.group, getattr(method.make, "__qualname__", type(method.make).__qualname__)
 
 
 WAYS = [
