@@ -212,10 +212,11 @@ class Files:
             left_alone += [LeftAlone(each, LINKED) for each in below if os.path.islink(Path(folder, each))]
             paths = [Path(folder, file) for file in _of_users(files)]
             slices = [path for path in paths if is_slice(path)]
-            for number, series in series_of(slices) if slices and FORMATS["dicom"].installed else ():
-                images += 1
-                paths = [path for path in paths if path not in series]
-                yield SeriesSource(series, number, Path(name))
+            if slices and FORMATS["dicom"].installed:
+                paths = sorted({*paths} - {*slices})
+                for number, series in series_of(slices):
+                    images += 1
+                    yield SeriesSource(series, number, Path(name))
             for path in paths:
                 format = format_of(path)
                 if format is not None and _is_special(path):
