@@ -9,6 +9,7 @@ PYTHONMALLOC=malloc, all of Python.
 import ctypes
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -67,6 +68,7 @@ def _ended(number: int, always: int) -> tuple[int, str]:
     said = os.open("said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(said, 2)
     sys.argv[1:] = COMMAND
+    signal.alarm(60)  # a run that hangs has ended badly, too
     shim = ctypes.CDLL(None)
     if not number:
         leave = terminal._leave
