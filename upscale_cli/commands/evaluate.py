@@ -6,18 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from upscale_cli.commands.options import (
-    CONTENDERS,
-    FACTOR,
-    JOBS,
-    PHOTOS,
-    QUIET,
-    REDUCE,
-    VERBOSE,
-    Command,
-    json_option,
-)
+from upscale_cli.commands.options import CONTENDERS, JOBS, PHOTOS, QUIET, REDUCE, VERBOSE, Command, json_option
 from upscale_cli.commands.terminal import print_json, refuse_closed_output
+from upscale_cli.commands.values import FACTOR
 from upscale_cli.compare.contenders import Contender, read_contender, self_sufficient_contenders
 from upscale_cli.errors import UsageError
 

@@ -16,7 +16,8 @@ from upscale_cli.batch.run import Outcome, Stopped, run_job
 from upscale_cli.codecs.formats import FORMATS
 from upscale_cli.codecs.picture import open_picture
 from upscale_cli.codecs.splitting import ENDS, MANY, Y4M, Incoming
-from upscale_cli.commands.process import Session, explained, in_sentence, outcome_values, show
+from upscale_cli.commands.lines import explained, outcome_values, show
+from upscale_cli.commands.session import Session, in_sentence
 from upscale_cli.commands.terminal import (
     Bar,
     Interrupted,

@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from upscale_cli.commands.options import Command, Value, batch_options
+from upscale_cli.commands.options import Command, batch_options
+from upscale_cli.commands.values import Value
 from upscale_cli.methods.parameters import PerAxis
 
 INTRO = """\
@@ -45,7 +46,8 @@ PADDING = Value("n", partial(_read, PerAxis(0, "same-upper", "same-lower", ends=
 @batch_options
 def cli(inputs: tuple[str, ...], *, count_padding: bool, **options: Any) -> int:
     """Plan, run, report; return the exit status."""
-    from upscale_cli.commands.process import Session, process, work_options
+    from upscale_cli.commands.process import process
+    from upscale_cli.commands.session import Session, work_options
     from upscale_cli.errors import UsageError
     from upscale_cli.methods.pooling import Windows
     from upscale_cli.work.pool import Pooling

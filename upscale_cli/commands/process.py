@@ -1,27 +1,23 @@
 """What commands for many images have in common: plan, run, report."""
 
 import os
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import click
+from typing import TYPE_CHECKING
 
 from upscale_cli.batch.executors import find_executor
 from upscale_cli.batch.names import refuse_mistaken_output
-from upscale_cli.batch.plan import Job, Plan, Skipped, Work, make_plan
+from upscale_cli.batch.plan import Plan, Work, make_plan
 from upscale_cli.batch.report import Report
-from upscale_cli.batch.run import Outcome, Run
-from upscale_cli.codecs.finding import find_format, holds_several, options_of
-from upscale_cli.codecs.picture import Reading
-from upscale_cli.commands.options import MAX_SOURCE_PIXELS
+from upscale_cli.batch.run import Run
+from upscale_cli.codecs.finding import holds_several, options_of
+from upscale_cli.commands.lines import lines_about, outcome_values, show
+from upscale_cli.commands.session import Session
 from upscale_cli.commands.terminal import (
     Bar,
     Interrupted,
-    hint,
     print_json,
     read_standard_input,
     refuse_closed_output,
@@ -29,16 +25,12 @@ from upscale_cli.commands.terminal import (
     show_cause,
     standard_output,
     stopping,
-    visible,
 )
 from upscale_cli.errors import NeedlessError, UpscaleError, UsageError
-from upscale_cli.machine.memory import in_bytes
 from upscale_cli.machine.processors import processors
-from upscale_cli.methods.method import as_typed
 from upscale_cli.places.place import Source, counted
 from upscale_cli.places.streams import PIPE, STANDARD_INPUT, STREAM, StreamTarget, is_numbered
 from upscale_cli.work.request import Request
-from upscale_cli.work.result import Result
 
 if TYPE_CHECKING:
     from upscale_cli.commands.frames import FrameRun
@@ -50,49 +42,6 @@ COMPRESSION, BLENDING = (
 """The options that depend on the format of a result, and on the method."""
 MOST_NAMED = 5
 """The most inputs that a sentence names."""
-
-
-class Session(NamedTuple):
-    """What is asked of a run, whatever it does to images.
-
-    Attributes
-    ----------
-    name, done : str
-        The command, and what it does to images: enlarged, pooled.
-    output, files_from, null, skip_existing, jobs, executor, dry_run, as_json, quiet, verbose
-        The values of `batch_options`.
-    """
-
-    name: str
-    done: str
-    output: str | None
-    files_from: str | None
-    null: bool
-    skip_existing: bool
-    jobs: int | None
-    executor: str
-    dry_run: bool
-    as_json: bool
-    quiet: bool
-    verbose: int
-
-    @classmethod
-    def of(cls, name: str, done: str, options: dict[str, Any]) -> "Session":
-        """Return the session that a command's options ask for, and take these options out."""
-        return cls(name, done, **{field: options.pop(field) for field in cls._fields[2:]})
-
-    def fail(self, shown: str, failure: UpscaleError) -> str:
-        """Return the line about an image that failed."""
-        return f"{in_sentence(shown)}: {failure}{hint(failure, self.verbose)}"
-
-
-def work_options(options: dict[str, Any], volumes: bool = False) -> dict[str, Any]:
-    """Return options with the format and the reading as `Work` has them."""
-    format, first, axes, most = (
-        options.pop(name) for name in ("format", "channels_first", "axes", "max_source_pixels")
-    )
-    reading = Reading(channels_first=first, axes=axes, max_pixels=most, raised_by=MAX_SOURCE_PIXELS, volumes=volumes)
-    return options | {"format": find_format(format) if format else None, "reading": reading}
 
 
 def process(session: Session, inputs: Iterable[str], work: Work, asked: Iterable[str] = ()) -> int:
@@ -262,80 +211,8 @@ def _run(session: Session, plan: Plan, running: Run, *, bar: Bar, report: Report
             bar.image_ended()
             if session.as_json:
                 print_json(outcome_values(outcome))
-            for line in _lines(outcome, session, alone=len(plan.jobs) == 1):
+            for line in lines_about(outcome, session, alone=len(plan.jobs) == 1):
                 bar.say(line)
             if outcome.failure is not None:
                 show_cause(outcome.failure, session.verbose)
     return pixels
-
-
-def in_sentence(shown: str) -> str:
-    """Return the name of a source as sentences about it begin."""
-    return "standard input" if shown == STREAM else shown
-
-
-def show(jobs: Iterable[Job], as_json: bool, skipped: Iterable[Skipped] = ()) -> None:
-    """Print what would be done, a line for each job, and what would not be."""
-    for job in jobs:
-        if as_json:
-            print_json(_job(job))
-        else:
-            click.echo(visible(_sizes(job, job.expected)))
-    for each in () if as_json else skipped:
-        click.echo(visible(f"{each.shown}: skipped, because it {each.why}"))
-
-
-def _sizes(job: Job, result: Result) -> str:
-    before, after = (as_typed(sides[::-1]) for sides in (result.before, result.after))
-    return f"{job.source.shown} {before} → {job.target.name} {after}"
-
-
-def _job(job: Job) -> dict[str, Any]:
-    before, after = job.expected.before, job.expected.after
-    values: dict[str, Any] = {"source": job.source.shown, "target": job.target.name if job.target.portable else None}
-    if isinstance(job.work, Request):
-        values |= {
-            "method": job.work.method.name,
-            "scale": [new / old for old, new in zip(before, after, strict=True)],
-        }
-    return values | {"before": before, "after": after}
-
-
-def outcome_values(outcome: Outcome) -> dict[str, Any]:
-    """Return what --json prints about an image."""
-    values = _job(outcome.job) | {"seconds": round(outcome.seconds, 4)}
-    if outcome.failure is not None:
-        return values | {"error": str(outcome.failure)}
-    assert outcome.result is not None
-    notes = [*outcome.job.source.notes, *outcome.result.notes]
-    return values | {"before": outcome.result.before, "after": outcome.result.after, "notes": notes}
-
-
-def _lines(outcome: Outcome, session: Session, alone: bool) -> list[str]:
-    """Return what is printed about an outcome; on a terminal, of one that is `alone`, also what was written."""
-    shown = outcome.job.source.shown
-    if outcome.failure is not None:
-        return [session.fail(shown, outcome.failure)]
-    assert outcome.result is not None
-    notes = [] if session.quiet else [*outcome.job.source.notes, *outcome.result.notes]
-    lines = [f"{in_sentence(shown)}: {'; '.join(notes)}."] if notes else []
-    if session.verbose:
-        lines += explained(outcome)
-    elif alone and not session.quiet and sys.stderr.isatty():
-        lines.append(_made(outcome))
-    return lines
-
-
-def explained(outcome: Outcome) -> list[str]:
-    """Return what -v prints about an image that was made."""
-    assert outcome.result is not None
-    expected = outcome.job.expected
-    further = f"and {in_bytes(expected.memory_per_thread)} for each thread beyond the first"
-    decisions = outcome.result.decisions | {"memory": f"about {in_bytes(expected.memory)}, {further}"}
-    return [_made(outcome), *(f"  {subject:9}{decision}" for subject, decision in decisions.items())]
-
-
-def _made(outcome: Outcome) -> str:
-    """Return what was made of what, and how long it took."""
-    assert outcome.result is not None
-    return f"{_sizes(outcome.job, outcome.result)} in {outcome.seconds:.2f} s"

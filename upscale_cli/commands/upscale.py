@@ -9,18 +9,8 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from upscale_cli.commands.options import (
-    COUNT,
-    FILES,
-    QUALITY,
-    Command,
-    KeyValue,
-    MethodName,
-    Value,
-    WordOption,
-    batch_options,
-    file_options,
-)
+from upscale_cli.commands.options import FILES, Command, WordOption, batch_options, file_options
+from upscale_cli.commands.values import COUNT, QUALITY, KeyValue, MethodName, Value
 from upscale_cli.errors import UsageError
 from upscale_cli.methods import METHODS, Method, find_method
 from upscale_cli.methods.method import GROUPS
@@ -173,7 +163,8 @@ def _print_entry(name: str, text: str, column: int) -> None:
 )
 def cli(inputs: tuple[str, ...], *, method: str, given: Iterable[tuple[str, str]], **options: Any) -> int:
     """Plan, run, report; return the exit status."""
-    from upscale_cli.commands.process import Session, process, work_options
+    from upscale_cli.commands.process import process
+    from upscale_cli.commands.session import Session, work_options
     from upscale_cli.places.streams import STREAM
     from upscale_cli.work.request import Request
 
