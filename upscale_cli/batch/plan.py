@@ -83,12 +83,15 @@ class Job(NamedTuple):
     work : Work
     expected : Result
         Sizes and notes, as far as the header tells.
+    skips : bool
+        Nothing is to be done if its target exists.
     """
 
     source: Source
     target: Target
     work: Work
     expected: Result
+    skips: bool = False
 
     @property
     def pixels(self) -> int:
@@ -190,7 +193,7 @@ def make_plan(
         else:
             label = work.label(expected, several=source.place is not None)
             target = _target(source, output, format, into_folder=into_folder, label=label)
-        return Job(source, target, work.with_format(format), expected)
+        return Job(source, target, work.with_format(format), expected, skips=skip_existing)
 
     sources = find_sources(inputs, folder, plan.failures, plan.left_alone, standard_input=standard_input)
     for source, looked_at in _each(look, sources):
