@@ -3,24 +3,30 @@
 import io
 import os
 import re
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import PurePosixPath
-from tempfile import SpooledTemporaryFile
+from shutil import copyfileobj
+from tempfile import SpooledTemporaryFile, TemporaryFile
 from typing import Any, BinaryIO, cast
 from urllib.parse import unquote, urlsplit
 
 from upscale_cli.codecs.finding import format_of, stem_of
+from upscale_cli.codecs.formats import FORMATS
 from upscale_cli.errors import NeedlessError, UpscaleError, UsageError
-from upscale_cli.machine.replacing import SPOOL
-from upscale_cli.places.folders import Sieve
-from upscale_cli.places.place import LeftAlone, Source, Target, Unreadable
+from upscale_cli.machine.replacing import PREFIX, SPOOL
+from upscale_cli.places.folders import Sieve, of_users
+from upscale_cli.places.place import LeftAlone, Source, Target, Times, Unreadable
 from upscale_cli.places.stores import AT_ONCE, ask, store_of, system_of, visible_url
 
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 """How a URL begins. A single letter is a drive."""
 BLOCK = 1 << 16
-"""The bytes that are fetched at once of an object whose header is read."""
+"""The bytes that are fetched first of an object whose header is read."""
+FEW = 16
+"""Targets below a folder up to which each is looked up; for more of them, the folder is listed."""
 
 
 def scheme_of(name: str) -> str:
@@ -36,9 +42,13 @@ def _file_name(url: str) -> str:
     return PurePosixPath(unquote(urlsplit(url).path)).name or "index"
 
 
+def _path(url: str) -> str:
+    """Return what fsspec calls an object."""
+    return str(system_of(url)._strip_protocol(url))
+
+
 def _identity(url: str) -> Hashable:
-    kind = type(system_of(url))
-    return kind, kind._strip_protocol(url)
+    return type(system_of(url)), _path(url)
 
 
 class UrlTarget(Target):
@@ -61,6 +71,23 @@ class UrlTarget(Target):
     def exists(self) -> bool:
         return bool(ask(f"{self.shown} cannot be looked up", system_of(self.name).isfile, self.name))
 
+    @classmethod
+    def existing(cls, targets: "Sequence[Target]") -> set[Target]:
+        by_root: dict[str | None, list[UrlTarget]] = defaultdict(list)
+        for target in targets:
+            if isinstance(target, UrlTarget):
+                by_root[target.root].append(target)
+        found: set[Target] = set()
+        for root, below in by_root.items():
+            if root is None or len(below) <= FEW:
+                with ThreadPoolExecutor(AT_ONCE) as threads:
+                    there = threads.map(UrlTarget.exists, below)
+                    found.update(each for each, exists in zip(below, there, strict=True) if exists)
+            else:
+                listed = set(_listed(root, f'"{visible_url(root)}" cannot be looked up'))
+                found.update(each for each in below if _path(each.name) in listed)
+        return found
+
     @contextmanager
     def commit(self, overwrite: bool, *others: Target) -> Iterator[list[BinaryIO]]:
         with ExitStack() as stack:
@@ -68,21 +95,35 @@ class UrlTarget(Target):
             spools = [cast(BinaryIO, stack.enter_context(SpooledTemporaryFile(SPOOL))) for _ in targets]
             yield spools
             for target, spool in zip(targets, spools, strict=True):
-                target._put(spool, overwrite)
+                try:
+                    ask(f"{target.shown} cannot be written", target._put, spool, overwrite)
+                except FileExistsError:
+                    raise NeedlessError(
+                        f"{target.shown} was written by another program meanwhile; use --overwrite to replace it."
+                    ) from None
 
     def _put(self, spool: BinaryIO, overwrite: bool) -> None:
-        """Write an object, complete."""
-        size = spool.seek(0, os.SEEK_END)
+        """Write the object in one step, with a name that nobody has if it may not be replaced."""
+        system, store, size = system_of(self.name), store_of(self.name), spool.seek(0, os.SEEK_END)
         spool.seek(0)
-        content = spool.read()
-        mode = "overwrite" if overwrite else "create"
-        system, told = system_of(self.name), store_of(self.name).put(size)
+        if store.in_one_step:
+            content = spool.read() if size <= SPOOL else _OnDisk(os.dup(spool.fileno()))
+            mode = "overwrite" if overwrite else "create"
+            system.pipe_file(self.name, content, mode=mode, **store.put(self.name, size))
+            return
+        folder = self.name.rpartition("/")[0]
+        hidden = f"{folder}/{PREFIX}{os.urandom(8).hex()}.tmp"
+        system.makedirs(folder, exist_ok=True)
         try:
-            ask(f"{self.shown} cannot be written", system.pipe_file, self.name, content, mode=mode, **told)
-        except FileExistsError:
-            raise NeedlessError(
-                f"{self.shown} was written by another program meanwhile; use --overwrite to replace it."
-            ) from None
+            with system.open(hidden, "wb") as file:
+                copyfileobj(spool, file)
+            if not overwrite and system.exists(self.name):
+                raise FileExistsError
+            system.mv(hidden, self.name)
+        except BaseException:
+            with suppress(Exception):
+                system.rm_file(hidden)
+            raise
 
     def beside(self, ending: str) -> "UrlTarget":
         folder, _, name = self.name.rpartition("/")
@@ -98,11 +139,30 @@ class UrlTarget(Target):
         """Do nothing: nothing lies beside an object."""
 
 
-class _Ranges(io.RawIOBase):
-    """Content that is fetched where it is read."""
+class _OnDisk(io.FileIO):
+    """A large result as the clients of stores take one: a file with a length, of which there are slices."""
 
-    def __init__(self, read: Callable[[int, int], bytes], size: int) -> None:
-        self._read, self._size, self._at = read, size, 0
+    def __len__(self) -> int:
+        return os.fstat(self.fileno()).st_size
+
+    def __getitem__(self, part: slice) -> bytes:
+        self.seek(part.start)
+        return self.read(min(part.stop, len(self)) - part.start)
+
+
+class _Ranges(io.RawIOBase):
+    """Content that is fetched where it is read: twice as much each time, so that few requests reach all of it.
+
+    Parameters
+    ----------
+    fetch : callable(start, end) -> (int, bytes)
+        Returns what it could get, and where that begins.
+    size : int
+    """
+
+    def __init__(self, fetch: Callable[[int, int], tuple[int, bytes]], size: int) -> None:
+        self._fetch, self._size, self._at, self._block = fetch, size, 0, BLOCK
+        self._parts: list[tuple[int, bytes]] = []
 
     def readable(self) -> bool:
         return True
@@ -115,7 +175,13 @@ class _Ranges(io.RawIOBase):
         return self._at
 
     def readinto(self, buffer: Any) -> int:
-        part = self._read(self._at, min(self._at + len(buffer), self._size)) if self._at < self._size else b""
+        if self._at >= self._size:
+            return 0
+        found = next((each for each in self._parts if each[0] <= self._at < each[0] + len(each[1])), None)
+        if found is None:
+            found = self._fetch(self._at, min(self._at + max(self._block, len(buffer)), self._size))
+            self._parts, self._block = [*self._parts[:1], found], 2 * self._block
+        part = found[1][self._at - found[0] :][: len(buffer)]
         buffer[: len(part)] = part
         self._at += len(part)
         return len(part)
@@ -146,26 +212,40 @@ class UrlSource(Source):
         return (str(self.name),) if self._root is None else self.url[len(self._root) + 1 :].split("/")
 
     def open(self) -> BinaryIO:
-        return io.BytesIO(self._read())
+        system, size = system_of(self.url), self._size or 0
+        if size <= SPOOL:
+            # A start spares s3fs a question about the size, and nothing has a start in an empty object.
+            return io.BytesIO(self._asked(system.cat_file, self.url, start=0 if size else None))
+        file, version = cast(BinaryIO, TemporaryFile()), self._asked(system.ukey, self.url)  # noqa: SIM115
+        while (at := file.tell()) < size:
+            start, part = self._fetch(at, min(at + SPOOL, size))
+            file.seek(start)
+            file.write(part)
+        if self._asked(system.ukey, self.url) != version:
+            raise UpscaleError("was changed while it was read; run it again.")
+        file.seek(0)
+        return file
 
     def header(self) -> BinaryIO:
         if self._size is None:
-            try:
-                self._size = ask("cannot be read", system_of(self.url).info, self.url)["size"]
-            except FileNotFoundError:
-                raise UpscaleError("does not exist.") from None
+            self._size = self._asked(system_of(self.url).info, self.url)["size"]
         if self._size is None:  # a server that does not say it
             return self.open()
-        return cast(BinaryIO, io.BufferedReader(_Ranges(self._read, self._size), BLOCK))
+        return cast(BinaryIO, io.BufferedReader(_Ranges(self._fetch, self._size), BLOCK))
 
-    def _read(self, start: int | None = None, end: int | None = None) -> bytes:
-        """Return a part of the content, or all of it."""
+    def _fetch(self, start: int, end: int) -> tuple[int, bytes]:
+        """Return a part of the content; all of it from a server without ranges."""
+        content = self._asked(system_of(self.url).cat_file, self.url, start=start, end=end)
+        if not content:
+            raise UpscaleError("became shorter while it was read; run it again.")
+        return (start if len(content) <= end - start else 0), content
+
+    def _asked(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         try:
-            content: bytes = ask("cannot be read", system_of(self.url).cat_file, self.url, start=start, end=end)
+            return ask("cannot be read", function, *args, **kwargs)
         except FileNotFoundError:
-            raise UpscaleError("does not exist.") from None
-        # A server without ranges sends everything.
-        return content if start is None or end is None or len(content) <= end - start else content[start:end]
+            folder = f'; for a folder, type "{self.shown}/"' if store_of(self.url).listed else ""
+            raise UpscaleError(f"does not exist{folder}.") from None
 
     def default_target(self, label: str, extension: str) -> UrlTarget:
         if not store_of(self.url).writable:
@@ -173,9 +253,15 @@ class UrlSource(Source):
         if self._root is None:
             return UrlTarget(f"{self.parent}/{stem_of(self.name)}_{label}{extension}")
         if "/" not in self._root.partition("://")[2] and store_of(self.url).buckets:
-            raise UpscaleError(f'is in "{self._root}/", which has no folder beside it; use --output.')
+            raise UsageError(f'"{self._root}/" has no folder beside it; use --output.')
         root = f"{self._root}_{label}"
         return UrlTarget("/".join((root, *self.parts[:-1], stem_of(self.name) + extension)), root)
+
+    def times(self) -> Times | None:
+        with suppress(Exception):  # a store that does not say it
+            changed = int(system_of(self.url).modified(self.url).timestamp() * 10**9)
+            return changed, changed
+        return None
 
     def beside(self, ending: str) -> "UrlSource | None":
         beside = UrlTarget(self.url).beside(ending)
@@ -185,15 +271,27 @@ class UrlSource(Source):
         return _identity(self.url)
 
 
+def _listed(name: str, failure: str) -> dict[str, int | None]:
+    """Return what lies below a prefix, by what fsspec calls it, and the bytes of each."""
+    try:
+        found = ask(failure, system_of(name).find, name, detail=True)
+    except FileNotFoundError:
+        return {}
+    return {path: about.get("size") for path, about in found.items() if not path.endswith("/")}
+
+
 class Urls:
     """Whatever fsspec reaches; see `Place`."""
 
     def is_folder(self, name: str) -> bool:
-        if name.endswith("/") or (store_of(name).buckets and "/" not in name.partition("://")[2]):
-            return store_of(name).listed
-        if not store_of(name).listed or format_of(PurePosixPath(_file_name(name))) is not None:
+        store, system = store_of(name), system_of(name)
+        if not store.listed:
             return False
-        return bool(ask(f'"{visible_url(name)}" cannot be looked up', system_of(name).isdir, name))
+        if name.endswith("/") or (store.buckets and "/" not in name.partition("://")[2]):
+            return True
+        if format_of(PurePosixPath(_file_name(name))) is not None:
+            return False
+        return bool(ask(f'"{visible_url(name)}" cannot be looked up', system.isdir, name))
 
     def is_one(self, name: str) -> bool:
         return False
@@ -205,29 +303,42 @@ class Urls:
         return UrlSource(name)
 
     def sources(self, name: str, output: str | None) -> Iterator[Source | Unreadable | LeftAlone]:
-        """Yield the source of a name, or what is below it."""
+        """Yield the source of a name, or what is below a prefix, in the order of `Files`, with the same left out."""
         if not self.is_folder(name):
             yield UrlSource(name)
             return
-        system, root = system_of(name), name.rstrip("/")
-        sieve = Sieve()
+        root, shown, sieve, problems = name.rstrip("/"), visible_url(name), Sieve(), list[Unreadable]()
         try:
-            found = ask("cannot be listed", system.find, name, detail=True)
-        except FileNotFoundError:
-            found = {}
+            found = _listed(name, "cannot be listed")
         except UpscaleError as error:
-            yield Unreadable(visible_url(name), error)
+            yield Unreadable(shown, error)
             return
-        start = len(system._strip_protocol(root)) + 1
-        inside = None if output is None else output.rstrip("/") + "/"
-        below = sorted(
-            (path[start:] for path in found if not path.endswith("/")), key=lambda p: p.rpartition("/")[::2]
-        )
-        for path in below:
-            url = f"{root}/{path}"
-            if (inside is None or not url.startswith(inside)) and sieve.takes(PurePosixPath(path)):
-                yield UrlSource(url, root, found.get(path, {}).get("size"))
-        yield from sieve.rest(visible_url(name))
+        start = len(_path(root)) + 1
+        left_out = None if output is None else f"{output.rstrip('/')}/"
+        slices = False
+        for path in sorted(
+            filter(None, (path[start:] for path in found)), key=lambda path: path.rpartition("/")[::2]
+        ):
+            parts, url = path.split("/"), f"{root}/{path}"
+            if {".", ".."} & {*parts}:
+                why = UpscaleError(
+                    'has "." or ".." in its name, which means something else in other places; rename it.'
+                )
+                problems.append(Unreadable(visible_url(url), why))
+            elif len(of_users(parts)) < len(parts) or (left_out is not None and url.startswith(left_out)):
+                continue
+            elif (format := format_of(PurePosixPath(path))) is FORMATS["dicom"] and format.installed:
+                slices = True
+            elif sieve.takes(PurePosixPath(path)):
+                yield UrlSource(url, root, found[f"{_path(root)}/{path}"])
+        if slices:
+            why = UpscaleError(
+                "holds slices of DICOM series, which are put together from files; copy them here first."
+            )
+            problems.append(Unreadable(shown, why))
+        if not found:
+            problems.append(Unreadable(shown, UpscaleError("does not exist: nothing lies below it; check its name.")))
+        yield from sieve.rest(shown, problems)
 
     def target(self, name: str, parts: Sequence[str] = ()) -> UrlTarget:
         if not store_of(name).writable:
