@@ -170,7 +170,7 @@ def make_plan(
         raise UsageError(f"{output.shown} can take only one image; use a folder as --output for several.")
     if isinstance(output, str):
         is_folder = place_of(output).is_folder(output)
-        if into_folder and place_of(output).exists(output) and not is_folder:
+        if into_folder and not is_folder and place_of(output).exists(output):
             raise UsageError(f'"{output}" is a file, but several images need a folder; use another --output.')
         if into_folder and not is_folder and format_of(PurePath(output)) is not None:
             meant = output.removesuffix(extension_of(PurePath(output)))

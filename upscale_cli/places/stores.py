@@ -18,7 +18,7 @@ from upscale_cli.errors import UpscaleError, UsageError
 T = TypeVar("T")
 AT_ONCE = 16
 """Requests for headers at once."""
-TRIES, FIRST_WAIT = 5, 0.2
+TRIES, FIRST_WAIT = 5, 0.4
 """How often a store is asked that fails, and the seconds before it is asked again, which double each time."""
 LARGEST_PUT = 5 << 30
 """The bytes of an object from which S3 takes it only in parts."""
@@ -38,14 +38,14 @@ class Store(NamedTuple):
     ----------
     extra : bool
         The extra `cloud` brings what it needs.
-    options : callable() -> mapping of str to mapping
-        Options of its file system, each with values that count unless fsspec's configuration has others.
+    options : callable() -> mapping
+        Options of its file system; what fsspec's configuration says of them counts more.
     attributes : mapping
         Attributes of its file system.
     in_one_step : bool
         An object gets its name when it is complete; on others it is written under another name first.
     buckets : bool
-        What follows `://` is the name of a bucket, or of a host, which has no folder beside it.
+        What follows `://` is the name of a bucket, which has no folder beside it.
     listed, writable : bool
         It has folders, and can be written.
     put : callable(name, size) -> mapping
@@ -53,18 +53,23 @@ class Store(NamedTuple):
     """
 
     extra: bool = False
-    options: Callable[[], Mapping[str, Mapping[str, Any]]] = dict
+    options: Callable[[], Mapping[str, Any]] = dict
     attributes: Mapping[str, Any] = MappingProxyType({})
     in_one_step: bool = False
-    buckets: bool = True
+    buckets: bool = False
     listed: bool = True
     writable: bool = True
     put: Callable[[str, int], Mapping[str, Any]] = lambda name, size: {}
 
 
-def _s3_options() -> Mapping[str, Mapping[str, Any]]:
-    """Leave asking again to us: a client that did so as often would multiply the tries, and the time they take."""
-    return {"config_kwargs": {"retries": {"total_max_attempts": 2}, "max_pool_connections": 2 * AT_ONCE}}
+def _s3_options() -> Mapping[str, Any]:
+    """Leave asking again to us: a client that did so as often would multiply the tries, and the time they take.
+
+    A third of the processor time of a request is that of checks that the store makes, too, and of a description of
+    this machine that nobody reads.
+    """
+    config = {"max_pool_connections": 2 * AT_ONCE, "parameter_validation": False, "user_agent": "upscale-cli"}
+    return {"config_kwargs": config | {"retries": {"total_max_attempts": 1}}}
 
 
 def _s3_put(name: str, size: int) -> Mapping[str, Any]:
@@ -73,22 +78,25 @@ def _s3_put(name: str, size: int) -> Mapping[str, Any]:
     return ({"ContentType": kind} if kind else {}) | ({"chunksize": max(size, 1)} if size < LARGEST_PUT else {})
 
 
-def _http_options() -> Mapping[str, Mapping[str, Any]]:
+def _http_options() -> Mapping[str, Any]:
     from aiohttp import ClientTimeout
 
     timeout = ClientTimeout(total=None, sock_connect=SILENCE, sock_read=SILENCE)
-    # What is compressed on its way has no ranges.
-    return {"headers": {"Accept-Encoding": "identity"}, "client_kwargs": {"trust_env": True, "timeout": timeout}}
+    # What is compressed on its way has no ranges. URLs are sent as they were typed: they may be signed.
+    session = {"trust_env": True, "timeout": timeout}
+    return {"headers": {"Accept-Encoding": "identity"}, "client_kwargs": session, "encoded": True}
 
 
 STORES: Mapping[str, Store] = {
     **dict.fromkeys(
         ("s3", "s3a"),
-        Store(extra=True, options=_s3_options, attributes={"retries": 1}, in_one_step=True, put=_s3_put),
+        Store(
+            extra=True, options=_s3_options, attributes={"retries": 1}, in_one_step=True, buckets=True, put=_s3_put
+        ),
     ),
-    **dict.fromkeys(("gs", "gcs", "az", "abfs", "abfss"), Store(in_one_step=True)),
+    **dict.fromkeys(("gs", "gcs", "az", "abfs", "abfss"), Store(in_one_step=True, buckets=True)),
     **dict.fromkeys(("http", "https"), Store(extra=True, options=_http_options, listed=False, writable=False)),
-    "memory": Store(extra=True, in_one_step=True, buckets=False),
+    "memory": Store(extra=True, in_one_step=True),
 }
 """What is particular to schemes. Others are whatever fsspec knows."""
 
@@ -115,7 +123,10 @@ def system_of(url: str) -> Any:
     UsageError
         If there is none, or what it needs is not installed.
     """
-    shown, scheme = visible_url(url), url.partition("://")[0].lower()
+    shown, (scheme, _, rest) = visible_url(url), url.partition("://")
+    scheme = scheme.lower()
+    if store_of(url).buckets and rest[:1] in ("", "/"):
+        raise UsageError(f'"{shown}" names no bucket; write {scheme}://BUCKET/NAME.')
     try:
         from fsspec.registry import get_filesystem_class
 
@@ -137,8 +148,9 @@ def _started(kind: Any, scheme: str, of_url: tuple[tuple[str, Any], ...]) -> Any
     from fsspec.config import apply_config
 
     store, asked = store_of(f"{scheme}://"), apply_config(kind, {})
-    options = {name: {**ours, **asked.get(name, {})} for name, ours in store.options().items()}
-    system = kind(use_listings_cache=False, **options, **dict(of_url))
+    options = {"use_listings_cache": False, **store.options(), **dict(of_url)}
+    options |= {name: {**value, **asked.get(name, {})} for name, value in options.items() if isinstance(value, dict)}
+    system = kind(**options)
     for name, value in store.attributes.items():
         setattr(system, name, value)
     return system
@@ -175,45 +187,43 @@ def ask(what: str, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     raise AssertionError("the last try returns or raises")
 
 
-_AGAIN = f"{TRIES} times; run it again later"
-_REASONS: tuple[tuple[str, str, type[Exception]], ...] = (
-    (r"\bFileExistsError|PreconditionFailed|\b412\b", "", FileExistsError),
-    (r"NoSuchBucket|ContainerNotFound", "there is no such bucket; check its name", StoreError),
-    (r"InvalidBucketName|ParamValidationError", "that is not a valid name of a bucket; check it", StoreError),
+_AGAIN = f", {TRIES} times; run it again later"
+_UNREACHABLE = "the store cannot be reached; check the network, the host and the endpoint"
+_REASONS: tuple[tuple[type[Exception], str, str], ...] = (
+    (FileExistsError, r"\bFileExistsError|PreconditionFailed|\b412\b", ""),
+    (StoreError, "NoSuchBucket|ContainerNotFound", "there is no such bucket; check its name"),
+    (StoreError, "InvalidBucketName|ParamValidationError", "that is not the name of a bucket; check it"),
     (
-        r"PermanentRedirect|\b30[17]\b|AuthorizationHeaderMalformed|IllegalLocationConstraint|NoRegion",
-        "the bucket lies in another region; set AWS_REGION to its region",
         StoreError,
+        r"PermanentRedirect|RecursionError|\b30[17]\b|AuthorizationHeaderMalformed|IllegalLocationConstraint|NoRegion",
+        "the bucket lies in another region; set AWS_REGION to that",
     ),
     (
-        r"Credential|ProfileNotFound|TokenRetrieval|SSO|RefreshError|ClientAuthentication",
+        StoreError,
+        "Credential|ProfileNotFound|TokenRetrieval|SSO|RefreshError|ClientAuthentication",
         "there are no valid credentials; sign in as for the tools of the store itself",
-        StoreError,
     ),
-    (r"RequestTimeTooSkewed", "the clock of this machine is wrong; set it", StoreError),
+    (StoreError, "RequestTimeTooSkewed", "the clock of this machine is wrong; set it"),
+    (StoreError, "InvalidObjectState", "it is in an archive; restore it first"),
     (
+        StoreError,
         r"PermissionError|AccessDenied|ExpiredToken|InvalidAccessKeyId|SignatureDoesNotMatch|\b40[13]\b",
         "access is denied; check the credentials and their permissions",
-        StoreError,
     ),
-    (r"\b400 400\b", "the store refuses it; check the region, the endpoint and the credentials", StoreError),
-    (r"InvalidRange|\b416\b", "it became shorter meanwhile; run it again", StoreError),
+    (StoreError, r"\b400 400\b", "the store refuses it; check the region, the endpoint and the credentials"),
+    (StoreError, r"InvalidRange|\b416\b", "it became shorter meanwhile; run it again"),
     (
+        TimeoutError,
         r"SlowDown|Throttl|TooManyRequests|ConditionalRequestConflict|\b(408|409|429|5\d\d)\b",
-        f"the store was busy or failed, {_AGAIN}",
-        TimeoutError,
+        f"the store was busy or failed{_AGAIN}",
     ),
+    (TimeoutError, "gaierror|ClientConnector|EndpointConnection|ConnectionRefused", _UNREACHABLE),
     (
-        r"gaierror|ClientConnector|EndpointConnection|ConnectionRefused",
-        "the store cannot be reached; check the network, the host and the endpoint",
         TimeoutError,
+        "[Tt]imeout|Connection|Disconnected|IncompleteRead|Payload|ResponseParserError",
+        f"the store did not answer{_AGAIN}",
     ),
-    (
-        r"[Tt]imeout|Connection|Disconnected|IncompleteRead|Payload|ResponseParserError",
-        f"the store did not answer, {_AGAIN}",
-        TimeoutError,
-    ),
-    (r"FileNotFoundError|NoSuchKey|\b404\b", "", FileNotFoundError),
+    (FileNotFoundError, r"FileNotFoundError|NoSuchKey|\b404\b", ""),
 )
 """What errors of stores mean, by the names, codes and statuses in them: the first that is found counts.
 
@@ -225,7 +235,7 @@ def _meaning(error: Exception) -> tuple[type[Exception], str]:
     """Return what an error means, as the kind that stands for it, and why it happened, as the end of a sentence."""
     facts = " ".join(_facts(error))
     own = f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(".")
-    found = ((kind, why) for pattern, why, kind in _REASONS if re.search(pattern, facts))
+    found = ((kind, why) for kind, pattern, why in _REASONS if re.search(pattern, facts))
     return next(found, (StoreError, own))
 
 

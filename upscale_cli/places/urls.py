@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 from shutil import copyfileobj
 from tempfile import SpooledTemporaryFile, TemporaryFile
 from typing import Any, BinaryIO, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from upscale_cli.codecs.finding import format_of, stem_of
 from upscale_cli.codecs.formats import FORMATS
@@ -23,6 +23,8 @@ from upscale_cli.places.stores import AT_ONCE, ask, store_of, system_of, visible
 
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 """How a URL begins. A single letter is a drive."""
+LEGAL = "%/:?#[]@!$&'()*+,;=~"
+"""What may stand in a URL besides letters, digits and `-._`."""
 BLOCK = 1 << 16
 """The bytes that are fetched first of an object whose header is read."""
 FEW = 16
@@ -107,7 +109,7 @@ class UrlTarget(Target):
         system, store, size = system_of(self.name), store_of(self.name), spool.seek(0, os.SEEK_END)
         spool.seek(0)
         if store.in_one_step:
-            content = spool.read() if size <= SPOOL else _OnDisk(os.dup(spool.fileno()))
+            content = spool.read() if size <= SPOOL else _OnDisk(spool.fileno(), closefd=False)
             mode = "overwrite" if overwrite else "create"
             system.pipe_file(self.name, content, mode=mode, **store.put(self.name, size))
             return
@@ -124,6 +126,11 @@ class UrlTarget(Target):
             with suppress(Exception):
                 system.rm_file(hidden)
             raise
+
+    def dated(self, times: Times | None) -> "UrlTarget":
+        if times is not None:
+            raise UpscaleError(f"{self.shown} cannot have the times of another; omit --preserve-times.")
+        return self
 
     def beside(self, ending: str) -> "UrlTarget":
         folder, _, name = self.name.rpartition("/")
@@ -202,7 +209,8 @@ class UrlSource(Source):
     at_once = AT_ONCE
 
     def __init__(self, url: str, root: str | None = None, size: int | None = None) -> None:
-        self.url, self._root, self._size = url, root, size
+        self.url = url if store_of(url).listed else quote(url, safe=LEGAL)
+        self._root, self._size = root, size
         self.shown, self.name = visible_url(url), PurePosixPath(_file_name(url))
         self.parent = url.rpartition("/")[0]
         self.place = None if root is None else PurePosixPath(*filter(None, self.parts))
@@ -244,8 +252,7 @@ class UrlSource(Source):
         try:
             return ask("cannot be read", function, *args, **kwargs)
         except FileNotFoundError:
-            folder = f'; for a folder, type "{self.shown}/"' if store_of(self.url).listed else ""
-            raise UpscaleError(f"does not exist{folder}.") from None
+            raise UpscaleError("does not exist; check its name.") from None
 
     def default_target(self, label: str, extension: str) -> UrlTarget:
         if not store_of(self.url).writable:
@@ -258,10 +265,7 @@ class UrlSource(Source):
         return UrlTarget("/".join((root, *self.parts[:-1], stem_of(self.name) + extension)), root)
 
     def times(self) -> Times | None:
-        with suppress(Exception):  # a store that does not say it
-            changed = int(system_of(self.url).modified(self.url).timestamp() * 10**9)
-            return changed, changed
-        return None
+        raise UpscaleError("has no times that could be preserved; omit --preserve-times.")
 
     def beside(self, ending: str) -> "UrlSource | None":
         beside = UrlTarget(self.url).beside(ending)
@@ -277,7 +281,7 @@ def _listed(name: str, failure: str) -> dict[str, int | None]:
         found = ask(failure, system_of(name).find, name, detail=True)
     except FileNotFoundError:
         return {}
-    return {path: about.get("size") for path, about in found.items() if not path.endswith("/")}
+    return {path: about.get("size") for path, about in found.items()}
 
 
 class Urls:
@@ -285,13 +289,14 @@ class Urls:
 
     def is_folder(self, name: str) -> bool:
         store, system = store_of(name), system_of(name)
-        if not store.listed:
-            return False
         if name.endswith("/") or (store.buckets and "/" not in name.partition("://")[2]):
-            return True
-        if format_of(PurePosixPath(_file_name(name))) is not None:
+            return store.listed
+        if not store.listed or format_of(PurePosixPath(_file_name(name))) is not None:
             return False
-        return bool(ask(f'"{visible_url(name)}" cannot be looked up', system.isdir, name))
+        try:  # an object comes before a folder of the same name
+            return bool(ask(f'"{visible_url(name)}" cannot be looked up', system.info, name)["type"] == "directory")
+        except FileNotFoundError:
+            return False
 
     def is_one(self, name: str) -> bool:
         return False
@@ -316,25 +321,20 @@ class Urls:
         start = len(_path(root)) + 1
         left_out = None if output is None else f"{output.rstrip('/')}/"
         slices = False
-        for path in sorted(
-            filter(None, (path[start:] for path in found)), key=lambda path: path.rpartition("/")[::2]
-        ):
-            parts, url = path.split("/"), f"{root}/{path}"
+        below = (path[start:].split("/") for path in found if path[start:] and not path.endswith("/"))
+        for parts in sorted(below, key=lambda parts: (parts[:-1], parts[-1])):
+            path = PurePosixPath(*filter(None, parts))
+            url = "/".join((root, *parts))
             if {".", ".."} & {*parts}:
-                why = UpscaleError(
-                    'has "." or ".." in its name, which means something else in other places; rename it.'
-                )
-                problems.append(Unreadable(visible_url(url), why))
+                problems.append(Unreadable(visible_url(url), UpscaleError('has "." or ".." in its path; rename it.')))
             elif len(of_users(parts)) < len(parts) or (left_out is not None and url.startswith(left_out)):
                 continue
-            elif (format := format_of(PurePosixPath(path))) is FORMATS["dicom"] and format.installed:
+            elif (format := format_of(path)) is FORMATS["dicom"] and format.installed:
                 slices = True
-            elif sieve.takes(PurePosixPath(path)):
-                yield UrlSource(url, root, found[f"{_path(root)}/{path}"])
+            elif sieve.takes(path):
+                yield UrlSource(url, root, found["/".join((_path(root), *parts))])
         if slices:
-            why = UpscaleError(
-                "holds slices of DICOM series, which are put together from files; copy them here first."
-            )
+            why = UpscaleError("holds slices of DICOM series, which only files can be put together from; copy them.")
             problems.append(Unreadable(shown, why))
         if not found:
             problems.append(Unreadable(shown, UpscaleError("does not exist: nothing lies below it; check its name.")))
