@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +11,10 @@ from upscale_cli.batch.executors import find_executor
 from upscale_cli.batch.names import refuse_mistaken_output
 from upscale_cli.batch.plan import Plan, Work, make_plan
 from upscale_cli.batch.report import Report
-from upscale_cli.batch.run import Run
+from upscale_cli.batch.run import DISK_FULL, Run
 from upscale_cli.codecs.finding import holds_several, options_of
 from upscale_cli.commands.lines import lines_about, outcome_values, show
-from upscale_cli.commands.session import Session
+from upscale_cli.commands.session import Session, in_sentence
 from upscale_cli.commands.terminal import (
     Bar,
     Interrupted,
@@ -27,6 +27,7 @@ from upscale_cli.commands.terminal import (
     stopping,
 )
 from upscale_cli.errors import NeedlessError, UpscaleError, UsageError
+from upscale_cli.machine.memory import unlimited_memory
 from upscale_cli.machine.processors import processors
 from upscale_cli.places.place import Source, counted
 from upscale_cli.places.streams import PIPE, STANDARD_INPUT, STREAM, StreamTarget, is_numbered
@@ -57,21 +58,16 @@ def process(session: Session, inputs: Iterable[str], work: Work, asked: Iterable
     UsageError
         If the request is invalid for every image.
     """
-    start, kind = time.perf_counter(), find_executor(session.executor)
-    plan = _planned(session, list(dict.fromkeys(inputs)), work)
+    start, (kind, address) = time.perf_counter(), find_executor(session.executor)
+    with unlimited_memory() if kind.remote else nullcontext():
+        plan = _planned(session, list(dict.fromkeys(inputs)), work)
+    if kind.remote and not (isinstance(plan, Plan) and all(job.target.portable for job in plan.jobs)):
+        raise UsageError(f"--executor {kind.name} makes images, each into a file; use --output, or omit --executor.")
     if not isinstance(plan, Plan):
         return plan.run()
     left_alone = counted(plan.left_alone)
     report = Report(session.done, failed=len(plan.failures), skipped=len(plan.skipped), left_alone=left_alone)
-    for line in () if session.quiet else _remarks(session, plan, asked):
-        say(f"{session.name}: {line}")
-    for shown, failure in plan.failures:
-        say(session.fail(shown, failure))
-        show_cause(failure, session.verbose)
-        if session.as_json:
-            print_json({"source": shown, "error": str(failure)})
-    for skipped in plan.skipped if session.as_json else ():
-        print_json({"source": skipped.shown, "skipped": skipped.why})
+    _say_planned(session, plan, asked)
     if session.dry_run:
         show(plan.jobs, session.as_json, plan.skipped)
         if left_alone and not session.quiet:
@@ -79,8 +75,8 @@ def process(session: Session, inputs: Iterable[str], work: Work, asked: Iterable
         return report.exit_status
 
     bar = Bar(sum(job.pixels for job in plan.jobs), len(plan.jobs), not session.quiet)
-    others = kind.start(session.jobs or processors()) if len(plan.jobs) > 1 else None
-    running = Run(plan, session.jobs, executor=others, progress=bar.advance)
+    others = kind.start(session.jobs, address) if len(plan.jobs) > (not kind.remote) else None
+    running = Run(plan, session.jobs, others, bar.advance, say=lambda text: bar.say(f"{session.name}: {text}"))
     try:
         pixels = _run(session, plan, running, bar=bar, report=report)
     except Interrupted as interrupted:
@@ -94,13 +90,39 @@ def process(session: Session, inputs: Iterable[str], work: Work, asked: Iterable
         bar.close()
         if others is not None:
             others.shutdown(cancel_futures=True)
-    planned = len(plan.jobs) + len(plan.failures) + len(plan.skipped)
-    report.left = planned - report.done - report.failed - report.skipped
+    report.left = len(running.left)
     if report.left:
-        say(f"{session.name}: stopped, because the disk is full; free some space, and run it again for the others.")
+        _say_left(session, running, work.overwrite)
     if not session.quiet and (report.done + report.failed > 1 or report.skipped or left_alone):
         say(report.sentence(time.perf_counter() - start, pixels))
     return report.exit_status
+
+
+def _say_planned(session: Session, plan: Plan, asked: Iterable[str]) -> None:
+    """Say what was asked for in vain, and what is not done, and why."""
+    for line in () if session.quiet else _remarks(session, plan, asked):
+        say(f"{session.name}: {line}")
+    for shown, failure in plan.failures:
+        say(session.fail(shown, failure))
+        show_cause(failure, session.verbose)
+        if session.as_json:
+            print_json({"source": shown, "error": str(failure)})
+    for skipped in plan.skipped if session.as_json else ():
+        print_json({"source": skipped.shown, "skipped": skipped.why})
+
+
+def _say_left(session: Session, running: Run, overwrite: bool) -> None:
+    """Say why a run has ended early, and which images are missing because a cluster was lost."""
+    rest = ""
+    if running.reason != DISK_FULL:
+        missing = sorted(job.source.shown for job in running.left)
+        count = f"{len(missing):,} images are" if len(missing) > 1 else "1 image is"
+        for name in missing:
+            say(f"{in_sentence(name)}: is missing.")
+            if session.as_json:
+                print_json({"source": name, "missing": running.reason})
+        rest = f"; {count} missing: run it again{'' if overwrite else ' with --skip-existing'} for the rest"
+    say(f"{session.name}: stopped, because {running.reason}{rest}.")
 
 
 def _planned(session: Session, inputs: list[str], work: Work) -> "Plan | FrameRun":
@@ -185,7 +207,7 @@ def _remarks(session: Session, plan: Plan, asked: Iterable[str]) -> Iterator[str
         if idle:
             yield f"--{option} does nothing for {' and '.join(idle)}."
     most = processors()
-    if (session.jobs or 0) > 4 * most:
+    if (session.jobs or 0) > 4 * most and not find_executor(session.executor)[0].remote:
         yield f"--jobs {session.jobs} makes nothing faster than {most}, the number of processors."
     if results := plan.results:
         more = f" and {len(results) - MOST_NAMED} others" if len(results) > MOST_NAMED else ""
