@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, cast
 
+from upscale_cli.batch.again import carried_out
 from upscale_cli.batch.executors import Cluster
 from upscale_cli.batch.plan import Job, Plan
 from upscale_cli.errors import UpscaleError, as_upscale_error
@@ -75,7 +76,7 @@ def run_job(
     start = time.perf_counter()
     result = failure = None
     try:
-        result = job.work.carry_out(job.source, job.target, workers, progress)
+        result = carried_out(job, workers, progress)
     except Exception as error:
         if isinstance(error, BrokenPipeError) and not job.target.portable:
             raise
