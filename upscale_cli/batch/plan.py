@@ -131,6 +131,7 @@ def make_plan(
     *,
     standard_input: Source | None = None,
     skip_existing: bool = False,
+    wanted: Callable[[Source], bool] = lambda source: True,
     progress: Callable[[int], None] = lambda images: None,
 ) -> Plan:
     """Find all sources, name their targets, and check everything that can be checked without decoding.
@@ -146,6 +147,8 @@ def make_plan(
         What `-` stands for.
     skip_existing : bool
         Leave out sources whose targets exist.
+    wanted : callable
+        Asked for each source before anything of it is read: whether it belongs to this run.
     progress : callable
         Called with the number of images that were looked at since the last call.
 
@@ -174,6 +177,8 @@ def make_plan(
     plan, opened = Plan(), dict[Source, tuple[int, ...]]()
     folder = output if into_folder and isinstance(output, str) else None
     for source in find_sources(inputs, folder, plan.failures, plan.left_alone, standard_input=standard_input):
+        if not wanted(source):
+            continue
         progress(1)
         try:
             with open_picture(source.open(), work.reading) as picture:

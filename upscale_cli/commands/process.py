@@ -26,13 +26,14 @@ from upscale_cli.commands.terminal import (
     standard_output,
     stopping,
 )
-from upscale_cli.errors import NeedlessError, UpscaleError, UsageError
+from upscale_cli.errors import ExitStatus, NeedlessError, UpscaleError, UsageError
 from upscale_cli.machine.processors import processors
 from upscale_cli.places.place import Source, counted
 from upscale_cli.places.streams import PIPE, STANDARD_INPUT, STREAM, StreamTarget, is_numbered
 from upscale_cli.work.request import Request
 
 if TYPE_CHECKING:
+    from upscale_cli.batch.records import Record
     from upscale_cli.commands.frames import FrameRun
 
 COMPRESSION, BLENDING = (
@@ -58,31 +59,27 @@ def process(session: Session, inputs: Iterable[str], work: Work, asked: Iterable
         If the request is invalid for every image.
     """
     start, kind = time.perf_counter(), find_executor(session.executor)
-    plan = _planned(session, list(dict.fromkeys(inputs)), work)
+    inputs = _with_pipes(session, list(dict.fromkeys(inputs)))
+    record = _record(session, inputs, work)
+    plan = _planned(session, inputs, work, record)
     if not isinstance(plan, Plan):
         return plan.run()
     left_alone = counted(plan.left_alone)
     report = Report(session.done, failed=len(plan.failures), skipped=len(plan.skipped), left_alone=left_alone)
-    for line in () if session.quiet else _remarks(session, plan, asked):
-        say(f"{session.name}: {line}")
-    for shown, failure in plan.failures:
-        say(session.fail(shown, failure))
-        show_cause(failure, session.verbose)
-        if session.as_json:
-            print_json({"source": shown, "error": str(failure)})
-    for skipped in plan.skipped if session.as_json else ():
-        print_json({"source": skipped.shown, "skipped": skipped.why})
+    _announce(session, plan, asked)
     if session.dry_run:
         show(plan.jobs, session.as_json, plan.skipped)
         if left_alone and not session.quiet:
             say(f"{left_alone}.")
         return report.exit_status
 
+    if record is not None:
+        record.begin(plan)
     bar = Bar(sum(job.pixels for job in plan.jobs), len(plan.jobs), not session.quiet)
     others = kind.start(session.jobs or processors()) if len(plan.jobs) > 1 else None
     running = Run(plan, session.jobs, executor=others, progress=bar.advance)
     try:
-        pixels = _run(session, plan, running, bar=bar, report=report)
+        pixels = _run(session, plan, running, bar=bar, report=report, record=record)
     except Interrupted as interrupted:
         bar.close()
         rest = "--skip-existing makes the others" if not work.overwrite else "the others are unchanged"
@@ -100,14 +97,38 @@ def process(session: Session, inputs: Iterable[str], work: Work, asked: Iterable
         say(f"{session.name}: stopped, because the disk is full; free some space, and run it again for the others.")
     if not session.quiet and (report.done + report.failed > 1 or report.skipped or left_alone):
         say(report.sentence(time.perf_counter() - start, pixels))
+    if record is not None and record.problem is not None:
+        say(f"{session.name}: {record.problem}")
+        return ExitStatus.FAILED
     return report.exit_status
 
 
-def _planned(session: Session, inputs: list[str], work: Work) -> "Plan | FrameRun":
+def _record(session: Session, inputs: list[str], work: Work) -> "Record | None":
+    """Return the record that a run keeps, if it makes a part of the images."""
+    if session.shard is None and not session.retry_failed:
+        return None
+    from upscale_cli.commands.report import record_of
+
+    return record_of(session, inputs, work)
+
+
+def _announce(session: Session, plan: Plan, asked: Iterable[str]) -> None:
+    """Print what a plan says before any work."""
+    for line in () if session.quiet else _remarks(session, plan, asked):
+        say(f"{session.name}: {line}")
+    for shown, failure in plan.failures:
+        say(session.fail(shown, failure))
+        show_cause(failure, session.verbose)
+        if session.as_json:
+            print_json({"source": shown, "error": str(failure)})
+    for skipped in plan.skipped if session.as_json else ():
+        print_json({"source": skipped.shown, "skipped": skipped.why})
+
+
+def _planned(session: Session, inputs: list[str], work: Work, record: "Record | None") -> "Plan | FrameRun":
     """Return the plan for images, or what makes frames: of a stream, or from and to numbered files."""
     if work.overwrite and session.skip_existing:
         raise UsageError("--overwrite and --skip-existing exclude each other; leave one out.")
-    inputs = _with_pipes(session, inputs)
     piped = STREAM in inputs or (len(inputs) == 1 and holds_several(Path(inputs[0])))
     stream = _standard_output(session, inputs)
     image: Source | None = None
@@ -120,9 +141,17 @@ def _planned(session: Session, inputs: list[str], work: Work) -> "Plan | FrameRu
         if found is not None:
             image, inputs = found, [STREAM if name == found.shown else name for name in inputs]
     where = stream if session.output == STREAM else session.output
-    skip, bar = session.skip_existing, Bar(None, 1, not session.quiet, unit="image")
+    bar = Bar(None, 1, not session.quiet, unit="image")
     try:
-        return make_plan(inputs, where, work, standard_input=image, skip_existing=skip, progress=bar.advance)
+        return make_plan(
+            inputs,
+            where,
+            work,
+            standard_input=image,
+            skip_existing=session.skip_existing,
+            wanted=(lambda _: True) if record is None else record.wants,
+            progress=bar.advance,
+        )
     finally:
         bar.close()
 
@@ -192,14 +221,17 @@ def _remarks(session: Session, plan: Plan, asked: Iterable[str]) -> Iterator[str
         yield f"left out as results of earlier runs: {', '.join(results[:MOST_NAMED])}{more}."
 
 
-def _run(session: Session, plan: Plan, running: Run, *, bar: Bar, report: Report) -> int:
+def _run(session: Session, plan: Plan, running: Run, *, bar: Bar, report: Report, record: "Record | None") -> int:
     """Carry a plan out, print a line for each outcome, count them, and return the pixels that were made."""
     pixels = 0
     if session.verbose and plan.jobs:
         bar.say(f"{session.name}: {running.manner}.")
     with stopping(running.stop), closing(iter(running)) as outcomes:
         for outcome in outcomes:
-            if session.skip_existing and isinstance(outcome.failure, NeedlessError):
+            skipped = session.skip_existing and isinstance(outcome.failure, NeedlessError)
+            if record is not None:
+                record.end(outcome, skipped)
+            if skipped:
                 # Another run was faster.
                 report.skipped += 1
                 if session.as_json:

@@ -46,6 +46,13 @@ class FileTarget(Target):
         with replacing(*paths, overwrite=overwrite, times=self.times) as streams:
             yield streams
 
+    def append(self, lines: bytes) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.path, "ab+", buffering=0) as file:
+            if file.seek(0, os.SEEK_END) and file.seek(-1, os.SEEK_END) and file.read(1) != b"\n":
+                lines = b"\n" + lines  # a killed run has left a part of a line
+            file.write(lines)
+
     def dated(self, times: Times | None) -> "FileTarget":
         return FileTarget(self.path, times)
 
@@ -236,6 +243,11 @@ class Files:
             return
         yield from left_alone
         yield from problems
+
+    def inside(self, name: str) -> list[FileSource]:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            return [FileSource(Path(name, each)) for each in sorted(os.listdir(name))]
+        return []
 
     def target(self, name: str, parts: Sequence[str] = ()) -> FileTarget:
         return FileTarget(Path(name, *parts))

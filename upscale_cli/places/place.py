@@ -51,6 +51,10 @@ class Target(ABC):
         nothing changes.
         """
 
+    def append(self, lines: bytes) -> None:
+        """Add whole lines to what is there, at once and in one piece."""
+        raise UpscaleError(f"{self.shown} cannot hold a record; use a folder as --output.")
+
     def dated(self, times: Times | None) -> "Target":
         """Return the target that gets these times, if its kind has any."""
         return self
@@ -146,6 +150,9 @@ class Place(Protocol):
 
     def sources(self, name: str, output: str | None) -> "Iterator[Source | Unreadable | LeftAlone]":
         """Yield the source of a name, or what is in a folder, without what is in the output folder."""
+
+    def inside(self, name: str) -> "Sequence[Source]":
+        """Return everything in a folder, whatever it is, sorted by name; nothing if there is no such folder."""
 
     def target(self, name: str, parts: Sequence[str] = ()) -> Target:
         """Return the target of a name, or the one of some path below it."""
