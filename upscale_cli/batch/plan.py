@@ -79,12 +79,15 @@ class Job(NamedTuple):
     work : Work
     expected : Result
         Sizes and notes, as far as the header tells.
+    skips : bool
+        Nothing is to be done if its target exists.
     """
 
     source: Source
     target: Target
     work: Work
     expected: Result
+    skips: bool = False
 
     @property
     def pixels(self) -> int:
@@ -200,7 +203,7 @@ def make_plan(
             place = output.shown if isinstance(output, Target) else f'"{output or source.shown}"'
             plan.failures.append((source.shown, as_upscale_error(error, place)))
             continue
-        plan.jobs.append(Job(source, target, work.with_format(format), expected))
+        plan.jobs.append(Job(source, target, work.with_format(format), expected, skips=skip_existing))
     plan.left_alone = [each for each in plan.left_alone if not each.name.endswith(work.reads_beside)]
     # A template may name another original; what stands beside it with a label is none.
     labelled = plan.jobs if output is None else [job for job in plan.jobs if template and _is_labelled(job)]
