@@ -1,18 +1,19 @@
 """Records of shards: what each of them has planned, and how each image ended.
 
-The record of a shard is `.upscale/shard-3-of-16.jsonl` in the output folder. Each run adds a line with its settings,
-one for each of its images with the size of its result, and one for each image that ends. Of the lines about an image,
-in all records together, the latest counts.
+The record of a shard is `.upscale/shard-3-of-16.jsonl` in the output folder. Each run adds a line for each of its
+images with the size of its result, then one with its settings, which says that the plan is complete, and then one for
+each image that ends. The latest line about an image counts, whichever record it is in.
 """
 
 import json
 import re
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+import time
+from collections import Counter
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import NamedTuple
 
 from upscale_cli.batch.plan import Plan
 from upscale_cli.batch.run import Outcome
@@ -23,9 +24,11 @@ from upscale_cli.places.place import Source
 
 FOLDER = ".upscale"
 """The folder of the records, in the output folder."""
-NAME = re.compile(r"^shard-([0-9]+)-of-([0-9]+)\.jsonl$")
+NAME = re.compile(r"shard-([0-9]+)-of-([0-9]+)\.jsonl")
 PLANNED, DONE, SKIPPED, FAILED = "planned", "done", "skipped", "failed"
-"""The states of an image; what is skipped needs no work."""
+"""The states of an image; one that is skipped needs no work."""
+EVERY = 60
+"""Seconds after which a record is written again, where it can only be written as a whole."""
 
 
 class Record:
@@ -37,28 +40,31 @@ class Record:
         The output folder.
     shard : Shard
     about : mapping
-        What its first line says about the run.
+        What the record says about the run.
     only : collection of str, optional
         The names of the images that are wanted, if not all of the shard are.
 
     Attributes
     ----------
     problem : UpscaleError or None
-        Why it could not be written.
+        Why something is not in the record.
     """
 
     def __init__(
-        self, folder: str, shard: Shard, about: Mapping[str, object], only: Mapping[str, str] | None = None
+        self, folder: str, shard: Shard, about: Mapping[str, object], only: Collection[str] | None = None
     ) -> None:
-        self.shard, self._about, self._only = shard, about, only
-        self._target = place_of(folder).target(folder, (FOLDER, f"shard-{shard.number}-of-{shard.of}.jsonl"))
+        self._shard, self._about, self._only = shard, about, only
+        self._place = place_of(folder)
+        self._target = self._place.target(folder, (FOLDER, f"shard-{shard.number}-of-{shard.of}.jsonl"))
         self._names: dict[str, str] = {}
+        self._whole: bytearray | None = None
+        self._due = 0.0
         self.problem: UpscaleError | None = None
 
     def wants(self, source: Source) -> bool:
         """Return whether this run makes an image."""
         name = name_of(source)
-        wanted = self.shard.has(name) and (self._only is None or name in self._only)
+        wanted = self._shard.has(name) and (self._only is None or name in self._only)
         if wanted:
             self._names[source.shown] = name
         return wanted
@@ -71,12 +77,16 @@ class Record:
         UpscaleError
             If the record cannot be written.
         """
-        lines: list[dict[str, Any]] = [{"shard": str(self.shard), "partial": self._only is not None, **self._about}]
-        lines += [self._line(job.source.shown, PLANNED, size=job.expected.after) for job in plan.jobs]
-        lines += [self._line(shown, FAILED, why=str(error)) for shown, error in plan.failures]
-        results = set(plan.results)
-        lines += [self._line(e.shown, SKIPPED, why=e.why) for e in plan.skipped if e.shown not in results]
-        self._write(*lines)
+        names, results = self._names, set(plan.results)
+        lines = [_line(names[job.source.shown], PLANNED, size=job.expected.after) for job in plan.jobs]
+        lines += [_line(names[shown], FAILED, why=str(why)) for shown, why in plan.failures if shown in names]
+        lines += [_line(names[e.shown], SKIPPED, why=e.why) for e in plan.skipped if e.shown not in results]
+        # Folders that cannot be listed: nobody knows their images.
+        unlisted = {shown: str(why) for shown, why in plan.failures if shown not in names}
+        about = {"shard": str(self._shard), "partial": self._only is not None, "unlisted": unlisted}
+        self._names = {}
+        self._write(*lines, about | {**self._about})
+        self.close()
         if self.problem is not None:
             raise self.problem
 
@@ -84,19 +94,50 @@ class Record:
         """Write down how an image ended."""
         state = DONE if outcome.failure is None else SKIPPED if skipped else FAILED
         why = {} if outcome.failure is None else {"why": str(outcome.failure)}
-        self._write(self._line(outcome.job.source.shown, state, **why, seconds=round(outcome.seconds, 4)))
+        self._write(_line(name_of(outcome.job.source), state, **why, seconds=round(outcome.seconds, 4)))
+        if time.monotonic() > self._due:
+            self.close()
 
-    def _line(self, shown: str, state: str, **more: object) -> dict[str, Any]:
-        return {"name": self._names.get(shown, shown), "state": state, **more}
+    def close(self) -> None:
+        """Write everything, where a record can only be written as a whole."""
+        if self._whole is None:
+            return
+        try:
+            with self._target.commit(True) as (stream,):
+                stream.write(self._whole)
+            self.problem = None
+        except Exception as error:
+            self._fail(error)
+        self._due = time.monotonic() + EVERY
 
     def _write(self, *lines: Mapping[str, object]) -> None:
-        """Add lines, each with the time; after a failure, nothing more is written."""
-        if self.problem is None:
-            now = datetime.now(UTC).isoformat(timespec="milliseconds")
-            try:
-                self._target.append("".join(f"{json.dumps({**line, 'time': now})}\n" for line in lines).encode())
-            except Exception as error:
-                self.problem = as_upscale_error(error, f"the record {self._target.shown}")
+        """Add lines, each with the time."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        text = "".join(f"{json.dumps({**line, 'time': now})}\n" for line in lines).encode()
+        try:
+            if self._whole is None and self._target.append(text):
+                return
+            if self._whole is None:
+                there = self._target.exists()
+                self._whole = bytearray(self._place.source(self._target.name).open().read() if there else b"")
+            self._whole += text
+        except Exception as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        self.problem = as_upscale_error(error, f"the record {self._target.shown}")
+
+
+def _line(name: str, state: str, **more: object) -> dict[str, object]:
+    return {"name": name, "state": state, **more}
+
+
+class Entry(NamedTuple):
+    """The latest line about an image: for `DONE`, `why` is with what settings, for `PLANNED` by which shard."""
+
+    time: str
+    state: str
+    why: str
 
 
 @dataclass
@@ -111,23 +152,58 @@ class Summary:
         Images that were not made, by their names in records, and why.
     missing : dict of str to str
         Images that were planned and have not ended, and their shards.
+    unlisted : dict of str to str
+        Folders that could not be listed, and why.
     absent : list of str
         Shards that have no record.
     settings : dict of str to list of str
-        The shards of each settings and version.
+        The settings and versions that images were made with, and in which shards.
     """
 
     done: int = 0
     skipped: int = 0
     failed: dict[str, str] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
+    unlisted: dict[str, str] = field(default_factory=dict)
     absent: list[str] = field(default_factory=list)
     settings: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
         """Nothing is left to do."""
-        return not (self.failed or self.missing or self.absent)
+        return not (self.failed or self.missing or self.unlisted or self.absent)
+
+    def add(self, entries: Mapping[str, Entry]) -> None:
+        """Count images."""
+        states = Counter(entry.state for entry in entries.values())
+        self.done += states[DONE]
+        self.skipped += states[SKIPPED]
+        self.failed |= {name: entry.why for name, entry in entries.items() if entry.state == FAILED}
+        self.missing |= {name: entry.why for name, entry in entries.items() if entry.state == PLANNED}
+
+    def read(self, shard: Shard, record: Source) -> tuple[dict[str, Entry], bool]:
+        """Return what a record says about images, and whether it is about all images of its shard.
+
+        Lines that are not whole are left out: their runs were killed, and what they were about is missing.
+        """
+        entries, about, unlisted, whole = dict[str, Entry](), "", dict[str, str](), False
+        with record.open() as stream:
+            for text in stream:
+                with suppress(ValueError, KeyError, TypeError):
+                    line = json.loads(text)
+                    if "name" not in line:
+                        about = f"{line['settings']} of upscale {line['version']}"
+                        unlisted, whole = line["unlisted"], whole or not line["partial"]
+                        continue
+                    name, state = line["name"], line["state"]
+                    if state == SKIPPED and name in entries and entries[name].state == DONE:
+                        continue  # what was made here stays
+                    why = {DONE: about, PLANNED: str(shard)}.get(state) or line["why"]
+                    entries[name] = Entry(line["time"], state, why)
+        self.unlisted |= unlisted
+        for made_with in dict.fromkeys(entry.why for entry in entries.values() if entry.state == DONE):
+            self.settings.setdefault(made_with, []).append(str(shard))
+        return entries, whole
 
 
 def read_records(folder: str) -> Summary:
@@ -138,41 +214,26 @@ def read_records(folder: str) -> Summary:
     UpscaleError
         If there is none, or it cannot be read.
     """
-    summary, latest = Summary(), dict[str, tuple[str, str, str]]()
-    settings: dict[str, dict[str, None]] = defaultdict(dict)
-    found: dict[int, set[int]] = defaultdict(set)
-    for shard, line in _lines(folder):
-        at, name = str(line["time"]), line.get("name")
-        if name is None:
-            settings[f"{line['settings']} of upscale {line['version']}"][str(shard)] = None
-            if not line["partial"]:
-                found[shard.of].add(shard.number)
-        elif latest.get(name, ("",))[0] <= at:
-            state = line["state"]
-            latest[name] = at, state, str(shard) if state == PLANNED else line.get("why", "")
-    for name, (_, state, why) in sorted(latest.items()):
-        summary.done += state == DONE
-        summary.skipped += state == SKIPPED
-        if state == FAILED:
-            summary.failed[name] = why
-        elif state == PLANNED:
-            summary.missing[name] = why
-    # One complete set of shards has seen every image, whatever other sets there are.
-    if all(len(numbers) < of for of, numbers in found.items()):
-        every = [Shard(number, of) for of in found for number in range(1, of + 1)]
-        summary.absent = [str(shard) for shard in every if shard.number not in found[shard.of]]
-    summary.settings = {name: list(shards) for name, shards in settings.items()}
-    return summary
-
-
-def _lines(folder: str) -> Iterator[tuple[Shard, dict[str, Any]]]:
-    """Yield each line of each record. A line that is not complete is left out: its run was killed."""
     inside = place_of(folder).inside(f"{folder.rstrip('/')}/{FOLDER}")
-    named = [(found, source) for source in inside for found in NAME.finditer(source.name.name)]
-    if not named:
+    named = ((NAME.fullmatch(record.name.name), record) for record in inside)
+    records = {Shard(int(found[1]), int(found[2])): record for found, record in named if found}
+    if not records:
         raise UpscaleError(f'"{folder}" has no records; run upscale with --shard K/N and --output {folder} first.')
-    for found, source in named:
-        with source.open() as stream:
-            for text in stream:
-                with suppress(ValueError):
-                    yield Shard(int(found[1]), int(found[2])), json.loads(text)
+    summary, others, seen = Summary(), dict[str, Entry](), set[Shard]()
+    # Shards of one number of parts have no image in common, so one record of them is in memory at a time.
+    usual = Counter(shard.of for shard in records).most_common(1)[0][0]
+    for shard in sorted(records, key=lambda shard: (shard.of == usual, shard)):
+        entries, whole = summary.read(shard, records[shard])
+        seen |= {shard} if whole else set()
+        both = entries.keys() & others.keys()
+        if shard.of == usual:
+            summary.add(entries | {name: max(entries[name], others.pop(name)) for name in both})
+        else:
+            others |= entries | {name: max(entries[name], others[name]) for name in both}
+    summary.add(others)
+    # One complete set of shards has seen every image, whatever other sets there are.
+    parts = {shard.of for shard in seen} or {usual}
+    absent = {of: {Shard(number, of) for number in range(1, of + 1)} - seen for of in parts}
+    if all(absent.values()):
+        summary.absent = [str(shard) for shards in absent.values() for shard in sorted(shards)]
+    return summary

@@ -28,8 +28,10 @@ from upscale_cli.commands.terminal import (
 )
 from upscale_cli.errors import ExitStatus, NeedlessError, UpscaleError, UsageError
 from upscale_cli.machine.processors import processors
+from upscale_cli.places import place_of
 from upscale_cli.places.place import Source, counted
 from upscale_cli.places.streams import PIPE, STANDARD_INPUT, STREAM, StreamTarget, is_numbered
+from upscale_cli.places.urls import scheme_of
 from upscale_cli.work.request import Request
 
 if TYPE_CHECKING:
@@ -63,6 +65,8 @@ def process(session: Session, inputs: Iterable[str], work: Work, asked: Iterable
     record = _record(session, inputs, work)
     plan = _planned(session, inputs, work, record)
     if not isinstance(plan, Plan):
+        if record is not None:
+            raise UsageError("--shard shares out the images of folders, but this is a stream of frames; omit it.")
         return plan.run()
     left_alone = counted(plan.left_alone)
     report = Report(session.done, failed=len(plan.failures), skipped=len(plan.skipped), left_alone=left_alone)
@@ -89,6 +93,8 @@ def process(session: Session, inputs: Iterable[str], work: Work, asked: Iterable
         raise
     finally:
         bar.close()
+        if record is not None:
+            record.close()
         if others is not None:
             others.shutdown(cancel_futures=True)
     planned = len(plan.jobs) + len(plan.failures) + len(plan.skipped)
@@ -129,7 +135,7 @@ def _planned(session: Session, inputs: list[str], work: Work, record: "Record | 
     """Return the plan for images, or what makes frames: of a stream, or from and to numbered files."""
     if work.overwrite and session.skip_existing:
         raise UsageError("--overwrite and --skip-existing exclude each other; leave one out.")
-    piped = STREAM in inputs or (len(inputs) == 1 and holds_several(Path(inputs[0])))
+    piped = STREAM in inputs or holds_several(_only_file(inputs))
     stream = _standard_output(session, inputs)
     image: Source | None = None
     if piped or session.output == STREAM or is_numbered(session.output):
@@ -156,6 +162,11 @@ def _planned(session: Session, inputs: list[str], work: Work, record: "Record | 
         bar.close()
 
 
+def _only_file(inputs: list[str]) -> Path:
+    """Return the only input if it may be a file or a pipe; a name that is neither otherwise."""
+    return Path(inputs[0] if len(inputs) == 1 and not scheme_of(inputs[0]) else "")
+
+
 def _with_pipes(session: Session, inputs: list[str]) -> list[str]:
     """Return inputs with all names of standard input as "-", what the shell put in the place of `<(...)` too."""
     inputs = [STREAM if name in STANDARD_INPUT else name for name in inputs]
@@ -180,9 +191,7 @@ def _with_pipes(session: Session, inputs: list[str]) -> list[str]:
 def _standard_output(session: Session, inputs: list[str]) -> StreamTarget | None:
     """Return standard output, if results go there."""
     output = session.output
-    to_stream = output == STREAM or (
-        output is None and (STREAM in inputs or (len(inputs) == 1 and Path(inputs[0]).is_fifo()))
-    )
+    to_stream = output == STREAM or (output is None and (STREAM in inputs or _only_file(inputs).is_fifo()))
     if to_stream and not session.dry_run and session.as_json:
         raise UsageError("--json and the image cannot share standard output; use --output FILE.")
     if session.as_json or session.dry_run:
@@ -194,7 +203,12 @@ def _standard_output(session: Session, inputs: list[str]) -> StreamTarget | None
 def _listed(name: str, end: bytes) -> list[str]:
     """Return the names that a file lists, or standard input."""
     try:
-        text = read_standard_input() if name in STANDARD_INPUT else Path(name).read_bytes()
+        if scheme_of(name):
+            text = place_of(name).source(name).open().read()
+        else:
+            text = read_standard_input() if name in STANDARD_INPUT else Path(name).read_bytes()
+    except UpscaleError as error:
+        raise UsageError(f'--files-from "{name}" {error}') from None
     except OSError as error:
         raise UsageError(f'--files-from "{name}" cannot be read: {error.strerror}.') from None
     lines = (line if end == b"\0" else line.removesuffix(b"\r") for line in text.split(end))
@@ -206,6 +220,9 @@ def _listed(name: str, end: bytes) -> list[str]:
 
 def _remarks(session: Session, plan: Plan, asked: Iterable[str]) -> Iterator[str]:
     """Yield what was asked for that has no effect, and which inputs were left out."""
+    if (session.shard or session.retry_failed) and not (plan.jobs or plan.failures or plan.skipped):
+        part = f"shard {'/'.join(map(str, session.shard))}" if session.shard else "the folder"
+        yield f"{part} has no image{' that failed' * session.retry_failed}."
     works = [job.work for job in plan.jobs]
     heeded = {f.title: options_of(f) | BLENDING for work in works if (f := work.format) is not None}
     heeded |= {w.method.name: w.method.heeds | COMPRESSION for w in works if isinstance(w, Request)}

@@ -16,6 +16,7 @@ from upscale_cli.commands.terminal import print_json, visible
 from upscale_cli.errors import ExitStatus, UsageError
 from upscale_cli.places import place_of
 from upscale_cli.places.streams import STREAM, is_numbered
+from upscale_cli.work.result import Result
 
 INTRO = """\
 Add up the records of shards: what is done, what failed, what is missing.
@@ -42,16 +43,26 @@ def record_of(session: Session, inputs: Sequence[str], work: Work) -> Record:
     UsageError
         If there is no one folder for results, where the record would be.
     """
-    output = session.output
-    several = len(inputs) > 1 or any(place_of(name).is_folder(name) for name in inputs)
-    if output is None or output == STREAM or is_numbered(output) or is_template(output):
-        several, output = False, ""
-    if STREAM in inputs or not (several or place_of(output).is_folder(output)):
-        raise UsageError("records of shards are in the output folder; use --output FOLDER/.")
-    only = read_records(output).failed if session.retry_failed else None
-    return Record(
-        output, Shard(*session.shard or (1, 1)), {"version": __version__, "settings": _settings(work)}, only
-    )
+    folder = _results(session.output, inputs, work)
+    if folder is None:
+        raise UsageError("the record of a shard is kept in the output folder; use --output FOLDER/.")
+    only = read_records(folder).failed if session.retry_failed else None
+    about = {"version": __version__, "settings": _settings(work)}
+    return Record(folder, Shard(*session.shard or (1, 1)), about, only)
+
+
+def _results(output: str | None, inputs: Sequence[str], work: Work) -> str | None:
+    """Return the folder of all results of a run; None if there is no such folder."""
+    if STREAM in (output, *inputs):
+        return None
+    if output is None:
+        place = place_of(inputs[0])
+        alone = len(inputs) == 1 and place.is_folder(inputs[0])
+        return place.beside(inputs[0], work.label(Result(), several=True)) if alone else None
+    if is_numbered(output) or is_template(output):
+        return None
+    several = len(inputs) > 1 or place_of(inputs[0]).is_folder(inputs[0])
+    return output if several or place_of(output).is_folder(output) else None
 
 
 def _settings(work: Work) -> str:
@@ -90,18 +101,21 @@ def _lines(summary: Summary) -> Iterator[str]:
         yield f"{name}: failed: {why}"
     for name, shard in summary.missing.items():
         yield f"{name}: missing, planned by shard {shard}"
+    for name, why in summary.unlisted.items():
+        yield f"{name}: {why}"
     if summary.absent:
         yield f"no record of shard {_listed(summary.absent)}"
     if len(summary.settings) > 1:
-        each = (f"shard {_listed(shards)} has {about}" for about, shards in summary.settings.items())
-        yield f"records differ in settings or version: {'; '.join(each)}"
+        each = (f"{about} in shard {_listed(shards)}" for about, shards in summary.settings.items())
+        yield f"made with different settings or versions: {'; '.join(each)}"
     counts = (
         (summary.done + summary.skipped, "done"),
         (len(summary.failed), "failed"),
         (len(summary.missing), "missing"),
-        (len(summary.absent), "without a record"),
+        (len(summary.unlisted), "not listed"),
     )
-    yield f"{', '.join(f'{count:,} {word}' for count, word in counts if count or word == 'done')}."
+    absent = f"; {len(summary.absent):,} shards have no record" if summary.absent else ""
+    yield f"{', '.join(f'{count:,} {word}' for count, word in counts if count or word == 'done')}{absent}."
 
 
 def _listed(shards: Sequence[str]) -> str:
