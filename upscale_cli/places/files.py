@@ -43,6 +43,14 @@ class FileTarget(Target):
         with replacing(*paths, overwrite=overwrite, times=self.times) as streams:
             yield streams
 
+    def append(self, lines: bytes) -> bool:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.path, "ab+") as file:
+            if file.seek(0, os.SEEK_END) and file.seek(-1, os.SEEK_END) and file.read(1) != b"\n":
+                lines = b"\n" + lines  # a killed run has left a part of a line
+            file.write(lines)
+        return True
+
     def dated(self, times: Times | None) -> "FileTarget":
         return FileTarget(self.path, times)
 
@@ -97,9 +105,8 @@ class FileSource(Source):
         if self._root is None or self.place is None:
             return FileTarget(self.path.with_name(f"{stem_of(self.path)}_{label}{extension}"))
         # The images of a folder go into a folder beside it.
-        root = Path(os.path.abspath(self._root))
         place = self.place.with_name(stem_of(self.place) + extension)
-        return FileTarget(root.with_name(f"{root.name}_{label}") / place)
+        return FileTarget(_beside(self._root, label) / place)
 
     def times(self) -> Times | None:
         with suppress(OSError):  # opening it says what is wrong
@@ -140,6 +147,12 @@ class SeriesSource(FileSource):
 
     def identity(self) -> Hashable | None:
         return _identity(self.paths[0])
+
+
+def _beside(folder: Path, label: str) -> Path:
+    """Return the folder for the results of a folder."""
+    folder = Path(os.path.abspath(folder))
+    return folder.with_name(f"{folder.name}_{label}")
 
 
 def _identity(path: Path) -> Hashable | None:
@@ -216,6 +229,14 @@ class Files:
 
     def source(self, name: str) -> FileSource:
         return FileSource(Path(name))
+
+    def beside(self, name: str, label: str) -> str:
+        return str(_beside(Path(name), label))
+
+    def inside(self, name: str) -> list[FileSource]:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            return [FileSource(Path(name, each)) for each in sorted(os.listdir(name))]
+        return []
 
     def target(self, name: str, parts: Sequence[str] = ()) -> FileTarget:
         return FileTarget(Path(name, *parts))
