@@ -17,6 +17,7 @@ from upscale_cli.codecs.finding import format_of, stem_of
 from upscale_cli.codecs.formats import FORMATS
 from upscale_cli.errors import NeedlessError, UpscaleError, UsageError
 from upscale_cli.machine.replacing import PREFIX, SPOOL
+from upscale_cli.places.contents import BLOCK, OnDisk, Ranges
 from upscale_cli.places.folders import Sieve, of_users
 from upscale_cli.places.place import LeftAlone, Source, Target, Times, Unreadable
 from upscale_cli.places.stores import AT_ONCE, ask, store_of, system_of, visible_url
@@ -25,8 +26,6 @@ SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 """How a URL begins. A single letter is a drive."""
 LEGAL = "%/:?#[]@!$&'()*+,;=~"
 """What may stand in a URL besides letters, digits and `-._`."""
-BLOCK = 1 << 16
-"""The bytes that are fetched first of an object whose header is read."""
 FEW = 16
 """Targets below a folder up to which each is looked up; for more of them, the folder is listed."""
 
@@ -51,6 +50,13 @@ def _path(url: str) -> str:
 
 def _identity(url: str) -> Hashable:
     return type(system_of(url)), _path(url)
+
+
+def _beside(folder: str, label: str) -> str:
+    """Return the folder for the results of a folder."""
+    if "/" not in folder.partition("://")[2] and store_of(folder).buckets:
+        raise UsageError(f'"{folder}/" has no folder beside it; use --output.')
+    return f"{folder}_{label}"
 
 
 class UrlTarget(Target):
@@ -109,7 +115,7 @@ class UrlTarget(Target):
         system, store, size = system_of(self.name), store_of(self.name), spool.seek(0, os.SEEK_END)
         spool.seek(0)
         if store.in_one_step:
-            content = spool.read() if size <= SPOOL else _OnDisk(spool.fileno(), closefd=False)
+            content = spool.read() if size <= SPOOL else OnDisk(spool.fileno(), closefd=False)
             mode = "overwrite" if overwrite else "create"
             system.pipe_file(self.name, content, mode=mode, **store.put(self.name, size))
             return
@@ -144,54 +150,6 @@ class UrlTarget(Target):
 
     def clean(self) -> None:
         """Do nothing: nothing lies beside an object."""
-
-
-class _OnDisk(io.FileIO):
-    """A large result as the clients of stores take one: a file with a length, of which there are slices."""
-
-    def __len__(self) -> int:
-        return os.fstat(self.fileno()).st_size
-
-    def __getitem__(self, part: slice) -> bytes:
-        self.seek(part.start)
-        return self.read(min(part.stop, len(self)) - part.start)
-
-
-class _Ranges(io.RawIOBase):
-    """Content that is fetched where it is read: twice as much each time, so that few requests reach all of it.
-
-    Parameters
-    ----------
-    fetch : callable(start, end) -> (int, bytes)
-        Returns what it could get, and where that begins.
-    size : int
-    """
-
-    def __init__(self, fetch: Callable[[int, int], tuple[int, bytes]], size: int) -> None:
-        self._fetch, self._size, self._at, self._block = fetch, size, 0, BLOCK
-        self._parts: list[tuple[int, bytes]] = []
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        if self._at >= self._size:
-            return 0
-        found = next((each for each in self._parts if each[0] <= self._at < each[0] + len(each[1])), None)
-        if found is None:
-            found = self._fetch(self._at, min(self._at + max(self._block, len(buffer)), self._size))
-            self._parts, self._block = [*self._parts[:1], found], 2 * self._block
-        part = found[1][self._at - found[0] :][: len(buffer)]
-        buffer[: len(part)] = part
-        self._at += len(part)
-        return len(part)
 
 
 class UrlSource(Source):
@@ -239,7 +197,7 @@ class UrlSource(Source):
             self._size = self._asked(system_of(self.url).info, self.url)["size"]
         if self._size is None:  # a server that does not say it
             return self.open()
-        return cast(BinaryIO, io.BufferedReader(_Ranges(self._fetch, self._size), BLOCK))
+        return cast(BinaryIO, io.BufferedReader(Ranges(self._fetch, self._size), BLOCK))
 
     def _fetch(self, start: int, end: int) -> tuple[int, bytes]:
         """Return a part of the content; all of it from a server without ranges."""
@@ -259,9 +217,7 @@ class UrlSource(Source):
             raise UpscaleError("lies where nothing can be written; use --output.")
         if self._root is None:
             return UrlTarget(f"{self.parent}/{stem_of(self.name)}_{label}{extension}")
-        if "/" not in self._root.partition("://")[2] and store_of(self.url).buckets:
-            raise UsageError(f'"{self._root}/" has no folder beside it; use --output.')
-        root = f"{self._root}_{label}"
+        root = _beside(self._root, label)
         return UrlTarget("/".join((root, *self.parts[:-1], stem_of(self.name) + extension)), root)
 
     def times(self) -> Times | None:
@@ -339,6 +295,16 @@ class Urls:
         if not found:
             problems.append(Unreadable(shown, UpscaleError("does not exist: nothing lies below it; check its name.")))
         yield from sieve.rest(shown, problems)
+
+    def beside(self, name: str, label: str) -> str:
+        return _beside(name.rstrip("/"), label)
+
+    def inside(self, name: str) -> list[UrlSource]:
+        try:
+            found = ask(f'"{visible_url(name)}" cannot be listed', system_of(name).ls, name, detail=False)
+        except FileNotFoundError:
+            return []
+        return [UrlSource(f"{name}/{path.rpartition('/')[2]}") for path in sorted(found)]
 
     def target(self, name: str, parts: Sequence[str] = ()) -> UrlTarget:
         if not store_of(name).writable:
