@@ -96,7 +96,7 @@ STORES: Mapping[str, Store] = {
     ),
     **dict.fromkeys(("gs", "gcs", "az", "abfs", "abfss"), Store(in_one_step=True, buckets=True)),
     **dict.fromkeys(("http", "https"), Store(extra=True, options=_http_options, listed=False, writable=False)),
-    "memory": Store(extra=True, in_one_step=True),
+    "memory": Store(extra=True),
 }
 """What is particular to schemes. Others are whatever fsspec knows."""
 
@@ -170,8 +170,8 @@ def ask(what: str, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
 
     Raises
     ------
-    FileNotFoundError, FileExistsError
-        If there is no such object, or one is there that may not be replaced.
+    FileNotFoundError, FileExistsError, NotImplementedError
+        If there is no such object, one is there that may not be replaced, or the store cannot do that.
     StoreError
     """
     for number in range(TRIES):
@@ -179,7 +179,7 @@ def ask(what: str, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
             return function(*args, **kwargs)
         except Exception as error:
             kind, why = _meaning(error)
-            if kind in (FileNotFoundError, FileExistsError):
+            if not why:
                 raise kind from error
             if kind is not TimeoutError or number == TRIES - 1:
                 raise StoreError(f"{what}: {visible_url(why)}.") from error
@@ -191,6 +191,7 @@ _AGAIN = f", {TRIES} times; run it again later"
 _UNREACHABLE = "the store cannot be reached; check the network, the host and the endpoint"
 _REASONS: tuple[tuple[type[Exception], str, str], ...] = (
     (FileExistsError, r"\bFileExistsError|PreconditionFailed|\b412\b", ""),
+    (NotImplementedError, r"NotImplemented\b|\b501\b", ""),
     (StoreError, "NoSuchBucket|ContainerNotFound", "there is no such bucket; check its name"),
     (StoreError, "InvalidBucketName|ParamValidationError", "that is not the name of a bucket; check it"),
     (

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from inspect import signature
 from pathlib import PurePosixPath
 from shutil import copyfileobj
 from tempfile import SpooledTemporaryFile, TemporaryFile
@@ -103,21 +104,29 @@ class UrlTarget(Target):
             spools = [cast(BinaryIO, stack.enter_context(SpooledTemporaryFile(SPOOL))) for _ in targets]
             yield spools
             for target, spool in zip(targets, spools, strict=True):
+                failure = f"{target.shown} cannot be written"
                 try:
-                    ask(f"{target.shown} cannot be written", target._put, spool, overwrite)
+                    try:
+                        ask(failure, target._put, spool, overwrite)
+                    except NotImplementedError:  # a store that speaks S3 without conditions
+                        ask(failure, target._put, spool, overwrite, conditions=False)
                 except FileExistsError:
                     raise NeedlessError(
                         f"{target.shown} was written by another program meanwhile; use --overwrite to replace it."
                     ) from None
 
-    def _put(self, spool: BinaryIO, overwrite: bool) -> None:
+    def _put(self, spool: BinaryIO, overwrite: bool, conditions: bool = True) -> None:
         """Write the object in one step, with a name that nobody has if it may not be replaced."""
         system, store, size = system_of(self.name), store_of(self.name), spool.seek(0, os.SEEK_END)
         spool.seek(0)
+        told = dict(store.put(self.name, size))
+        if not overwrite and conditions and store.in_one_step and "mode" in signature(system._pipe_file).parameters:
+            told["mode"] = "create"
+        elif not overwrite and system.exists(self.name):
+            raise FileExistsError
         if store.in_one_step:
             content = spool.read() if size <= SPOOL else OnDisk(spool.fileno(), closefd=False)
-            mode = "overwrite" if overwrite else "create"
-            system.pipe_file(self.name, content, mode=mode, **store.put(self.name, size))
+            system.pipe_file(self.name, content, **told)
             return
         folder = self.name.rpartition("/")[0]
         hidden = f"{folder}/{PREFIX}{os.urandom(8).hex()}.tmp"
@@ -125,8 +134,6 @@ class UrlTarget(Target):
         try:
             with system.open(hidden, "wb") as file:
                 copyfileobj(spool, file)
-            if not overwrite and system.exists(self.name):
-                raise FileExistsError
             system.mv(hidden, self.name)
         except BaseException:
             with suppress(Exception):
