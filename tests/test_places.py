@@ -210,6 +210,8 @@ def test_names_at_the_edge(store: "Store", here: str) -> None:
     with pytest.raises(UsageError, match="would be written to the same file"):
         plan(f"{root}d/", output="here/")
     with pytest.raises(UsageError, match="is both an input"):
+        plan(f"{root}a/", output=f"{root}a")
+    with pytest.raises(UsageError, match="is both an input"):
         plan(f"{root}n.png", output=f"{root}n.png", overwrite=True)
     assert [job.target.name for job in plan(f"{root}n.png", output="{parent}/{stem}_{width}{suffix}").jobs] == [
         f"{root}n_24.png"
