@@ -17,6 +17,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,19 +41,27 @@ MARGIN = 16
 """Source pixels around a part that are enlarged with it: more than any filter here reaches."""
 PART = 96
 """Sides of the part of a source that is compared."""
+PERIOD = 512
+"""Rows of a picture that are drawn; to draw all would take longer than to enlarge them."""
 MANY = 10**12
 
 
-def drawn(top: int, rows: int, drawing: "Drawing") -> Pixels:
-    """Return some rows of a picture, (rows, width, channels)."""
-    width, channels, dtype = drawing
-    y, x = np.arange(top, top + rows, dtype=np.int32)[:, None], np.arange(width, dtype=np.int32)
+@cache
+def _tall(width: int, channels: int) -> NDArray[np.uint8]:
+    """Return `PERIOD` rows of waves, edges and texture, of 0 … 223."""
+    y, x = np.arange(PERIOD, dtype=np.int32)[:, None], np.arange(width, dtype=np.int32)
     texture = (((x >> 3) * (y >> 3) * 40503 >> 7) & 15) * ((x ^ y) & 64 != 0)
-    waves = 60 * np.sin(x / 37, dtype=np.float32) + 50 * np.cos(y / 53, dtype=np.float32) + 120
-    grey = waves + texture
-    samples = np.stack([grey, np.roll(grey, 11, 1), 255 - grey][:channels], axis=2)
-    kind = np.dtype(dtype)
-    return (samples * (257 if kind.itemsize == 2 else 1)).astype(kind)
+    waves = 55 * np.sin(x / 37, dtype=np.float32) + 45 * np.cos(y * (2 * np.pi / PERIOD), dtype=np.float32) + 104
+    grey = (waves + texture).astype(np.uint8)
+    return np.stack([grey, np.roll(grey, 11, 1), 223 - grey][:channels], axis=2)
+
+
+def drawn(top: int, rows: int, drawing: "Drawing") -> Pixels:
+    """Return some rows of a picture, (rows, width, channels): the same again below, but brighter or darker."""
+    width, channels, dtype = drawing
+    y, kind = np.arange(top, top + rows), np.dtype(dtype)
+    samples = _tall(width, channels)[y % PERIOD] + (y // PERIOD * 37 % 32).astype(np.uint8)[:, None, None]
+    return np.asarray(samples.astype(kind) * kind.type(257 if kind.itemsize == 2 else 1))
 
 
 class Drawing(NamedTuple):

@@ -12,7 +12,7 @@ from numpy.lib import format as npy
 
 from upscale_cli.codecs.format import Format
 from upscale_cli.codecs.picture import Picture, Reading
-from upscale_cli.codecs.writing import Enlarged, Writing
+from upscale_cli.codecs.writing import Enlarged, Writing, check_room
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.pixels import Frame
 from upscale_cli.methods.rows import KEPT, TOGETHER
@@ -94,6 +94,7 @@ def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
         write_array(stream, from_stack(stack.reshape(shape), ndim, True))
         return
     own = shape[1:-1] if ndim == axes and shape[-1] == 1 else shape[1:]
+    check_room(stream, how.frame_count * first.size)
     write_header(stream, shape if ndim == axes + 2 else own, first.dtype)
     for frame in pages:
         for rows in frame.strips():
