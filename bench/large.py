@@ -189,7 +189,7 @@ class Made(NamedTuple):
         for data in self._chunks():
             rest += packer.decompress(data)
             whole = len(rest) // width
-            for number in range(max(at, top - ROWS), min(at + whole, top + count)):
+            for number in range(max(at, top - 8 * ROWS), min(at + whole, top + count)):
                 row = np.frombuffer(rest, np.uint8, width, (number - at) * width)
                 samples = row[1:].reshape(-1, step)
                 if row[0] == 1:

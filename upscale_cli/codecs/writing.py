@@ -186,13 +186,15 @@ def check_room(stream: BinaryIO, size: int) -> None:
 
     It is asked where the size is certain. A stream that is no file has room, and so has all that is small.
     """
-    if size <= SPOOL:
-        return
-    with suppress(OSError, ValueError, TypeError):  # no file; and Windows asks for names only
-        free = disk_usage(stream.fileno()).free
-        if free < size:
-            what = f"would take {in_bytes(size)}, but only {in_bytes(free)} is free where it goes"
-            raise UpscaleError(f"{what}; free some space, or use another --output.")
+    free = size
+    if size > SPOOL:
+        with suppress(OSError, ValueError, TypeError):  # no file; and Windows asks for names only
+            free = disk_usage(stream.fileno()).free
+    if free < size:
+        raise UpscaleError(
+            f"would take {in_bytes(size)}, but only {in_bytes(free)} is free where it goes; free some space, or use "
+            "another --output."
+        )
 
 
 def same_size(frames: list[Frame], format: Format) -> list[Frame]:
