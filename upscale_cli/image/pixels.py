@@ -9,7 +9,7 @@ from PIL import Image, ImageColor
 
 from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.image.metadata import Metadata
-from upscale_cli.methods.rows import Rows, read_by_rows
+from upscale_cli.methods.rows import Rows
 from upscale_cli.methods.samples import white
 from upscale_cli.methods.upsampler import Array
 
@@ -61,7 +61,8 @@ class Frame(NamedTuple):
 
 def pixelwise(frame: Frame, change: Callable[[Frame], Frame]) -> Frame:
     """Return `change(frame)`, where no pixel depends on others: by rows if the frame is read by rows."""
-    if (rows := read_by_rows(frame.samples)) is None:
+    rows = frame.samples
+    if not isinstance(rows, Rows):
         return change(frame)
     some = rows[:1]
     made = change(frame._replace(samples=some))

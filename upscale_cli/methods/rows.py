@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from math import prod
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -61,22 +61,19 @@ class Rows:
         return found
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        if self.step < self._height:
-            whole = np.empty(self.shape, self.dtype)
-            for start in range(0, self._height, self.step):
-                whole[start : start + self.step] = self._part(start // self.step)
-        else:
-            whole = self._part(0)
-        return whole if dtype is None else whole.astype(dtype, copy=False)
+        if self.step == self._height:
+            return self._part(0)
+        whole = np.empty(self.shape, self.dtype)
+        for start in range(0, self._height, self.step):
+            whole[start : start + self.step] = self._part(start // self.step)
+        return whole
 
     def _between(self, start: int, stop: int) -> Array:
         if start >= stop:
             return np.empty((0, *self.shape[1:]), self.dtype)
-        numbers = range(start // self.step, (stop - 1) // self.step + 1)
-        found = []
-        for number in numbers:
-            top = number * self.step
-            found.append(self._part(number)[max(0, start - top) : stop - top])
+        step, found = self.step, []
+        for number in range(start // step, -(-stop // step)):
+            found.append(self._part(number)[max(0, start - number * step) : stop - number * step])
         return found[0] if len(found) == 1 else np.concatenate(found)
 
     def _part(self, number: int) -> Array:
@@ -91,15 +88,8 @@ class Rows:
             return part
 
 
-def read_by_rows(samples: Array) -> Rows | None:
-    """Return samples that are read by rows as such; None for an array."""
-    either = cast("Array | Rows", samples)
-    return either if isinstance(either, Rows) else None
-
-
 def parts(samples: Array) -> Iterator[Array]:
     """Yield all samples, some rows at a time, so that what is computed of them takes little memory."""
-    rows = read_by_rows(samples)
-    step = rows.step if rows else max(1, PART_VALUES // max(1, prod(samples.shape[1:])))
+    step = samples.step if isinstance(samples, Rows) else max(1, PART_VALUES // max(1, prod(samples.shape[1:])))
     for start in range(0, len(samples), step):
         yield samples[start : start + step]
