@@ -76,9 +76,14 @@ class Stored(NamedTuple):
 
     @property
     def step(self) -> int:
-        """Rows that are decoded together: whole strips or tiles."""
-        decoded = self.across * self.down * self.samples * -(-self.bits // 8) * self.grid[1]
-        return max(1, TOGETHER // decoded) * self.down
+        """Rows that are decoded together: whole strips or tiles, or a part of the only strip."""
+        rows = max(1, TOGETHER // (self.across * self.samples * -(-self.bits // 8) * self.grid[1]))
+        return min(self.height, rows) if self.divisible else max(1, rows // self.down) * self.down
+
+    @property
+    def divisible(self) -> bool:
+        """Whether a page, or each of its planes, is one strip without compression: as good as several."""
+        return self.compression == PLAIN and not self.tiled and self.grid[0] == 1
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -235,8 +240,8 @@ def places(page: Page, how: Stored) -> tuple[Stored, Places]:
     # Old writers give tiles the tags of strips.
     tiles = tag.TILE_OFFSETS in page.entries
     starts = np.array(page.integers(tag.TILE_OFFSETS if tiles else tag.STRIP_OFFSETS), np.uint64)
-    if how.compression == PLAIN and not how.tiled and how.grid[0] == 1 and len(starts) == how.planes:
-        how = how._replace(down=min(how.down, max(1, TOGETHER // how.row)))
+    if how.divisible and len(starts) == how.planes:
+        how = how._replace(down=how.step)
         starts = (starts[:, None] + np.arange(how.grid[0], dtype=starts.dtype) * (how.down * how.row)).ravel()
     # Old writers leave the lengths out, or write zeros.
     lengths = np.array(page.integers(tag.TILE_COUNTS if tiles else tag.STRIP_COUNTS), np.uint64)
