@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from breaking import Record, ended, needs_proc
 from pictures import enlarged
+from PIL import Image
 from support import Array
 
 from upscale_cli.codecs import npy, tiff_samples, writing
@@ -32,9 +33,9 @@ BENCH = Path(__file__).parents[1] / "bench" / "large.py"
 
 @pytest.fixture
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A strip, a tile or a row is read at once, and two are kept."""
+    """A strip, a tile or a few rows are read at once, and two of these parts are kept."""
     for module in (npy, tiff_samples):
-        monkeypatch.setattr(module, "TOGETHER", 1)
+        monkeypatch.setattr(module, "TOGETHER", 400)
     monkeypatch.setattr(rows, "KEPT", 1)
     monkeypatch.setattr(rows, "PART_VALUES", 40)
 
@@ -57,7 +58,7 @@ def _gdal(value: str) -> dict[str, Any]:
     return {"extratags": [(42113, "s", 0, value, True)]}
 
 
-TRANSLUCENT, HIDDEN = _samples(4), _samples(4)
+TRANSLUCENT, HIDDEN, PLANES = _samples(4), _samples(4), _samples(3)
 HIDDEN[:20, :, 3] = 255
 HIDDEN[30:, :, 3] = 0
 OPAQUE = np.where(np.arange(4) == 3, 255, _samples(4)).astype(np.uint8)
@@ -70,7 +71,7 @@ SOURCES: dict[str, bytes] = {
     "planes": saved(
         np.moveaxis(_samples(3), 2, 0), planarconfig="separate", rowsperstrip=4, compression="lzw", **RGB
     ),
-    "one strip a plane": saved(np.moveaxis(_samples(3), 2, 0), planarconfig="separate", rowsperstrip=37, **RGB),
+    "one strip a plane": saved(np.moveaxis(PLANES, 2, 0), planarconfig="separate", rowsperstrip=37, **RGB),
     "one strip": saved(_samples(3, "uint16"), rowsperstrip=37, **RGB),
     "translucent": saved(TRANSLUCENT, extrasamples=(2,), rowsperstrip=4, **RGB),
     "hidden": saved(HIDDEN, extrasamples=(2,), rowsperstrip=4, **RGB),
@@ -125,6 +126,18 @@ def test_a_source_that_is_read_by_rows_gives_the_same(name: str, monkeypatch: py
 
     cases = [*product(["png"], WAYS), *product(["tiff", "npy", "jpeg"], WAYS[:2])]
     assert [case for case in cases if made(True, *case) != made(False, *case)] == []
+
+
+@pytest.mark.usefixtures("_short")
+@pytest.mark.parametrize(
+    ("name", "expected"), [("hidden", HIDDEN), ("opaque", OPAQUE), ("one strip a plane", PLANES)]
+)
+def test_what_is_looked_for_in_all_rows_is_found(name: str, expected: Array) -> None:
+    """Opacity that is full only at the top; and samples are those that tifffile was given."""
+    made = np.asarray(Image.open(io.BytesIO(enlarged(SOURCES[name], "png", 1)[0])))
+    np.testing.assert_array_equal(made, expected)
+    made = np.asarray(Image.open(io.BytesIO(enlarged(SOURCES[name], "png", 2, "lanczos")[0])))
+    assert made.shape[2] == 3 or (made[..., 3] == 255).all() == (expected[..., 3] == 255).all()
 
 
 @pytest.mark.usefixtures("_short")
