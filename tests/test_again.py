@@ -3,13 +3,13 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from breaking import POOL, UPSCALE, contents, picture
+from breaking import POOL, UPSCALE, contents, needs_fuse, picture, status_here
 from pictures import PLAIN, animated, noise
 from PIL import Image
 
@@ -111,27 +111,33 @@ RUNNING = """if True:
 """A run that begins to work when all runs have planned: their number, of how many, is the second argument."""
 
 
-@pytest.mark.parametrize("command", ["upscale", "pool"])
+def at_once(folder: Path, command: str, *words: str, hosts: Sequence[Sequence[str]] = ([],) * 3) -> list[str]:
+    """Run a command on some hosts, which begin to work at once, and return what each says; all must end well."""
+    for i in range(8):
+        picture(folder / "in" / f"{i}.png", 60, 50, seed=i)
+    assert status_here([*(UPSCALE if command == "upscale" else POOL), "in", "-o", "alone"], folder) == 0
+    (folder / "signs").mkdir()
+    start = [sys.executable, "-c", RUNNING, str(folder / "signs")]
+    more = [command, "in", "-o", "made", "-j", "2", *words]
+    lines = [[*host, *start, f"{i}/{len(hosts)}", *more] for i, host in enumerate(hosts)]
+    runs = [subprocess.Popen(line, cwd=folder, stderr=subprocess.PIPE, text=True) for line in lines]
+    said = [run.communicate(timeout=100)[1] for run in runs]
+    assert [run.returncode for run in runs] == [0] * len(hosts), said
+    return said
+
+
+VERBS = {"upscale": "enlarged", "pool": "pooled"}
+
+
+@pytest.mark.parametrize("command", VERBS)
 @pytest.mark.parametrize("skip", [True, False])
 def test_runs_at_once_all_end_well(command: str, skip: bool, tmp_path: Path) -> None:
-    for i in range(8):
-        picture(tmp_path / "in" / f"{i}.png", 60, 50, seed=i)
-    words = ["in", "-o", "made", "-j", "2", *["--skip-existing"] * skip]
-    alone = [*(UPSCALE if command == "upscale" else POOL), "in", "-o", "alone"]
-    assert subprocess.run(alone, cwd=tmp_path, check=False).returncode == 0
-    (tmp_path / "signs").mkdir()
-    start = [sys.executable, "-c", RUNNING, str(tmp_path / "signs")]
-    lines = [[*start, f"{i}/3", command, *words] for i in range(3)]
-    runs = [subprocess.Popen(line, cwd=tmp_path, stderr=subprocess.PIPE, text=True) for line in lines]
-    said = [run.communicate(timeout=100)[1] for run in runs]
-    assert [run.returncode for run in runs] == [0, 0, 0], said
+    said = at_once(tmp_path, command, *["--skip-existing"] * skip)
     assert contents(tmp_path / "made") == contents(tmp_path / "alone")
-    ends = [each.splitlines()[-1] for each in said]
     if skip:  # half of a pair is completed
         assert command == "pool" or SAME not in "".join(said)
     else:
-        verb = "enlarged" if command == "upscale" else "pooled"
-        assert all(end.startswith(f"8 images {verb}, in") for end in ends)
+        assert all(each.splitlines()[-1].startswith(f"8 images {VERBS[command]}, in") for each in said)
         # Each was made by one of the runs, and found by the others.
         assert "".join(said).count(SAME) == 16
 
@@ -222,3 +228,75 @@ def test_what_another_program_wrote_is_refused_and_stays(name: str, tmp_path: Pa
     (outcome,) = carried_out(plan)
     assert str(outcome.failure) == f'"{tmp_path}/made/a.png" exists already; use --overwrite or --skip-existing.'
     assert contents(tmp_path / "made") == before
+
+
+# Network file systems ----------------------------------------------------------------------------------------------
+
+
+def host(folder: Path, *lies: str) -> list[str]:
+    """Return how a command begins that runs on a host of its own, for which `made` is on a network file system."""
+    for name in ("store", "made"):
+        (folder / name).mkdir(exist_ok=True)
+    return [sys.executable, str(Path(__file__).with_name("remote.py")), "store", "made", ",".join(lies)]
+
+
+QUICK: list[tuple[str, ...]] = [("link again",), ("stale",)]
+BROKEN: list[tuple[str, ...]] = [
+    ("link again",),
+    ("link again", "numbers alike"),
+    ("link nothing",),
+    ("link absent",),
+    ("link absent", "rename absent"),
+    ("link absent", "rename again"),
+    ("mkdir again",),
+    ("numbers alike",),
+    ("stale",),
+    ("locks granted",),
+    ("locks refused",),
+    ("locks absent",),
+]
+
+
+@needs_fuse
+@pytest.mark.parametrize(
+    "lies",
+    [pytest.param(each, marks=[] if each[0] in QUICK else pytest.mark.long, id="+".join(each)) for each in BROKEN],
+)
+@pytest.mark.parametrize("command", ["upscale", pytest.param("pool", marks=pytest.mark.long)])
+def test_hosts_that_share_a_file_system_that_lies_end_well(
+    command: str, lies: tuple[str, ...], tmp_path: Path
+) -> None:
+    one, two = ([*host(tmp_path, *lies)] for _ in range(2))
+    at_once(tmp_path, command, hosts=[one, two])
+    assert contents(tmp_path / "store") == contents(tmp_path / "alone")
+
+
+HOLDING = """if True:
+    import time
+    from pathlib import Path
+    from upscale_cli.machine.replacing import replacing
+    with replacing(Path("made/held.png"), overwrite=False) as (stream,):
+        stream.write(b"whole")
+        Path("held").touch()
+        while not Path("go").exists():
+            time.sleep(0.001)
+"""
+"""A run whose temporary file has no name yet when another run begins, and until that has ended."""
+
+
+@needs_fuse
+@pytest.mark.parametrize("same_host", [True, False])
+@pytest.mark.parametrize("lies", [(), ("locks granted",), ("locks refused",), ("locks absent",)], ids="".join)
+def test_no_run_removes_the_temporary_file_of_another(same_host: bool, lies: tuple[str, ...], tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    holding, other = [sys.executable, "-c", HOLDING], [*UPSCALE, "a.png", "-o", "made/a.png"]
+    wait = ["sh", "-c", 'until [ -e held ]; do sleep 0.01; done; "$@"; touch go', "sh"]
+    if same_host:
+        both = ["sh", "-c", '"$1" -c "$2" & shift 2; "$@"; wait $!', "sh", sys.executable, HOLDING]
+        done = subprocess.run([*host(tmp_path, *lies), *both, *wait, *other], cwd=tmp_path, check=False, timeout=100)
+        assert done.returncode == 0
+    else:
+        holder = subprocess.Popen([*host(tmp_path, *lies), *holding], cwd=tmp_path)
+        subprocess.run([*wait, *host(tmp_path, *lies), *other], cwd=tmp_path, check=True, timeout=100)
+        assert holder.wait(timeout=100) == 0
+    assert sorted(contents(tmp_path / "store")) == ["a.png", "held.png"]
