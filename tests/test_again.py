@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from breaking import POOL, UPSCALE, contents, needs_fuse, picture, status_here
+from breaking import POOL, UPSCALE, contents, ended, needs_fuse, picture, status_here
 from pictures import PLAIN, animated, noise
 from PIL import Image
 
 from upscale_cli.batch.plan import Plan, Work, make_plan
 from upscale_cli.batch.run import Outcome, Run
 from upscale_cli.codecs.formats import FORMATS
+from upscale_cli.machine import durable
 from upscale_cli.methods import METHODS
 from upscale_cli.methods.pooling import Windows
 from upscale_cli.work.pool import Pooling
@@ -240,7 +241,7 @@ def host(folder: Path, *lies: str) -> list[str]:
     return [sys.executable, str(Path(__file__).with_name("remote.py")), "store", "made", ",".join(lies)]
 
 
-QUICK: list[tuple[str, ...]] = [("link again",), ("stale",)]
+QUICK = ["link again", "stale"]
 BROKEN: list[tuple[str, ...]] = [
     ("link again",),
     ("link again", "numbers alike"),
@@ -255,12 +256,13 @@ BROKEN: list[tuple[str, ...]] = [
     ("locks refused",),
     ("locks absent",),
 ]
+NAMED = {" and ".join(each): each for each in BROKEN}
 
 
 @needs_fuse
 @pytest.mark.parametrize(
     "lies",
-    [pytest.param(each, marks=[] if each[0] in QUICK else pytest.mark.long, id="+".join(each)) for each in BROKEN],
+    [pytest.param(each, marks=[] if name in QUICK else pytest.mark.long, id=name) for name, each in NAMED.items()],
 )
 @pytest.mark.parametrize("command", ["upscale", pytest.param("pool", marks=pytest.mark.long)])
 def test_hosts_that_share_a_file_system_that_lies_end_well(
@@ -300,3 +302,70 @@ def test_no_run_removes_the_temporary_file_of_another(same_host: bool, lies: tup
         subprocess.run([*wait, *host(tmp_path, *lies), *other], cwd=tmp_path, check=True, timeout=100)
         assert holder.wait(timeout=100) == 0
     assert sorted(contents(tmp_path / "store")) == ["a.png", "held.png"]
+
+
+ONCE = """if True:
+    import sys
+    from pathlib import Path
+    from upscale_cli.errors import NeedlessError
+    from upscale_cli.machine.replacing import replacing
+    for number, overwrite in enumerate((False, True)):
+        for time in (None, (10**18, 10**18)):
+            target = Path(f"made/{number}/{time}")
+            target.parent.mkdir(exist_ok=True)
+            with replacing(target, overwrite=overwrite, times=time) as (stream,):
+                stream.write(b"mine")
+    try:
+        with replacing(Path("made/theirs"), overwrite=False) as (stream,):
+            stream.write(b"mine")
+            Path("made/theirs").write_bytes(b"another one's")
+    except NeedlessError as error:
+        assert "was written by another program meanwhile" in str(error)
+    else:
+        raise AssertionError
+"""
+"""Files that are replaced once, and one whose name another program takes."""
+
+
+@needs_fuse
+@pytest.mark.parametrize("lies", [pytest.param(each, id=name) for name, each in NAMED.items() if name != "stale"])
+def test_what_was_placed_is_known_although_the_system_denies_it(lies: tuple[str, ...], tmp_path: Path) -> None:
+    done = ended([*host(tmp_path, *lies), sys.executable, "-c", ONCE], tmp_path)
+    assert (done.returncode, done.stderr) == (0, b"")
+    made = contents(tmp_path / "store")
+    assert made.pop("theirs") == b"another one's"
+    assert made == {f"{number}/{time}": b"mine" for number in (0, 1) for time in (None, (10**18, 10**18))}
+
+
+def test_a_result_that_was_there_is_confirmed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another run may have made it a moment ago: its name, too, is on the disk before this command ends."""
+    monkeypatch.setattr(durable, "_changed", set())
+    picture(tmp_path / "in" / "a.png")
+    plan = planned(tmp_path, LANCZOS)
+    for _ in range(2):
+        carried_out(plan)
+        assert durable._changed == {tmp_path / "made"}
+        durable.confirm()
+
+
+def test_a_target_that_vanishes_before_it_is_compared_is_made_with_its_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = picture(tmp_path / "in" / "a.png")
+    os.utime(source, (10**9, 10**9))
+    plan = planned(tmp_path, LANCZOS._replace(preserve_times=True))
+    carried_out(plan)
+    made = tmp_path / "made" / "a.png"
+    whole, carry_out, calls = made.read_bytes(), Request.carry_out, 0
+
+    def removed(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            made.unlink()
+        return carry_out(*arguments)
+
+    monkeypatch.setattr(Request, "carry_out", removed)
+    (outcome,) = carried_out(plan)
+    assert notes_of(outcome) == []
+    assert (made.read_bytes(), made.stat().st_mtime) == (whole, 10**9)

@@ -45,7 +45,7 @@ def carried_out(job: "Job", workers: Workers | None, progress: Callable[[int], N
             target = _Settled(job.target, job.work.reading)
         except Exception as error:
             vanished = any(getattr(each, "errno", 0) in VANISHED for each in (error, error.__context__))
-            if not (left and vanished and target.portable):
+            if not (left and vanished):
                 raise
         progress(0)  # A run that is stopped removes temporary files itself.
         advance = lambda pixels: progress(0)  # noqa: E731  they are counted already
