@@ -1,9 +1,11 @@
 """Jobs that are carried out twice: one whole target, and no false failure."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from breaking import POOL, UPSCALE, contents, ended, needs_fuse, picture, status_here
 from pictures import PLAIN, animated, noise
 from PIL import Image
+from store import Asked, Fault, Store, failing, needs_store
 
 from upscale_cli.batch.plan import Plan, Work, make_plan
 from upscale_cli.batch.run import Outcome, Run
@@ -128,10 +131,13 @@ def at_once(folder: Path, command: str, *words: str, hosts: Sequence[Sequence[st
 
 
 VERBS = {"upscale": "enlarged", "pool": "pooled"}
+OTHERS = [("pool", True), ("upscale", False)]
 
 
-@pytest.mark.parametrize("command", VERBS)
-@pytest.mark.parametrize("skip", [True, False])
+@pytest.mark.parametrize(
+    ("command", "skip"),
+    [("pool", False), ("upscale", True), *(pytest.param(*each, marks=pytest.mark.long) for each in OTHERS)],
+)
 def test_runs_at_once_all_end_well(command: str, skip: bool, tmp_path: Path) -> None:
     said = at_once(tmp_path, command, *["--skip-existing"] * skip)
     assert contents(tmp_path / "made") == contents(tmp_path / "alone")
@@ -219,6 +225,30 @@ def test_results_of_other_processors_and_libraries_are_the_same(name: str, tmp_p
     assert contents(tmp_path / "made") == before
 
 
+LOSSY = [name for name in PLAIN if FORMATS[name].lossy or name == "gif"]
+
+
+@pytest.mark.parametrize("format", LOSSY)
+def test_what_is_rounded_otherwise_and_then_compressed_is_the_same(format: str, tmp_path: Path) -> None:
+    """At scale 1 the encoder gets the source. One sample is changed by 1; then the next quality is asked for."""
+    source = tmp_path / "in" / "a.png"
+    source.parent.mkdir()
+    shutil.copy(Path(__file__).parents[1] / "sample_images" / "scene.png", source)
+    work = LANCZOS.with_format(FORMATS[format])._replace(scale=(Fraction(1), Fraction(1)))
+    plan, other = planned(tmp_path, work), planned(tmp_path, work._replace(quality=94))
+    carried_out(plan)
+    before = contents(tmp_path / "made")
+    saved(first(1, 1))(source)
+    (outcome,) = carried_out(plan)
+    assert notes_of(outcome)[-1].startswith(SAME)
+    if format == "gif":  # without a quality
+        saved(first(20_000, 3))(source)
+    (outcome,) = carried_out(plan if format == "gif" else other)
+    # JPEG 2000 is compressed by its rate, and hardly differs.
+    assert (outcome.failure is None) == (format == "jpeg2000")
+    assert contents(tmp_path / "made") == before
+
+
 @pytest.mark.parametrize("name", OTHER)
 def test_what_another_program_wrote_is_refused_and_stays(name: str, tmp_path: Path) -> None:
     picture(tmp_path / "in" / "a.png")
@@ -227,7 +257,8 @@ def test_what_another_program_wrote_is_refused_and_stays(name: str, tmp_path: Pa
     OTHER[name](tmp_path / "made" / "a.png")
     before = contents(tmp_path / "made")
     (outcome,) = carried_out(plan)
-    assert str(outcome.failure) == f'"{tmp_path}/made/a.png" exists already; use --overwrite or --skip-existing.'
+    said = "was written by another program meanwhile; use --overwrite to replace it."
+    assert str(outcome.failure) == f'"{tmp_path}/made/a.png" {said}'
     assert contents(tmp_path / "made") == before
 
 
@@ -287,8 +318,20 @@ HOLDING = """if True:
 
 
 @needs_fuse
-@pytest.mark.parametrize("same_host", [True, False])
-@pytest.mark.parametrize("lies", [(), ("locks granted",), ("locks refused",), ("locks absent",)], ids="".join)
+@pytest.mark.parametrize(
+    ("same_host", "lies"),
+    [
+        (False, ()),
+        (True, ("locks granted",)),
+        *(
+            pytest.param(same, lies, marks=pytest.mark.long)
+            for same in (True, False)
+            for lies in ((), ("locks granted",), ("locks refused",), ("locks absent",))
+            if (same, lies) not in ((False, ()), (True, ("locks granted",)))
+        ),
+    ],
+    ids=lambda each: str(each) if isinstance(each, bool) else "".join(each),
+)
 def test_no_run_removes_the_temporary_file_of_another(same_host: bool, lies: tuple[str, ...], tmp_path: Path) -> None:
     picture(tmp_path / "a.png")
     holding, other = [sys.executable, "-c", HOLDING], [*UPSCALE, "a.png", "-o", "made/a.png"]
@@ -327,8 +370,18 @@ ONCE = """if True:
 """Files that are replaced once, and one whose name another program takes."""
 
 
+SOON = ["link again and numbers alike", "link absent and rename again"]
+
+
 @needs_fuse
-@pytest.mark.parametrize("lies", [pytest.param(each, id=name) for name, each in NAMED.items() if name != "stale"])
+@pytest.mark.parametrize(
+    "lies",
+    [
+        pytest.param(each, marks=[] if name in SOON else pytest.mark.long, id=name)
+        for name, each in NAMED.items()
+        if name != "stale"
+    ],
+)
 def test_what_was_placed_is_known_although_the_system_denies_it(lies: tuple[str, ...], tmp_path: Path) -> None:
     done = ended([*host(tmp_path, *lies), sys.executable, "-c", ONCE], tmp_path)
     assert (done.returncode, done.stderr) == (0, b"")
@@ -369,3 +422,70 @@ def test_a_target_that_vanishes_before_it_is_compared_is_made_with_its_times(
     (outcome,) = carried_out(plan)
     assert notes_of(outcome) == []
     assert (made.read_bytes(), made.stat().st_mtime) == (whole, 10**9)
+
+
+# Stores ------------------------------------------------------------------------------------------------------------
+
+
+def stored(store: Store, folder: Path, command: list[str]) -> tuple[str, list[str]]:
+    """Store pictures of a folder; return the bucket, and a command from it to it."""
+    bucket = store.bucket()
+    for i in range(4):
+        picture(folder / "in" / f"{i}.png", 60, 50, seed=i)
+    store.put(bucket, {f"in/{name}": data for name, data in contents(folder / "in").items()})
+    assert status_here([*command, str(folder / "in"), "-o", str(folder / "alone")], folder) == 0
+    return bucket, [*command, f"s3://{bucket}/in/", "-o", f"s3://{bucket}/made/"]
+
+
+@needs_store
+@pytest.mark.parametrize("command", [UPSCALE, pytest.param(POOL, marks=pytest.mark.long)], ids=VERBS)
+def test_what_was_stored_although_no_answer_came_is_done(command: list[str], store: Store, tmp_path: Path) -> None:
+    """It is sent once more, and refused then because it is there."""
+    lost = Fault("lost")
+    bucket, line = stored(store, tmp_path, command)
+    with failing(store, lambda asked: lost if asked.method == "PUT" and not asked.before else None) as proxy:
+        done = ended(line, tmp_path, env=store.environment(proxy.endpoint))
+        assert len([fault for _, fault in proxy.log if fault is lost]) == len(contents(tmp_path / "alone"))
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count(SAME.encode()) == 4
+    assert store.contents(bucket, "made/") == contents(tmp_path / "alone")
+
+
+@needs_store
+@pytest.mark.parametrize("whole", [pytest.param(True, marks=pytest.mark.long), False])
+def test_what_another_client_stores_meanwhile_is_compared(whole: bool, store: Store, tmp_path: Path) -> None:
+    """Each object appears while it is sent: the same one, or another, which stays."""
+    bucket, line = stored(store, tmp_path, POOL)
+    theirs = {f"made/{name}": data[: None if whole else -1] for name, data in contents(tmp_path / "alone").items()}
+
+    def appears(asked: Asked, moment: str) -> None:
+        key = asked.key.partition("/")[2]
+        if moment == "arriving" and asked.method == "PUT" and not asked.before:
+            store.put(bucket, {key: theirs[key]})
+
+    with failing(store, watch=appears) as proxy:
+        done = ended(line, tmp_path, env=store.environment(proxy.endpoint))
+    assert done.returncode == (not whole), done.stderr
+    assert done.stderr.count(SAME.encode()) == 4 * whole
+    assert done.stderr.count(b"written by another program meanwhile; use --overwrite to replace it.") == 4 * (
+        not whole
+    )
+    made = store.contents(bucket)
+    assert all(made[key] == data for key, data in theirs.items() if whole or key.endswith(".npz"))
+    assert len(made) == 4 + (8 if whole else 4)
+
+
+@needs_store
+@pytest.mark.long
+@pytest.mark.parametrize("command", [UPSCALE, POOL], ids=VERBS)
+def test_clients_at_once_all_end_well(command: list[str], store: Store, tmp_path: Path) -> None:
+    bucket, line = stored(store, tmp_path, command)
+    (tmp_path / "signs").mkdir()
+    name = "pool" if command is POOL else "upscale"
+    start = [sys.executable, "-c", RUNNING, str(tmp_path / "signs")]
+    runs = [
+        subprocess.Popen([*start, f"{i}/2", name, *line[len(command) :]], env=store.environment(), cwd=tmp_path)
+        for i in range(2)
+    ]
+    assert [run.wait(timeout=100) for run in runs] == [0, 0]
+    assert store.contents(bucket, "made/") == contents(tmp_path / "alone")

@@ -16,7 +16,7 @@ from upscale_cli.errors import NeedlessError, UpscaleError
 from upscale_cli.machine.replacing import SPOOL
 from upscale_cli.methods.strips import Workers
 from upscale_cli.places import place_of
-from upscale_cli.places.place import Source, Target, Times
+from upscale_cli.places.place import Target, Times
 from upscale_cli.work.difference import difference
 from upscale_cli.work.result import Result
 
@@ -90,9 +90,7 @@ class _Settled(Target):
         """Return whether a target is the result that was made, or missing; raise `UpscaleError` if it is another."""
         if not target.exists():
             return False
-        there = next(iter(place_of(target.name).sources(target.name, None)))
-        assert isinstance(there, Source)
-        rounded = difference(made, there, self._reading)
+        rounded = difference(made, place_of(target.name).source(target.name), self._reading)
         if rounded is None:
             said = f"{target.shown} was written by another program meanwhile; use --overwrite to replace it."
             raise UpscaleError(said)
