@@ -94,5 +94,6 @@ class _Settled(Target):
         if rounded is None:
             said = f"{target.shown} was written by another program meanwhile; use --overwrite to replace it."
             raise UpscaleError(said)
-        self.notes = [f"the same result was there already{rounded}"]
+        # Of a pair, the longer one is told.
+        self.notes = [max([*self.notes, f"the same result was there already{rounded}"])]
         return True

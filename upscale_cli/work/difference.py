@@ -47,7 +47,7 @@ def difference(made: BinaryIO, there: Source, reading: Reading) -> str | None:
     made.seek(0)
     with suppress(UpscaleError):  # what is there cannot be read, or is larger than the result
         if _same_arrays(made, there) if archive else _same_frames(made, there, reading):
-            return ", in other bytes"
+            return ", but not byte for byte"
     return None
 
 
