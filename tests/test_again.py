@@ -1,10 +1,10 @@
 """Jobs that are carried out twice: one whole target, and no false failure."""
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,9 @@ from PIL import Image
 from store import Asked, Fault, Store, failing, needs_store
 
 from upscale_cli.batch.plan import Plan, Work, make_plan
-from upscale_cli.batch.run import Outcome, Run
+from upscale_cli.batch.run import Outcome, Run, Stopped, run_job
 from upscale_cli.codecs.formats import FORMATS
-from upscale_cli.machine import durable
+from upscale_cli.machine import durable, replacing
 from upscale_cli.methods import METHODS
 from upscale_cli.methods.pooling import Windows
 from upscale_cli.work.pool import Pooling
@@ -93,6 +93,28 @@ def test_a_pair_of_which_one_was_made_is_completed(tmp_path: Path) -> None:
         assert outcome.failure is None
         assert contents(made) == whole
         assert identities(made).items() >= before.items()
+
+
+def test_half_a_pair_is_completed_although_what_exists_is_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that dies between the two names does so after this one has seen that neither exists."""
+    picture(tmp_path / "in" / "a.png")
+    plan, made = planned(tmp_path, replace(MAXIMA, resume=True), skip_existing=True), tmp_path / "made"
+    carried_out(plan)
+    whole = contents(made)
+    for name in whole:
+        (made / name).unlink()
+    place = replacing._place_new
+
+    def dying(temporary: Path, target: Path) -> None:
+        if target.suffix == ".npz":
+            target.write_bytes(whole[target.name])
+        place(temporary, target)
+
+    monkeypatch.setattr(replacing, "_place_new", dying)
+    assert notes_of(carried_out(plan)[0]) == [SAME]
+    assert contents(made) == whole
 
 
 RUNNING = """if True:
@@ -206,7 +228,7 @@ OTHER: dict[str, Callable[[Path], object]] = {
     "more by 1": saved(first(15, 1)),
     "another size": lambda path: Image.new("RGB", (81, 60)).save(path),
     "other channels": lambda path: Image.new("RGBA", (80, 60)).save(path),
-    "another format": lambda path: noise("RGB", 80, 60).save(path, "BMP"),
+    "another format": saved(first(0, 0), format="BMP"),
     "no image": lambda path: path.write_text("mine"),
     "nothing": lambda path: path.write_bytes(b""),
     "half of it": lambda path: os.truncate(path, 1000),
@@ -248,7 +270,7 @@ def test_arrays_and_indices_are_compared_by_their_values(tmp_path: Path) -> None
     arrays = dict(np.load(made))
     np.savez(made, **arrays)
     assert notes_of(carried_out(plan)[0]) == [SAME + NOT_IN_BYTES]
-    np.savez(made, **arrays | {"indices": arrays["indices"] + (arrays["indices"] == 0)})
+    np.savez(made, **arrays | {"indices": arrays["indices"] + 1})
     assert carried_out(plan)[0].failure is not None
 
 
@@ -257,15 +279,15 @@ LOSSY = [name for name in PLAIN if FORMATS[name].lossy or name == "gif"]
 
 @pytest.mark.parametrize("format", LOSSY)
 def test_what_is_rounded_otherwise_and_then_compressed_is_the_same(format: str, tmp_path: Path) -> None:
-    """At scale 1 the encoder gets the source. One sample is changed by 1; then the next quality is asked for."""
+    """At scale 1 the encoder gets the source. Two samples are changed by 1; then another quality is asked for."""
     source = tmp_path / "in" / "a.png"
     source.parent.mkdir()
-    shutil.copy(Path(__file__).parents[1] / "sample_images" / "scene.png", source)
+    Image.open(Path(__file__).parents[1] / "sample_images" / "photo.jpg").save(source)
     work = LANCZOS.with_format(FORMATS[format])._replace(scale=(Fraction(1), Fraction(1)))
-    plan, other = planned(tmp_path, work), planned(tmp_path, work._replace(quality=94))
+    plan, other = planned(tmp_path, work), planned(tmp_path, work._replace(quality=90))
     carried_out(plan)
     before = contents(tmp_path / "made")
-    saved(first(1, 1))(source)
+    saved(first(2, 1))(source)
     (outcome,) = carried_out(plan)
     assert notes_of(outcome)[-1].startswith(SAME)
     if format == "gif":  # without a quality
@@ -415,6 +437,25 @@ def test_what_was_placed_is_known_although_the_system_denies_it(lies: tuple[str,
     made = contents(tmp_path / "store")
     assert made.pop("theirs") == b"another one's"
     assert made == {f"{number}/{time}": b"mine" for number in (0, 1) for time in (None, (10**18, 10**18))}
+
+
+def test_a_job_of_a_run_that_is_stopped_is_not_begun_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such a run removes its temporary files itself, and what is left behind shall make no others."""
+    picture(tmp_path / "in" / "a.png")
+    (job,) = planned(tmp_path, LANCZOS).jobs
+    begun = []
+
+    def vanished(*arguments: object) -> None:
+        begun.append(arguments)
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    def stopped(pixels: int) -> None:
+        raise Stopped
+
+    monkeypatch.setattr(Request, "carry_out", vanished)
+    with pytest.raises(Stopped):
+        run_job(job, progress=stopped)
+    assert len(begun) == 1
 
 
 def test_a_result_that_was_there_is_confirmed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,9 +55,6 @@ RENAME_NOREPLACE, AT_FDCWD = 1, -100
 OF_CONTENT = frozenset(("security.capability", "security.evm", "security.ima"))
 """Extended attributes that Linux itself changes when a file gets another content."""
 
-SAME = ("st_dev", "st_ino", "st_size", "st_mtime_ns")
-"""What all names of a file have in common."""
-
 UNKNOWN = "0" * 8
 """The digits of an unknown system."""
 
@@ -265,7 +262,9 @@ def _is(path: Path, status: os.stat_result) -> bool:
     """Return whether a path is that of the file of a status; some file systems give all files one number."""
     with suppress(OSError):
         found = os.stat(path)
-        return all(getattr(found, name) == getattr(status, name) for name in SAME)
+        return (
+            os.path.samestat(found, status) and found.st_size == status.st_size and found.st_mtime == status.st_mtime
+        )
     return False
 
 

@@ -17,25 +17,19 @@ from upscale_cli.work.parameter_files import load_arrays
 BLOCK = 8 << 20
 """The bytes that are compared at once."""
 
-ROUNDED, COMPRESSED = 4e-6, 1.5e-3
+ROUNDED, COMPRESSED = 4e-6, 2.5e-3
 """The largest mean differences, as shares of full intensity, of results that are rounded otherwise by another
 processor, and then compressed by a lossy encoder or to a palette.
 
 Other processors round 104 to 283 of 50 million 8-bit values otherwise, by 1, and this allows one in a thousand. Lossy
-encoders and palettes made up to 5.5e-4 of so few; a quality of 94 in place of 95 makes 2.2e-3 or more.
+encoders and palettes made up to 2.1e-3 of so few; a quality of 90 in place of 95 makes 4e-3 or more.
 """
 
 
 def difference(made: BinaryIO, there: Source, reading: Reading) -> str | None:
     """Return how a result differs from what is there, in words, empty if not at all; None if it is something else.
 
-    Parameters
-    ----------
-    made : binary stream
-        The result, seekable; it may be closed.
-    there : Source
-    reading : Reading
-        How the source of the result was read.
+    The stream of the result is seekable, and may be closed. `reading` is how the source of the result was read.
     """
     with there.header() as stream:  # a large object is not fetched into memory
         made.seek(0)
