@@ -1,5 +1,6 @@
 """Jobs that are carried out twice: one whole target, and no false failure."""
 
+import errno
 import os
 import subprocess
 import sys
