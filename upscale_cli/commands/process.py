@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +11,10 @@ from upscale_cli.batch.executors import find_executor
 from upscale_cli.batch.names import refuse_mistaken_output
 from upscale_cli.batch.plan import Plan, Work, make_plan
 from upscale_cli.batch.report import Report
-from upscale_cli.batch.run import Run
+from upscale_cli.batch.run import DISK_FULL, Run
 from upscale_cli.codecs.finding import holds_several, options_of
 from upscale_cli.commands.lines import lines_about, outcome_values, show
-from upscale_cli.commands.session import Session
+from upscale_cli.commands.session import Session, in_sentence
 from upscale_cli.commands.terminal import (
     Bar,
     Interrupted,
@@ -27,6 +27,7 @@ from upscale_cli.commands.terminal import (
     stopping,
 )
 from upscale_cli.errors import ExitStatus, NeedlessError, UpscaleError, UsageError
+from upscale_cli.machine.memory import unlimited_memory
 from upscale_cli.machine.processors import processors
 from upscale_cli.places import place_of
 from upscale_cli.places.place import Source, counted
@@ -60,10 +61,13 @@ def process(session: Session, inputs: Iterable[str], work: Work, asked: Iterable
     UsageError
         If the request is invalid for every image.
     """
-    start, kind = time.perf_counter(), find_executor(session.executor)
+    start, (kind, address) = time.perf_counter(), find_executor(session.executor)
     inputs = _with_pipes(session, list(dict.fromkeys(inputs)))
     record = _record(session, inputs, work)
-    plan = _planned(session, inputs, work, record)
+    with unlimited_memory() if kind.remote else nullcontext():
+        plan = _planned(session, inputs, work, record)
+    if kind.remote:
+        _refuse_streams(kind.name, plan)
     if not isinstance(plan, Plan):
         if record is not None:
             raise UsageError("--shard shares out the images of folders, but this is a stream of frames; omit it.")
@@ -77,36 +81,40 @@ def process(session: Session, inputs: Iterable[str], work: Work, asked: Iterable
             say(f"{left_alone}.")
         return report.exit_status
 
-    if record is not None:
-        record.begin(plan)
     bar = Bar(sum(job.pixels for job in plan.jobs), len(plan.jobs), not session.quiet)
-    others = kind.start(session.jobs or processors()) if len(plan.jobs) > 1 else None
-    running = Run(plan, session.jobs, executor=others, progress=bar.advance)
-    try:
-        pixels = _run(session, plan, running, bar=bar, report=report, record=record)
-    except Interrupted as interrupted:
-        bar.close()
-        rest = "--skip-existing makes the others" if not work.overwrite else "the others are unchanged"
-        done = f" after {report.done} of {len(plan.jobs)}; {rest}" if report.done else "; nothing was written"
-        say(f"{session.name}: stopped{done}.")
-        interrupted.said = True
-        raise
-    finally:
-        bar.close()
-        if record is not None:
-            record.close()
+    with ExitStack() as stack:
+        stack.callback(bar.close)
+        others = kind.start(session.jobs, address) if len(plan.jobs) > (not kind.remote) else None
         if others is not None:
-            others.shutdown(cancel_futures=True)
-    planned = len(plan.jobs) + len(plan.failures) + len(plan.skipped)
-    report.left = planned - report.done - report.failed - report.skipped
+            stack.callback(others.shutdown, cancel_futures=True)
+        if record is not None:
+            record.begin(plan)
+            stack.callback(record.close)
+        running = Run(plan, session.jobs, others, bar.advance, say=lambda text: bar.say(f"{session.name}: {text}"))
+        try:
+            pixels = _run(session, plan, running, bar=bar, report=report, record=record)
+        except Interrupted as interrupted:
+            bar.close()
+            rest = "--skip-existing makes the others" if not work.overwrite else "the others are unchanged"
+            done = f" after {report.done} of {len(plan.jobs)}; {rest}" if report.done else "; nothing was written"
+            say(f"{session.name}: stopped{done}.")
+            interrupted.said = True
+            raise
+    report.left = len(running.left)
     if report.left:
-        say(f"{session.name}: stopped, because the disk is full; free some space, and run it again for the others.")
+        _say_left(session, running, work.overwrite)
     if not session.quiet and (report.done + report.failed > 1 or report.skipped or left_alone):
         say(report.sentence(time.perf_counter() - start, pixels))
     if record is not None and record.problem is not None:
         say(f"{session.name}: {record.problem}")
         return ExitStatus.FAILED
     return report.exit_status
+
+
+def _refuse_streams(name: str, plan: "Plan | FrameRun") -> None:
+    """Raise `UsageError` if results go to a stream, which a worker on another machine cannot write."""
+    if not isinstance(plan, Plan) or any(not job.target.portable for job in plan.jobs):
+        raise UsageError(f"--executor {name} writes each image to a file; use --output FILE, or omit --executor.")
 
 
 def _record(session: Session, inputs: list[str], work: Work) -> "Record | None":
@@ -129,6 +137,20 @@ def _announce(session: Session, plan: Plan, asked: Iterable[str]) -> None:
             print_json({"source": shown, "error": str(failure)})
     for skipped in plan.skipped if session.as_json else ():
         print_json({"source": skipped.shown, "skipped": skipped.why})
+
+
+def _say_left(session: Session, running: Run, overwrite: bool) -> None:
+    """Say why a run has ended early, and which images are missing because a cluster was lost."""
+    rest = ""
+    if running.reason != DISK_FULL:
+        missing = sorted(job.source.shown for job in running.left)
+        count = f"{len(missing):,} images are" if len(missing) > 1 else "1 image is"
+        for name in missing:
+            say(f"{in_sentence(name)}: is missing.")
+            if session.as_json:
+                print_json({"source": name, "missing": running.reason})
+        rest = f"; {count} missing: run it again{'' if overwrite else ' with --skip-existing'} for the rest"
+    say(f"{session.name}: stopped, because {running.reason}{rest}.")
 
 
 def _planned(session: Session, inputs: list[str], work: Work, record: "Record | None") -> "Plan | FrameRun":
@@ -231,7 +253,7 @@ def _remarks(session: Session, plan: Plan, asked: Iterable[str]) -> Iterator[str
         if idle:
             yield f"--{option} does nothing for {' and '.join(idle)}."
     most = processors()
-    if (session.jobs or 0) > 4 * most:
+    if (session.jobs or 0) > 4 * most and not find_executor(session.executor)[0].remote:
         yield f"--jobs {session.jobs} makes nothing faster than {most}, the number of processors."
     if results := plan.results:
         more = f" and {len(results) - MOST_NAMED} others" if len(results) > MOST_NAMED else ""

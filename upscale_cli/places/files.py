@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from upscale_cli.codecs.finding import format_of, stem_of
 from upscale_cli.codecs.formats import FORMATS
@@ -24,6 +24,10 @@ class FileTarget(Target):
 
     def __init__(self, path: Path, times: Times | None = None) -> None:
         self.path, self.name, self.times = path, str(path), times
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Another process may have another working directory.
+        return {**self.__dict__, "path": self.path.absolute()}
 
     def exists(self) -> bool:
         return os.path.isfile(self.path)  # Path.is_file raises an error for a name that is too long
@@ -84,6 +88,9 @@ class FileSource(Source):
         self.parent = str(path.parent)
         self._root, self.place = root, None if root is None else path.relative_to(root)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "path": self.path.absolute()}
+
     def open(self) -> BinaryIO:
         try:
             kind = os.stat(self.path).st_mode
@@ -125,6 +132,9 @@ class SeriesSource(FileSource):
         root = Path(os.path.abspath(root))
         super().__init__(named, None if folder == root else root)
         self.shown, self.paths = f"{paths[0].parent}{number and f' (series {number})'}", paths
+
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"paths": [path.absolute() for path in self.paths]}
 
     def open(self) -> BinaryIO:
         try:
