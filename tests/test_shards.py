@@ -23,7 +23,8 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from scripts import ROOT
+from scripts import ROOT, with_scripts
+from store import Store, needs_store
 
 from upscale_cli.batch import records
 from upscale_cli.batch.shards import POINTS, Shard, name_of, point_of
@@ -513,3 +514,186 @@ def test_a_file_called_report_is_enlarged(photos: Path) -> None:
     assert "See upscale report --help" in subprocess.run(
         [*UPSCALE, "report", "-s", "3"], env=ENVIRONMENT, capture_output=True, text=True, check=False, timeout=60
     ).stderr  # fmt: skip
+
+
+# Recipes of docs/clusters.md.
+
+PAGE = ROOT / "docs" / "clusters.md"
+needs_parallel = pytest.mark.skipif(shutil.which("parallel") is None, reason="GNU parallel is not installed")
+FAKES = {
+    "ssh": '#!/bin/sh\necho "$1" >>"$HOME/hosts"\nshift\n[ "$1" = -- ] && shift\nexec sh -c "$*"\n',
+    "srun": '#!/bin/sh\nexec "$@"\n',
+    "aws": '#!/bin/sh\nfor word in "$@"; do printf "%s\\0" "$word"; done\n',
+}
+"""What stands for programs that need other machines: they run on this one, or tell what they were asked for."""
+
+
+def recipe(heading: str) -> str:
+    """Return the text of a recipe, for 2 shards in place of 64, and folders in place of buckets."""
+    text = PAGE.read_text("utf-8").split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    block = re.search(r"^```text\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert block is not None
+    assert block[1].count("64") > 1
+    return block[1].replace("64", "2").replace("s3://bucket/", "").replace(" in/", " photos/")
+
+
+@pytest.fixture
+def machine(photos: Path) -> dict[str, str]:
+    """The environment of a machine that has `upscale`, and `FAKES`; 24 pictures lie in `photos`."""
+    environment = with_scripts(photos / "bin") | {"HOME": str(photos)}
+    for name, script in FAKES.items():
+        (photos / "bin" / name).write_text(script)
+        (photos / "bin" / name).chmod(0o755)
+    (photos / "in").rename(photos / "photos")
+    return environment
+
+
+def shell(script: str, environment: dict[str, str]) -> str:
+    """Return what a script prints, which must end well."""
+    run = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        env=environment, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout
+
+
+def assert_all_made(photos: Path) -> None:
+    assert made(photos / "photos").keys() == made(photos / "large").keys()
+    assert sorted(path.name for path in (photos / "large" / ".upscale").iterdir()) == [
+        f"shard-{number}-of-2.jsonl" for number in (1, 2)
+    ]
+    assert set(outcomes(photos / "large").values()) == {1}
+    assert report("large")["done"] == 24
+
+
+@needs_parallel
+def test_the_recipe_for_ssh(photos: Path, machine: dict[str, str]) -> None:
+    assert shell(recipe("GNU parallel over ssh"), machine) == "24 done.\n"
+    assert set((photos / "hosts").read_text().split()) == {"node1", "node2"}
+    assert_all_made(photos)
+
+
+def test_the_recipe_for_slurm(photos: Path, machine: dict[str, str]) -> None:
+    script = recipe("Slurm")
+    (photos / "upscale.sh").write_text(script)
+    assert re.findall(r"^#SBATCH .*--array=1-(\d+)%\d+$", script, re.MULTILINE) == ["2"]
+    for number in (1, 2):
+        more = {"SLURM_ARRAY_TASK_ID": str(number), "SLURM_CPUS_PER_TASK": "1"}
+        shell("bash upscale.sh", machine | more)
+    assert_all_made(photos)
+
+
+def test_the_recipe_for_kubernetes(photos: Path, machine: dict[str, str]) -> None:
+    yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
+    spec = yaml.safe_load(recipe("Kubernetes"))["spec"]
+    assert (spec["completionMode"], spec["completions"]) == ("Indexed", 2)
+    (container,) = spec["template"]["spec"]["containers"]
+    for index in range(2):
+        line = [*container["command"], *container["args"]]
+        subprocess.run(line, env=machine | {"JOB_COMPLETION_INDEX": str(index)}, check=True, timeout=60)
+    assert_all_made(photos)
+
+
+def test_the_recipe_for_aws_batch(photos: Path, machine: dict[str, str]) -> None:
+    words = shell(recipe("AWS Batch"), machine).split("\0")
+    asked = dict(zip(words[2::2], words[3::2], strict=False))
+    assert asked["--array-properties"] == "size=2"
+    for index in range(2):
+        line = json.loads(asked["--container-overrides"])["command"]
+        subprocess.run(line, env=machine | {"AWS_BATCH_JOB_ARRAY_INDEX": str(index)}, check=True, timeout=60)
+    assert_all_made(photos)
+
+
+@needs_parallel
+def test_16_shards_of_500_files_by_gnu_parallel(photos: Path, machine: dict[str, str]) -> None:
+    """Nothing is missing and nothing doubled; the largest shard is at most 1.25 times the mean."""
+    for number in range(24, 500):
+        target = photos / "photos" / f"day{number % 2}" / f"photo{number:03}.png"
+        shutil.copy(photos / "photos" / "day0" / "photo000.png", target)
+    shell("seq 16 | parallel -j 2 upscale photos -o large -q -j 1 --shard {}/16", machine)
+    call("photos", "-o", "one", "-q", "--shard", "1/1")
+    assert len(made(photos / "one")) == 500
+    assert made(photos / "large") == made(photos / "one")
+    assert outcomes(photos / "large") == outcomes(photos / "one")
+    assert set(outcomes(photos / "one").values()) == {1}
+    assert report("large") == report("one")
+    sizes = [path.read_text().count('"done"') for path in (photos / "large" / ".upscale").iterdir()]
+    assert (len(sizes), sum(sizes)) == (16, 500)
+    assert max(sizes) <= 1.25 * 500 / 16
+
+
+# Stores.
+
+
+@needs_store
+def test_records_of_stores_are_objects(store: Store, photos: Path) -> None:
+    """The next run goes on with them, and a report reads them."""
+    bucket: str = store.bucket()
+    store.put(bucket, {f"in/{place}": content for place, content in made(photos / "in").items()})
+    environment = store.environment() | {"PYTHONPATH": str(ROOT)}
+
+    def run(*words: str) -> "subprocess.CompletedProcess[str]":
+        line = [*UPSCALE, *words]
+        return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+    there = f"s3://{bucket}/in/", "-o", f"s3://{bucket}/out/", "-q", "--shard"
+    ended = run(*there, "1/2")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    first = store.contents(bucket, "out/.upscale/")["shard-1-of-2.jsonl"]
+    assert run(*there, "1/2", "--skip-existing").returncode == 0
+    again = store.contents(bucket, "out/.upscale/")["shard-1-of-2.jsonl"]
+    assert again.startswith(first)
+    assert len(again) > len(first)
+    ended = run("report", f"s3://{bucket}/out/")
+    count = first.count(b'"done"')
+    said = f"no record of shard 2/2\n{count} done; 1 shard has no record.\n"
+    assert (ended.stdout, ended.returncode) == (said, 1)
+    call("in", "-o", "local", "--shard", "1/2", "-q")
+    results = store.contents(bucket, "out/")
+    assert {name: results[name] for name in results if not name.startswith(".upscale/")} == made(photos / "local")
+
+
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The store of fsspec that is a mapping in this process, empty."""
+    fsspec = pytest.importorskip("fsspec", reason="needs the extra cloud: fsspec")
+    system = fsspec.filesystem("memory")
+    monkeypatch.setattr(type(system), "store", {})
+    return system
+
+
+def test_a_record_is_written_as_a_whole_once_a_minute(
+    photos: Path, memory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When a shard begins, when a minute is over, and when it ends: what it has written by then is there."""
+    puts: list[int] = []
+    clock = [1000.0]
+    close, end = records.Record.close, records.Record.end
+
+    def closed(record: records.Record) -> None:
+        close(record)
+        puts.append(memory.cat("memory://out/.upscale/shard-1-of-1.jsonl").count(b'"done"'))
+
+    def ended(record: records.Record, *words: Any) -> None:
+        clock[0] += 25
+        end(record, *words)
+
+    monkeypatch.setattr(records.Record, "close", closed)
+    monkeypatch.setattr(records.Record, "end", ended)
+    monkeypatch.setattr(records.time, "monotonic", lambda: clock[0])
+    call("in", "-o", "memory://out/", "-q", "-j", 1, "--shard", "1/1")
+    assert puts == [0, 3, 6, 9, 12, 15, 18, 21, 24, 24]
+    assert report("memory://out/")["done"] == 24
+
+
+def test_a_shard_in_a_store_that_is_stopped_leaves_its_plan(
+    photos: Path, memory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*words: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(records.Record, "end", lost)
+    monkeypatch.setattr(records.Record, "close", lambda record, close=records.Record.close: close(record))
+    CliRunner().invoke(cli, ["in", "-o", "memory://out/", "-q", "-j", "1", "--shard", "1/1"])
+    assert len(report("memory://out/", status=1)["missing"]) == 24
