@@ -14,6 +14,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -631,27 +632,26 @@ def test_records_of_stores_are_objects(store: Store, photos: Path) -> None:
     """The next run goes on with them, and a report reads them."""
     bucket: str = store.bucket()
     store.put(bucket, {f"in/{place}": content for place, content in made(photos / "in").items()})
+    call("in", "-o", "local", "--shard", "1/2", "-q")
+    first = (photos / "local" / ".upscale" / "shard-1-of-2.jsonl").read_bytes()
+    store.put(bucket, {"out/.upscale/shard-1-of-2.jsonl": first})
     environment = store.environment() | {"PYTHONPATH": str(ROOT)}
 
     def run(*words: str) -> "subprocess.CompletedProcess[str]":
         line = [*UPSCALE, *words]
         return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
-    there = f"s3://{bucket}/in/", "-o", f"s3://{bucket}/out/", "-q", "--shard"
-    ended = run(*there, "1/2")
+    ended = run(f"s3://{bucket}/in/", "-o", f"s3://{bucket}/out/", "-q", "--shard", "1/2")
     assert (ended.returncode, ended.stderr) == (0, "")
-    first = store.contents(bucket, "out/.upscale/")["shard-1-of-2.jsonl"]
-    assert run(*there, "1/2", "--skip-existing").returncode == 0
-    again = store.contents(bucket, "out/.upscale/")["shard-1-of-2.jsonl"]
-    assert again.startswith(first)
-    assert len(again) > len(first)
-    ended = run("report", f"s3://{bucket}/out/")
+    results = store.contents(bucket, "out/")
+    record = results.pop(".upscale/shard-1-of-2.jsonl")
+    assert results == made(photos / "local")
+    assert record.startswith(first)
     count = first.count(b'"done"')
+    assert record.count(b'"done"') == 2 * count
+    ended = run("report", f"s3://{bucket}/out/")
     said = f"no record of shard 2/2\n{count} done; 1 shard has no record.\n"
     assert (ended.stdout, ended.returncode) == (said, 1)
-    call("in", "-o", "local", "--shard", "1/2", "-q")
-    results = store.contents(bucket, "out/")
-    assert {name: results[name] for name in results if not name.startswith(".upscale/")} == made(photos / "local")
 
 
 @pytest.fixture
@@ -681,7 +681,7 @@ def test_a_record_is_written_as_a_whole_once_a_minute(
 
     monkeypatch.setattr(records.Record, "close", closed)
     monkeypatch.setattr(records.Record, "end", ended)
-    monkeypatch.setattr(records.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(records, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     call("in", "-o", "memory://out/", "-q", "-j", 1, "--shard", "1/1")
     assert puts == [0, 3, 6, 9, 12, 15, 18, 21, 24, 24]
     assert report("memory://out/")["done"] == 24
@@ -694,6 +694,5 @@ def test_a_shard_in_a_store_that_is_stopped_leaves_its_plan(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(records.Record, "end", lost)
-    monkeypatch.setattr(records.Record, "close", lambda record, close=records.Record.close: close(record))
     CliRunner().invoke(cli, ["in", "-o", "memory://out/", "-q", "-j", "1", "--shard", "1/1"])
     assert len(report("memory://out/", status=1)["missing"]) == 24
