@@ -1,11 +1,11 @@
 """What many images cost on many machines, on paper: `python bench/fleet.py` prints the tables of docs/clusters.md.
 
-The parts are measured here: `--measure` prints those of this machine (some minutes), to be put into `PARTS`. The
-arithmetic is `Fleet`. What cannot be measured here, such as prices, is in `ASSUMED`.
+The parts are measured here: `--measure` prints those of this machine, to be put into `PARTS`, which takes minutes;
+`--write` then writes the tables into the page. The arithmetic is `Fleet`. What cannot be measured here, such as
+prices, is in `ASSUMED`.
 """
 
 import argparse
-import resource
 import subprocess
 import sys
 import tempfile
@@ -20,6 +20,8 @@ ROOT = Path(__file__).parents[1]
 IMAGES, WORKERS = 10_000_000, (1, 100, 1000)
 PAGE = 1000
 """The names of one answer of S3 to a listing."""
+CLUSTERS, MARK = ROOT / "docs" / "clusters.md", "<!-- fleet -->"
+"""The page, and the line above its tables."""
 
 
 class Parts(NamedTuple):
@@ -212,6 +214,13 @@ def tables(parts: Parts = PARTS) -> str:
     return "\n".join(lines) + "\n"
 
 
+def written(page: str, parts: Parts = PARTS) -> str:
+    """Return the text of the page with these tables."""
+    before, _, rest = page.partition(MARK)
+    after = rest.partition("\n\n- ")[2]
+    return f"{before}{MARK}\n{tables(parts)}\n- {after}"
+
+
 def _time(seconds: float) -> str:
     if seconds >= 2 * 86400:
         return f"{seconds / 86400:.0f} days"
@@ -227,6 +236,8 @@ class Taken(NamedTuple):
 
 def taken(*words: object, environment: dict[str, str] | None = None) -> Taken:
     """Run a command, and return what it took."""
+    import resource
+
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     # A child's peak is never below the memory of its parent when it was started, so a small process starts it.
     line = [sys.executable, "-S", "-c", LAUNCHER, sys.executable, "-m", "upscale_cli", *map(str, words)]
@@ -321,8 +332,11 @@ def main() -> None:
     parser.add_argument("--measure", action="store_true", help="measure, and print PARTS and the tables of it")
     parser.add_argument("--names", type=int, default=20_000, help="objects that are listed")
     parser.add_argument("--photos", type=int, default=20, help="photographs that are enlarged")
+    parser.add_argument("--write", action="store_true", help="write the tables of PARTS into docs/clusters.md")
     options = parser.parse_args()
     parts = PARTS
+    if options.write:
+        CLUSTERS.write_text(written(CLUSTERS.read_text("utf-8")), "utf-8")
     if options.measure:
         began = time.perf_counter()
         parts = measure(options.names, options.photos)

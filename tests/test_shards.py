@@ -27,6 +27,9 @@ from PIL import Image
 from scripts import ROOT, with_scripts
 from store import Store, needs_store
 
+sys.path.insert(0, str(ROOT / "bench"))  # its scripts import each other by their plain names
+import fleet
+
 from upscale_cli.batch import records
 from upscale_cli.batch.shards import POINTS, Shard, name_of, point_of
 from upscale_cli.commands.pool import cli as pool_cli
@@ -566,6 +569,24 @@ def assert_all_made(photos: Path) -> None:
     ]
     assert set(outcomes(photos / "large").values()) == {1}
     assert report("large")["done"] == 24
+
+
+def test_the_page_shows_the_arithmetic() -> None:
+    text = PAGE.read_text("utf-8")
+    assert fleet.written(text) == text, "run python bench/fleet.py --write"
+
+
+def test_the_arithmetic_is_that_of_a_calculation_by_hand() -> None:
+    """1,000 workers make 10,000 photographs each."""
+    parts = fleet.PARTS._replace(start=1, photo=0.3, listed=1e-4, header=0.01, gets=3, puts=1)
+    thousand = fleet.Fleet(1000, parts=parts)
+    assert thousand.listing == pytest.approx(10_000 * 0.05 + 1000)
+    assert (thousand.planning, thousand.making) == pytest.approx((100, 3000))
+    assert thousand.seconds == pytest.approx(1 + 1500 + 100 + 3000 + 300)
+    assert thousand.core_hours == pytest.approx(1000 * 4601 / 3600)
+    assert thousand.requests == (10**7, 3 * 10**7, 10**7)
+    assert thousand.dollars == pytest.approx((1000 * 4601 / 3600 * 0.04, 12 + 100))
+    assert fleet.Fleet(1, parts=parts).waiting == 0
 
 
 @needs_parallel
