@@ -527,9 +527,13 @@ needs_parallel = pytest.mark.skipif(shutil.which("parallel") is None, reason="GN
 FAKES = {
     "ssh": '#!/bin/sh\necho "$1" >>"$HOME/hosts"\nshift\n[ "$1" = -- ] && shift\nexec sh -c "$*"\n',
     "srun": '#!/bin/sh\nexec "$@"\n',
-    "aws": '#!/bin/sh\nfor word in "$@"; do printf "%s\\0" "$word"; done\n',
+    "aws": '#!/bin/sh\nprintf "%s\\0" "$@"\n',
+    "upscale": '#!/bin/sh\necho "$*" >>"$HOME/typed"\n',
 }
-"""What stands for programs that need other machines: they run on this one, or tell what they were asked for."""
+"""What stands for programs that need other machines: they run on this one, or tell what they were asked for.
+
+Commands are written down, and then run in this process, which takes a tenth of the time.
+"""
 
 
 def recipe(heading: str) -> str:
@@ -543,13 +547,15 @@ def recipe(heading: str) -> str:
 
 @pytest.fixture
 def machine(photos: Path) -> dict[str, str]:
-    """The environment of a machine that has `upscale`, and `FAKES`; 24 pictures lie in `photos`."""
-    environment = with_scripts(photos / "bin") | {"HOME": str(photos)}
+    """The environment of a machine that has `FAKES`; 24 pictures lie in `photos`."""
+    if os.name != "posix":
+        pytest.skip("recipes are for a POSIX shell")
+    (photos / "bin").mkdir()
     for name, script in FAKES.items():
         (photos / "bin" / name).write_text(script)
         (photos / "bin" / name).chmod(0o755)
     (photos / "in").rename(photos / "photos")
-    return environment
+    return os.environ | {"HOME": str(photos), "PATH": f"{photos / 'bin'}{os.pathsep}{os.environ['PATH']}"}
 
 
 def shell(script: str, environment: dict[str, str]) -> str:
@@ -562,7 +568,12 @@ def shell(script: str, environment: dict[str, str]) -> str:
     return run.stdout
 
 
-def assert_all_made(photos: Path) -> None:
+def assert_all_is_made(photos: Path) -> None:
+    """Run the commands that were typed, and look at what they made."""
+    typed = (photos / "typed").read_text().splitlines()
+    assert len(set(typed)) == len(typed)
+    for line in typed:
+        call(*line.split())
     assert made(photos / "photos").keys() == made(photos / "large").keys()
     assert sorted(path.name for path in (photos / "large" / ".upscale").iterdir()) == [
         f"shard-{number}-of-2.jsonl" for number in (1, 2)
@@ -591,9 +602,10 @@ def test_the_arithmetic_is_that_of_a_calculation_by_hand() -> None:
 
 @needs_parallel
 def test_the_recipe_for_ssh(photos: Path, machine: dict[str, str]) -> None:
-    assert shell(recipe("GNU parallel over ssh"), machine) == "24 done.\n"
+    shell(recipe("GNU parallel over ssh"), machine)
+    assert (photos / "typed").read_text().splitlines()[-1] == "report large/"
     assert set((photos / "hosts").read_text().split()) == {"node1", "node2"}
-    assert_all_made(photos)
+    assert_all_is_made(photos)
 
 
 def test_the_recipe_for_slurm(photos: Path, machine: dict[str, str]) -> None:
@@ -603,7 +615,7 @@ def test_the_recipe_for_slurm(photos: Path, machine: dict[str, str]) -> None:
     for number in (1, 2):
         more = {"SLURM_ARRAY_TASK_ID": str(number), "SLURM_CPUS_PER_TASK": "1"}
         shell("bash upscale.sh", machine | more)
-    assert_all_made(photos)
+    assert_all_is_made(photos)
 
 
 def test_the_recipe_for_kubernetes(photos: Path, machine: dict[str, str]) -> None:
@@ -614,7 +626,7 @@ def test_the_recipe_for_kubernetes(photos: Path, machine: dict[str, str]) -> Non
     for index in range(2):
         line = [*container["command"], *container["args"]]
         subprocess.run(line, env=machine | {"JOB_COMPLETION_INDEX": str(index)}, check=True, timeout=60)
-    assert_all_made(photos)
+    assert_all_is_made(photos)
 
 
 def test_the_recipe_for_aws_batch(photos: Path, machine: dict[str, str]) -> None:
@@ -624,16 +636,18 @@ def test_the_recipe_for_aws_batch(photos: Path, machine: dict[str, str]) -> None
     for index in range(2):
         line = json.loads(asked["--container-overrides"])["command"]
         subprocess.run(line, env=machine | {"AWS_BATCH_JOB_ARRAY_INDEX": str(index)}, check=True, timeout=60)
-    assert_all_made(photos)
+    assert_all_is_made(photos)
 
 
 @needs_parallel
-def test_16_shards_of_500_files_by_gnu_parallel(photos: Path, machine: dict[str, str]) -> None:
+def test_16_shards_of_500_files_by_gnu_parallel(photos: Path) -> None:
     """Nothing is missing and nothing doubled; the largest shard is at most 1.25 times the mean."""
+    (photos / "in").rename(photos / "photos")
     for number in range(24, 500):
         target = photos / "photos" / f"day{number % 2}" / f"photo{number:03}.png"
         shutil.copy(photos / "photos" / "day0" / "photo000.png", target)
-    shell("seq 16 | parallel -j 2 upscale photos -o large -q -j 1 --shard {}/16", machine)
+    environment = with_scripts(photos / "scripts") | {"HOME": str(photos)}
+    shell("seq 16 | parallel -j 2 upscale photos -o large -q -j 1 --shard {}/16", environment)
     call("photos", "-o", "one", "-q", "--shard", "1/1")
     assert len(made(photos / "one")) == 500
     assert made(photos / "large") == made(photos / "one")
@@ -658,21 +672,14 @@ def test_records_of_stores_are_objects(store: Store, photos: Path) -> None:
     store.put(bucket, {"out/.upscale/shard-1-of-2.jsonl": first})
     environment = store.environment() | {"PYTHONPATH": str(ROOT)}
 
-    def run(*words: str) -> "subprocess.CompletedProcess[str]":
-        line = [*UPSCALE, *words]
-        return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=120, check=False)
-
-    ended = run(f"s3://{bucket}/in/", "-o", f"s3://{bucket}/out/", "-q", "--shard", "1/2")
+    line = [*UPSCALE, f"s3://{bucket}/in/", "-o", f"s3://{bucket}/out/", "-q", "--shard", "1/2"]
+    ended = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
     results = store.contents(bucket, "out/")
     record = results.pop(".upscale/shard-1-of-2.jsonl")
     assert results == made(photos / "local")
     assert record.startswith(first)
-    count = first.count(b'"done"')
-    assert record.count(b'"done"') == 2 * count
-    ended = run("report", f"s3://{bucket}/out/")
-    said = f"no record of shard 2/2\n{count} done; 1 shard has no record.\n"
-    assert (ended.stdout, ended.returncode) == (said, 1)
+    assert record.count(b'"done"') == 2 * first.count(b'"done"') > 0
 
 
 @pytest.fixture
