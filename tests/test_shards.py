@@ -388,6 +388,17 @@ def test_arrays_are_compared_by_their_content(photos: Path) -> None:
     assert "different" in call("report", "out").stdout
 
 
+def test_an_array_that_is_missing_is_named(photos: Path) -> None:
+    said = call("in", "-o", "out", "-m", "transposed-conv", "--kernel", "k.npy", "--shard", "1/3", status=1).stderr
+    assert said == "upscale: k.npy: cannot be read: No such file or directory.\n"
+
+
+def test_a_record_that_cannot_be_read_is_named(photos: Path) -> None:
+    (photos / "out" / ".upscale" / "shard-1-of-1.jsonl").mkdir(parents=True)
+    said = call("report", "out", status=1).stderr
+    assert said == "upscale report: out/.upscale/shard-1-of-1.jsonl: cannot be read: Is a directory.\n"
+
+
 def test_a_shard_that_is_run_again_keeps_what_it_made(photos: Path) -> None:
     call("in", "-o", "out", "--shard", "1/1", "-q")
     call("in", "-o", "out", "--shard", "1/1", "--skip-existing", "-q")

@@ -12,7 +12,7 @@ from upscale_cli.batch.shards import Shard
 from upscale_cli.commands.options import FILES, VERBOSE, Command, json_option
 from upscale_cli.commands.session import Session
 from upscale_cli.commands.terminal import print_json, visible
-from upscale_cli.errors import ExitStatus, UsageError
+from upscale_cli.errors import ExitStatus, UpscaleError, UsageError
 from upscale_cli.places import place_of
 from upscale_cli.places.streams import STREAM, is_numbered
 from upscale_cli.work.result import Result
@@ -27,14 +27,7 @@ Add up the records of shards: what is done, what failed, what is missing.
 Usage: upscale report [OPTIONS] FOLDER        FOLDER: the --output of the shards
 """
 OUTRO = "The exit status is 0 if nothing is left to do. A file called report is ./report."
-ALIKE = frozenset(FILES) | {
-    "inputs",
-    "overwrite",
-    "max_pixels",
-    "max_source_pixels",
-    "preserve_times",
-    *Session._fields,
-}
+ALIKE = {"inputs", "overwrite", "max_pixels", "max_source_pixels", "preserve_times"} | {*FILES, *Session._fields}
 """The options that do not change results, and those that name files, whose content counts."""
 
 MOST_NAMED = 20
@@ -79,8 +72,11 @@ def _settings(work: Work) -> str:
     texts = {name: str(value) for name, value in given.items() if name not in ALIKE}
     digest = blake2b(repr(sorted((n, t) for n, t in texts.items() if given[n])).encode(), digest_size=8)
     for source in work.reads:
-        with source.open() as stream:
-            digest.update(stream.read())
+        try:
+            with source.open() as stream:
+                digest.update(stream.read())
+        except UpscaleError as error:
+            raise UpscaleError(f"{source.shown}: {error}") from None
     return digest.hexdigest()
 
 
