@@ -65,18 +65,18 @@ class Parts(NamedTuple):
 
 
 PARTS = Parts(
-    start=0.6,
-    photo=0.35,
-    listed=50e-6,
-    listed_bytes=1000,
-    named=30e-6,
-    header=4e-3,
-    record_bytes=200,
-    reported=10e-6,
-    gets=2,
+    start=0.56,
+    photo=0.21,
+    listed=340e-6,
+    listed_bytes=1200,
+    named=240e-6,
+    header=28e-3,
+    record_bytes=246,
+    reported=28e-6,
+    gets=7,
     puts=1,
-    read_bytes=0.7e6,
-    written_bytes=2.5e6,
+    read_bytes=0.52e6,
+    written_bytes=1.38e6,
     dask=1.6,
 )
 
@@ -241,7 +241,9 @@ def taken(*words: object, environment: dict[str, str] | None = None) -> Taken:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     # A child's peak is never below the memory of its parent when it was started, so a small process starts it.
     line = [sys.executable, "-S", "-c", LAUNCHER, sys.executable, "-m", "upscale_cli", *map(str, words)]
-    ended = subprocess.run(line, env=environment, capture_output=True, text=True, check=True)
+    ended = subprocess.run(line, env=environment, capture_output=True, text=True, check=False)
+    if ended.returncode:
+        raise SystemExit(f"{' '.join(map(str, words))}:\n{ended.stderr}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Taken(seconds, 1024.0 * int(ended.stderr.split()[-1]))

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from breaking import needs_posix
 from click.testing import CliRunner, Result
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from scripts import ROOT, with_scripts
@@ -99,6 +99,7 @@ def shares(names: Iterable[str], of: int) -> list[int]:
     return [counts[number] for number in range(1, of + 1)]
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1).filter(lambda name: PurePosixPath(name).name != ""), st.integers(1, 40))
 def test_each_name_is_in_one_shard(name: str, of: int) -> None:
     assert [number for number in range(1, of + 1) if Shard(number, of).has(name)] == [shard_of(name, of)]
