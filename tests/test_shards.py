@@ -433,6 +433,7 @@ def test_a_killed_shard_leaves_whole_lines_and_is_gone_on_with(photos: Path) -> 
         stream.write('{"name": "day0/photo0')  # by a system that lost power, say
     call("in", "-o", "out", "--shard", "1/1", "--skip-existing", "-q")
     assert len(made(photos / "out")) == 200
+    assert '{"name": "day0/photo0' in record.read_text().splitlines()
     said = report("out")
     assert said["done"] + said["skipped"] == 200
 
@@ -440,9 +441,7 @@ def test_a_killed_shard_leaves_whole_lines_and_is_gone_on_with(photos: Path) -> 
 def test_a_plan_that_is_not_complete_is_no_record(photos: Path) -> None:
     call("in", "-o", "out", "--shard", "1/2", "-q")
     record = photos / "out" / ".upscale" / "shard-1-of-2.jsonl"
-    plan, _, rest = record.read_text().partition('{"shard"')
-    assert rest
-    record.write_text(plan[:-30])
+    record.write_text("".join(record.read_text().splitlines(keepends=True)[:3]))
     assert report("out", status=1)["absent"] == ["1/2", "2/2"]
 
 
