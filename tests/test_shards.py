@@ -256,6 +256,10 @@ REFUSED = {
     "0/3": ("in -o out --shard 0/3", '--shard "0/3" is not K/N with K from 1 to N, such as 3/16.'),
     "4/3": ("in -o out --shard 4/3", '--shard "4/3" is not K/N with K from 1 to N, such as 3/16.'),
     "3": ("in -o out --shard 3", '--shard "3" is not K/N with K from 1 to N, such as 3/16.'),
+    "1/1000001": (
+        "in -o out --shard 1/1000001",
+        '--shard "1/1000001" makes more than 1,000,000 shards; use fewer.',
+    ),
     "1/2/3": ("in -o out --shard 1/2/3", '--shard "1/2/3" is not K/N with K from 1 to N, such as 3/16.'),
     "-1/3": ("in -o out --shard=-1/3", '--shard "-1/3" is not K/N with K from 1 to N, such as 3/16.'),
     "file": ("in/day0/photo000.png -o out.png --shard 1/2", "use --output FOLDER/."),

@@ -79,6 +79,10 @@ def _read_quality(value: int | str) -> int | None:
     return quality or None
 
 
+MOST_SHARDS = 1_000_000
+"""A report names all shards that have no record."""
+
+
 def _read_shard(value: tuple[int, int] | str) -> tuple[int, int]:
     if isinstance(value, tuple):
         return value
@@ -86,6 +90,8 @@ def _read_shard(value: tuple[int, int] | str) -> tuple[int, int]:
     shard = _positive(number), _positive(count)
     if not 1 <= shard[0] <= shard[1]:
         raise ValueError(f'--shard "{value}" is not K/N with K from 1 to N, such as 3/16.')
+    if shard[1] > MOST_SHARDS:
+        raise ValueError(f'--shard "{value}" makes more than {MOST_SHARDS:,} shards; use fewer.')
     return shard
 
 
