@@ -324,6 +324,39 @@ def test_a_store_without_conditions(store: "Store", here: str) -> None:
     assert "b.png" in store.names(here)
 
 
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (("sample.png", "-o", "{file}sample.png", "--overwrite"), "is both an input"),
+        (("{file}sample.png", "-o", "sample.png", "--overwrite"), "is both an input"),
+        (("{file}sample.png", "-o", "FILE:///a.png"), '"FILE:///a.png": write file:// in lower case.'),
+        (("sample.png", "-o", "s3://"), '"s3:///sample.png" names no bucket'),
+        (("sample.png", "-o", "memory://"), ""),
+        (
+            ("sample.png", "-o", "file:///proc/none/a.png"),
+            "cannot be written: there is no place of that name; check it.",
+        ),
+        (("ftp://127.0.0.1:1/a.png", "-o", "a.png"), '"ftp://127.0.0.1:1/a.png" cannot be reached: the store cannot'),
+        (("http://[a/a.png", "-o", "a.png"), '"http://[a/a.png" is not the URL of a file; check it.'),
+        (("http://127.0.0.1:1/a%00.png", "-o", "a.png"), '"http://127.0.0.1:1/a%00.png" is not the URL of a file'),
+        (
+            ("sample.png", "-o", "memory://\udcff.png"),
+            '"memory://\\xff.png" is no name for an object: it is not UTF-8',
+        ),
+        (("http:///a.png", "-o", "a.png"), "cannot be read: that is not a URL; check it."),
+    ],
+)
+def test_odd_urls(
+    up: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, typed: tuple[str, ...], said: str
+) -> None:
+    """Each is what it says, or refused by its name; and an image is not lost for being named in two ways."""
+    local(tmp_path, {"sample.png": (content := photo(1))})
+    done = up(*(word.replace("{file}", f"file://{tmp_path}/") for word in typed))
+    assert done.returncode == (0 if not said else done.returncode or 1)
+    assert (said in done.stderr, len(lines(done))) == (True, int(bool(said)))
+    assert (tmp_path / "sample.png").read_bytes() == content
+
+
 def test_other_file_systems(tmp_path: Path) -> None:
     """Those without an upload in one step get an object under another name first, and folders."""
     local(tmp_path / "in", TREE)

@@ -58,7 +58,7 @@ class FileTarget(Target):
         return FileTarget(self.path.with_name(stem_of(self.path) + ending))
 
     def identity(self) -> Hashable | None:
-        return _identity(self.path)
+        return identity_of(self.path)
 
     def key(self) -> Hashable:
         return unicodedata.normalize("NFC", os.path.realpath(self.path)).casefold()
@@ -119,7 +119,7 @@ class FileSource(Source):
         return FileSource(beside) if beside.is_file() else None
 
     def identity(self) -> Hashable | None:
-        return _identity(self.path)
+        return identity_of(self.path)
 
 
 class SeriesSource(FileSource):
@@ -146,7 +146,7 @@ class SeriesSource(FileSource):
         return FileSource(self.paths[0]).times()
 
     def identity(self) -> Hashable | None:
-        return _identity(self.paths[0])
+        return identity_of(self.paths[0])
 
 
 def _beside(folder: Path, label: str) -> Path:
@@ -155,7 +155,7 @@ def _beside(folder: Path, label: str) -> Path:
     return folder.with_name(f"{folder.name}_{label}")
 
 
-def _identity(path: Path) -> Hashable | None:
+def identity_of(path: Path) -> Hashable | None:
     """Return what all names of a file have in common; None if there is none."""
     try:
         status = os.stat(path)

@@ -128,13 +128,12 @@ def system_of(url: str) -> Any:
     scheme = scheme.lower()
     if store_of(url).buckets and rest[:1] in ("", "/"):
         raise UsageError(f'"{shown}" names no bucket; write {scheme}://BUCKET/NAME.')
+    if store_of(url).listed and not url.startswith(scheme):
+        raise UsageError(f'"{shown}": write {scheme}:// in lower case.')
     try:
         from fsspec.registry import get_filesystem_class
 
         kind = get_filesystem_class(scheme)
-        # Those that are not asynchronous serve one thread each.
-        thread = 0 if kind.async_impl else get_ident()
-        return _started(kind, scheme, tuple(sorted(kind._get_kwargs_from_urls(url).items())), thread)
     except ImportError as error:
         if store_of(url).extra or (error.name or "").startswith("fsspec"):
             raise UsageError(f"\"{shown}\" needs an extra: pip install 'upscale-cli[cloud]'.") from None
@@ -143,6 +142,10 @@ def system_of(url: str) -> Any:
         raise UsageError(
             f'"{shown}": no place is called {scheme}://; for a file of that name, add ./ before it.'
         ) from None
+    # Those that are not asynchronous serve one thread each.
+    thread = 0 if kind.async_impl else get_ident()
+    of_url = tuple(sorted(kind._get_kwargs_from_urls(url).items()))
+    return ask(f'"{shown}" cannot be reached', _started, kind, scheme, of_url, thread)
 
 
 @functools.lru_cache
@@ -197,6 +200,14 @@ _UNREACHABLE = "the store cannot be reached; check the network, the host and the
 _REASONS: tuple[tuple[type[Exception], str, str], ...] = (
     (FileExistsError, r"\bFileExistsError|PreconditionFailed|\b412\b", ""),
     (NotImplementedError, r"NotImplemented\b|\b501\b", ""),
+    (StoreError, "UnicodeEncodeError", "its name is not UTF-8; rename it"),
+    (StoreError, "TooManyRedirects", "it is redirected again and again; check its name"),
+    (StoreError, "InvalidURL|InvalidUrl", "that is not a URL; check it"),
+    (
+        StoreError,
+        "Certificate|SSLError",
+        "it gives no safe connection; check https:// and the certificate of the host",
+    ),
     (StoreError, "NoSuchBucket|ContainerNotFound", "there is no such bucket; check its name"),
     (StoreError, "InvalidBucketName|ParamValidationError", "that is not the name of a bucket; check it"),
     (

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from inspect import signature
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from shutil import copyfileobj
 from tempfile import SpooledTemporaryFile, TemporaryFile
 from typing import Any, BinaryIO, cast
@@ -19,6 +19,7 @@ from upscale_cli.codecs.formats import FORMATS
 from upscale_cli.errors import NeedlessError, UpscaleError, UsageError
 from upscale_cli.machine.replacing import PREFIX, SPOOL
 from upscale_cli.places.contents import BLOCK, OnDisk, Ranges
+from upscale_cli.places.files import identity_of
 from upscale_cli.places.folders import Sieve, of_users
 from upscale_cli.places.place import LeftAlone, Source, Target, Times, Unreadable
 from upscale_cli.places.stores import AT_ONCE, ask, store_of, system_of, visible_url
@@ -41,7 +42,17 @@ def _file_name(url: str) -> str:
     """Return the file name that a URL ends with."""
     if store_of(url).listed:
         return url.rstrip("/").rpartition("/")[2]
-    return PurePosixPath(unquote(urlsplit(url).path)).name or "index"
+    with suppress(ValueError):
+        name = PurePosixPath(unquote(urlsplit(url).path)).name or "index"
+        if "\0" not in name:
+            return name
+    raise UsageError(f'"{visible_url(url)}" is not the URL of a file; check it.')
+
+
+def _root(url: str) -> str:
+    """Return the URL of a folder without the slashes at its end; those of its scheme are kept."""
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme}{separator}{rest.rstrip('/')}"
 
 
 def _path(url: str) -> str:
@@ -57,8 +68,9 @@ def _kind_of(url: str) -> str | None:
         return None
 
 
-def _identity(url: str) -> Hashable:
-    return type(system_of(url)), _path(url)
+def _identity(url: str) -> Hashable | None:
+    system, path = system_of(url), _path(url)
+    return identity_of(Path(path)) if "file" in system.protocol else (type(system), path)
 
 
 def _beside(folder: str, label: str) -> str:
@@ -122,6 +134,8 @@ class UrlTarget(Target):
                     raise NeedlessError(
                         f"{target.shown} was written by another program meanwhile; use --overwrite to replace it."
                     ) from None
+                except FileNotFoundError:
+                    raise UpscaleError(f"{failure}: there is no place of that name; check it.") from None
 
     def _put(self, spool: BinaryIO, overwrite: bool, conditions: bool = True) -> None:
         """Write the object in one step, with a name that nobody has if it may not be replaced."""
@@ -161,7 +175,7 @@ class UrlTarget(Target):
         return _identity(self.name)
 
     def key(self) -> Hashable:
-        return _identity(self.name)
+        return type(system_of(self.name)), _path(self.name)
 
     def clean(self) -> None:
         """Do nothing: nothing lies beside an object."""
@@ -280,7 +294,7 @@ class Urls:
         if not self.is_folder(name):
             yield UrlSource(name)
             return
-        root, shown, sieve, problems = name.rstrip("/"), visible_url(name), Sieve(), list[Unreadable]()
+        root, shown, sieve, problems = _root(name), visible_url(name), Sieve(), list[Unreadable]()
         try:
             found = _listed(name, "cannot be listed")
         except UpscaleError as error:
@@ -309,7 +323,7 @@ class Urls:
         yield from sieve.rest(shown, problems)
 
     def beside(self, name: str, label: str) -> str:
-        return _beside(name.rstrip("/"), label)
+        return _beside(_root(name), label)
 
     def inside(self, name: str) -> list[UrlSource]:
         try:
@@ -321,5 +335,12 @@ class Urls:
     def target(self, name: str, parts: Sequence[str] = ()) -> UrlTarget:
         if not store_of(name).writable:
             raise UsageError(f'"{visible_url(name)}": {scheme_of(name)}:// is only read; use another --output.')
-        root = name.rstrip("/")
-        return UrlTarget("/".join((root, *parts)), root if parts else None)
+        root = _root(name)
+        url = "/".join((root, *parts))
+        try:
+            url.encode()
+        except UnicodeEncodeError:
+            raise UpscaleError(
+                f'"{visible_url(url)}" is no name for an object: it is not UTF-8; rename it.'
+            ) from None
+        return UrlTarget(url, root if parts else None)
