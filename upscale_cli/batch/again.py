@@ -15,8 +15,7 @@ from upscale_cli.codecs.picture import Reading
 from upscale_cli.errors import NeedlessError
 from upscale_cli.machine.replacing import SPOOL
 from upscale_cli.methods.strips import Workers
-from upscale_cli.places import place_of
-from upscale_cli.places.place import Source, Target, Times
+from upscale_cli.places.place import Target, Times
 from upscale_cli.work.difference import difference
 from upscale_cli.work.result import Result
 
@@ -88,9 +87,7 @@ class _Settled(Target):
 
     def _differs(self, target: Target, made: BinaryIO) -> bool:
         """Return False if a target is the result that was made; raise the refusal if it is another."""
-        there = next(iter(place_of(target.name).sources(target.name, None)))
-        assert isinstance(there, Source)
-        rounded = difference(made, there, self._reading)
+        rounded = difference(made, target.content(), self._reading)
         if rounded is None:
             raise self._refusal
         self.notes = [f"the same result was there already{rounded}"]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Future
 from contextlib import contextmanager, suppress
 from threading import Condition
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from uuid import uuid4
 
 from upscale_cli import __version__
@@ -28,14 +28,15 @@ from upscale_cli.machine.processors import processors
 
 try:
     import dask
+    from dask.utils import parse_timedelta
     from distributed import Client, KilledWorker, LocalCluster, get_worker
 except ImportError as error:
     raise UsageError(f"--executor dask {needs_extra('dask', error)}") from error
 
 PORT = 8786
 """The port of a scheduler, unless another is given."""
-SILENCE, WITHOUT_WORKERS = 10.0, 60.0
-"""Seconds after which a scheduler that does not answer is lost, and a cluster that has no worker."""
+SILENCE, WITHOUT_WORKERS = 10.0, "60s"
+"""How long a scheduler may be silent before it is lost, in seconds, and a cluster may have no worker."""
 AHEAD = 2
 """Jobs in the cluster for each of its threads: one at work, and one that waits there for its end."""
 QUIET = ("distributed", "distributed.client", "distributed.gc", "tornado.application", "asyncio")
@@ -50,23 +51,21 @@ class DaskCluster(Cluster):
             logging.getLogger(name).setLevel(sys.maxsize)
         self._most, self._shown = jobs or sys.maxsize, f"dask://{address}"
         self._local: Any = None
-        if not address:
-            self._local = LocalCluster(
-                n_workers=jobs or processors(),
-                threads_per_worker=1,
-                dashboard_address=":0",  # a free port, also for several commands at a time
-                silence_logs=sys.maxsize,
-            )
-            where = self._local.scheduler_address
-        else:
-            where = address if "://" in address else f"tcp://{address}"
-            where += f":{PORT}" * (":" not in where.rpartition("]")[2].partition("://")[2])
+        self._over, self._told = False, 0.0
+        where: Any = address if "://" in address else f"tcp://{address}"
+        if ":" not in address.rpartition("]")[2].rpartition("//")[2]:
+            where += f":{PORT}"
         try:
+            if not address:
+                # Several commands at a time have a port each.
+                where = self._local = LocalCluster(
+                    jobs or processors(), threads_per_worker=1, dashboard_address=":0", silence_logs=sys.maxsize
+                )
             self._client: Any = Client(where, set_as_default=False, timeout=SILENCE)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
+            why = " ".join(str(error).split()).rstrip(".")
             raise UsageError(
-                f"the scheduler {self._shown} cannot be reached: {' '.join(str(error).split())}; "
-                "check its address, and that it runs."
+                f"{self._shown} cannot be reached: {why}; check its address, and that it runs."
             ) from None
         self._loop = cast(Any, self._client.loop)
         self._loop.add_callback(self._watch)
@@ -76,8 +75,8 @@ class DaskCluster(Cluster):
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
         """Submit a function of a job."""
-        sent = pickle.dumps((function, arguments[0]))
-        future = self._client.submit(_carried_out, __version__, sent, key=f"upscale-{uuid4().hex}", pure=False)
+        sent = pickle.dumps(_Sent(pickle.dumps((function, *arguments))))
+        future = self._client.submit(pickle.loads, sent, key=f"upscale-{uuid4().hex}", pure=False)
         ours: Future[Any] = Future()
         self._loop.add_callback(self._follow, future, ours)
         return ours
@@ -96,6 +95,8 @@ class DaskCluster(Cluster):
                 ours.set_running_or_notify_cancel()
         except (VersionError, ImportError, AttributeError) as error:  # what it is sent cannot be read there
             self.lost = self.lost or _differs("a worker", error)
+        except OSError:  # of the connection, for what goes wrong with a job is in its outcome
+            self._lose("it has ended the connection")
         except Exception as error:
             ours.set_exception(error)
 
@@ -104,20 +105,23 @@ class DaskCluster(Cluster):
 
     async def _watch(self) -> None:
         """Ask the scheduler for its workers, once a second, for as long as it answers and has some."""
-        checked, last = False, time.monotonic()
-        while not self.lost:
+        checked, since = False, time.monotonic()
+        most = parse_timedelta(dask.config.get("distributed.scheduler.no-workers-timeout") or WITHOUT_WORKERS)
+        while not (self.lost or self._over):
             try:
                 said = await asyncio.wait_for(self._client.scheduler.identity(n_workers=0), SILENCE)
                 if said["n_workers"] and not checked:
-                    self.lost, checked = await asyncio.wait_for(self._different(), SILENCE), True
+                    self.lost, checked = await self._different(), True
             except Exception as error:  # a connection that ends, or whose other end is silent
                 self._lose(f"it does not answer ({type(error).__name__})")
                 return
             self.room = min(self._most, AHEAD * said["total_threads"]) * (not self.lost)
             if self.room:
-                last = time.monotonic()
-            elif time.monotonic() - last > WITHOUT_WORKERS:
-                self.lost = self.lost or f"{self._shown} has had no worker for {WITHOUT_WORKERS:.0f} seconds"
+                since, self.news = time.monotonic(), ""
+            elif time.monotonic() - since > most:
+                self.lost = self.lost or f"{self._shown} has had no worker for {most:.0f} seconds"
+            elif self._told < since < time.monotonic() - 2:
+                self.news, self._told = f"waiting for a worker of {self._shown}, {most:.0f} seconds at most.", since
             await asyncio.sleep(1)
 
     async def _different(self) -> str:
@@ -143,8 +147,17 @@ class VersionError(Exception):
     """A worker has another version of this package."""
 
 
+class _Sent(NamedTuple):
+    """A job on its way to a worker, which carries it out by reading it: the scheduler need not have this package."""
+
+    job: bytes
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _carried_out, (__version__, self.job)
+
+
 def _differs(worker: str, found: object) -> str:
-    what = f"upscale-cli {found}" if isinstance(found, str | VersionError) else "no upscale-cli that knows this one"
+    what = f"upscale-cli {found}" if isinstance(found, str | VersionError) else "no upscale-cli that can read a job"
     return f"{worker} has {what}, and this is {__version__}; install the same version for all"
 
 

@@ -156,7 +156,7 @@ class Run:
         self._cluster = executor if isinstance(executor, Cluster) else None
         self._progress, self._say, self.reason, self.left = progress, say, "", list[Job]()
         self._over = threading.Event()
-        self._patience, self._abandoned = math.inf, False
+        self._patience, self._abandoned, self._begun = math.inf, False, False
         self._elsewhere: set[Future[Any]] = set()
         self._accompanied: set[Future[Any]] = set()
         # What was at work elsewhere, with others, when a process died there: one of them may be the cause.
@@ -220,6 +220,8 @@ class Run:
                 elif ended is None and self._is_given_up(stack, threads):
                     break
         self.left = [*running.values(), *waiting, *self._suspects]
+        if self._cluster is not None and self._cluster.lost and not self._begun:
+            raise UpscaleError(f"{self.reason}.")
 
     def _prepared(self, stack: ExitStack, jobs: Collection[Job]) -> tuple[int, Executor, Workers | None]:
         """Return the memory for all images, threads for each, and the threads for the strips of all, if there are."""
@@ -280,6 +282,7 @@ class Run:
             except BrokenExecutor:
                 self._executor = None
             else:
+                self._begun = True
                 self._elsewhere.add(future)
                 if len(self._elsewhere) > 1:
                     self._accompanied |= self._elsewhere

@@ -91,6 +91,9 @@ class UrlTarget(Target):
                 f"{self.shown} was written by another program meanwhile; use --overwrite to replace it."
             ) from None
 
+    def content(self) -> "UrlSource":
+        return UrlSource(self.name)
+
     def beside(self, ending: str) -> "UrlTarget":
         folder, _, name = self.name.rpartition("/")
         return UrlTarget(f"{folder}/{stem_of(PurePosixPath(name))}{ending}", self.root)
