@@ -5,17 +5,24 @@ import os
 import re
 import signal
 import subprocess
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import psutil
 import pytest
-from breaking import UPSCALE, contents
+from breaking import POOL, UPSCALE, contents
 from cluster import Cluster, deadly, poisoned, running, wait_for
 from PIL import Image
 from scripts import ROOT
+from store import Store, needs_store
 
 from upscale_cli import __version__
 
@@ -23,10 +30,11 @@ distributed = pytest.importorskip("distributed", reason="the extra dask is not i
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """Two workers that know the deadly format."""
+def cluster(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """Two workers that know the deadly format, and a store where there is one."""
     folder = tmp_path_factory.mktemp("cluster")
-    with running(folder / "run", environment=path_with(deadly(folder / "packages"))) as started:
+    environment = request.getfixturevalue("store").environment() if find_spec("moto") and find_spec("s3fs") else {}
+    with running(folder / "run", environment=environment | path_with(deadly(folder / "packages"))) as started:
         yield started
 
 
@@ -46,13 +54,14 @@ def pictures(folder: Path, count: int, side: int = 32) -> None:
 class Command:
     """`upscale` on a cluster, as a process."""
 
-    def __init__(self, cluster: Cluster | str, folder: Path, *arguments: str) -> None:
+    def __init__(
+        self, cluster: Cluster | str, folder: Path, *arguments: str, command: Sequence[str] = UPSCALE, **how: Any
+    ) -> None:
         address = cluster if isinstance(cluster, str) else cluster.address
         environment = None if isinstance(cluster, str) else cluster.environment
-        line = [*UPSCALE, *arguments, "--executor", f"dask://{address}"]
-        self.process = subprocess.Popen(
-            line, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
+        line = [*command, *arguments, "--executor", f"dask://{address}"]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(line, cwd=folder, env=environment, text=True, stdout=pipe, stderr=pipe, **how)
 
     def ended(self, seconds: float = 120) -> tuple[int, str, str]:
         """Its exit status, and what it printed."""
@@ -70,6 +79,24 @@ def local(folder: Path, *arguments: str) -> dict[str, bytes]:
     return contents(folder / "expected")
 
 
+@pytest.mark.parametrize("jobs", ["1", "3"])
+def test_an_image_that_kills_its_process_fails_alone(jobs: str, tmp_path: Path) -> None:
+    """What was at work in other processes when one died is tried again, and what waited is done by new ones."""
+    pictures(tmp_path / "in", 12)
+    for name in ("005-a.dead", "009-a.dead"):
+        (tmp_path / "in" / name).write_bytes(b"DEADLY")
+    line = [*UPSCALE, "in", "-o", "out", "-j", jobs, "--executor", "processes"]
+    environment = {**os.environ, **path_with(deadly(tmp_path / "packages"))}
+    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    *lines, closing = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert sorted(lines) == [
+        f"in/{name}-a.dead: failed: its process was killed; it may need more memory." for name in ("005", "009")
+    ]
+    assert closing.startswith("12 images enlarged, 2 failed, in ")
+    assert len(contents(tmp_path / "out")) == 12
+
+
 def test_a_cluster_makes_what_threads_make(cluster: Cluster, tmp_path: Path) -> None:
     """All names are relative, and workers have another working directory."""
     pictures(tmp_path / "in", 12)
@@ -82,6 +109,7 @@ def test_a_cluster_makes_what_threads_make(cluster: Cluster, tmp_path: Path) -> 
     assert {each["target"] for each in told} == {f"out/{number:03}.png" for number in range(12)}
 
 
+@pytest.mark.long
 def test_an_image_that_kills_its_worker_fails_alone(cluster: Cluster, tmp_path: Path) -> None:
     pictures(tmp_path / "in", 30)
     (tmp_path / "in" / "bad.dead").write_bytes(b"DEADLY")
@@ -113,6 +141,7 @@ def without_temporaries(folder: Path) -> bool:
     return not list(folder.glob(".upscale-*"))
 
 
+@pytest.mark.long
 def test_a_signal_ends_the_run_and_what_workers_do(cluster: Cluster, tmp_path: Path) -> None:
     pictures(tmp_path / "in", 20, 600)
     command = Command(cluster, tmp_path, "in", "-o", "out", "-s", "4")
@@ -138,6 +167,7 @@ def busy(cluster: Cluster) -> bool:
         return any(client.processing().values())
 
 
+@pytest.mark.long
 def test_a_cancelled_job_is_told(cluster: Cluster, tmp_path: Path) -> None:
     """Another client restarts the workers, which cancels the jobs of all."""
     pictures(tmp_path / "in", 40, 256)
@@ -153,6 +183,7 @@ def test_a_cancelled_job_is_told(cluster: Cluster, tmp_path: Path) -> None:
     assert closing.startswith(f"{40 - len(cancelled)} images enlarged, {len(cancelled)} failed, in ")
 
 
+@pytest.mark.long
 def test_a_scheduler_that_is_killed_ends_the_run(tmp_path: Path) -> None:
     pictures(tmp_path / "in", 60, 128)
     with running(tmp_path / "cluster") as cluster:
@@ -193,6 +224,7 @@ __version__ = "0.1"
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("known", [True, False], ids=["another version", "none"])
 def test_another_version_is_refused(known: bool, tmp_path: Path) -> None:
     pictures(tmp_path / "in", 3)
@@ -209,6 +241,7 @@ def test_another_version_is_refused(known: bool, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.long
 def test_a_cluster_without_workers_is_waited_for(tmp_path: Path) -> None:
     pictures(tmp_path / "in", 3)
     with running(tmp_path / "cluster", 0) as cluster:
@@ -229,7 +262,7 @@ def test_a_cluster_without_workers_is_waited_for(tmp_path: Path) -> None:
     assert err.startswith("3 images enlarged, in ")
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1:port", "odd://127.0.0.1:1"])
+@pytest.mark.parametrize("address", ["127.0.0.1:port", "odd://127.0.0.1:1"])
 def test_a_scheduler_that_cannot_be_reached_is_one_line(address: str, tmp_path: Path) -> None:
     pictures(tmp_path / "in", 1)
     status, _, err = Command(address, tmp_path, "in", "-o", "out").ended(60)
@@ -259,3 +292,139 @@ def test_what_a_cluster_cannot_do_is_refused(tmp_path: Path) -> None:
         2,
         "upscale: --executor dask needs an extra: pip install 'upscale-cli[dask]'.\n",
     )
+
+
+@needs_store
+@pytest.mark.long
+def test_objects_are_made_of_objects(cluster: Cluster, store: Store, tmp_path: Path) -> None:
+    """From a store to a store: workers read and write it, and a worker that is killed leaves nothing of its own."""
+    pictures(tmp_path / "in", 60, 64)
+    bucket = store.bucket()
+    store.put(bucket, {f"in/{name}": made for name, made in contents(tmp_path / "in").items()})
+    command = Command(cluster, tmp_path, f"s3://{bucket}/in/", "-o", f"s3://{bucket}/out/", "--json")
+    wait_for(lambda: len(store.names(bucket, "out/")) > 5)
+    os.kill(cluster.worker(1), signal.SIGKILL)
+    status, out, _ = command.ended(300)
+    assert status == 0
+    told = Counter(json.loads(line)["source"] for line in out.splitlines())
+    assert told == Counter(f"s3://{bucket}/in/{number:03}.png" for number in range(60))
+    assert store.contents(bucket, "out/") == local(tmp_path, "in")
+    assert store.uploads(bucket) == []
+
+
+@pytest.mark.long
+def test_pooled_pairs_are_made_twice_and_told_once(cluster: Cluster, tmp_path: Path) -> None:
+    """A worker dies after it placed its files: another finds both there, by names that were relative."""
+    pictures(tmp_path / "in", 30, 96)
+    command = Command(cluster, tmp_path, "in", "-o", "out", "--json", command=POOL)
+    wait_for(lambda: len(list((tmp_path / "out").glob("*.png"))) > 3)
+    os.kill(cluster.worker(0), signal.SIGKILL)
+    status, out, err = command.ended(300)
+    assert (status, len(out.splitlines())) == (0, 30), err
+    subprocess.run([*POOL, "in", "-o", "expected"], cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    assert contents(tmp_path / "out") == contents(tmp_path / "expected")
+
+
+@pytest.mark.long
+def test_dask_alone_is_a_cluster_of_this_machine(tmp_path: Path) -> None:
+    pictures(tmp_path / "in", 6)
+    status, _, err = Command("", tmp_path, "in", "-o", "out", "-j", "2", "-v").ended()
+    assert status == 0
+    assert err.startswith("upscale: 6 images on dask://, the largest first.\n")
+    assert err.splitlines()[-1].startswith("6 images enlarged, in ")
+    assert contents(tmp_path / "out") == local(tmp_path, "in")
+
+
+@pytest.mark.long
+def test_a_signal_for_all_processes_of_a_terminal_is_one_line(tmp_path: Path) -> None:
+    pictures(tmp_path / "in", 20, 600)
+    command = Command("", tmp_path, "in", "-o", "out", "-s", "4", "-j", "2", start_new_session=True)
+    wait_for(lambda: len(list((tmp_path / "out").glob("*.png"))) > 2)
+    os.killpg(command.process.pid, signal.SIGINT)
+    status, _, err = command.ended(30)
+    assert status == 130
+    assert re.fullmatch(r"upscale: stopped after \d+ of 20; --skip-existing makes the others\.\n", err)
+    wait_for(lambda: not group(command.process.pid))
+
+
+def group(number: int) -> list[int]:
+    """The processes of a group."""
+    return [each.pid for each in psutil.process_iter() if is_in(each.pid, number)]
+
+
+def is_in(process: int, number: int) -> bool:
+    with suppress(ProcessLookupError):
+        return os.getpgid(process) == number
+    return False
+
+
+# Memory -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.long
+def test_a_worker_refuses_what_it_has_no_memory_for(tmp_path: Path) -> None:
+    """By its own limit: this machine has more, and the client's memory does not matter."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    Image.new("L", (9000, 9000)).save(folder / "large.gif")
+    Image.new("L", (9, 9)).save(folder / "small.gif")
+    with running(tmp_path / "cluster", 0) as cluster:
+        cluster.add("--memory-limit", "400MiB")
+        cluster.wait()
+        status, _, err = Command(cluster, tmp_path, "in", "-o", "out").ended()
+        joined = cluster.joined(0)
+    assert status == 1
+    assert re.match(
+        r"in/large\.gif: would be 18000x18000, which needs about [\d.]+ GB of memory, "
+        r"but only [23]\d\d MB is available; ",
+        err,
+    )
+    assert (list(contents(tmp_path / "out")), joined) == (["small.gif"], 1)
+
+
+def test_images_wait_for_each_others_memory() -> None:
+    """Those that fit into a worker together are at work together; others one after the other; none for ever."""
+    from types import SimpleNamespace
+
+    from upscale_cli.batch import dask_cluster
+    from upscale_cli.machine import memory
+
+    gate = dask_cluster._Gate()
+    gate._limited, most, at_work = True, [0], [0]
+    lock = threading.Lock()
+
+    def carry_out(needed: int) -> None:
+        job: Any = SimpleNamespace(expected=SimpleNamespace(memory=needed))
+        with gate.room_for(job, lambda pixels: None):
+            with lock:
+                at_work[0] += needed
+                most[0] = max(most[0], at_work[0])
+            time.sleep(0.02)
+            with lock:
+                at_work[0] -= needed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(memory, "_rooms", [lambda: [100]])
+        memory._available_in.cache_clear()
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(carry_out, [30, 60, 50, 90, 10, 40, 100, 20] * 3))
+    memory._available_in.cache_clear()
+    assert 60 < most[0] <= 100
+    assert gate._taken == []
+
+
+# What a scheduler does ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.long
+def test_a_scheduler_that_is_silent_is_lost(tmp_path: Path) -> None:
+    pictures(tmp_path / "in", 60, 128)
+    with running(tmp_path / "cluster", 1) as cluster:
+        command = Command(cluster, tmp_path, "in", "-o", "out")
+        wait_for(lambda: len(list((tmp_path / "out").glob("*.png"))) > 5)
+        cluster.scheduler.send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+        status, _, err = command.ended(60)
+    assert time.monotonic() - began < 15
+    assert status == 1
+    assert "is lost: it does not answer" in err

@@ -10,7 +10,7 @@ import logging
 import pickle
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future
 from contextlib import contextmanager, suppress
 from threading import Condition
@@ -23,7 +23,7 @@ from upscale_cli.batch.plan import Job
 from upscale_cli.batch.run import Stopped
 from upscale_cli.codecs.picture import open_picture
 from upscale_cli.errors import UpscaleError, UsageError, needs_extra
-from upscale_cli.machine.memory import available_memory, limit_memory
+from upscale_cli.machine.memory import available_memory, keep_freed_memory, limit_memory
 from upscale_cli.machine.processors import processors
 
 try:
@@ -38,7 +38,9 @@ PORT = 8786
 SILENCE, WITHOUT_WORKERS = 10.0, "60s"
 """How long a scheduler may be silent before it is lost, in seconds, and a cluster may have no worker."""
 AHEAD = 2
-"""Jobs in the cluster for each of its threads: one at work, and one that waits there for its end."""
+"""Parcels of jobs in the cluster for each of its threads: one at work, and one that waits there for its end."""
+PARCEL, MOST_IN_PARCEL, MOMENT = 0.25, 16, 0.01
+"""Seconds of work in a parcel, the most jobs in one, and seconds that one waits for more of them."""
 QUIET = ("distributed", "distributed.client", "distributed.gc", "tornado.application", "asyncio")
 """The loggers that would print what we say in a sentence."""
 
@@ -51,7 +53,7 @@ class DaskCluster(Cluster):
             logging.getLogger(name).setLevel(sys.maxsize)
         self._most, self._shown = jobs or sys.maxsize, f"dask://{address}"
         self._local: Any = None
-        self._over, self._told = False, 0.0
+        self._over, self._told, self._parcel, self._most_in_parcel = False, 0.0, list[Any](), 1
         where: Any = address if "://" in address else f"tcp://{address}"
         if ":" not in address.rpartition("]")[2].rpartition("//")[2]:
             where += f":{PORT}"
@@ -75,30 +77,48 @@ class DaskCluster(Cluster):
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
         """Submit a function of a job."""
-        sent = pickle.dumps(_Sent(pickle.dumps((function, *arguments))))
-        future = self._client.submit(pickle.loads, sent, key=f"upscale-{uuid4().hex}", pure=False)
         ours: Future[Any] = Future()
-        self._loop.add_callback(self._follow, future, ours)
+        self._loop.add_callback(self._collect, pickle.dumps((function, *arguments)), ours)
         return ours
 
-    async def _follow(self, future: Any, ours: Future[Any]) -> None:
-        """Let our future end as that of Dask, unless the cluster is lost."""
+    def _collect(self, sent: bytes, ours: Future[Any]) -> None:
+        """Put a job into the parcel that is sent next: when it is full, or in a moment."""
+        self._parcel.append((sent, ours))
+        if len(self._parcel) >= self._most_in_parcel:
+            self._send()
+        elif len(self._parcel) == 1:
+            self._loop.call_later(MOMENT, self._send)
+
+    def _send(self) -> None:
+        if self._parcel:
+            jobs, ours = zip(*self._parcel, strict=True)
+            self._parcel = []
+            sent = pickle.dumps(_Parcel(jobs))
+            future = self._client.submit(pickle.loads, sent, key=f"upscale-{uuid4().hex}", pure=False)
+            self._loop.add_callback(self._follow, future, ours)
+
+    async def _follow(self, future: Any, ours: Sequence[Future[Any]]) -> None:
+        """Let the futures of a parcel end as that of Dask, unless the cluster is lost."""
         try:
-            ours.set_result(await future)
-        except KilledWorker as error:
-            ours.set_exception(BrokenExecutor(str(error)))
+            outcomes = await future
+            seconds = sum(outcome[0] for outcome in outcomes) / len(outcomes)
+            self._most_in_parcel = max(1, min(MOST_IN_PARCEL, int(PARCEL / max(seconds, 1e-9))))
+            for each, outcome in zip(ours, outcomes, strict=True):
+                each.set_result(outcome)
         except asyncio.CancelledError as error:
             if getattr(error, "reason", "") == "scheduler-connection-lost":
                 self._lose("it has ended the connection")
-            else:
-                ours.cancel()
-                ours.set_running_or_notify_cancel()
+                return
+            for each in ours:
+                each.cancel()
+                each.set_running_or_notify_cancel()
         except (VersionError, ImportError, AttributeError) as error:  # what it is sent cannot be read there
             self.lost = self.lost or _differs("a worker", error)
         except OSError:  # of the connection, for what goes wrong with a job is in its outcome
             self._lose("it has ended the connection")
         except Exception as error:
-            ours.set_exception(error)
+            for each in ours:
+                each.set_exception(BrokenExecutor(str(error)) if isinstance(error, KilledWorker) else error)
 
     def _lose(self, why: str) -> None:
         self.lost = self.lost or f"the scheduler {self._shown} is lost: {why}"
@@ -115,7 +135,8 @@ class DaskCluster(Cluster):
             except Exception as error:  # a connection that ends, or whose other end is silent
                 self._lose(f"it does not answer ({type(error).__name__})")
                 return
-            self.room = min(self._most, AHEAD * said["total_threads"]) * (not self.lost)
+            room = AHEAD * said["total_threads"] * self._most_in_parcel
+            self.room = min(self._most, room) * (not self.lost)
             if self.room:
                 since, self.news = time.monotonic(), ""
             elif time.monotonic() - since > most:
@@ -147,13 +168,13 @@ class VersionError(Exception):
     """A worker has another version of this package."""
 
 
-class _Sent(NamedTuple):
-    """A job on its way to a worker, which carries it out by reading it: the scheduler need not have this package."""
+class _Parcel(NamedTuple):
+    """Jobs on their way to a worker, which carries them out by reading them: the scheduler needs no such package."""
 
-    job: bytes
+    jobs: tuple[bytes, ...]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _carried_out, (__version__, self.job)
+        return _carried_out, (__version__, self.jobs)
 
 
 def _differs(worker: str, found: object) -> str:
@@ -166,11 +187,10 @@ def _version() -> str:
     return __version__
 
 
-def _carried_out(version: str, sent: bytes) -> Any:
-    """Carry out a job on a worker, when there is room for it in the worker's memory."""
+def _carried_out(version: str, jobs: Iterable[bytes]) -> list[Any]:
+    """Carry out jobs on a worker, each when there is room for it in the worker's memory."""
     if version != __version__:
         raise VersionError(__version__)
-    function, job = pickle.loads(sent)  # noqa: S301  it comes from who may run anything here
     worker = get_worker()
     state = worker.state.tasks[worker.get_current_task()]
 
@@ -178,13 +198,16 @@ def _carried_out(version: str, sent: bytes) -> Any:
         if state.state == "cancelled":  # nobody waits for it any more
             raise Stopped
 
-    try:
-        with _gate.room_for(job, progress):
-            return function(job, progress)
-    except UpscaleError as error:
-        return 0.0, None, error
-    except Stopped:
-        return None
+    def carried_out(function: Callable[..., Any], job: Job) -> Any:
+        try:
+            with _gate.room_for(job, progress):
+                return function(job, progress)
+        except UpscaleError as error:
+            return 0.0, None, error
+
+    with suppress(Stopped):
+        return [carried_out(*pickle.loads(sent)) for sent in jobs]  # noqa: S301  from who may run anything here
+    return []
 
 
 class _Gate:
@@ -201,6 +224,7 @@ class _Gate:
         with self._changed:
             if not self._limited:
                 limit_memory(_left_by_dask)
+                keep_freed_memory()
                 self._limited = True
             if not self._taken:
                 self._room = available_memory()
