@@ -19,8 +19,8 @@ import numpy as np
 import psutil
 import pytest
 from breaking import POOL, UPSCALE, contents
-from cluster import Cluster, deadly, poisoned, running, wait_for
 from PIL import Image
+from scheduler import Cluster, deadly, poisoned, running, wait_for
 from scripts import ROOT
 from store import Store, needs_store
 
