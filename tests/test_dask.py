@@ -234,9 +234,10 @@ def test_another_version_is_refused(known: bool, tmp_path: Path) -> None:
         cluster.add("--no-nanny", environment=other)
         cluster.wait()
         status, out, err = Command(cluster, tmp_path, "in", "-o", "out", "--json").ended(60)
-    has = "upscale-cli 0.1" if known else "no upscale-cli that can read a job"
-    this = re.escape(f"{has}, and this is {__version__}; install the same version for all.")
-    assert re.fullmatch(rf"upscale: the worker tcp://127\.0\.0\.1:\d+ has {this}\n", err)
+    says = f"has upscale-cli 0.1, and this is {__version__}; install the same version for all."
+    if not known:
+        says = f"lacks what jobs need (upscale_cli); install upscale-cli {__version__} there, and its plug-ins."
+    assert re.fullmatch(rf"upscale: the worker tcp://127\.0\.0\.1:\d+ {re.escape(says)}\n", err)
     assert (status, out) == (1, "")
     assert not (tmp_path / "out").exists()
 
@@ -427,4 +428,4 @@ def test_a_scheduler_that_is_silent_is_lost(tmp_path: Path) -> None:
         status, _, err = command.ended(60)
     assert time.monotonic() - began < 15
     assert status == 1
-    assert "is lost: it does not answer" in err
+    assert f"upscale: stopped, because the scheduler dask://{cluster.address} is lost: it does not answer; " in err

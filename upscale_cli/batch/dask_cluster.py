@@ -22,14 +22,14 @@ from upscale_cli.batch.executors import Cluster
 from upscale_cli.batch.plan import Job
 from upscale_cli.batch.run import Stopped
 from upscale_cli.codecs.picture import open_picture
-from upscale_cli.errors import UpscaleError, UsageError, needs_extra
+from upscale_cli.errors import UsageError, as_upscale_error, needs_extra
 from upscale_cli.machine.memory import available_memory, keep_freed_memory, limit_memory
 from upscale_cli.machine.processors import processors
 
 try:
     import dask
     from dask.utils import parse_timedelta
-    from distributed import Client, KilledWorker, LocalCluster, get_worker
+    from distributed import Client, KilledWorker, LocalCluster, Reschedule, get_worker
 except ImportError as error:
     raise UsageError(f"--executor dask {needs_extra('dask', error)}") from error
 
@@ -112,7 +112,7 @@ class DaskCluster(Cluster):
             for each in ours:
                 each.cancel()
                 each.set_running_or_notify_cancel()
-        except (VersionError, ImportError, AttributeError) as error:  # what it is sent cannot be read there
+        except (VersionError, ImportError, AttributeError) as error:  # a job that cannot be read there
             self.lost = self.lost or _differs("a worker", error)
         except OSError:  # of the connection, for what goes wrong with a job is in its outcome
             self._lose("it has ended the connection")
@@ -131,10 +131,9 @@ class DaskCluster(Cluster):
             try:
                 said = await asyncio.wait_for(self._client.scheduler.identity(n_workers=0), SILENCE)
                 if said["n_workers"] and not checked:
-                    self.lost, checked = await self._different(), True
-            except Exception as error:  # a connection that ends, or whose other end is silent
-                self._lose(f"it does not answer ({type(error).__name__})")
-                return
+                    self.lost, checked = await asyncio.wait_for(self._different(), most), True
+            except Exception:  # a connection that ends, or whose other end is silent
+                return self._lose("it does not answer" if checked else "it, or a worker, does not answer")
             room = AHEAD * said["total_threads"] * self._most_in_parcel
             self.room = min(self._most, room) * (not self.lost)
             if self.room:
@@ -178,8 +177,10 @@ class _Parcel(NamedTuple):
 
 
 def _differs(worker: str, found: object) -> str:
-    what = f"upscale-cli {found}" if isinstance(found, str | VersionError) else "no upscale-cli that can read a job"
-    return f"{worker} has {what}, and this is {__version__}; install the same version for all"
+    """Return what a worker has in place of this version, or that it lacks something."""
+    if isinstance(found, str | VersionError):
+        return f"{worker} has upscale-cli {found}, and this is {__version__}; install the same version for all"
+    return f"{worker} lacks what jobs need ({found}); install upscale-cli {__version__} there, and its plug-ins"
 
 
 def _version() -> str:
@@ -202,12 +203,13 @@ def _carried_out(version: str, jobs: Iterable[bytes]) -> list[Any]:
         try:
             with _gate.room_for(job, progress):
                 return function(job, progress)
-        except UpscaleError as error:
-            return 0.0, None, error
+        except Exception as error:
+            return 0.0, None, as_upscale_error(error, job.target.shown)
 
-    with suppress(Stopped):
+    try:
         return [carried_out(*pickle.loads(sent)) for sent in jobs]  # noqa: S301  from who may run anything here
-    return []
+    except Stopped:
+        raise Reschedule from None  # if it is wanted again meanwhile
 
 
 class _Gate:
