@@ -18,7 +18,7 @@ from upscale_cli.batch.plan import Job, Plan
 from upscale_cli.errors import UpscaleError, as_upscale_error
 from upscale_cli.machine.memory import available_memory, in_bytes, keep_freed_memory
 from upscale_cli.machine.processors import processors, usable_threads
-from upscale_cli.machine.replacing import abandon
+from upscale_cli.machine.replacing import abandon, sweep
 from upscale_cli.methods.strips import Workers
 from upscale_cli.work.result import Result
 
@@ -156,7 +156,7 @@ class Run:
         self._cluster = executor if isinstance(executor, Cluster) else None
         self._progress, self._say, self.reason, self.left = progress, say, "", list[Job]()
         self._over = threading.Event()
-        self._patience, self._abandoned, self._begun = math.inf, False, False
+        self._patience, self._abandoned, self._begun, self._seen = math.inf, False, False, False
         self._elsewhere: set[Future[Any]] = set()
         self._accompanied: set[Future[Any]] = set()
         # What was at work elsewhere, with others, when a process died there: one of them may be the cause.
@@ -219,9 +219,15 @@ class Run:
                     yield outcome
                 elif ended is None and self._is_given_up(stack, threads):
                     break
+        if self._begun:  # what processes that were killed have left
+            sweep.cache_clear()
+            for job in self._plan.jobs:
+                job.target.clean()
         self.left = [*running.values(), *waiting, *self._suspects]
-        if self._cluster is not None and self._cluster.lost and not self._begun:
-            raise UpscaleError(f"{self.reason}.")
+        if self.left and self._cluster is not None:
+            self.reason = self.reason or self._cluster.lost
+            if self.reason and not self._begun:
+                raise UpscaleError(f"{self.reason}.")
 
     def _prepared(self, stack: ExitStack, jobs: Collection[Job]) -> tuple[int, Executor, Workers | None]:
         """Return the memory for all images, threads for each, and the threads for the strips of all, if there are."""
@@ -238,7 +244,7 @@ class Run:
     @property
     def _ending(self) -> bool:
         """Whether no more jobs are begun."""
-        return self._over.is_set() or bool(self.reason)
+        return self._over.is_set() or bool(self.reason) or (self._cluster is not None and bool(self._cluster.lost))
 
     def _takes(self, running: Mapping[Future[Any], Job], job: Job, memory: int) -> bool:
         """Return whether another job can begin beside those that are running."""
@@ -256,7 +262,6 @@ class Run:
             if self._cluster.news:
                 self._say(self._cluster.news)
                 self._cluster.news = ""
-            self.reason = self.reason or self._cluster.lost
             return late or bool(self._cluster.lost)
         if not late or self._elsewhere:
             return False
@@ -274,6 +279,15 @@ class Run:
         with suppress(Empty):
             return self._ended.get(timeout=MOMENT)
         return None
+
+    def _look_for(self, job: Job, failure: UpscaleError | None) -> None:
+        """Say if the first image that a cluster has made is not to be seen here."""
+        if self._cluster is None or self._seen or failure is not None:
+            return
+        self._seen = True
+        if not job.target.exists():
+            where = "this machine does not see it; workers need the same folders"
+            self._say(f"{job.target.shown} was made where {where}.")
 
     def _submit(self, job: Job, threads: Executor, strips: Workers | None) -> Future[Any]:
         if self._executor is not None and job.target.portable:
@@ -306,6 +320,7 @@ class Run:
             if elsewhere:
                 self._progress(job.pixels)
                 job.target.clean()  # only this process confirms names
+                self._look_for(job, ended.result()[2])
             outcome = Outcome(job, *ended.result()) if elsewhere else cast(Outcome, ended.result())
             if outcome.failure is not None and outcome.failure.disk_full:
                 self.reason = DISK_FULL
