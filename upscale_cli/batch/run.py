@@ -219,11 +219,15 @@ class Run:
                     yield outcome
                 elif ended is None and self._is_given_up(stack, threads):
                     break
-        if self._begun:  # what processes that were killed have left
-            sweep.cache_clear()
-            for job in self._plan.jobs:
-                job.target.clean()
         self.left = [*running.values(), *waiting, *self._suspects]
+        if self._executor is not None:
+            self._ended_elsewhere()
+
+    def _ended_elsewhere(self) -> None:
+        """Remove what processes that were killed have left, and say why a cluster has not done everything."""
+        sweep.cache_clear()
+        for job in self._plan.jobs if self._begun else ():
+            job.target.clean()
         if self.left and self._cluster is not None:
             self.reason = self.reason or self._cluster.lost
             if self.reason and not self._begun:
