@@ -106,7 +106,7 @@ class DaskCluster(Cluster):
             for each, outcome in zip(ours, outcomes, strict=True):
                 each.set_result(outcome)
         except asyncio.CancelledError as error:
-            if getattr(error, "reason", "") == "scheduler-connection-lost":
+            if getattr(error, "reason", "") == "scheduler-connection-lost" or self._client.status != "running":
                 self._lose("it has ended the connection")
                 return
             for each in ours:
