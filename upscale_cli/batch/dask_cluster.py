@@ -11,7 +11,7 @@ import pickle
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, Future
+from concurrent.futures import BrokenExecutor, CancelledError, Future
 from contextlib import contextmanager, suppress
 from threading import Condition
 from typing import Any, NamedTuple, cast
@@ -105,7 +105,7 @@ class DaskCluster(Cluster):
             self._most_in_parcel = max(1, min(MOST_IN_PARCEL, int(PARCEL / max(seconds, 1e-9))))
             for each, outcome in zip(ours, outcomes, strict=True):
                 each.set_result(outcome)
-        except asyncio.CancelledError as error:
+        except CancelledError as error:
             if getattr(error, "reason", "") == "scheduler-connection-lost" or self._client.status != "running":
                 self._lose("it has ended the connection")
                 return
