@@ -498,8 +498,7 @@ def test_results_that_lie_elsewhere_are_told(plan: Plan) -> None:
     said: list[str] = []
     outcomes = list(Run(plan, 1, Near(1, hide), say=said.append))
     first = outcomes[0].job.target.shown
-    here = "this machine does not see it; workers need the same folders"
-    assert said == [f"{first} was made where {here}."]
+    assert said == [f"{first} was made, but not where this machine sees it; workers need the same folders."]
 
 
 # What a scheduler does ----------------------------------------------------------------------------------------------

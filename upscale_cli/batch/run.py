@@ -157,8 +157,7 @@ class Run:
         self._progress, self._say, self.reason, self.left = progress, say, "", list[Job]()
         self._over = threading.Event()
         self._patience, self._abandoned, self._begun, self._seen = math.inf, False, False, False
-        self._elsewhere: set[Future[Any]] = set()
-        self._accompanied: set[Future[Any]] = set()
+        self._elsewhere, self._accompanied = set[Future[Any]](), set[Future[Any]]()
         # What was at work elsewhere, with others, when a process died there: one of them may be the cause.
         self._suspects, self._suspect = deque[Job](), cast(Job | None, None)
         # Its `put` may be called by a signal handler, in the middle of anything.
@@ -290,8 +289,9 @@ class Run:
             return
         self._seen = True
         if not job.target.exists():
-            where = "this machine does not see it; workers need the same folders"
-            self._say(f"{job.target.shown} was made where {where}.")
+            self._say(
+                f"{job.target.shown} was made, but not where this machine sees it; workers need the same folders."
+            )
 
     def _submit(self, job: Job, threads: Executor, strips: Workers | None) -> Future[Any]:
         if self._executor is not None and job.target.portable:
