@@ -219,8 +219,7 @@ class Run:
                 elif ended is None and self._is_given_up(stack, threads):
                     break
         self.left = [*running.values(), *waiting, *self._suspects]
-        if self._executor is not None:
-            self._ended_elsewhere()
+        self._ended_elsewhere()
 
     def _ended_elsewhere(self) -> None:
         """Remove what processes that were killed have left, and say why a cluster has not done everything."""
@@ -285,13 +284,11 @@ class Run:
 
     def _look_for(self, job: Job, failure: UpscaleError | None) -> None:
         """Say if the first image that a cluster has made is not to be seen here."""
-        if self._cluster is None or self._seen or failure is not None:
-            return
-        self._seen = True
-        if not job.target.exists():
-            self._say(
-                f"{job.target.shown} was made, but not where this machine sees it; workers need the same folders."
-            )
+        if self._cluster is not None and not self._seen and failure is None:
+            self._seen = True
+            if not job.target.exists():
+                where = "but not where this machine sees it; workers need the same folders"
+                self._say(f"{job.target.shown} was made, {where}.")
 
     def _submit(self, job: Job, threads: Executor, strips: Workers | None) -> Future[Any]:
         if self._executor is not None and job.target.portable:
