@@ -122,15 +122,15 @@ def test_a_cluster_makes_what_threads_make(cluster: Cluster, tmp_path: Path) -> 
 
 @pytest.mark.long
 def test_an_image_that_kills_its_worker_fails_alone(cluster: Cluster, tmp_path: Path) -> None:
-    pictures(tmp_path / "in", 30)
+    pictures(tmp_path / "in", 499)
     (tmp_path / "in" / "bad.dead").write_bytes(b"DEADLY")
-    status, _, err = Command(cluster, tmp_path, "in", "-o", "out").ended(300)
+    status, _, err = Command(cluster, tmp_path, "in", "-o", "out").ended(600)
     assert status == 1
     lines = said(err)
     assert lines[0].startswith("in/bad.dead: failed: its process was killed")
-    assert lines[1].startswith("30 images enlarged, 1 failed, in ")
+    assert lines[1].startswith("499 images enlarged, 1 failed, in ")
     assert len(lines) == 2
-    assert contents(tmp_path / "out") == local(tmp_path, *(f"in/{number:03}.png" for number in range(30)))
+    assert contents(tmp_path / "out") == local(tmp_path, *(f"in/{number:03}.png" for number in range(499)))
 
 
 def test_a_worker_that_is_killed_costs_nothing(cluster: Cluster, tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_a_cancelled_job_is_told(cluster: Cluster, tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_a_scheduler_that_is_killed_ends_the_run(tmp_path: Path) -> None:
-    pictures(tmp_path / "in", 60, 128)
+    pictures(tmp_path / "in", 500)
     with running(tmp_path / "cluster") as cluster:
         command = Command(cluster, tmp_path, "in", "-o", "out", "--json")
         wait_for(lambda: len(list((tmp_path / "out").glob("*.png"))) > 5)
@@ -208,7 +208,7 @@ def test_a_scheduler_that_is_killed_ends_the_run(tmp_path: Path) -> None:
     assert took < 15
     told = [json.loads(line) for line in out.splitlines()]
     missing = [each["source"] for each in told if "missing" in each]
-    assert sorted(each["source"] for each in told) == sorted(f"in/{number:03}.png" for number in range(60))
+    assert sorted(each["source"] for each in told) == sorted(f"in/{number:03}.png" for number in range(500))
     *lines, last, closing = said(err)
     assert lines == [f"{name}: is missing." for name in sorted(missing)]
     assert re.fullmatch(
@@ -216,9 +216,9 @@ def test_a_scheduler_that_is_killed_ends_the_run(tmp_path: Path) -> None:
         rf"{len(missing)} images are missing: run it again with --skip-existing for the rest\.",
         last,
     )
-    assert closing.startswith(f"{60 - len(missing)} images enlarged, {len(missing)} not begun, in ")
+    assert closing.startswith(f"{500 - len(missing)} images enlarged, {len(missing)} not begun, in ")
     made = contents(tmp_path / "out")
-    assert {f"out/{number:03}.png" for number in range(60)} - {f"out/{name}" for name in made} <= {
+    assert {f"out/{number:03}.png" for number in range(500)} - {f"out/{name}" for name in made} <= {
         name.replace("in/", "out/") for name in missing
     }
     again = subprocess.run([*UPSCALE, "in", "-o", "out", "--skip-existing"], cwd=tmp_path, check=False)
@@ -311,16 +311,16 @@ def test_what_a_cluster_cannot_do_is_refused(tmp_path: Path) -> None:
 @pytest.mark.long
 def test_objects_are_made_of_objects(cluster: Cluster, store: Store, tmp_path: Path) -> None:
     """From a store to a store: workers read and write it, and a worker that is killed leaves nothing of its own."""
-    pictures(tmp_path / "in", 60, 64)
+    pictures(tmp_path / "in", 500)
     bucket = store.bucket()
     store.put(bucket, {f"in/{name}": made for name, made in contents(tmp_path / "in").items()})
     command = Command(cluster, tmp_path, f"s3://{bucket}/in/", "-o", f"s3://{bucket}/out/", "--json")
     wait_for(lambda: len(store.names(bucket, "out/")) > 5)
     os.kill(cluster.worker(1), signal.SIGKILL)
-    status, out, _ = command.ended(300)
+    status, out, _ = command.ended(600)
     assert status == 0
     told = Counter(json.loads(line)["source"] for line in out.splitlines())
-    assert told == Counter(f"s3://{bucket}/in/{number:03}.png" for number in range(60))
+    assert told == Counter(f"s3://{bucket}/in/{number:03}.png" for number in range(500))
     assert store.contents(bucket, "out/") == local(tmp_path, "in")
     assert store.uploads(bucket) == []
 
