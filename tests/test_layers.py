@@ -39,7 +39,7 @@ LAYERS: dict[str, set[str]] = {
         "plugins",
         "errors",
     },
-    "places": {"codecs", "machine", "errors"},
+    "places": {"fsspec", "codecs", "machine", "errors"},
     "work": {"numpy", "places", "codecs", "image", "machine", "methods", "errors"},
     "batch": {"work", "places", "codecs", "machine", "methods", "blas", "plugins", "errors"},
     "compare": {"numpy", "PIL", "learning", "work", "places", "codecs", "image", "methods", "errors"},

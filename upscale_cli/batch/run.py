@@ -11,6 +11,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
+from upscale_cli.batch.again import carried_out
 from upscale_cli.batch.plan import Job, Plan
 from upscale_cli.errors import UpscaleError, as_upscale_error
 from upscale_cli.machine.memory import available_memory, in_bytes, keep_freed_memory
@@ -71,7 +72,7 @@ def run_job(
     start = time.perf_counter()
     result = failure = None
     try:
-        result = job.work.carry_out(job.source, job.target, workers, progress)
+        result = carried_out(job, workers, progress)
     except Exception as error:
         if isinstance(error, BrokenPipeError) and not job.target.portable:
             raise

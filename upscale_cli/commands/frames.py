@@ -225,7 +225,8 @@ class FrameRun:
         elif format.title != (self._title or format.title):
             raise UpscaleError(f"would be {format.title}, but the frames before it are {self._title}; use --format.")
         self._title = format.title
-        return frame._replace(job=Job(job.source, target, self._work.with_format(format), expected))
+        skips, work = self._session.skip_existing, self._work.with_format(format)
+        return frame._replace(job=Job(job.source, target, work, expected, skips=skips))
 
     def _made(self, frame: Frame) -> tuple[Frame, Outcome]:
         """Make a frame; whatever goes wrong with it is its outcome, and nothing is one that exists already."""

@@ -1,7 +1,6 @@
 """What commands share: how they begin and end, and their options."""
 
 from collections.abc import Callable, Collection
-from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
 
 import click
@@ -106,9 +105,7 @@ def file_options(command: F) -> F:
     for name in reversed(FILES):
         users = [method.name for method in METHODS.values() if any(p.name == name for p in method.parameters)]
         kind = f"{name.capitalize()} ({'.npz' if FILES[name].archive else '.npy'})"
-        option = click.option(
-            f"--{name}", metavar="FILE", type=click.Path(path_type=Path), help=f"{kind} for {', '.join(users)}."
-        )
+        option = click.option(f"--{name}", metavar="FILE", type=click.Path(), help=f"{kind} for {', '.join(users)}.")
         command = option(command)
     return command
 

@@ -28,8 +28,10 @@ from upscale_cli.commands.terminal import (
 )
 from upscale_cli.errors import NeedlessError, UpscaleError, UsageError
 from upscale_cli.machine.processors import processors
+from upscale_cli.places import place_of
 from upscale_cli.places.place import Source, counted
 from upscale_cli.places.streams import PIPE, STANDARD_INPUT, STREAM, StreamTarget, is_numbered
+from upscale_cli.places.urls import scheme_of
 from upscale_cli.work.request import Request
 
 if TYPE_CHECKING:
@@ -108,7 +110,7 @@ def _planned(session: Session, inputs: list[str], work: Work) -> "Plan | FrameRu
     if work.overwrite and session.skip_existing:
         raise UsageError("--overwrite and --skip-existing exclude each other; leave one out.")
     inputs = _with_pipes(session, inputs)
-    piped = STREAM in inputs or (len(inputs) == 1 and holds_several(Path(inputs[0])))
+    piped = STREAM in inputs or holds_several(_only_file(inputs))
     stream = _standard_output(session, inputs)
     image: Source | None = None
     if piped or session.output == STREAM or is_numbered(session.output):
@@ -125,6 +127,11 @@ def _planned(session: Session, inputs: list[str], work: Work) -> "Plan | FrameRu
         return make_plan(inputs, where, work, standard_input=image, skip_existing=skip, progress=bar.advance)
     finally:
         bar.close()
+
+
+def _only_file(inputs: list[str]) -> Path:
+    """Return the only input if it may be a file or a pipe; a name that is neither otherwise."""
+    return Path(inputs[0] if len(inputs) == 1 and not scheme_of(inputs[0]) else "")
 
 
 def _with_pipes(session: Session, inputs: list[str]) -> list[str]:
@@ -151,9 +158,7 @@ def _with_pipes(session: Session, inputs: list[str]) -> list[str]:
 def _standard_output(session: Session, inputs: list[str]) -> StreamTarget | None:
     """Return standard output, if results go there."""
     output = session.output
-    to_stream = output == STREAM or (
-        output is None and (STREAM in inputs or (len(inputs) == 1 and Path(inputs[0]).is_fifo()))
-    )
+    to_stream = output == STREAM or (output is None and (STREAM in inputs or _only_file(inputs).is_fifo()))
     if to_stream and not session.dry_run and session.as_json:
         raise UsageError("--json and the image cannot share standard output; use --output FILE.")
     if session.as_json or session.dry_run:
@@ -165,7 +170,12 @@ def _standard_output(session: Session, inputs: list[str]) -> StreamTarget | None
 def _listed(name: str, end: bytes) -> list[str]:
     """Return the names that a file lists, or standard input."""
     try:
-        text = read_standard_input() if name in STANDARD_INPUT else Path(name).read_bytes()
+        if scheme_of(name):
+            text = place_of(name).source(name).open().read()
+        else:
+            text = read_standard_input() if name in STANDARD_INPUT else Path(name).read_bytes()
+    except UpscaleError as error:
+        raise UsageError(f'--files-from "{name}" {error}') from None
     except OSError as error:
         raise UsageError(f'--files-from "{name}" cannot be read: {error.strerror}.') from None
     lines = (line if end == b"\0" else line.removesuffix(b"\r") for line in text.split(end))

@@ -3,7 +3,6 @@
 import textwrap
 from collections.abc import Iterable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import click
@@ -202,12 +201,12 @@ def cli(inputs: tuple[str, ...], *, method: str, given: Iterable[tuple[str, str]
     return process(session, inputs, request, asked)
 
 
-def parameters(method: Method, given: Iterable[tuple[str, str]], files: dict[str, Path | None]) -> dict[str, Any]:
+def parameters(method: Method, given: Iterable[tuple[str, str]], files: dict[str, str | None]) -> dict[str, Any]:
     """Return the parameters of the method: those of `-p` read and checked, arrays still in their files."""
-    from upscale_cli.places.files import FileSource
+    from upscale_cli.places import place_of
     from upscale_cli.work.parameter_files import ParameterFile
 
-    named = {name: path for name, path in files.items() if path is not None}
+    named = {name: file for name, file in files.items() if file is not None}
     known = {p.name: p for p in method.parameters}
     for name in named:
         if name not in known:
@@ -217,10 +216,10 @@ def parameters(method: Method, given: Iterable[tuple[str, str]], files: dict[str
     for name in [name for name in texts if name in known and known[name].file]:
         if name in named:
             raise UsageError(f"{name} was given twice, with -p and with --{name}; leave one out.")
-        named[name] = Path(texts.pop(name))
+        named[name] = texts.pop(name)
     own = [p for p in method.parameters if not p.file]
     read = read_parameters(method.name, own, texts)
-    arrays = {name: ParameterFile(known[name], FileSource(path)) for name, path in named.items()}
+    arrays = {name: ParameterFile(known[name], place_of(file).source(file)) for name, file in named.items()}
     return {name: read[name] for name in texts} | arrays
 
 

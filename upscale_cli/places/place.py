@@ -97,13 +97,21 @@ class Source(ABC):
         What the user should know about it, beside what its image says.
     parent : str
         The folder that it lies in.
+    at_once : int
+        The most sources of its kind that are worth opening at once to read their headers.
     """
 
+    at_once: int = 1
     shown: str
     name: PurePath
     place: PurePath | None = None
     notes: tuple[str, ...] = ()
     parent: str = "."
+
+    @property
+    def parts(self) -> Sequence[str]:
+        """The names on its path below the folder that was given; its own name if it was given itself."""
+        return (self.place or self.name).parts
 
     @abstractmethod
     def open(self) -> BinaryIO:
@@ -114,6 +122,10 @@ class Source(ABC):
         UpscaleError
             If it cannot be read.
         """
+
+    def header(self) -> BinaryIO:
+        """Return a new seekable stream for its header, of which no more is fetched than is read."""
+        return self.open()
 
     @abstractmethod
     def default_target(self, label: str, extension: str) -> Target:
@@ -143,6 +155,9 @@ class Place(Protocol):
 
     def exists(self, name: str) -> bool:
         """Return whether there is anything under a name."""
+
+    def source(self, name: str) -> Source:
+        """Return the source of a name that is not that of a folder."""
 
     def sources(self, name: str, output: str | None) -> "Iterator[Source | Unreadable | LeftAlone]":
         """Yield the source of a name, or what is in a folder, without what is in the output folder."""
