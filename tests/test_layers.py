@@ -41,7 +41,10 @@ LAYERS: dict[str, set[str]] = {
     },
     "places": {"fsspec", "codecs", "machine", "errors"},
     "work": {"numpy", "places", "codecs", "image", "machine", "methods", "errors"},
-    "batch": {"work", "places", "codecs", "machine", "methods", "blas", "plugins", "errors"},
+    "batch": {
+        *("dask", "distributed", "__version__"),
+        *("work", "places", "codecs", "machine", "methods", "blas", "plugins", "errors"),
+    },
     "compare": {"numpy", "PIL", "learning", "work", "places", "codecs", "image", "methods", "errors"},
     "commands": {
         *("click", "tqdm", "__version__"),

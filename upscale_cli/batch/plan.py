@@ -138,6 +138,7 @@ def make_plan(
     *,
     standard_input: Source | None = None,
     skip_existing: bool = False,
+    wanted: Callable[[Source], bool] = lambda source: True,
     progress: Callable[[int], None] = lambda images: None,
 ) -> Plan:
     """Find all sources, name their targets, and check everything that can be checked without decoding.
@@ -153,6 +154,8 @@ def make_plan(
         What `-` stands for.
     skip_existing : bool
         Leave out sources whose targets exist.
+    wanted : callable
+        Asked for each source before anything of it is read: whether it belongs to this run.
     progress : callable
         Called with the number of images that were looked at since the last call.
 
@@ -196,7 +199,7 @@ def make_plan(
         return Job(source, target, work.with_format(format), expected, skips=skip_existing)
 
     sources = find_sources(inputs, folder, plan.failures, plan.left_alone, standard_input=standard_input)
-    for source, looked_at in _each(look, sources):
+    for source, looked_at in _each(look, filter(wanted, sources)):
         progress(1)
         found.append(source)
         try:

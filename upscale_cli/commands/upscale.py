@@ -1,7 +1,8 @@
 """The command `upscale`."""
 
+import sys
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -81,7 +82,19 @@ def _print_entry(name: str, text: str, column: int) -> None:
     click.echo(lines)
 
 
-@click.command("upscale", cls=Command, intro=INTRO, outro=OUTRO, more=", upscale --methods for methods", usual=USUAL)
+class _Upscale(Command):
+    """The command `upscale`, whose first word may be the name of another one if more words follow."""
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **how: Any) -> Any:  # type: ignore[override]
+        words = sys.argv[1:] if args is None else args
+        if list(words[:1]) != ["report"] or len(words) < 2:
+            return super().main(args, prog_name, **how)
+        from upscale_cli.commands.report import cli as report
+
+        return report.main(words[1:], report.name, **how)
+
+
+@click.command("upscale", cls=_Upscale, intro=INTRO, outro=OUTRO, more=", upscale --methods for methods", usual=USUAL)
 @click.argument("inputs", nargs=-1, metavar="INPUT...", type=click.Path())
 @click.option("-s", "--scale", type=ANY_FACTOR, metavar="FACTOR", help="Any number of at least 1, or 3x2 [2].")
 @click.option(

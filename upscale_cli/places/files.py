@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from upscale_cli.codecs.finding import format_of, stem_of
 from upscale_cli.codecs.formats import FORMATS
@@ -25,6 +25,10 @@ class FileTarget(Target):
     def __init__(self, path: Path, times: Times | None = None) -> None:
         self.path, self.name, self.times = path, str(path), times
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Another process may have another working directory.
+        return {**self.__dict__, "path": self.path.absolute()}
+
     def exists(self) -> bool:
         return os.path.isfile(self.path)  # Path.is_file raises an error for a name that is too long
 
@@ -38,6 +42,14 @@ class FileTarget(Target):
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
         with replacing(*paths, overwrite=overwrite, times=self.times) as streams:
             yield streams
+
+    def append(self, lines: bytes) -> bool:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.path, "ab+") as file:
+            if file.seek(0, os.SEEK_END) and file.seek(-1, os.SEEK_END) and file.read(1) != b"\n":
+                lines = b"\n" + lines  # a killed run has left a part of a line
+            file.write(lines)
+        return True
 
     def dated(self, times: Times | None) -> "FileTarget":
         return FileTarget(self.path, times)
@@ -76,6 +88,9 @@ class FileSource(Source):
         self.parent = str(path.parent)
         self._root, self.place = root, None if root is None else path.relative_to(root)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "path": self.path.absolute()}
+
     def open(self) -> BinaryIO:
         try:
             kind = os.stat(self.path).st_mode
@@ -90,9 +105,8 @@ class FileSource(Source):
         if self._root is None or self.place is None:
             return FileTarget(self.path.with_name(f"{stem_of(self.path)}_{label}{extension}"))
         # The images of a folder go into a folder beside it.
-        root = Path(os.path.abspath(self._root))
         place = self.place.with_name(stem_of(self.place) + extension)
-        return FileTarget(root.with_name(f"{root.name}_{label}") / place)
+        return FileTarget(_beside(self._root, label) / place)
 
     def times(self) -> Times | None:
         with suppress(OSError):  # opening it says what is wrong
@@ -119,6 +133,9 @@ class SeriesSource(FileSource):
         super().__init__(named, None if folder == root else root)
         self.shown, self.paths = f"{paths[0].parent}{number and f' (series {number})'}", paths
 
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"paths": [path.absolute() for path in self.paths]}
+
     def open(self) -> BinaryIO:
         try:
             return cast(BinaryIO, Slices(self.paths))
@@ -130,6 +147,12 @@ class SeriesSource(FileSource):
 
     def identity(self) -> Hashable | None:
         return _identity(self.paths[0])
+
+
+def _beside(folder: Path, label: str) -> Path:
+    """Return the folder for the results of a folder."""
+    folder = Path(os.path.abspath(folder))
+    return folder.with_name(f"{folder.name}_{label}")
 
 
 def _identity(path: Path) -> Hashable | None:
@@ -206,6 +229,14 @@ class Files:
 
     def source(self, name: str) -> FileSource:
         return FileSource(Path(name))
+
+    def beside(self, name: str, label: str) -> str:
+        return str(_beside(Path(name), label))
+
+    def inside(self, name: str) -> list[FileSource]:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            return [FileSource(Path(name, each)) for each in sorted(os.listdir(name))]
+        return []
 
     def target(self, name: str, parts: Sequence[str] = ()) -> FileTarget:
         return FileTarget(Path(name, *parts))

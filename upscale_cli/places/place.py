@@ -51,6 +51,10 @@ class Target(ABC):
         nothing changes.
         """
 
+    def append(self, lines: bytes) -> bool:
+        """Add whole lines to what is there; return False if it can only be replaced as a whole."""
+        return False
+
     def dated(self, times: Times | None) -> "Target":
         """Return the target that gets these times, if its kind has any."""
         return self
@@ -161,6 +165,12 @@ class Place(Protocol):
 
     def sources(self, name: str, output: str | None) -> "Iterator[Source | Unreadable | LeftAlone]":
         """Yield the source of a name, or what is in a folder, without what is in the output folder."""
+
+    def beside(self, name: str, label: str) -> str:
+        """Return the name of the folder for the results of a folder; `label` says what they are, such as 4x."""
+
+    def inside(self, name: str) -> "Sequence[Source]":
+        """Return everything in a folder, whatever it is, sorted by name; nothing if there is no such folder."""
 
     def target(self, name: str, parts: Sequence[str] = ()) -> Target:
         """Return the target of a name, or the one of some path below it."""

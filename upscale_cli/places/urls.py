@@ -41,6 +41,13 @@ def _identity(url: str) -> Hashable:
     return kind, kind._strip_protocol(url)
 
 
+def _beside(folder: str, label: str) -> str:
+    """Return the folder for the results of a folder."""
+    if "/" not in folder.partition("://")[2] and store_of(folder).buckets:
+        raise UpscaleError(f'is in "{folder}/", which has no folder beside it; use --output.')
+    return f"{folder}_{label}"
+
+
 class UrlTarget(Target):
     """An object that a result becomes when it is complete.
 
@@ -172,9 +179,7 @@ class UrlSource(Source):
             raise UpscaleError("lies where nothing can be written; use --output.")
         if self._root is None:
             return UrlTarget(f"{self.parent}/{stem_of(self.name)}_{label}{extension}")
-        if "/" not in self._root.partition("://")[2] and store_of(self.url).buckets:
-            raise UpscaleError(f'is in "{self._root}/", which has no folder beside it; use --output.')
-        root = f"{self._root}_{label}"
+        root = _beside(self._root, label)
         return UrlTarget("/".join((root, *self.parts[:-1], stem_of(self.name) + extension)), root)
 
     def beside(self, ending: str) -> "UrlSource | None":
@@ -228,6 +233,16 @@ class Urls:
             if (inside is None or not url.startswith(inside)) and sieve.takes(PurePosixPath(path)):
                 yield UrlSource(url, root, found.get(path, {}).get("size"))
         yield from sieve.rest(visible_url(name))
+
+    def beside(self, name: str, label: str) -> str:
+        return _beside(name.rstrip("/"), label)
+
+    def inside(self, name: str) -> list[UrlSource]:
+        try:
+            found = ask(f'"{visible_url(name)}" cannot be listed', system_of(name).ls, name, detail=False)
+        except FileNotFoundError:
+            return []
+        return [UrlSource(f"{name}/{path.rpartition('/')[2]}") for path in sorted(found)]
 
     def target(self, name: str, parts: Sequence[str] = ()) -> UrlTarget:
         if not store_of(name).writable:
