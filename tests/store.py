@@ -149,7 +149,7 @@ def made_here(folder: Path, objects: Mapping[str, bytes], *words: str) -> dict[s
 @contextlib.contextmanager
 def running() -> Iterator[Store]:
     """Yield a store, which ends with the block."""
-    command = [sys.executable, Path(__file__).with_name("store_server.py")]
+    command = [sys.executable, str(Path(__file__).with_name("store_server.py"))]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
