@@ -101,11 +101,11 @@ def test_headers_are_read_by_ranges(store: Store) -> None:
         done = store.run("-s", "2", "-n", f"s3://{bucket}/in/", "-o", f"s3://{bucket}/out/", endpoint=proxy.endpoint)
     assert done.returncode == 0, done.stderr.decode()
     extents = [asked.extent for asked in proxy.asked("GET", "/in/")]
-    assert len(extents) == 4
+    assert len(extents) == 8  # the beginning, and what may stand behind the pixels
     for extent in extents:
         assert extent is not None
         first, _, last = extent.removeprefix("bytes=").partition("-")
-        assert int(last) - int(first) < 300_000
+        assert int(last) - int(first) < 2**16
 
 
 def test_many_headers_are_read_at_once_and_planned_in_order(store: Store) -> None:
@@ -210,13 +210,13 @@ def test_what_is_not_there_is_a_line_each(store: Store, tmp_path: Path) -> None:
         "s3://no_bucket is called so/a.png": "bucket",
         "s3:///a.png": "bucket",
         "s3://{}/none.png": "does not exist",
-        "s3://{}/none/": "no image",
+        "s3://{}/none/": "has no image",
     }
     wrong = {name.format(store.bucket()): word for name, word in wrong.items()}
     done = store.run("-s2", *wrong, "-o", f"{tmp_path}/out/")
     lines = done.stderr.decode().splitlines()
     assert done.returncode == 1
-    assert lines.pop().startswith("0 of 6"), lines
+    assert lines.pop().startswith("No image enlarged, 6 failed"), lines
     assert len(lines) == len(wrong)
     for name, word in wrong.items():
         (line,) = [line for line in lines if line.startswith((f"{name}: ", f"{name.rstrip('/')}: "))]
