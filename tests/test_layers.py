@@ -39,7 +39,7 @@ LAYERS: dict[str, set[str]] = {
         "plugins",
         "errors",
     },
-    "places": {"fsspec", "codecs", "machine", "errors"},
+    "places": {"fsspec", "aiohttp", "codecs", "machine", "errors"},
     "work": {"numpy", "places", "codecs", "image", "machine", "methods", "errors"},
     "batch": {
         *("dask", "distributed", "__version__"),

@@ -3,9 +3,9 @@
 from collections import defaultdict, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from math import prod
 from pathlib import PurePath
 from typing import NamedTuple, Protocol, Self
@@ -173,7 +173,7 @@ def make_plan(
         raise UsageError(f"{output.shown} can take only one image; use a folder as --output for several.")
     if isinstance(output, str):
         is_folder = place_of(output).is_folder(output)
-        if into_folder and place_of(output).exists(output) and not is_folder:
+        if into_folder and not is_folder and place_of(output).exists(output):
             raise UsageError(f'"{output}" is a file, but several images need a folder; use another --output.')
         if into_folder and not is_folder and format_of(PurePath(output)) is not None:
             meant = output.removesuffix(extension_of(PurePath(output)))
@@ -233,12 +233,12 @@ def _of_format(works: list[Work], format: Format) -> Work:
 
 def _each(look: Callable[[Source], Job], sources: Iterable[Source]) -> Iterator[tuple[Source, Callable[[], Job]]]:
     """Yield each source, and what returns how it was looked at: several at once where their places are far away."""
-    with ExitStack() as stack:
-        threads: Executor | None = None
-        begun: deque[tuple[Source, Callable[[], Job]]] = deque()
+    threads: Executor | None = None
+    begun: deque[tuple[Source, Callable[[], Job]]] = deque()
+    try:
         for source in sources:
             if source.at_once > 1:
-                threads = threads or stack.enter_context(ThreadPoolExecutor(source.at_once))
+                threads = threads or ThreadPoolExecutor(source.at_once)
                 begun.append((source, threads.submit(look, source).result))
             else:
                 begun.append((source, partial(look, source)))
@@ -246,6 +246,9 @@ def _each(look: Callable[[Source], Job], sources: Iterable[Source]) -> Iterator[
                 yield begun.popleft()
         while begun:
             yield begun.popleft()
+    finally:
+        if threads is not None:
+            threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _leave_results(plan: Plan, opened: Mapping[Source, tuple[int, ...]], targets: Mapping[Hashable, Job]) -> None:
@@ -271,9 +274,13 @@ def _leave_results(plan: Plan, opened: Mapping[Source, tuple[int, ...]], targets
 def _settle(plan: Plan, skip_existing: bool) -> None:
     """Take the jobs whose targets exist out of a plan: they stay as they are, or are failures."""
     jobs, plan.jobs = plan.jobs, []
-    for job in jobs:
-        targets = job.work.targets(job.target) if job.target.portable and not job.work.overwrite else ()
-        existing = [target for target in targets if target.exists()]
+    wanted = [job.work.targets(job.target) if job.target.portable and not job.work.overwrite else () for job in jobs]
+    by_kind: dict[type[Target], list[Target]] = defaultdict(list)
+    for target in chain.from_iterable(wanted):
+        by_kind[type(target)].append(target)
+    there = {target for kind, targets in by_kind.items() for target in kind.existing(targets)}
+    for job, targets in zip(jobs, wanted, strict=True):
+        existing = [target for target in targets if target in there]
         if not existing or (skip_existing and len(existing) < len(targets)):
             plan.jobs.append(job)
         elif skip_existing:

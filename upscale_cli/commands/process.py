@@ -12,7 +12,8 @@ from upscale_cli.batch.names import refuse_mistaken_output
 from upscale_cli.batch.plan import Plan, Work, make_plan
 from upscale_cli.batch.report import Report
 from upscale_cli.batch.run import DISK_FULL, Run
-from upscale_cli.codecs.finding import holds_several, options_of
+from upscale_cli.codecs.finding import format_of, holds_several, options_of
+from upscale_cli.codecs.splitting import FILM, MANY
 from upscale_cli.commands.lines import lines_about, outcome_values, show
 from upscale_cli.commands.session import Session, in_sentence
 from upscale_cli.commands.terminal import (
@@ -157,7 +158,7 @@ def _planned(session: Session, inputs: list[str], work: Work, record: "Record | 
     """Return the plan for images, or what makes frames: of a stream, or from and to numbered files."""
     if work.overwrite and session.skip_existing:
         raise UsageError("--overwrite and --skip-existing exclude each other; leave one out.")
-    piped = STREAM in inputs or holds_several(_only_file(inputs))
+    piped = STREAM in inputs or _only_file(inputs).is_fifo() or (len(inputs) == 1 and _holds_several(inputs[0]))
     stream = _standard_output(session, inputs)
     image: Source | None = None
     if piped or session.output == STREAM or is_numbered(session.output):
@@ -187,6 +188,19 @@ def _planned(session: Session, inputs: list[str], work: Work, record: "Record | 
 def _only_file(inputs: list[str]) -> Path:
     """Return the only input if it may be a file or a pipe; a name that is neither otherwise."""
     return Path(inputs[0] if len(inputs) == 1 and not scheme_of(inputs[0]) else "")
+
+
+def _holds_several(name: str) -> bool:
+    """Return whether a file holds several images; what is far away is opened only if its name allows for it."""
+    source = place_of(name).source(name)
+    format = format_of(source.name)
+    if source.at_once > 1 and source.name.suffix != FILM and (format is None or format.name not in MANY):
+        return False
+    try:
+        with source.header() as file:
+            return holds_several(file)
+    except (OSError, UpscaleError):  # whatever is wrong with it, opening the image says it
+        return False
 
 
 def _with_pipes(session: Session, inputs: list[str]) -> list[str]:

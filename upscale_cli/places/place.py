@@ -43,6 +43,11 @@ class Target(ABC):
     def exists(self) -> bool:
         """Return whether something is there already that would be replaced."""
 
+    @classmethod
+    def existing(cls, targets: "Sequence[Target]") -> "set[Target]":
+        """Return those of some targets of this kind that exist."""
+        return {target for target in targets if target.exists()}
+
     @abstractmethod
     def commit(self, overwrite: bool, *others: "Target") -> AbstractContextManager[list[BinaryIO]]:
         """Return streams for this target and others of its kind.

@@ -3,24 +3,31 @@
 import io
 import os
 import re
+from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import PurePosixPath
-from tempfile import SpooledTemporaryFile
+from shutil import copyfileobj
+from tempfile import SpooledTemporaryFile, TemporaryFile
 from typing import Any, BinaryIO, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from upscale_cli.codecs.finding import format_of, stem_of
+from upscale_cli.codecs.formats import FORMATS
 from upscale_cli.errors import NeedlessError, UpscaleError, UsageError
-from upscale_cli.machine.replacing import SPOOL
-from upscale_cli.places.folders import Sieve
-from upscale_cli.places.place import LeftAlone, Source, Target, Unreadable
+from upscale_cli.machine.replacing import PREFIX, SPOOL
+from upscale_cli.places.contents import BLOCK, OnDisk, Ranges
+from upscale_cli.places.folders import Sieve, of_users
+from upscale_cli.places.place import LeftAlone, Source, Target, Times, Unreadable
 from upscale_cli.places.stores import AT_ONCE, ask, store_of, system_of, visible_url
 
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 """How a URL begins. A single letter is a drive."""
-BLOCK = 1 << 16
-"""The bytes that are fetched at once of an object whose header is read."""
+LEGAL = "%/:?#[]@!$&'()*+,;=~"
+"""What may stand in a URL besides letters, digits and `-._`."""
+FEW = 16
+"""Targets below a folder up to which each is looked up; for more of them, the folder is listed."""
 
 
 def scheme_of(name: str) -> str:
@@ -36,15 +43,19 @@ def _file_name(url: str) -> str:
     return PurePosixPath(unquote(urlsplit(url).path)).name or "index"
 
 
+def _path(url: str) -> str:
+    """Return what fsspec calls an object."""
+    return str(system_of(url)._strip_protocol(url))
+
+
 def _identity(url: str) -> Hashable:
-    kind = type(system_of(url))
-    return kind, kind._strip_protocol(url)
+    return type(system_of(url)), _path(url)
 
 
 def _beside(folder: str, label: str) -> str:
     """Return the folder for the results of a folder."""
     if "/" not in folder.partition("://")[2] and store_of(folder).buckets:
-        raise UpscaleError(f'is in "{folder}/", which has no folder beside it; use --output.')
+        raise UsageError(f'"{folder}/" has no folder beside it; use --output.')
     return f"{folder}_{label}"
 
 
@@ -68,6 +79,23 @@ class UrlTarget(Target):
     def exists(self) -> bool:
         return bool(ask(f"{self.shown} cannot be looked up", system_of(self.name).isfile, self.name))
 
+    @classmethod
+    def existing(cls, targets: "Sequence[Target]") -> set[Target]:
+        by_root: dict[str | None, list[UrlTarget]] = defaultdict(list)
+        for target in targets:
+            if isinstance(target, UrlTarget):
+                by_root[target.root].append(target)
+        found: set[Target] = set()
+        for root, below in by_root.items():
+            if root is None or len(below) <= FEW:
+                with ThreadPoolExecutor(AT_ONCE) as threads:
+                    there = threads.map(UrlTarget.exists, below)
+                    found.update(each for each, exists in zip(below, there, strict=True) if exists)
+            else:
+                listed = set(_listed(root, f'"{visible_url(root)}" cannot be looked up'))
+                found.update(each for each in below if _path(each.name) in listed)
+        return found
+
     @contextmanager
     def commit(self, overwrite: bool, *others: Target) -> Iterator[list[BinaryIO]]:
         with ExitStack() as stack:
@@ -75,21 +103,40 @@ class UrlTarget(Target):
             spools = [cast(BinaryIO, stack.enter_context(SpooledTemporaryFile(SPOOL))) for _ in targets]
             yield spools
             for target, spool in zip(targets, spools, strict=True):
-                target._put(spool, overwrite)
+                try:
+                    ask(f"{target.shown} cannot be written", target._put, spool, overwrite)
+                except FileExistsError:
+                    raise NeedlessError(
+                        f"{target.shown} was written by another program meanwhile; use --overwrite to replace it."
+                    ) from None
 
     def _put(self, spool: BinaryIO, overwrite: bool) -> None:
-        """Write an object, complete."""
-        size = spool.seek(0, os.SEEK_END)
+        """Write the object in one step, with a name that nobody has if it may not be replaced."""
+        system, store, size = system_of(self.name), store_of(self.name), spool.seek(0, os.SEEK_END)
         spool.seek(0)
-        content = spool.read()
-        mode = "overwrite" if overwrite else "create"
-        system, told = system_of(self.name), store_of(self.name).put(size)
+        if store.in_one_step:
+            content = spool.read() if size <= SPOOL else OnDisk(spool.fileno(), closefd=False)
+            mode = "overwrite" if overwrite else "create"
+            system.pipe_file(self.name, content, mode=mode, **store.put(self.name, size))
+            return
+        folder = self.name.rpartition("/")[0]
+        hidden = f"{folder}/{PREFIX}{os.urandom(8).hex()}.tmp"
+        system.makedirs(folder, exist_ok=True)
         try:
-            ask(f"{self.shown} cannot be written", system.pipe_file, self.name, content, mode=mode, **told)
-        except FileExistsError:
-            raise NeedlessError(
-                f"{self.shown} was written by another program meanwhile; use --overwrite to replace it."
-            ) from None
+            with system.open(hidden, "wb") as file:
+                copyfileobj(spool, file)
+            if not overwrite and system.exists(self.name):
+                raise FileExistsError
+            system.mv(hidden, self.name)
+        except BaseException:
+            with suppress(Exception):
+                system.rm_file(hidden)
+            raise
+
+    def dated(self, times: Times | None) -> "UrlTarget":
+        if times is not None:
+            raise UpscaleError(f"{self.shown} cannot have the times of another; omit --preserve-times.")
+        return self
 
     def beside(self, ending: str) -> "UrlTarget":
         folder, _, name = self.name.rpartition("/")
@@ -103,29 +150,6 @@ class UrlTarget(Target):
 
     def clean(self) -> None:
         """Do nothing: nothing lies beside an object."""
-
-
-class _Ranges(io.RawIOBase):
-    """Content that is fetched where it is read."""
-
-    def __init__(self, read: Callable[[int, int], bytes], size: int) -> None:
-        self._read, self._size, self._at = read, size, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
-        return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        part = self._read(self._at, min(self._at + len(buffer), self._size)) if self._at < self._size else b""
-        buffer[: len(part)] = part
-        self._at += len(part)
-        return len(part)
 
 
 class UrlSource(Source):
@@ -143,7 +167,8 @@ class UrlSource(Source):
     at_once = AT_ONCE
 
     def __init__(self, url: str, root: str | None = None, size: int | None = None) -> None:
-        self.url, self._root, self._size = url, root, size
+        self.url = url if store_of(url).listed else quote(url, safe=LEGAL)
+        self._root, self._size = root, size
         self.shown, self.name = visible_url(url), PurePosixPath(_file_name(url))
         self.parent = url.rpartition("/")[0]
         self.place = None if root is None else PurePosixPath(*filter(None, self.parts))
@@ -153,26 +178,39 @@ class UrlSource(Source):
         return (str(self.name),) if self._root is None else self.url[len(self._root) + 1 :].split("/")
 
     def open(self) -> BinaryIO:
-        return io.BytesIO(self._read())
+        system, size = system_of(self.url), self._size or 0
+        if size <= SPOOL:
+            # A start spares s3fs a question about the size, and nothing has a start in an empty object.
+            return io.BytesIO(self._asked(system.cat_file, self.url, start=0 if size else None))
+        file, version = cast(BinaryIO, TemporaryFile()), self._asked(system.ukey, self.url)  # noqa: SIM115
+        while (at := file.tell()) < size:
+            start, part = self._fetch(at, min(at + SPOOL, size))
+            file.seek(start)
+            file.write(part)
+        if self._asked(system.ukey, self.url) != version:
+            raise UpscaleError("was changed while it was read; run it again.")
+        file.seek(0)
+        return file
 
     def header(self) -> BinaryIO:
         if self._size is None:
-            try:
-                self._size = ask("cannot be read", system_of(self.url).info, self.url)["size"]
-            except FileNotFoundError:
-                raise UpscaleError("does not exist.") from None
+            self._size = self._asked(system_of(self.url).info, self.url)["size"]
         if self._size is None:  # a server that does not say it
             return self.open()
-        return cast(BinaryIO, io.BufferedReader(_Ranges(self._read, self._size), BLOCK))
+        return cast(BinaryIO, io.BufferedReader(Ranges(self._fetch, self._size), BLOCK))
 
-    def _read(self, start: int | None = None, end: int | None = None) -> bytes:
-        """Return a part of the content, or all of it."""
+    def _fetch(self, start: int, end: int) -> tuple[int, bytes]:
+        """Return a part of the content; all of it from a server without ranges."""
+        content = self._asked(system_of(self.url).cat_file, self.url, start=start, end=end)
+        if not content:
+            raise UpscaleError("became shorter while it was read; run it again.")
+        return (start if len(content) <= end - start else 0), content
+
+    def _asked(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         try:
-            content: bytes = ask("cannot be read", system_of(self.url).cat_file, self.url, start=start, end=end)
+            return ask("cannot be read", function, *args, **kwargs)
         except FileNotFoundError:
-            raise UpscaleError("does not exist.") from None
-        # A server without ranges sends everything.
-        return content if start is None or end is None or len(content) <= end - start else content[start:end]
+            raise UpscaleError("does not exist; check its name.") from None
 
     def default_target(self, label: str, extension: str) -> UrlTarget:
         if not store_of(self.url).writable:
@@ -182,6 +220,9 @@ class UrlSource(Source):
         root = _beside(self._root, label)
         return UrlTarget("/".join((root, *self.parts[:-1], stem_of(self.name) + extension)), root)
 
+    def times(self) -> Times | None:
+        raise UpscaleError("has no times that could be preserved; omit --preserve-times.")
+
     def beside(self, ending: str) -> "UrlSource | None":
         beside = UrlTarget(self.url).beside(ending)
         return UrlSource(beside.name) if beside.exists() else None
@@ -190,15 +231,28 @@ class UrlSource(Source):
         return _identity(self.url)
 
 
+def _listed(name: str, failure: str) -> dict[str, int | None]:
+    """Return what lies below a prefix, by what fsspec calls it, and the bytes of each."""
+    try:
+        found = ask(failure, system_of(name).find, name, detail=True)
+    except FileNotFoundError:
+        return {}
+    return {path: about.get("size") for path, about in found.items()}
+
+
 class Urls:
     """Whatever fsspec reaches; see `Place`."""
 
     def is_folder(self, name: str) -> bool:
-        if name.endswith("/") or (store_of(name).buckets and "/" not in name.partition("://")[2]):
-            return store_of(name).listed
-        if not store_of(name).listed or format_of(PurePosixPath(_file_name(name))) is not None:
+        store, system = store_of(name), system_of(name)
+        if name.endswith("/") or (store.buckets and "/" not in name.partition("://")[2]):
+            return store.listed
+        if not store.listed or format_of(PurePosixPath(_file_name(name))) is not None:
             return False
-        return bool(ask(f'"{visible_url(name)}" cannot be looked up', system_of(name).isdir, name))
+        try:  # an object comes before a folder of the same name
+            return bool(ask(f'"{visible_url(name)}" cannot be looked up', system.info, name)["type"] == "directory")
+        except FileNotFoundError:
+            return False
 
     def is_one(self, name: str) -> bool:
         return False
@@ -210,29 +264,37 @@ class Urls:
         return UrlSource(name)
 
     def sources(self, name: str, output: str | None) -> Iterator[Source | Unreadable | LeftAlone]:
-        """Yield the source of a name, or what is below it."""
+        """Yield the source of a name, or what is below a prefix, in the order of `Files`, with the same left out."""
         if not self.is_folder(name):
             yield UrlSource(name)
             return
-        system, root = system_of(name), name.rstrip("/")
-        sieve = Sieve()
+        root, shown, sieve, problems = name.rstrip("/"), visible_url(name), Sieve(), list[Unreadable]()
         try:
-            found = ask("cannot be listed", system.find, name, detail=True)
-        except FileNotFoundError:
-            found = {}
+            found = _listed(name, "cannot be listed")
         except UpscaleError as error:
-            yield Unreadable(visible_url(name), error)
+            yield Unreadable(shown, error)
             return
-        start = len(system._strip_protocol(root)) + 1
-        inside = None if output is None else output.rstrip("/") + "/"
-        below = sorted(
-            (path[start:] for path in found if not path.endswith("/")), key=lambda p: p.rpartition("/")[::2]
-        )
-        for path in below:
-            url = f"{root}/{path}"
-            if (inside is None or not url.startswith(inside)) and sieve.takes(PurePosixPath(path)):
-                yield UrlSource(url, root, found.get(path, {}).get("size"))
-        yield from sieve.rest(visible_url(name))
+        start = len(_path(root)) + 1
+        left_out = None if output is None else f"{output.rstrip('/')}/"
+        slices = False
+        below = (path[start:].split("/") for path in found if path[start:] and not path.endswith("/"))
+        for parts in sorted(below, key=lambda parts: (parts[:-1], parts[-1])):
+            path = PurePosixPath(*filter(None, parts))
+            url = "/".join((root, *parts))
+            if {".", ".."} & {*parts}:
+                problems.append(Unreadable(visible_url(url), UpscaleError('has "." or ".." in its path; rename it.')))
+            elif len(of_users(parts)) < len(parts) or (left_out is not None and url.startswith(left_out)):
+                continue
+            elif (format := format_of(path)) is FORMATS["dicom"] and format.installed:
+                slices = True
+            elif sieve.takes(path):
+                yield UrlSource(url, root, found["/".join((_path(root), *parts))])
+        if slices:
+            why = UpscaleError("holds slices of DICOM series, which only files can be put together from; copy them.")
+            problems.append(Unreadable(shown, why))
+        if not found:
+            problems.append(Unreadable(shown, UpscaleError("does not exist: nothing lies below it; check its name.")))
+        yield from sieve.rest(shown, problems)
 
     def beside(self, name: str, label: str) -> str:
         return _beside(name.rstrip("/"), label)
