@@ -37,6 +37,7 @@ class Store:
         from botocore.config import Config
 
         self._process, self.endpoint, self._numbers = process, endpoint, count()
+        self.number = process.pid
         config = Config(retries={"total_max_attempts": 1}, read_timeout=PATIENCE, s3={"addressing_style": "path"})
         self.client: Any = boto3.client(
             "s3",
