@@ -3,6 +3,7 @@
 import http.server
 import io
 import json
+import pickle
 import subprocess
 import sys
 import threading
@@ -15,15 +16,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from PIL import Image
-from store import needs_store
+from store import Asked, Fault, failing, needs_store
 
 from upscale_cli.batch.plan import Plan, make_plan
 from upscale_cli.batch.run import run_job
+from upscale_cli.commands.upscale import parameters
 from upscale_cli.errors import UsageError
 from upscale_cli.machine.replacing import SPOOL
 from upscale_cli.methods import METHODS
+from upscale_cli.methods.pooling import Windows
 from upscale_cli.places import urls
 from upscale_cli.places.stores import system_of
+from upscale_cli.work.pool import Pooling
 from upscale_cli.work.request import Request
 
 if TYPE_CHECKING:
@@ -206,6 +210,8 @@ def test_names_at_the_edge(store: "Store", here: str) -> None:
     with pytest.raises(UsageError, match="would be written to the same file"):
         plan(f"{root}d/", output="here/")
     with pytest.raises(UsageError, match="is both an input"):
+        plan(f"{root}a/", output=f"{root}a")
+    with pytest.raises(UsageError, match="is both an input"):
         plan(f"{root}n.png", output=f"{root}n.png", overwrite=True)
     assert [job.target.name for job in plan(f"{root}n.png", output="{parent}/{stem}_{width}{suffix}").jobs] == [
         f"{root}n_24.png"
@@ -261,6 +267,61 @@ def test_large_ones_go_by_way_of_the_disk(
         str(failure) == f'"{root}there.png" was written by another program meanwhile; use --overwrite to replace it.'
     )
     assert store.contents(here)["there.png"] == b"theirs"
+
+
+def test_pairs_and_arrays(store: "Store", here: str) -> None:
+    """Pooled pairs go to a bucket, and come back by max unpooling, which finds the indices there; kernels, too."""
+    root = f"s3://{here}/"
+    kernel = io.BytesIO()
+    np.save(kernel, np.full((4, 4), 0.25))
+    store.put(here, {"in/a.png": photo(1), "in/sub/b.png": photo(2), "kernel.npy": kernel.getvalue()})
+    pooling = Pooling(windows=Windows(window=(2, 2)))
+    for job in make_plan([f"{root}in/"], f"{root}small/", pooling).jobs:
+        assert run_job(job).failure is None
+    assert store.names(here, "small/") == [
+        "small/a.indices.npz",
+        "small/a.png",
+        "small/sub/b.indices.npz",
+        "small/sub/b.png",
+    ]
+    indices = store.contents(here, "small/")["a.indices.npz"]
+    assert np.load(io.BytesIO(indices))["size"].tolist() == [8, 12]
+    request = Request(method=METHODS["max-unpooling"])
+    back = make_plan([f"{root}small/"], f"{root}back/", request)
+    assert [each.name for each in back.left_alone] == []
+    assert [run_job(job).failure for job in back.jobs] == [None, None]
+    made = np.asarray(Image.open(io.BytesIO(store.contents(here, "back/")["a.png"])))
+    source = np.asarray(Image.open(io.BytesIO(photo(1))))
+    blocks = source.reshape(4, 2, 6, 2, 3).max((1, 3))
+    assert np.array_equal(made.reshape(4, 2, 6, 2, 3).max((1, 3)), blocks)
+    assert np.array_equal(made[made > 0], source[made > 0])
+    method = METHODS["transposed-conv"]
+    given: dict[str, str | None] = {"kernel": f"{root}kernel.npy"}
+    transposed = Request(method=method, parameters=parameters(method, (), given), overwrite=True)
+    (job,) = make_plan([f"{root}in/a.png"], f"{root}t.png", transposed).jobs
+    assert run_job(pickle.loads(pickle.dumps(job))).failure is None
+    with pytest.raises(UsageError, match="is both an input"):
+        make_plan([f"{root}in/a.png"], f"{root}kernel.npy", transposed)
+
+
+def test_a_store_without_conditions(store: "Store", here: str) -> None:
+    """It answers 501 where it shall not overwrite: then it is looked at before."""
+    store.put(here, {"a.png": photo(1), "there.png": b"theirs"})
+    refused = Fault(
+        "refused", 501, "NotImplemented", "A header you provided implies functionality that is not implemented"
+    )
+
+    def decide(asked: Asked) -> Fault | None:
+        return refused if asked.method == "PUT" and asked.before == 0 else None
+
+    root = f"s3://{here}/"
+    with failing(store, decide) as proxy:
+        code = (
+            f"import sys; sys.argv[1:] = ['{root}a.png', '-o', '{root}b.png'];"
+            "from upscale_cli.commands.upscale import main; main()"
+        )
+        subprocess.run([sys.executable, "-c", code], env=store.environment(proxy.endpoint), check=True, timeout=120)
+    assert "b.png" in store.names(here)
 
 
 def test_other_file_systems(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ Enlarge images exactly, fast, and without losing what was in the file.
   upscale sprites/ -o large/ -m nearest -s 3   a folder, its tree mirrored
   curl -s "$URL" | upscale - -s 3 > big.png    a pipeline
 
-Usage: upscale [OPTIONS] INPUT...        INPUT: file, folder, or - for stdin
+Usage: upscale [OPTIONS] INPUT...        INPUT: file, folder, URL, or - for stdin
 """
 OUTRO = f"{len(METHODS)} methods: see --methods, and --help all for all options."
 USUAL = {"scale", "size", "method", "quality", "output", "format", "overwrite", "skip_existing", "dry_run", "help"}

@@ -10,6 +10,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from threading import get_ident
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
@@ -96,7 +97,7 @@ STORES: Mapping[str, Store] = {
     ),
     **dict.fromkeys(("gs", "gcs", "az", "abfs", "abfss"), Store(in_one_step=True, buckets=True)),
     **dict.fromkeys(("http", "https"), Store(extra=True, options=_http_options, listed=False, writable=False)),
-    "memory": Store(extra=True, in_one_step=True),
+    "memory": Store(extra=True),
 }
 """What is particular to schemes. Others are whatever fsspec knows."""
 
@@ -131,7 +132,9 @@ def system_of(url: str) -> Any:
         from fsspec.registry import get_filesystem_class
 
         kind = get_filesystem_class(scheme)
-        return _started(kind, scheme, tuple(sorted(kind._get_kwargs_from_urls(url).items())))
+        # Those that are not asynchronous serve one thread each.
+        thread = 0 if kind.async_impl else get_ident()
+        return _started(kind, scheme, tuple(sorted(kind._get_kwargs_from_urls(url).items())), thread)
     except ImportError as error:
         if store_of(url).extra or (error.name or "").startswith("fsspec"):
             raise UsageError(f"\"{shown}\" needs an extra: pip install 'upscale-cli[cloud]'.") from None
@@ -143,8 +146,8 @@ def system_of(url: str) -> Any:
 
 
 @functools.lru_cache
-def _started(kind: Any, scheme: str, of_url: tuple[tuple[str, Any], ...]) -> Any:
-    """Return a file system, the same for all threads if it serves several."""
+def _started(kind: Any, scheme: str, of_url: tuple[tuple[str, Any], ...], thread: int) -> Any:
+    """Return a file system, once for a thread."""
     from fsspec.config import apply_config
 
     store, asked = store_of(f"{scheme}://"), apply_config(kind, {})
@@ -170,16 +173,18 @@ def ask(what: str, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
 
     Raises
     ------
-    FileNotFoundError, FileExistsError
-        If there is no such object, or one is there that may not be replaced.
+    FileNotFoundError, FileExistsError, NotImplementedError
+        If there is no such object, one is there that may not be replaced, or the store cannot do that.
     StoreError
     """
     for number in range(TRIES):
         try:
             return function(*args, **kwargs)
+        except UpscaleError:
+            raise
         except Exception as error:
             kind, why = _meaning(error)
-            if kind in (FileNotFoundError, FileExistsError):
+            if not why:
                 raise kind from error
             if kind is not TimeoutError or number == TRIES - 1:
                 raise StoreError(f"{what}: {visible_url(why)}.") from error
@@ -191,6 +196,7 @@ _AGAIN = f", {TRIES} times; run it again later"
 _UNREACHABLE = "the store cannot be reached; check the network, the host and the endpoint"
 _REASONS: tuple[tuple[type[Exception], str, str], ...] = (
     (FileExistsError, r"\bFileExistsError|PreconditionFailed|\b412\b", ""),
+    (NotImplementedError, r"NotImplemented\b|\b501\b", ""),
     (StoreError, "NoSuchBucket|ContainerNotFound", "there is no such bucket; check its name"),
     (StoreError, "InvalidBucketName|ParamValidationError", "that is not the name of a bucket; check it"),
     (
@@ -220,7 +226,7 @@ _REASONS: tuple[tuple[type[Exception], str, str], ...] = (
     (TimeoutError, "gaierror|ClientConnector|EndpointConnection|ConnectionRefused", _UNREACHABLE),
     (
         TimeoutError,
-        "[Tt]imeout|Connection|Disconnected|IncompleteRead|Payload|ResponseParserError",
+        "[Tt]imeout|Connection|Disconnected|HTTPClientError|IncompleteRead|Payload|ResponseParserError",
         f"the store did not answer{_AGAIN}",
     ),
     (FileNotFoundError, r"FileNotFoundError|NoSuchKey|\b404\b", ""),
@@ -249,4 +255,4 @@ def _facts(error: BaseException | None) -> Iterator[str]:
             yield str(response.get("ResponseMetadata", {}).get("HTTPStatusCode"))
         for name in ("status", "status_code", "code", "error_code"):
             yield str(getattr(error, name, ""))
-        error = error.__cause__ or error.__context__
+        error = error.__cause__  # its context is what is handled just now, which may be anything

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from inspect import signature
 from pathlib import PurePath, PurePosixPath
 from shutil import copyfileobj
 from tempfile import SpooledTemporaryFile, TemporaryFile
@@ -48,6 +49,14 @@ def _path(url: str) -> str:
     return str(system_of(url)._strip_protocol(url))
 
 
+def _kind_of(url: str) -> str | None:
+    """Return whether a URL is that of a `file` or a `directory`; None if there is nothing."""
+    try:
+        return str(ask(f'"{visible_url(url)}" cannot be looked up', system_of(url).info, url)["type"])
+    except FileNotFoundError:
+        return None
+
+
 def _identity(url: str) -> Hashable:
     return type(system_of(url)), _path(url)
 
@@ -79,7 +88,7 @@ class UrlTarget(Target):
         return f'"{visible_url(self.name)}"'
 
     def exists(self) -> bool:
-        return bool(ask(f"{self.shown} cannot be looked up", system_of(self.name).isfile, self.name))
+        return _kind_of(self.name) == "file"
 
     @classmethod
     def existing(cls, targets: "Sequence[Target]") -> set[Target]:
@@ -105,21 +114,29 @@ class UrlTarget(Target):
             spools = [cast(BinaryIO, stack.enter_context(SpooledTemporaryFile(SPOOL))) for _ in targets]
             yield spools
             for target, spool in zip(targets, spools, strict=True):
+                failure = f"{target.shown} cannot be written"
                 try:
-                    ask(f"{target.shown} cannot be written", target._put, spool, overwrite)
+                    try:
+                        ask(failure, target._put, spool, overwrite)
+                    except NotImplementedError:  # a store that speaks S3 without conditions
+                        ask(failure, target._put, spool, overwrite, conditions=False)
                 except FileExistsError:
                     raise NeedlessError(
                         f"{target.shown} was written by another program meanwhile; use --overwrite to replace it."
                     ) from None
 
-    def _put(self, spool: BinaryIO, overwrite: bool) -> None:
+    def _put(self, spool: BinaryIO, overwrite: bool, conditions: bool = True) -> None:
         """Write the object in one step, with a name that nobody has if it may not be replaced."""
         system, store, size = system_of(self.name), store_of(self.name), spool.seek(0, os.SEEK_END)
         spool.seek(0)
+        told = dict(store.put(self.name, size))
+        if not overwrite and conditions and store.in_one_step and "mode" in signature(system._pipe_file).parameters:
+            told["mode"] = "create"
+        elif not overwrite and self.exists():
+            raise FileExistsError
         if store.in_one_step:
             content = spool.read() if size <= SPOOL else OnDisk(spool.fileno(), closefd=False)
-            mode = "overwrite" if overwrite else "create"
-            system.pipe_file(self.name, content, mode=mode, **store.put(self.name, size))
+            system.pipe_file(self.name, content, **told)
             return
         folder = self.name.rpartition("/")[0]
         hidden = f"{folder}/{PREFIX}{os.urandom(8).hex()}.tmp"
@@ -127,8 +144,6 @@ class UrlTarget(Target):
         try:
             with system.open(hidden, "wb") as file:
                 copyfileobj(spool, file)
-            if not overwrite and system.exists(self.name):
-                raise FileExistsError
             system.mv(hidden, self.name)
         except BaseException:
             with suppress(Exception):
@@ -256,21 +271,18 @@ class Urls:
     """Whatever fsspec reaches; see `Place`."""
 
     def is_folder(self, name: str) -> bool:
-        store, system = store_of(name), system_of(name)
+        store = store_of(name)
         if name.endswith("/") or (store.buckets and "/" not in name.partition("://")[2]):
             return store.listed
         if not store.listed or format_of(PurePosixPath(_file_name(name))) is not None:
             return False
-        try:  # an object comes before a folder of the same name
-            return bool(ask(f'"{visible_url(name)}" cannot be looked up', system.info, name)["type"] == "directory")
-        except FileNotFoundError:
-            return False
+        return _kind_of(name) == "directory"  # an object comes before a folder of the same name
 
     def is_one(self, name: str) -> bool:
         return False
 
     def exists(self, name: str) -> bool:
-        return bool(ask(f'"{visible_url(name)}" cannot be looked up', system_of(name).exists, name))
+        return _kind_of(name) is not None
 
     def source(self, name: str) -> UrlSource:
         return UrlSource(name)
@@ -287,7 +299,7 @@ class Urls:
             yield Unreadable(shown, error)
             return
         start = len(_path(root)) + 1
-        left_out = None if output is None else f"{output.rstrip('/')}/"
+        left_out = f"{(output or '').rstrip('/')}/"
         slices = False
         below = (path[start:].split("/") for path in found if path[start:] and not path.endswith("/"))
         for parts in sorted(below, key=lambda parts: (parts[:-1], parts[-1])):
@@ -295,7 +307,7 @@ class Urls:
             url = "/".join((root, *parts))
             if {".", ".."} & {*parts}:
                 problems.append(Unreadable(visible_url(url), UpscaleError('has "." or ".." in its path; rename it.')))
-            elif len(of_users(parts)) < len(parts) or (left_out is not None and url.startswith(left_out)):
+            elif len(of_users(parts)) < len(parts) or (url.startswith(left_out) and left_out != f"{root}/"):
                 continue
             elif (format := format_of(path)) is FORMATS["dicom"] and format.installed:
                 slices = True
