@@ -1,17 +1,25 @@
 """Images in a store that speaks S3, by the whole command: what comes out, what the store is asked, what is said."""
 
+import gc
 import http.client
 import json
 import socket
 import struct
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from urllib.parse import urlsplit
 
 import pytest
 from proxy import BROKEN, BUSY, LOOPBACK, PATIENCE, Asked, Fault, failing, one_in_five
 from store import Store, made_here, needs_store, pictures
+
+from upscale_cli.batch.plan import make_plan
+from upscale_cli.methods import METHODS
+from upscale_cli.work.request import Request
 
 pytestmark = needs_store
 
@@ -92,6 +100,7 @@ def test_a_bucket_is_enlarged_as_a_folder_is(number: int, store: Store, tmp_path
     )
 
 
+@pytest.mark.long
 def test_headers_are_read_by_ranges(store: Store) -> None:
     """A plan of large images costs what their headers take."""
     bucket, large = store.bucket(), pictures(1, side=900)["a/0000.png"]
@@ -108,6 +117,7 @@ def test_headers_are_read_by_ranges(store: Store) -> None:
         assert int(last) - int(first) < 2**16
 
 
+@pytest.mark.long
 def test_many_headers_are_read_at_once_and_planned_in_order(store: Store) -> None:
     """Some answers come late: the order of the plan is that of the names, and no image waits for all before it."""
     objects = pictures(48, side=8)
@@ -154,7 +164,7 @@ REFUSED: Sequence[tuple[Fault, str]] = (
 """What stores refuse, and a word that has to be in what is said about it."""
 
 
-@pytest.mark.parametrize("writing", [False, True], ids=["read", "written"])
+@pytest.mark.parametrize("writing", [pytest.param(False, marks=pytest.mark.long), True], ids=["read", "written"])
 def test_what_a_store_refuses_is_a_line_each_and_never_asked_again(writing: bool, store: Store) -> None:
     bucket, objects = store.bucket(), pictures(len(REFUSED) + 1)
     store.put(bucket, objects, prefix="in/")
@@ -179,17 +189,14 @@ def test_what_a_store_refuses_is_a_line_each_and_never_asked_again(writing: bool
     assert len(spoiled) == len(REFUSED)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("fault", "word"),
     [
         (REFUSED[0][0], "permission"),
-        pytest.param(refusal(404, "NoSuchBucket", "The bucket does not exist"), "bucket", marks=pytest.mark.long),
-        pytest.param(REFUSED[5][0], "region", marks=pytest.mark.long),
-        pytest.param(
-            refusal(301, "PermanentRedirect", "The bucket must be addressed using the specified endpoint."),
-            "region",
-            marks=pytest.mark.long,
-        ),
+        (refusal(404, "NoSuchBucket", "The bucket does not exist"), "bucket"),
+        (REFUSED[5][0], "region"),
+        (refusal(301, "PermanentRedirect", "The bucket must be addressed using the specified endpoint."), "region"),
     ],
     ids=lambda value: value.code if isinstance(value, Fault) else None,
 )
@@ -208,15 +215,14 @@ def test_what_is_not_there_is_a_line_each(store: Store, tmp_path: Path) -> None:
         "s3://no-such-bucket-here/in/": "bucket",
         "s3://no-such-bucket-here/a.png": "bucket",
         "s3://no_bucket is called so/a.png": "bucket",
-        "s3:///a.png": "bucket",
         "s3://{}/none.png": "does not exist",
-        "s3://{}/none/": "has no image",
+        "s3://{}/none/": "does not exist",
     }
     wrong = {name.format(store.bucket()): word for name, word in wrong.items()}
     done = store.run("-s2", *wrong, "-o", f"{tmp_path}/out/")
     lines = done.stderr.decode().splitlines()
     assert done.returncode == 1
-    assert lines.pop().startswith("No image enlarged, 6 failed"), lines
+    assert lines.pop().startswith("No image enlarged, 5 failed"), lines
     assert len(lines) == len(wrong)
     for name, word in wrong.items():
         (line,) = [line for line in lines if line.startswith((f"{name}: ", f"{name.rstrip('/')}: "))]
@@ -245,6 +251,7 @@ def test_a_store_that_cannot_be_asked_is_one_line(
     assert "s3://photographs/a.png" in line
 
 
+@pytest.mark.long
 def test_users_without_permission_are_told_so(store: Store) -> None:
     """Moto decides as AWS does, by the policies of the user whose keys sign a request."""
     bucket, objects = store.bucket(), pictures(2)
@@ -256,3 +263,36 @@ def test_users_without_permission_are_told_so(store: Store) -> None:
     assert len(lines) == 3, lines
     assert all("permission" in line for line in lines[:2]), lines
     assert store.names(bucket, "out/") == []
+
+
+# What a plan keeps --------------------------------------------------------------------------------------------------
+
+
+def held(root: object) -> int:
+    """Return the bytes of an object and of all that it leads to, besides modules, classes and functions."""
+    found, seen, size = [root], {id(root)}, 0
+    while found:
+        each = found.pop()
+        size += sys.getsizeof(each)
+        for other in gc.get_referents(each):
+            if id(other) not in seen and not isinstance(
+                other, type | ModuleType | FunctionType | BuiltinFunctionType
+            ):
+                seen.add(id(other))
+                found.append(other)
+    return size
+
+
+def test_a_planned_image_takes_less_than_a_kilobyte() -> None:
+    """Otherwise the plan of a bucket of 100,000 images would not fit beside the work."""
+    import fsspec
+
+    system, image = fsspec.filesystem("memory"), pictures(1)["a/0000.png"]
+    work, sizes = Request(method=METHODS["lanczos"], scale=(Fraction(2), Fraction(2))), []
+    for number in (100, 300):
+        for i in range(number):
+            system.pipe_file(f"/photographs/{number}/{i // 100:03}/IMG_{i:06}.png", image)
+        plan = make_plan([f"memory://photographs/{number}/"], "memory://enlarged/", work)
+        assert len(plan.jobs) == number
+        sizes.append(held(plan.jobs))
+    assert (sizes[1] - sizes[0]) / 200 < 1000

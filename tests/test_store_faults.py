@@ -51,6 +51,7 @@ def test_one_request_in_five_fails_and_all_images_are_made(
     record_property("spoiled", [number, len(spoiled), len(proxy.log)])
 
 
+@pytest.mark.long
 def test_a_store_that_always_fails_is_asked_five_times(store: Store) -> None:
     bucket, objects = store.bucket(), pictures(2)
     store.put(bucket, objects, prefix="in/")
@@ -64,6 +65,7 @@ def test_a_store_that_always_fails_is_asked_five_times(store: Store) -> None:
     assert store.names(bucket, "out/") == [f"out/{second}"]
 
 
+@pytest.mark.long
 def test_a_bad_picture_is_not_asked_for_again(store: Store) -> None:
     bucket, objects = store.bucket(), pictures(2)
     first, second = objects
@@ -94,7 +96,7 @@ class Kill:
             self.client.send_signal(signal.SIGKILL)
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.long)])
 def test_a_client_that_is_killed_leaves_whole_objects(
     kills: int, store: Store, tmp_path: Path, record_property: Record
 ) -> None:
