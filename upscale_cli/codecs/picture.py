@@ -4,16 +4,17 @@ import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from math import prod
 from typing import BinaryIO, NamedTuple, NoReturn, Self, cast
 
 import numpy as np
 
-from upscale_cli.codecs.finding import format_of_content
+from upscale_cli.codecs.finding import format_of_content, holds_several
 from upscale_cli.codecs.format import Format
 from upscale_cli.codecs.formats import FORMATS
 from upscale_cli.codecs.sniffing import HEAD
+from upscale_cli.codecs.splitting import MANY
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.pixels import Frame
 from upscale_cli.machine.memory import UNKNOWN, available_memory
@@ -177,6 +178,11 @@ class Picture(ABC):
         With `by_rows`, samples may be `Rows`, which are read from the open file, and raise `UpscaleError`, when they
         are asked for.
         """
+        if self.format.name in MANY:
+            self.stream.seek(0)
+            with suppress(UpscaleError):  # the decoder says what is damaged
+                if holds_several(self.stream):
+                    self.notes.append("only the first of its images is enlarged; give it alone, or pipe it, for all")
         frames = self.decode()
         while True:
             with decoding(self.reading):

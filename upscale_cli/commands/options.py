@@ -172,7 +172,10 @@ def batch_options(command: F) -> F:
         click.option("--retry-failed", is_flag=True, help="Make only what has failed in earlier parts."),
         JOBS,
         click.option(
-            "--executor", default="threads", metavar="NAME", help="threads, processes, or a plug-in's [threads]."
+            "--executor",
+            default="threads",
+            metavar="NAME",
+            help="threads, processes, dask://HOST:PORT, or a plug-in's [threads].",
         ),
         click.option("-n", "--dry-run", is_flag=True, help="Show the plan and write nothing."),
         json_option("a JSON object per image"),

@@ -61,6 +61,10 @@ class Target(ABC):
         """Add whole lines to what is there; return False if it can only be replaced as a whole."""
         return False
 
+    def content(self) -> "Source":
+        """Return what is there, which `exists` has found."""
+        raise NotImplementedError
+
     def dated(self, times: Times | None) -> "Target":
         """Return the target that gets these times, if its kind has any."""
         return self

@@ -155,6 +155,9 @@ class UrlTarget(Target):
             raise UpscaleError(f"{self.shown} cannot have the times of another; omit --preserve-times.")
         return self
 
+    def content(self) -> "UrlSource":
+        return UrlSource(self.name)
+
     def beside(self, ending: str) -> "UrlTarget":
         folder, _, name = self.name.rpartition("/")
         return UrlTarget(f"{folder}/{stem_of(PurePosixPath(name))}{ending}", self.root)
