@@ -12,12 +12,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from proxy import failing
 from store import Store, pictures, running
 
 NAMES = """
@@ -59,7 +57,7 @@ def of_process(number: int) -> float:
 
 
 def measure(store: Store, what: str, number: int, *more: str) -> None:
-    """Print what a run on so many objects takes, and, of a second run behind a proxy, what it asks the store."""
+    """Print what a run on so many objects takes."""
     bucket, contents = store.bucket(), pictures(12, side=64)
     names = [f"{i // 1000:03}/IMG_{i:06}.png" for i in range(number)]
     store.fill(bucket, names, *(content for name, content in contents.items() if name.endswith("png")), prefix="in/")
@@ -71,11 +69,7 @@ def measure(store: Store, what: str, number: int, *more: str) -> None:
     seconds, taken = time.perf_counter() - began, next(clock)
     assert done.returncode == 0, done.stderr.decode()
     served = of_process(store.number) - served
-    print(f"| {what} | {number:,} | {seconds:.1f} s | {taken:.1f} s | {served:.1f} s |", end=" ", flush=True)
-    with ExitStack() as stack:
-        proxy = stack.enter_context(failing(store.endpoint))
-        store.run(*words, "--overwrite", endpoint=proxy.endpoint)
-        print(f"{len(proxy.log) / number:.3f} |", flush=True)
+    print(f"| {what} | {number:,} | {seconds:.1f} s | {taken:.1f} s | {served:.1f} s |", flush=True)
 
 
 def main() -> None:
@@ -85,8 +79,8 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=500)
     parser.add_argument("--names", type=int, default=100_000)
     options = parser.parse_args()
-    print("| | objects | time | of it the command's processor | the server's | requests an object |")
-    print("|---|---|---|---|---|---|")
+    print("| | objects | time | of it the command's processor | the server's |")
+    print("|---|---|---|---|---|")
     with running() as store:
         measure(store, "nothing but starting", 1, "-n")
         measure(store, "planned", options.objects, "-n")
