@@ -31,6 +31,7 @@ class Target(ABC):
         Another process can write it.
     """
 
+    __slots__ = ()
     name: str
     portable: bool = True
 
@@ -114,6 +115,7 @@ class Source(ABC):
         The most sources of its kind that are worth opening at once to read their headers.
     """
 
+    __slots__ = ()
     at_once: int = 1
     shown: str
     name: PurePath

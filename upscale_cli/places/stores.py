@@ -223,6 +223,7 @@ _REASONS: tuple[tuple[type[Exception], str, str], ...] = (
         r"SlowDown|Throttl|TooManyRequests|ConditionalRequestConflict|\b(408|409|429|5\d\d)\b",
         f"the store was busy or failed{_AGAIN}",
     ),
+    (StoreError, "SSL|Certificate", "no secure connection comes about; check the endpoint and its certificate"),
     (TimeoutError, "gaierror|ClientConnector|EndpointConnection|ConnectionRefused", _UNREACHABLE),
     (
         TimeoutError,

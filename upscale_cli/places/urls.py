@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from inspect import signature
-from pathlib import PurePosixPath
+from pathlib import PurePath, PurePosixPath
 from shutil import copyfileobj
 from tempfile import SpooledTemporaryFile, TemporaryFile
 from typing import Any, BinaryIO, cast
@@ -77,6 +77,8 @@ class UrlTarget(Target):
     root : str, optional
         The folder that was given, of which it is named a part.
     """
+
+    __slots__ = ("name", "root")
 
     def __init__(self, url: str, root: str | None = None) -> None:
         self.name, self.root = url, root
@@ -182,14 +184,24 @@ class UrlSource(Source):
         Its bytes, if they are known.
     """
 
+    __slots__ = ("_root", "_size", "shown", "url")  # a bucket may hold 100,000 of them
     at_once = AT_ONCE
 
     def __init__(self, url: str, root: str | None = None, size: int | None = None) -> None:
         self.url = url if store_of(url).listed else quote(url, safe=LEGAL)
-        self._root, self._size = root, size
-        self.shown, self.name = visible_url(url), PurePosixPath(_file_name(url))
-        self.parent = url.rpartition("/")[0]
-        self.place = None if root is None else PurePosixPath(*filter(None, self.parts))
+        self._root, self._size, self.shown = root, size, visible_url(url)
+
+    @property
+    def name(self) -> PurePath:  # type: ignore[override]
+        return PurePosixPath(_file_name(self.url))
+
+    @property
+    def parent(self) -> str:  # type: ignore[override]
+        return self.url.rpartition("/")[0]
+
+    @property
+    def place(self) -> PurePath | None:  # type: ignore[override]
+        return None if self._root is None else PurePosixPath(*filter(None, self.parts))
 
     @property
     def parts(self) -> Sequence[str]:
