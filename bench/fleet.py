@@ -275,7 +275,8 @@ def measure(names: int, photos: int) -> Parts:
         Photographs that are enlarged.
     """
     sys.path.insert(0, str(ROOT / "tests"))
-    from store import failing, running
+    from proxy import failing
+    from store import running
 
     with tempfile.TemporaryDirectory() as name, running() as store:
         work, bucket = Path(name), store.bucket()
@@ -289,8 +290,8 @@ def measure(names: int, photos: int) -> Parts:
         record = (many / ".upscale" / "shard-1-of-1.jsonl").read_bytes()
 
         icon = (ROOT / "sample_images" / "logo.png").read_bytes()
-        store.fill(bucket, "one/", ["a.png"], icon)
-        store.fill(bucket, "all/", [f"image{number:07}.png" for number in range(names)], icon)
+        store.fill(bucket, ["a.png"], icon, prefix="one/")
+        store.fill(bucket, [f"image{number:07}.png" for number in range(names)], icon, prefix="all/")
         out = f"s3://{bucket}/out/"
         place = store.environment()
         least = taken(f"s3://{bucket}/one/", "-o", out, "-n", "--shard", "1/1", environment=place)
@@ -302,8 +303,8 @@ def measure(names: int, photos: int) -> Parts:
         planning = taken(f"s3://{bucket}/all/", "-o", out, "-n", "--shard", "1/10", environment=place)
         header = (planning.seconds - listing.seconds) / (names / 10)
 
-        store.fill(bucket, "in/", [f"image{number:03}.png" for number in range(50)], icon)
-        with failing(store) as proxy:
+        store.fill(bucket, [f"image{number:03}.png" for number in range(50)], icon, prefix="in/")
+        with failing(store.endpoint) as proxy:
             taken(f"s3://{bucket}/in/", "-o", out, "-q", environment=store.environment(proxy.endpoint))
             asked = Counter("PUT" if each.method == "PUT" else "GET" for each, _ in proxy.log)
 

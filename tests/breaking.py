@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +85,9 @@ def status_here(command: Sequence[str], cwd: Path) -> int:
         return CliRunner().invoke(own, command[len(POOL) :]).exit_code
 
 
-def unmeasured() -> dict[str, str]:
-    """Return the environment for a command that must not write coverage data, nor lose time to measuring it."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+def unmeasured(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return an environment for a command that must not write coverage data, nor lose time to measuring it."""
+    return {name: value for name, value in environment.items() if not name.startswith("COVERAGE")}
 
 
 def traced(command: Sequence[object], cwd: Path, *options: str) -> subprocess.CompletedProcess[bytes]:

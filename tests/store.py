@@ -1,40 +1,30 @@
-"""A store that speaks S3, as a process of its own on 127.0.0.1, and a proxy before it that fails as stores do.
+"""A store that speaks S3: moto's server, as a process of its own on 127.0.0.1.
 
-The store is moto's server. What lies in it is looked at with boto3, whose code is not the one under test. Run as a
-program, this module is the server: it says its address, takes orders from standard input, and ends when that closes,
-so that none stays behind when a test run is killed.
+What lies in it is looked at with boto3, whose code is not the one under test.
 """
 
 import base64
 import contextlib
-import hashlib
-import http.client
+import io
 import json
 import os
-import socket
-import struct
 import subprocess
 import sys
-import threading
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from itertools import count
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from pathlib import Path
+from typing import Any
 
 import pytest
+from breaking import UPSCALE, contents, ended, status_here, unmeasured
+from proxy import PATIENCE
 
 needs_store = pytest.mark.skipif(
     any(find_spec(name) is None for name in ("s3fs", "moto", "boto3", "flask")),
     reason="needs the extras cloud and servers: s3fs, moto[server]",
 )
 
-LOOPBACK = "127.0.0.1"
-PATIENCE = 60
-"""The most seconds that anything here waits for anything else."""
 OF_USERS = ("AWS_", "FSSPEC_", "BOTO", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 """The beginnings of variables of whoever runs the tests, which no store under test may see."""
 
@@ -46,7 +36,8 @@ class Store:
         import boto3
         from botocore.config import Config
 
-        self._process, self.endpoint, self._buckets = process, endpoint, count()
+        self._process, self.endpoint, self._numbers = process, endpoint, count()
+        self.number = process.pid
         config = Config(retries={"total_max_attempts": 1}, read_timeout=PATIENCE, s3={"addressing_style": "path"})
         self.client: Any = boto3.client(
             "s3",
@@ -71,16 +62,29 @@ class Store:
         }
         return {name: value for name, value in os.environ.items() if not name.upper().startswith(OF_USERS)} | ours
 
+    def run(
+        self, *words: object, endpoint: str | None = None, **environment: str
+    ) -> "subprocess.CompletedProcess[bytes]":
+        """Run `upscale` with some arguments and variables, and return its status and output."""
+        return ended([*UPSCALE, *words], env=unmeasured(self.environment(endpoint) | environment), timeout=600)
+
+    def start(self, *words: object, endpoint: str | None = None, **environment: str) -> "subprocess.Popen[bytes]":
+        """Start `upscale`, so that it can be killed."""
+        line = [*UPSCALE, *map(str, words)]
+        return subprocess.Popen(
+            line, env=unmeasured(self.environment(endpoint) | environment), stderr=subprocess.PIPE
+        )
+
     def bucket(self) -> str:
         """Return the name of a new bucket."""
-        name = f"bucket-{os.getpid()}-{next(self._buckets)}"
+        name = f"bucket-{os.getpid()}-{next(self._numbers)}"
         self.client.create_bucket(Bucket=name)
         return name
 
-    def put(self, bucket: str, objects: Mapping[str, bytes]) -> None:
-        """Store objects, by their keys."""
+    def put(self, bucket: str, objects: Mapping[str, bytes], prefix: str = "") -> None:
+        """Store objects, by their keys, or the rest of them behind a prefix."""
         for key, content in objects.items():
-            self.client.put_object(Bucket=bucket, Key=key, Body=content)
+            self.client.put_object(Bucket=bucket, Key=prefix + key, Body=content)
 
     def names(self, bucket: str, prefix: str = "") -> list[str]:
         """Return all keys of a bucket that begin with a prefix, sorted."""
@@ -98,22 +102,55 @@ class Store:
         """Return the keys of all multipart uploads that were begun and are neither complete nor aborted."""
         return [each["Key"] for each in self.client.list_multipart_uploads(Bucket=bucket).get("Uploads", ())]
 
-    def order(self, **order: object) -> None:
-        """Have the server carry out an order; see `_carry_out`."""
+    def fill(self, bucket: str, names: Sequence[str], *contents: bytes, prefix: str = "") -> None:
+        """Store contents, which take turns, under many names: within the server, ten times as fast as by requests."""
+        texts = [base64.b64encode(content).decode() for content in contents]
+        self._order("fill", bucket=bucket, prefix=prefix, names=names, contents=texts)
+
+    @contextlib.contextmanager
+    def guarded(self, *actions: str) -> Iterator[dict[str, str]]:
+        """Yield the variables of a user who may do only some things, until the block ends."""
+        try:
+            yield self._order("guard", user=f"user-{next(self._numbers)}", actions=actions)
+        finally:
+            self._order("open_to_all")
+
+    def _order(self, name: str, **order: object) -> Any:
+        """Have the server do something that its protocol has no request for."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        print(json.dumps(order), file=self._process.stdin, flush=True)
-        assert self._process.stdout.readline() == "done\n"
+        print(json.dumps([name, order]), file=self._process.stdin, flush=True)
+        return json.loads(self._process.stdout.readline())
 
-    def fill(self, bucket: str, prefix: str, names: Sequence[str], content: bytes) -> None:
-        """Store one content under many names: within the server, which takes a tenth of the time of requests."""
-        self.order(bucket=bucket, prefix=prefix, names=names, content=base64.b64encode(content).decode())
+
+def pictures(number: int, side: int = 24) -> dict[str, bytes]:
+    """Return small images of noise by their names, in folders: PNG and JPEG of different sizes."""
+    import numpy as np
+    from PIL import Image
+
+    made, random = {}, np.random.default_rng(number)
+    for i in range(number):
+        stream = io.BytesIO()
+        noise = random.integers(0, 256, (side + i % 5, side + i % 7, 3), np.uint8)
+        Image.fromarray(noise).save(stream, "JPEG" if i % 3 == 2 else "PNG")
+        made[f"{'ab'[i % 2]}/{i:04}.{'jpg' if i % 3 == 2 else 'png'}"] = stream.getvalue()
+    return made
+
+
+def made_here(folder: Path, objects: Mapping[str, bytes], *words: str) -> dict[str, bytes]:
+    """Return what a run on files of this machine makes of the same images, by the same names."""
+    for name, content in objects.items():
+        path = folder / "in" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    assert status_here([*UPSCALE, "in/", "-o", "out/", "-q", *words], folder) == 0
+    return contents(folder / "out")
 
 
 @contextlib.contextmanager
 def running() -> Iterator[Store]:
     """Yield a store, which ends with the block."""
-    command = [sys.executable, __file__]
+    command = [sys.executable, str(Path(__file__).with_name("store_server.py"))]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -125,247 +162,3 @@ def running() -> Iterator[Store]:
                 process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 process.kill()
-
-
-# The server ---------------------------------------------------------------------------------------------------------
-
-
-def _carry_out(order: dict[str, Any]) -> None:
-    """Store one content under many names."""
-    from moto.core.models import DEFAULT_ACCOUNT_ID
-    from moto.s3.models import s3_backends
-
-    backend, content = s3_backends[DEFAULT_ACCOUNT_ID]["aws"], base64.b64decode(order["content"])
-    for name in order["names"]:
-        backend.put_object(order["bucket"], order["prefix"] + name, content, disable_notification=True)
-
-
-def serve() -> None:
-    """Be the server."""
-    import logging
-
-    from moto.moto_server.werkzeug_app import MotoRequestHandler, create_backend_app
-    from werkzeug.serving import make_server
-
-    logging.getLogger("werkzeug").setLevel(logging.CRITICAL)  # a line for each request otherwise
-    # Its S3 alone: to find out for each request which service is meant takes moto a third of its time.
-    server = make_server(LOOPBACK, 0, create_backend_app("s3"), threaded=True, request_handler=MotoRequestHandler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(f"http://{LOOPBACK}:{server.port}", flush=True)
-    for line in sys.stdin:
-        _carry_out(json.loads(line))
-        print("done", flush=True)
-
-
-# The proxy ----------------------------------------------------------------------------------------------------------
-
-
-class Asked(NamedTuple):
-    """A request that came to a proxy: what is asked, and how often the same was asked before."""
-
-    method: str
-    path: str
-    extent: str | None
-    before: int
-    size: int
-    """Bytes of its content."""
-
-    @property
-    def key(self) -> str:
-        """The bucket and the key, or the bucket alone."""
-        return urlsplit(self.path).path.strip("/")
-
-
-class Fault(NamedTuple):
-    """What goes wrong with a request.
-
-    Attributes
-    ----------
-    kind : str
-        One of `refused` (an answer without carrying it out), `reset` (the connection breaks without carrying it out),
-        `lost` (it is carried out, and the connection breaks before the answer), `cut` (the answer breaks off in the
-        middle), `silent` (there is no answer until the client gives up), `slow` (it takes `seconds` longer).
-    status, code, message
-        Of the answer of `refused`, as the API reference of S3 has them.
-    seconds : float
-    """
-
-    kind: str
-    status: int = 503
-    code: str = "SlowDown"
-    message: str = "Please reduce your request rate."
-    seconds: float = 0.05
-
-
-BUSY = Fault("refused")
-BROKEN = Fault("refused", 500, "InternalError", "We encountered an internal error. Please try again.")
-Decision = Callable[[Asked], Fault | None]
-Watch = Callable[[Asked, str], None]
-
-
-def one_in_five(*faults: Fault, seed: int = 0) -> Decision:
-    """Return a decision that spoils one request in five with one of some faults.
-
-    What is spoiled follows from what is asked, and how often it was asked before, not from when: so it is the same in
-    every run, however many requests are under way at once.
-    """
-
-    def decide(asked: Asked) -> Fault | None:
-        text = f"{seed} {asked.method} {asked.key.partition('/')[2]} {asked.extent} {asked.before}"
-        digest = hashlib.sha256(text.encode()).digest()
-        return faults[digest[1] % len(faults)] if digest[0] % 5 == 0 else None
-
-    return decide
-
-
-class Proxy(ThreadingHTTPServer):
-    """A proxy before a store that spoils some requests, and knows all of them.
-
-    Attributes
-    ----------
-    decide : callable
-        Asked for each request what goes wrong with it.
-    watch : callable
-        Called twice for each request, with it and `arriving`, when half of its content is read, or `done`, when the
-        store has carried it out and the client does not know yet: the moments at which a client may be killed.
-    log : list of (Asked, Fault or None)
-    """
-
-    daemon_threads = True
-    request_queue_size = 128
-
-    def __init__(self, store: str, decide: Decision, watch: Watch) -> None:
-        super().__init__((LOOPBACK, 0), _Passing)
-        self.store, self.decide, self.watch = urlsplit(store), decide, watch
-        self.log: list[tuple[Asked, Fault | None]] = []
-        self.over = threading.Event()
-        self._seen: Counter[tuple[object, ...]] = Counter()
-        self._counting = threading.Lock()
-
-    @property
-    def endpoint(self) -> str:
-        """The address that clients use in place of the store's."""
-        return f"http://{LOOPBACK}:{self.server_port}"
-
-    def take(self, method: str, path: str, extent: str | None, size: int) -> tuple[Asked, Fault | None]:
-        """Note a request, and return it with what goes wrong with it."""
-        with self._counting:
-            before = self._seen[method, path, extent]
-            self._seen[method, path, extent] += 1
-        asked = Asked(method, path, extent, before, size)
-        fault = self.decide(asked)
-        self.log.append((asked, fault))
-        return asked, fault
-
-    def asked(self, method: str, word: str = "") -> list[Asked]:
-        """Return the requests of a method whose paths contain a word."""
-        return [asked for asked, _ in self.log if asked.method == method and word in asked.path]
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of clients that are gone: tests kill them."""
-        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
-            super().handle_error(request, client_address)
-
-
-class _Passing(BaseHTTPRequestHandler):
-    """One connection of a client."""
-
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    server: Proxy
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Print nothing."""
-
-    def do_GET(self) -> None:
-        """Pass on a request, or spoil it."""
-        assert "Transfer-Encoding" not in self.headers, "the proxy passes on contents of a known length"
-        size = int(self.headers.get("Content-Length", 0))
-        asked, fault = self.server.take(self.command, self.path, self.headers.get("Range"), size)
-        content = self.rfile.read(size // 2)
-        self.server.watch(asked, "arriving")
-        content += self.rfile.read(size - len(content))
-        kind = "" if fault is None else fault.kind
-        if len(content) < size:
-            self.close_connection = True
-        elif fault is not None and kind == "refused":
-            self._refuse(fault)
-        elif kind == "silent":
-            self._wait()
-        elif kind == "reset":
-            self._break()
-        else:
-            time.sleep(fault.seconds if fault is not None and kind == "slow" else 0)
-            self._pass_on(asked, content, kind)
-
-    do_HEAD = do_PUT = do_POST = do_DELETE = do_GET  # noqa: N815
-
-    def _refuse(self, fault: Fault) -> None:
-        text = f"<Error><Code>{fault.code}</Code><Message>{fault.message}</Message><RequestId>1</RequestId></Error>"
-        self._answer(fault.status, [("Content-Type", "application/xml")], text.encode())
-
-    def _answer(self, status: int, headers: Sequence[tuple[str, str]], body: bytes, cut: bool = False) -> None:
-        self.send_response_only(status)
-        for name, value in headers:
-            self.send_header(name, value)
-        if "content-length" not in {name.lower() for name, _ in headers}:
-            self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body[: len(body) // 2] if cut else body)
-        if cut:
-            self._break()
-
-    def _pass_on(self, asked: Asked, content: bytes, kind: str) -> None:
-        store = self.server.store
-        connection = http.client.HTTPConnection(str(store.hostname), store.port, timeout=PATIENCE)
-        with contextlib.closing(connection):
-            headers = {name: value for name, value in self.headers.items() if name.lower() != "expect"}
-            connection.request(self.command, self.path, content, headers)
-            answer = connection.getresponse()
-            body = answer.read()
-        self.server.watch(asked, "done")
-        kept = [pair for pair in answer.getheaders() if pair[0].lower() not in ("connection", "transfer-encoding")]
-        if kind == "lost":
-            self._break()
-        else:
-            self._answer(answer.status, kept, body, cut=kind == "cut")
-
-    def _wait(self) -> None:
-        """Wait until the client has gone, or the test is over."""
-        self.connection.settimeout(0.1)
-        end = time.monotonic() + PATIENCE
-        while time.monotonic() < end and not self.server.over.is_set():
-            with contextlib.suppress(TimeoutError):
-                if not self.connection.recv(1):
-                    break
-        self.close_connection = True
-
-    def _break(self) -> None:
-        """End the connection as a router does that forgets it: with a reset."""
-        self.wfile.flush()
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.connection.close()
-        self.close_connection = True
-
-
-@contextlib.contextmanager
-def failing(
-    store: Store,
-    decide: Decision = lambda asked: None,
-    watch: Watch = lambda asked, moment: None,
-) -> Iterator[Proxy]:
-    """Yield a proxy before a store that runs until the block ends."""
-    with Proxy(store.endpoint, decide, watch) as proxy:
-        thread = threading.Thread(target=proxy.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-        thread.start()
-        try:
-            yield proxy
-        finally:
-            proxy.over.set()
-            proxy.shutdown()
-            thread.join()
-
-
-if __name__ == "__main__":
-    serve()

@@ -15,7 +15,8 @@ import pytest
 from breaking import POOL, UPSCALE, contents, ended, needs_fuse, picture, status_here
 from pictures import PLAIN, animated, noise
 from PIL import Image
-from store import Asked, Fault, Store, failing, needs_store
+from proxy import Asked, Fault, failing
+from store import Store, needs_store
 
 from upscale_cli.batch.plan import Plan, Work, make_plan
 from upscale_cli.batch.run import Outcome, Run, Stopped, run_job
@@ -512,7 +513,7 @@ def test_what_was_stored_although_no_answer_came_is_done(command: list[str], sto
     """It is sent once more, and refused then because it is there."""
     lost = Fault("lost")
     bucket, line = stored(store, tmp_path, command)
-    with failing(store, lambda asked: lost if asked.method == "PUT" and not asked.before else None) as proxy:
+    with failing(store.endpoint, lambda asked: lost if asked.method == "PUT" and not asked.before else None) as proxy:
         done = ended(line, tmp_path, env=store.environment(proxy.endpoint))
         assert len([fault for _, fault in proxy.log if fault is lost]) == len(contents(tmp_path / "alone"))
     assert done.returncode == 0, done.stderr
@@ -533,7 +534,7 @@ def test_what_another_client_stores_meanwhile_is_compared(whole: bool, store: St
         if moment == "arriving" and asked.method == "PUT" and not asked.before:
             store.put(bucket, {key: theirs[key]})
 
-    with failing(store, watch=appears) as proxy:
+    with failing(store.endpoint, watch=appears) as proxy:
         done = ended(line, tmp_path, env=store.environment(proxy.endpoint))
     assert done.returncode == (not whole), done.stderr
     assert done.stderr.count(SAME.encode()) == 4 * whole

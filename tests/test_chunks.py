@@ -15,6 +15,7 @@ from pictures import SRGB_PROFILE, chunks_of, deep, deep_png, encoded, enlarged,
 from PIL import ExifTags, Image
 
 from upscale_cli.codecs.picture import open_picture
+from upscale_cli.codecs.png_chunks import read_chunks
 from upscale_cli.codecs.png_stream import Chunk
 from upscale_cli.errors import UpscaleError
 from upscale_cli.methods import METHODS
@@ -52,6 +53,33 @@ def plain(mode: str = "RGB") -> bytes:
 def kept(file: bytes) -> list[Chunk]:
     """The chunks of a file besides those of its pixels."""
     return [chunk for chunk in chunks_of(file) if chunk[0] not in (b"IHDR", b"IDAT", b"IEND", b"PLTE", b"tRNS")]
+
+
+class Sought(io.BytesIO):
+    """A file that counts how often it is gone to another place in it."""
+
+    seeks = 0
+
+    def seek(self, *where: int) -> int:
+        self.seeks += 1
+        return super().seek(*where)
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+@pytest.mark.parametrize("each", [1_000, 40_000, 10**6])
+def test_chunks_behind_many_of_pixels_are_found_without_going_through_them(each: int, damaged: bool) -> None:
+    pixels = encoded(Image.fromarray(np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)), "PNG")
+    (data,) = [b"".join(payload for name, payload in chunks_of(pixels) if name == b"IDAT")]
+    parts = [(b"IDAT", data[start : start + each]) for start in range(0, len(data), each)]
+    file = with_chunks(with_chunks(pixels[:33] + pixels[-12:], *parts, behind=True), *TEXTS, TIME, behind=True)
+    expected = [chunk for chunk in chunks_of(file) if chunk[0] != b"IDAT"]
+    if damaged:
+        last = file.rindex(b"IDAT")
+        file = file[: last + 40] + bytes([file[last + 40] ^ 1]) + file[last + 41 :]
+    stream = Sought(file)
+    have = [(name, payload) for name, payload, whole in read_chunks(stream) if whole]
+    assert have == expected
+    assert (stream.seeks < 20) == (not damaged or each > 1_000)
 
 
 @pytest.mark.parametrize("behind", [False, True])

@@ -393,7 +393,7 @@ def test_a_page_that_is_larger_than_the_first_is_refused() -> None:
 def test_a_page_that_needs_more_memory_than_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     source = animated([Image.new("1", (8, 8)), Image.new("1", (5000, 4000))], "TIFF", compression="group4")
     for module in (picture_module, estimate):
-        monkeypatch.setattr(module, "available_memory", lambda: 50_000_000)
+        monkeypatch.setattr(module, "available_memory", lambda: 30_000_000)
     monkeypatch.setattr(Image.Image, "load", lambda image: pytest.fail("decoded") if image.width > 8 else None)
     with pytest.raises(UpscaleError, match="frame 2 is 5000x4000, which is too large; remove it"):
         enlarged(source)

@@ -212,6 +212,7 @@ def test_few_blocks_are_left_to_others() -> None:
         ("README.md", "test command"),
         ("README.md", "tried by hand: needs pipx"),
         ("compare.md", "tried by hand: needs a browser, and draws this page's picture again"),
+        ("folders.md", "tried by hand: it needs a cluster; tests/test_dask.py starts one"),
         ("plug-ins.md", "tried by hand: it goes on in the next two blocks, which install a package"),
         ("plug-ins.md", "tried by hand: see above"),
         ("plug-ins.md", "tried by hand: see above"),

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from PIL import Image
-from store import Asked, Fault, failing, needs_store
+from proxy import Asked, Fault, failing
+from store import needs_store
 
 from upscale_cli.batch.plan import Plan, make_plan
 from upscale_cli.batch.run import run_job
@@ -315,7 +316,7 @@ def test_a_store_without_conditions(store: "Store", here: str) -> None:
         return refused if asked.method == "PUT" and asked.before == 0 else None
 
     root = f"s3://{here}/"
-    with failing(store, decide) as proxy:
+    with failing(store.endpoint, decide) as proxy:
         code = (
             f"import sys; sys.argv[1:] = ['{root}a.png', '-o', '{root}b.png'];"
             "from upscale_cli.commands.upscale import main; main()"

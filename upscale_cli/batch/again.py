@@ -15,7 +15,6 @@ from upscale_cli.codecs.picture import Reading
 from upscale_cli.errors import NeedlessError, UpscaleError
 from upscale_cli.machine.replacing import SPOOL
 from upscale_cli.methods.strips import Workers
-from upscale_cli.places import place_of
 from upscale_cli.places.place import Target, Times
 from upscale_cli.work.difference import difference
 from upscale_cli.work.result import Result
@@ -90,7 +89,7 @@ class _Settled(Target):
         """Return whether a target is the result that was made, or missing; raise `UpscaleError` if it is another."""
         if not target.exists():
             return False
-        rounded = difference(made, place_of(target.name).source(target.name), self._reading)
+        rounded = difference(made, target.content(), self._reading)
         if rounded is None:
             said = f"{target.shown} was written by another program meanwhile; use --overwrite to replace it."
             raise UpscaleError(said)

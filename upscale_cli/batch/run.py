@@ -18,7 +18,7 @@ from upscale_cli.batch.plan import Job, Plan
 from upscale_cli.errors import UpscaleError, as_upscale_error
 from upscale_cli.machine.memory import available_memory, in_bytes, keep_freed_memory
 from upscale_cli.machine.processors import processors, usable_threads
-from upscale_cli.machine.replacing import abandon
+from upscale_cli.machine.replacing import abandon, sweep
 from upscale_cli.methods.strips import Workers
 from upscale_cli.work.result import Result
 
@@ -156,9 +156,8 @@ class Run:
         self._cluster = executor if isinstance(executor, Cluster) else None
         self._progress, self._say, self.reason, self.left = progress, say, "", list[Job]()
         self._over = threading.Event()
-        self._patience, self._abandoned = math.inf, False
-        self._elsewhere: set[Future[Any]] = set()
-        self._accompanied: set[Future[Any]] = set()
+        self._patience, self._abandoned, self._begun, self._seen = math.inf, False, False, False
+        self._elsewhere, self._accompanied = set[Future[Any]](), set[Future[Any]]()
         # What was at work elsewhere, with others, when a process died there: one of them may be the cause.
         self._suspects, self._suspect = deque[Job](), cast(Job | None, None)
         # Its `put` may be called by a signal handler, in the middle of anything.
@@ -220,6 +219,17 @@ class Run:
                 elif ended is None and self._is_given_up(stack, threads):
                     break
         self.left = [*running.values(), *waiting, *self._suspects]
+        self._ended_elsewhere()
+
+    def _ended_elsewhere(self) -> None:
+        """Remove what processes that were killed have left, and say why a cluster has not done everything."""
+        sweep.cache_clear()
+        for job in self._plan.jobs if self._begun else ():
+            job.target.clean()
+        if self.left and self._cluster is not None:
+            self.reason = self.reason or self._cluster.lost
+            if self.reason and not self._begun:
+                raise UpscaleError(f"{self.reason}.")
 
     def _prepared(self, stack: ExitStack, jobs: Collection[Job]) -> tuple[int, Executor, Workers | None]:
         """Return the memory for all images, threads for each, and the threads for the strips of all, if there are."""
@@ -236,7 +246,7 @@ class Run:
     @property
     def _ending(self) -> bool:
         """Whether no more jobs are begun."""
-        return self._over.is_set() or bool(self.reason)
+        return self._over.is_set() or bool(self.reason) or (self._cluster is not None and bool(self._cluster.lost))
 
     def _takes(self, running: Mapping[Future[Any], Job], job: Job, memory: int) -> bool:
         """Return whether another job can begin beside those that are running."""
@@ -254,7 +264,6 @@ class Run:
             if self._cluster.news:
                 self._say(self._cluster.news)
                 self._cluster.news = ""
-            self.reason = self.reason or self._cluster.lost
             return late or bool(self._cluster.lost)
         if not late or self._elsewhere:
             return False
@@ -273,6 +282,14 @@ class Run:
             return self._ended.get(timeout=MOMENT)
         return None
 
+    def _look_for(self, job: Job, failure: UpscaleError | None) -> None:
+        """Say if the first image that a cluster has made is not to be seen here."""
+        if self._cluster is not None and not self._seen and failure is None:
+            self._seen = True
+            if not job.target.exists():
+                where = "but not where this machine sees it; workers need the same folders"
+                self._say(f"{job.target.shown} was made, {where}.")
+
     def _submit(self, job: Job, threads: Executor, strips: Workers | None) -> Future[Any]:
         if self._executor is not None and job.target.portable:
             try:
@@ -280,6 +297,7 @@ class Run:
             except BrokenExecutor:
                 self._executor = None
             else:
+                self._begun = True
                 self._elsewhere.add(future)
                 if len(self._elsewhere) > 1:
                     self._accompanied |= self._elsewhere
@@ -303,6 +321,7 @@ class Run:
             if elsewhere:
                 self._progress(job.pixels)
                 job.target.clean()  # only this process confirms names
+                self._look_for(job, ended.result()[2])
             outcome = Outcome(job, *ended.result()) if elsewhere else cast(Outcome, ended.result())
             if outcome.failure is not None and outcome.failure.disk_full:
                 self.reason = DISK_FULL

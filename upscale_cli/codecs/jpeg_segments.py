@@ -13,7 +13,8 @@ FRAMES |= dict.fromkeys((0xC3, 0xC7, 0xCB, 0xCF), "lossless JPEG")
 FRAMES |= dict.fromkeys((0xC5, 0xC6, 0xCD, 0xCE), "hierarchical JPEG")
 """Markers of frames, and what people call those that Pillow does not decode."""
 WITHOUT_LENGTH = frozenset((0x01, SOI, *range(0xD0, 0xD8)))
-BLOCK = 1 << 16
+FIRST, BLOCK = 1 << 10, 1 << 16
+"""The bytes that are looked through at once: few at first, because what is looked for is near as a rule."""
 MOST_PICTURES = 64
 """The most that is looked for behind the first picture."""
 
@@ -78,14 +79,15 @@ def behind(stream: BinaryIO, end: int) -> Counter[str]:
 
 def _find(stream: BinaryIO, pattern: re.Pattern[bytes], at: int) -> tuple[bytes, int] | None:
     """Return the first match of a pattern of at most 8 bytes at or behind an offset, and where it stands."""
+    length = FIRST
     while True:
         stream.seek(at)
-        block = stream.read(BLOCK)
+        block = stream.read(length)
         if (found := pattern.search(block)) is not None:
             return found[0], at + found.start()
-        if len(block) < BLOCK:
+        if len(block) < length:
             return None
-        at += BLOCK - 7
+        at, length = at + length - 7, BLOCK
 
 
 def written(app: int, content: bytes) -> bytes:

@@ -29,6 +29,8 @@ XMP = b"XML:com.adobe.xmp"
 RAW_PROFILES = (b"Raw profile type exif", b"Raw profile type APP1")
 """Keywords of the texts in which ImageMagick stores EXIF."""
 
+TAIL = 1 << 16
+"""The bytes at the end among which the last of the chunks of pixels is looked for."""
 LONGEST_TEXT = 2**26
 """The most bytes to which a text is decompressed."""
 
@@ -52,18 +54,35 @@ def read_chunks(stream: BinaryIO) -> Iterator[tuple[bytes, bytes, bool]]:
     It ends with the file, whether there is an IEND or not.
     """
     length = stream.seek(0, os.SEEK_END)
-    position = len(SIGNATURE)
+    position, last = len(SIGNATURE), 0
     while position + 12 <= length:
         stream.seek(position)
         size, name = struct.unpack(">I4s", stream.read(8))
         position += 12 + size
         if position > length or not name.isalpha():
             return
-        if name not in PIXELS:
+        if name == b"IDAT":
+            last = last or _last_pixels(stream, length)
+            position = max(position, last)
+        elif name not in PIXELS:
             payload, check = stream.read(size), stream.read(4)
             yield name, payload, zlib.crc32(payload, zlib.crc32(name)) == int.from_bytes(check)
         if name == b"IEND":
             return
+
+
+def _last_pixels(stream: BinaryIO, length: int) -> int:
+    """Return the end of the last IDAT chunk if it begins near the end of a file, else a number before all chunks.
+
+    There may be one every 8 KB, and to go from each to the next would fetch all of a picture that lies in a store.
+    """
+    start = max(len(SIGNATURE), length - TAIL)
+    stream.seek(start)
+    tail = stream.read(TAIL)
+    name = tail.rfind(b"IDAT")
+    end = name + 4 + int.from_bytes(tail[max(0, name - 4) : max(0, name)])
+    whole = name >= 4 and zlib.crc32(tail[name:end]).to_bytes(4) == tail[end : end + 4]
+    return start + end + 4 if whole else 1
 
 
 def sorted_chunks(stream: BinaryIO) -> tuple[Metadata, list[str]]:

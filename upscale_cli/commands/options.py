@@ -151,7 +151,7 @@ def batch_options(command: F) -> F:
             metavar="PATH",
             type=click.Path(),
             callback=written_to,
-            help="File, folder, {stem}_{method}{suffix}, or - for stdout.",
+            help="File, folder, {stem}_{method}{suffix}, - for stdout.",
         ),
         click.option(
             "--files-from", metavar="FILE", type=click.Path(), help="Read names of inputs, a line each; - is stdin."
@@ -172,7 +172,10 @@ def batch_options(command: F) -> F:
         click.option("--retry-failed", is_flag=True, help="Make only what has failed in earlier parts."),
         JOBS,
         click.option(
-            "--executor", default="threads", metavar="NAME", help="threads, processes, or a plug-in's [threads]."
+            "--executor",
+            default="threads",
+            metavar="NAME",
+            help="[threads], processes, dask://HOST:PORT, or a plug-in's.",
         ),
         click.option("-n", "--dry-run", is_flag=True, help="Show the plan and write nothing."),
         json_option("a JSON object per image"),

@@ -25,7 +25,7 @@ Enlarge images exactly, fast, and without losing what was in the file.
   upscale sprites/ -o large/ -m nearest -s 3   a folder, its tree mirrored
   curl -s "$URL" | upscale - -s 3 > big.png    a pipeline
 
-Usage: upscale [OPTIONS] INPUT...        INPUT: file, folder, URL, or - for stdin
+Usage: upscale [OPTIONS] INPUT...        INPUT: file, folder, URL or - (stdin)
 """
 OUTRO = f"{len(METHODS)} methods: see --methods, and --help all for all options."
 USUAL = {"scale", "size", "method", "quality", "output", "format", "overwrite", "skip_existing", "dry_run", "help"}
@@ -101,7 +101,7 @@ class _Upscale(Command):
     "--spacing",
     type=SPACING,
     metavar="MM",
-    help="1.0 | 1x1x2, voxels of a NIfTI or DICOM volume, instead of a scale.",
+    help="1.0 | 1x1x2, voxels of a volume, instead of a scale.",
 )
 @click.option("--size", type=SIZE, metavar="SIZE", help="3840 | 3840x2160 | 3840x | x2160, instead of a scale.")
 @click.option(
@@ -129,14 +129,14 @@ class _Upscale(Command):
     cls=WordOption,
     words=("light", "sigmoid"),
     metavar="[sigmoid]",
-    help="Blend linear light, or a sigmoid of it, instead of code values.",
+    help="Blend light, or a sigmoid of it, not code values.",
 )
 @click.option(
     "--alpha",
     type=click.Choice(["weighed", "separate"]),
     default="weighed",
     metavar="NAME",
-    help="weighed, or separate for alpha that is data [weighed].",
+    help="[weighed], or separate for alpha that is data.",
 )
 @click.option(
     "--quality",

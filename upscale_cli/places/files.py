@@ -54,6 +54,9 @@ class FileTarget(Target):
     def dated(self, times: Times | None) -> "FileTarget":
         return FileTarget(self.path, times)
 
+    def content(self) -> "FileSource":
+        return FileSource(self.path)
+
     def beside(self, ending: str) -> "FileTarget":
         return FileTarget(self.path.with_name(stem_of(self.path) + ending))
 

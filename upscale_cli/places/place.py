@@ -31,6 +31,7 @@ class Target(ABC):
         Another process can write it.
     """
 
+    __slots__ = ()
     name: str
     portable: bool = True
 
@@ -59,6 +60,10 @@ class Target(ABC):
     def append(self, lines: bytes) -> bool:
         """Add whole lines to what is there; return False if it can only be replaced as a whole."""
         return False
+
+    def content(self) -> "Source":
+        """Return what is there, which `exists` has found."""
+        raise NotImplementedError
 
     def dated(self, times: Times | None) -> "Target":
         """Return the target that gets these times, if its kind has any."""
@@ -110,6 +115,7 @@ class Source(ABC):
         The most sources of its kind that are worth opening at once to read their headers.
     """
 
+    __slots__ = ()
     at_once: int = 1
     shown: str
     name: PurePath

@@ -10,9 +10,12 @@ import random
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import PurePosixPath
 from threading import get_ident
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import unquote, urlsplit
 
 from upscale_cli.errors import UpscaleError, UsageError
 
@@ -116,6 +119,23 @@ def visible_url(text: str) -> str:
     return SECRET.sub(lambda found: f"{found[1] or ''}***", text)
 
 
+def file_name_of(url: str) -> str:
+    """Return the file name that a URL ends with."""
+    if store_of(url).listed:
+        return url.rstrip("/").rpartition("/")[2]
+    with suppress(ValueError):
+        name = PurePosixPath(unquote(urlsplit(url).path)).name or "index"
+        if "\0" not in name:
+            return name
+    raise UsageError(f'"{visible_url(url)}" is not the URL of a file; check it.')
+
+
+def root_of(url: str) -> str:
+    """Return the URL of a folder without the slashes at its end; those of its scheme are kept."""
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme}{separator}{rest.rstrip('/')}"
+
+
 def system_of(url: str) -> Any:
     """Return fsspec's file system for a URL.
 
@@ -145,7 +165,7 @@ def system_of(url: str) -> Any:
     # Those that are not asynchronous serve one thread each.
     thread = 0 if kind.async_impl else get_ident()
     of_url = tuple(sorted(kind._get_kwargs_from_urls(url).items()))
-    return ask(f'"{shown}" cannot be reached', _started, kind, scheme, of_url, thread)
+    return ask(f'"{shown}" cannot be reached', _started, kind, scheme, of_url=of_url, thread=thread)
 
 
 @functools.lru_cache
@@ -203,11 +223,6 @@ _REASONS: tuple[tuple[type[Exception], str, str], ...] = (
     (StoreError, "UnicodeEncodeError", "its name is not UTF-8; rename it"),
     (StoreError, "TooManyRedirects", "it is redirected again and again; check its name"),
     (StoreError, "InvalidURL|InvalidUrl", "that is not a URL; check it"),
-    (
-        StoreError,
-        "Certificate|SSLError",
-        "it gives no safe connection; check https:// and the certificate of the host",
-    ),
     (StoreError, "NoSuchBucket|ContainerNotFound", "there is no such bucket; check its name"),
     (StoreError, "InvalidBucketName|ParamValidationError", "that is not the name of a bucket; check it"),
     (
@@ -234,6 +249,7 @@ _REASONS: tuple[tuple[type[Exception], str, str], ...] = (
         r"SlowDown|Throttl|TooManyRequests|ConditionalRequestConflict|\b(408|409|429|5\d\d)\b",
         f"the store was busy or failed{_AGAIN}",
     ),
+    (StoreError, "SSL|Certificate", "no secure connection comes about; check the endpoint and its certificate"),
     (TimeoutError, "gaierror|ClientConnector|EndpointConnection|ConnectionRefused", _UNREACHABLE),
     (
         TimeoutError,

@@ -8,11 +8,11 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from inspect import signature
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from shutil import copyfileobj
 from tempfile import SpooledTemporaryFile, TemporaryFile
 from typing import Any, BinaryIO, cast
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
 
 from upscale_cli.codecs.finding import format_of, stem_of
 from upscale_cli.codecs.formats import FORMATS
@@ -22,7 +22,7 @@ from upscale_cli.places.contents import BLOCK, OnDisk, Ranges
 from upscale_cli.places.files import identity_of
 from upscale_cli.places.folders import Sieve, of_users
 from upscale_cli.places.place import LeftAlone, Source, Target, Times, Unreadable
-from upscale_cli.places.stores import AT_ONCE, ask, store_of, system_of, visible_url
+from upscale_cli.places.stores import AT_ONCE, ask, file_name_of, root_of, store_of, system_of, visible_url
 
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 """How a URL begins. A single letter is a drive."""
@@ -36,23 +36,6 @@ def scheme_of(name: str) -> str:
     """Return the scheme of a URL, in lower case; empty for the name of a file."""
     found = SCHEME.match(name)
     return found[1].lower() if found else ""
-
-
-def _file_name(url: str) -> str:
-    """Return the file name that a URL ends with."""
-    if store_of(url).listed:
-        return url.rstrip("/").rpartition("/")[2]
-    with suppress(ValueError):
-        name = PurePosixPath(unquote(urlsplit(url).path)).name or "index"
-        if "\0" not in name:
-            return name
-    raise UsageError(f'"{visible_url(url)}" is not the URL of a file; check it.')
-
-
-def _root(url: str) -> str:
-    """Return the URL of a folder without the slashes at its end; those of its scheme are kept."""
-    scheme, separator, rest = url.partition("://")
-    return f"{scheme}{separator}{rest.rstrip('/')}"
 
 
 def _path(url: str) -> str:
@@ -89,6 +72,8 @@ class UrlTarget(Target):
     root : str, optional
         The folder that was given, of which it is named a part.
     """
+
+    __slots__ = ("name", "root")
 
     def __init__(self, url: str, root: str | None = None) -> None:
         self.name, self.root = url, root
@@ -167,6 +152,9 @@ class UrlTarget(Target):
             raise UpscaleError(f"{self.shown} cannot have the times of another; omit --preserve-times.")
         return self
 
+    def content(self) -> "UrlSource":
+        return UrlSource(self.name)
+
     def beside(self, ending: str) -> "UrlTarget":
         folder, _, name = self.name.rpartition("/")
         return UrlTarget(f"{folder}/{stem_of(PurePosixPath(name))}{ending}", self.root)
@@ -193,14 +181,24 @@ class UrlSource(Source):
         Its bytes, if they are known.
     """
 
+    __slots__ = ("_root", "_size", "shown", "url")  # a bucket may hold 100,000 of them
     at_once = AT_ONCE
 
     def __init__(self, url: str, root: str | None = None, size: int | None = None) -> None:
         self.url = url if store_of(url).listed else quote(url, safe=LEGAL)
-        self._root, self._size = root, size
-        self.shown, self.name = visible_url(url), PurePosixPath(_file_name(url))
-        self.parent = url.rpartition("/")[0]
-        self.place = None if root is None else PurePosixPath(*filter(None, self.parts))
+        self._root, self._size, self.shown = root, size, visible_url(url)
+
+    @property
+    def name(self) -> PurePath:  # type: ignore[override]
+        return PurePosixPath(file_name_of(self.url))
+
+    @property
+    def parent(self) -> str:  # type: ignore[override]
+        return self.url.rpartition("/")[0]
+
+    @property
+    def place(self) -> PurePath | None:  # type: ignore[override]
+        return None if self._root is None else PurePosixPath(*filter(None, self.parts))
 
     @property
     def parts(self) -> Sequence[str]:
@@ -276,7 +274,7 @@ class Urls:
         store = store_of(name)
         if name.endswith("/") or (store.buckets and "/" not in name.partition("://")[2]):
             return store.listed
-        if not store.listed or format_of(PurePosixPath(_file_name(name))) is not None:
+        if not store.listed or format_of(PurePosixPath(file_name_of(name))) is not None:
             return False
         return _kind_of(name) == "directory"  # an object comes before a folder of the same name
 
@@ -294,7 +292,7 @@ class Urls:
         if not self.is_folder(name):
             yield UrlSource(name)
             return
-        root, shown, sieve, problems = _root(name), visible_url(name), Sieve(), list[Unreadable]()
+        root, shown, sieve, problems = root_of(name), visible_url(name), Sieve(), list[Unreadable]()
         try:
             found = _listed(name, "cannot be listed")
         except UpscaleError as error:
@@ -323,7 +321,7 @@ class Urls:
         yield from sieve.rest(shown, problems)
 
     def beside(self, name: str, label: str) -> str:
-        return _beside(_root(name), label)
+        return _beside(root_of(name), label)
 
     def inside(self, name: str) -> list[UrlSource]:
         try:
@@ -335,7 +333,7 @@ class Urls:
     def target(self, name: str, parts: Sequence[str] = ()) -> UrlTarget:
         if not store_of(name).writable:
             raise UsageError(f'"{visible_url(name)}": {scheme_of(name)}:// is only read; use another --output.')
-        root = _root(name)
+        root = root_of(name)
         url = "/".join((root, *parts))
         try:
             url.encode()

@@ -12,7 +12,7 @@ from upscale_cli.machine.memory import available_memory, in_bytes
 from upscale_cli.methods import Size, WorkingMemory
 from upscale_cli.methods.method import as_typed
 from upscale_cli.methods.upsampler import BAND_VALUES
-from upscale_cli.work.result import Result
+from upscale_cli.work.result import Result, shared
 from upscale_cli.work.sizes import largest_factor
 
 MAX_PIXELS = 10**9
@@ -101,10 +101,10 @@ class Task(NamedTuple):
 
     def expected(self, size: Size) -> Result:
         """Return what is known of a result of some size; raise `UpscaleError` if memory does not suffice for it."""
-        available, needed, png, picture = available_memory(), self.memory(size), FORMATS["png"], self.picture
+        available, needed, png, picture = available_memory(), shared(self.memory(size)), FORMATS["png"], self.picture
         if needed <= available:
-            each, sides = self.memory_per_thread(size), picture.sides[::-1]
-            return Result(before=sides, after=size[::-1], frames=picture.count, memory=needed, memory_per_thread=each)
+            each, before, after = map(shared, (self.memory_per_thread(size), picture.sides[::-1], size[::-1]))
+            return Result(before=before, after=after, frames=picture.count, memory=needed, memory_per_thread=each)
         hint = f"which needs about {in_bytes(needed)} of memory, but only {in_bytes(available)} is available"
         image = not self.format.arrays and picture.itemsize <= 2 and picture.count == 1
         leaner = image and self.memory(size, png) <= available

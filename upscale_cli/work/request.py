@@ -21,7 +21,7 @@ from upscale_cli.places.place import Source, Target
 from upscale_cli.work.enlarge import enlarge
 from upscale_cli.work.estimate import MAX_PIXELS, Task, check_frames
 from upscale_cli.work.parameter_files import ParameterFile, load_parameter
-from upscale_cli.work.result import Result
+from upscale_cli.work.result import Result, shared
 from upscale_cli.work.sizes import check_remembered, wanted_size
 from upscale_cli.work.volumes import check_sides, of_volume
 
@@ -172,7 +172,7 @@ class Request(NamedTuple):
             task.check_size(each)
         # What is cropped away is made, too, as far as it shares rows with the rest.
         expected = task.expected(tuple(map(max, shape, size)))
-        expected.scale, expected.after = scale, size[::-1]
+        expected.scale, expected.after = shared(scale), shared(size[::-1])
         return expected
 
     def of(self, picture: Picture) -> "Request":

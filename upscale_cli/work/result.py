@@ -1,12 +1,23 @@
 """What becomes of one image: sizes, and what the user is told about it."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
+from typing import TypeVar
 
 from upscale_cli.methods import Scale
 
+T = TypeVar("T", bound=Hashable)
 
-@dataclass(kw_only=True)
+
+@lru_cache(1 << 12)
+def shared(value: T) -> T:
+    """Return a value, the same object for all that are equal: many images of a run have the same sizes."""
+    return value
+
+
+@dataclass(kw_only=True, slots=True)
 class Result:
     """What becomes of an image.
 
