@@ -1,5 +1,6 @@
 """AVIF: all bits, the colours that the file names, its crop and its turn; what is not kept is reported."""
 
+import re
 import shutil
 import struct
 import subprocess
@@ -12,9 +13,11 @@ import pytest
 from pictures import (
     SRGB_PROFILE,
     UPRIGHT,
+    animated,
     chunks_of,
     encoded,
     enlarged,
+    frames_of,
     frames_read,
     noise,
     opened,
@@ -116,6 +119,18 @@ def test_usual_colours_and_profiles_need_no_names(codes: tuple[int, int]) -> Non
     for file in (with_codes(*codes), with_codes(9, 16, icc_profile=SRGB_PROFILE)):
         assert frames_read(file)[0].metadata.colour == ()
         assert enlarged(file, "jpeg")[1].notes == []
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_animations_hold_no_time_of_writing(mode: str) -> None:
+    """The encoder's own files do, so the same animation would be another file a second later."""
+    source = animated([noise(mode, 16, 16, seed=seed) for seed in range(3)], "AVIF", duration=100)
+    result, _ = enlarged(source, "avif", 2, "nearest")
+    for data, told in ((source, True), (result, False)):
+        found = list(re.finditer(rb"(?:mvhd|tkhd|mdhd)\x01...", data, re.DOTALL))
+        assert len(found) == (5 if mode == "RGBA" else 3)  # a track for the opacity
+        assert all(any(data[each.end() : each.end() + 16]) == told for each in found)
+    assert len(frames_of(result)) == 3
 
 
 @pytest.mark.skipif(shutil.which("ffprobe") is None, reason="ffprobe is not installed")

@@ -168,8 +168,21 @@ def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
         # The pixels are upright. Pillow would write EXIF anew to take its orientation out.
         more["exif"] = without(how.metadata.exif, ORIENTATION) if how.metadata.exif else None
         save(encoded, whole, how, "AVIF", quality=how.quality, **more)
-        data = encoded.getvalue()
+        data = _without_times(encoded.getvalue())
     stream.write(data if codes is None else with_colour_codes(data, codes))
+
+
+def _without_times(data: bytes) -> bytes:
+    """Return a file without the times at which it was written, so that the same image gives the same bytes.
+
+    Animations have them, in the headers of movie, tracks and media: ISO/IEC 14496-12, 8.2.2, 8.3.2 and 8.4.2. 0 is
+    a time that nobody knows. Version 1 of these boxes has times of 64 bits, version 0 of 32.
+    """
+    timeless = bytearray(data)
+    for found in re.finditer(rb"(?:mvhd|tkhd|mdhd)([\0\1])", data.partition(b"mdat")[0]):
+        length = 16 if found[1] == b"\1" else 8
+        timeless[found.end() + 3 : found.end() + 3 + length] = bytes(length)
+    return bytes(timeless)
 
 
 def _without_loss(frame: Frame, codes: bytes | None) -> bytes:
