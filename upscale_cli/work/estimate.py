@@ -103,7 +103,8 @@ class Task(NamedTuple):
         """Return what is known of a result of some size; raise `UpscaleError` if memory does not suffice for it."""
         available, needed, png, picture = available_memory(), shared(self.memory(size)), FORMATS["png"], self.picture
         if needed <= available:
-            each, before, after = map(shared, (self.memory_per_thread(size), picture.sides[::-1], size[::-1]))
+            before, after = map(shared, (picture.sides[::-1], size[::-1]))
+            each = shared(self.memory_per_thread(size))
             return Result(before=before, after=after, frames=picture.count, memory=needed, memory_per_thread=each)
         hint = f"which needs about {in_bytes(needed)} of memory, but only {in_bytes(available)} is available"
         image = not self.format.arrays and picture.itemsize <= 2 and picture.count == 1

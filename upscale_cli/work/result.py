@@ -4,7 +4,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from upscale_cli.methods import Scale
 
@@ -12,9 +12,20 @@ T = TypeVar("T", bound=Hashable)
 
 
 @lru_cache(1 << 12)
-def shared(value: T) -> T:
-    """Return a value, the same object for all that are equal: many images of a run have the same sizes."""
+def _first(value: Any, kinds: Hashable) -> Any:
+    """Return the first value that was given of those that are equal."""
     return value
+
+
+def shared(value: T) -> T:
+    """Return a value, the same object for all that are equal: many images of a run have the same sizes.
+
+    A size of 2 by 2 is no scale of 2 by 2, which is of fractions.
+
+    >>> shared((Fraction(2), Fraction(2))), shared((2, 2))
+    ((Fraction(2, 1), Fraction(2, 1)), (2, 2))
+    """
+    return cast(T, _first(value, tuple(map(type, value)) if isinstance(value, tuple) else type(value)))
 
 
 @dataclass(kw_only=True, slots=True)
