@@ -70,14 +70,14 @@ PARTS = Parts(
     listed=340e-6,
     listed_bytes=1200,
     named=240e-6,
-    header=7.5e-3,
+    header=4.7e-3,
     record_bytes=246,
     reported=28e-6,
     gets=2.1,
     puts=1,
     read_bytes=0.52e6,
     written_bytes=1.38e6,
-    dask=1.6,
+    dask=1.3,
 )
 
 
