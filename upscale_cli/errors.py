@@ -48,6 +48,15 @@ class NeedlessError(UpscaleError):
     """What was asked for is there: a result, perhaps of another run, or an image that is large enough."""
 
 
+def taken_meanwhile(shown: str) -> str:
+    """Return the sentence about a target that was free when the run was planned, and is not any more.
+
+    >>> taken_meanwhile('"a.png"')
+    '"a.png" was written by another program meanwhile; use --overwrite to replace it.'
+    """
+    return f"{shown} was written by another program meanwhile; use --overwrite to replace it."
+
+
 class DiskFullError(UpscaleError):
     """The disk, or the user's share of it, is full."""
 

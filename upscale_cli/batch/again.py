@@ -12,7 +12,7 @@ from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from upscale_cli.codecs.picture import Reading
-from upscale_cli.errors import NeedlessError, UpscaleError
+from upscale_cli.errors import NeedlessError, UpscaleError, taken_meanwhile
 from upscale_cli.machine.replacing import SPOOL
 from upscale_cli.methods.strips import Workers
 from upscale_cli.places.place import Target, Times
@@ -91,8 +91,7 @@ class _Settled(Target):
             return False
         rounded = difference(made, target.content(), self._reading)
         if rounded is None:
-            said = f"{target.shown} was written by another program meanwhile; use --overwrite to replace it."
-            raise UpscaleError(said)
+            raise UpscaleError(taken_meanwhile(target.shown))
         # Of a pair, the longer one is told.
         self.notes = [max([*self.notes, f"the same result was there already{rounded}"])]
         return True

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import BinaryIO
 from zlib import crc32
 
-from upscale_cli.errors import NeedlessError
+from upscale_cli.errors import NeedlessError, taken_meanwhile
 from upscale_cli.machine.durable import changed, synchronise, synchronise_folder
 
 try:
@@ -173,9 +173,7 @@ class _Temporary:
             # Network file systems send a request again whose answer was lost, and report how the second one ended.
             if not _is(self._target, ours):
                 if isinstance(error, FileExistsError):
-                    raise NeedlessError(
-                        f'"{self._target}" was written by another program meanwhile; use --overwrite to replace it.'
-                    ) from None
+                    raise NeedlessError(taken_meanwhile(f'"{self._target}"')) from None
                 raise
         changed(self.folder)
 

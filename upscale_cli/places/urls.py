@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from upscale_cli.codecs.finding import format_of, stem_of
 from upscale_cli.codecs.formats import FORMATS
-from upscale_cli.errors import NeedlessError, UpscaleError, UsageError
+from upscale_cli.errors import NeedlessError, UpscaleError, UsageError, taken_meanwhile
 from upscale_cli.machine.replacing import PREFIX, SPOOL
 from upscale_cli.places.contents import BLOCK, OnDisk, Ranges
 from upscale_cli.places.files import identity_of
@@ -38,9 +38,10 @@ def scheme_of(name: str) -> str:
     return found[1].lower() if found else ""
 
 
-def _path(url: str) -> str:
-    """Return what fsspec calls an object."""
-    return str(system_of(url)._strip_protocol(url))
+def _key(url: str) -> tuple[Any, str]:
+    """Return the kind of file system of a URL, and what fsspec calls the object there."""
+    kind = type(system_of(url))
+    return kind, str(kind._strip_protocol(url))
 
 
 def _kind_of(url: str) -> str | None:
@@ -52,8 +53,8 @@ def _kind_of(url: str) -> str | None:
 
 
 def _identity(url: str) -> Hashable | None:
-    system, path = system_of(url), _path(url)
-    return identity_of(Path(path)) if "file" in system.protocol else (type(system), path)
+    kind, path = _key(url)
+    return identity_of(Path(path)) if "file" in kind.protocol else (kind, path)
 
 
 def _beside(folder: str, label: str) -> str:
@@ -99,7 +100,7 @@ class UrlTarget(Target):
                     found.update(each for each, exists in zip(below, there, strict=True) if exists)
             else:
                 listed = set(_listed(root, f'"{visible_url(root)}" cannot be looked up'))
-                found.update(each for each in below if _path(each.name) in listed)
+                found.update(each for each in below if _key(each.name)[1] in listed)
         return found
 
     @contextmanager
@@ -116,9 +117,7 @@ class UrlTarget(Target):
                     except NotImplementedError:  # a store that speaks S3 without conditions
                         ask(failure, target._put, spool, overwrite, conditions=False)
                 except FileExistsError:
-                    raise NeedlessError(
-                        f"{target.shown} was written by another program meanwhile; use --overwrite to replace it."
-                    ) from None
+                    raise NeedlessError(taken_meanwhile(target.shown)) from None
                 except FileNotFoundError:
                     raise UpscaleError(f"{failure}: there is no place of that name; check it.") from None
 
@@ -163,7 +162,7 @@ class UrlTarget(Target):
         return _identity(self.name)
 
     def key(self) -> Hashable:
-        return type(system_of(self.name)), _path(self.name)
+        return _key(self.name)
 
     def clean(self) -> None:
         """Do nothing: nothing lies beside an object."""
@@ -298,7 +297,8 @@ class Urls:
         except UpscaleError as error:
             yield Unreadable(shown, error)
             return
-        start = len(_path(root)) + 1
+        path_of_root = _key(root)[1]
+        start = len(path_of_root) + 1
         left_out = f"{(output or '').rstrip('/')}/"
         slices = False
         below = (path[start:].split("/") for path in found if path[start:] and not path.endswith("/"))
@@ -312,7 +312,7 @@ class Urls:
             elif (format := format_of(path)) is FORMATS["dicom"] and format.installed:
                 slices = True
             elif sieve.takes(path):
-                yield UrlSource(url, root, found["/".join((_path(root), *parts))])
+                yield UrlSource(url, root, found["/".join((path_of_root, *parts))])
         if slices:
             why = UpscaleError("holds slices of DICOM series, which only files can be put together from; copy them.")
             problems.append(Unreadable(shown, why))
