@@ -65,14 +65,14 @@ class Parts(NamedTuple):
 
 
 PARTS = Parts(
-    start=0.56,
-    photo=0.21,
-    listed=340e-6,
-    listed_bytes=1200,
-    named=240e-6,
+    start=0.66,
+    photo=0.18,
+    listed=260e-6,
+    listed_bytes=1170,
+    named=78e-6,
     header=4.7e-3,
-    record_bytes=246,
-    reported=28e-6,
+    record_bytes=224,
+    reported=25e-6,
     gets=2.1,
     puts=1,
     read_bytes=0.52e6,
