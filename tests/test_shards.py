@@ -540,14 +540,15 @@ def test_a_file_called_report_is_enlarged(photos: Path) -> None:
 PAGE = ROOT / "docs" / "clusters.md"
 needs_parallel = pytest.mark.skipif(shutil.which("parallel") is None, reason="GNU parallel is not installed")
 FAKES = {
-    "ssh": '#!/bin/sh\necho "$1" >>"$HOME/hosts"\nshift\n[ "$1" = -- ] && shift\nexec sh -c "$*"\n',
+    "ssh": '#!/bin/sh\necho "$1" >>"$HOME/hosts"\nshift\n[ "$1" = -- ] && shift\nSHELL=/bin/sh exec sh -c "$*"\n',
     "srun": '#!/bin/sh\nexec "$@"\n',
     "aws": '#!/bin/sh\nprintf "%s\\0" "$@"\n',
     "upscale": '#!/bin/sh\necho "$*" >>"$HOME/typed"\n',
 }
 """What stands for programs that need other machines: they run on this one, or tell what they were asked for.
 
-Commands are written down, and then run in this process, which takes a tenth of the time.
+`ssh` sets `SHELL`, as sshd does: without it GNU parallel runs nothing and reports success. Commands are written down,
+and then run in this process, which takes a tenth of the time.
 """
 
 
