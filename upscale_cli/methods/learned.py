@@ -22,7 +22,7 @@ from upscale_cli.methods.kernel import check_kernel
 from upscale_cli.methods.method import Shape, Size, WorkingMemory
 from upscale_cli.methods.network import Network
 from upscale_cli.methods.resampling import resampled
-from upscale_cli.methods.samples import Samples
+from upscale_cli.methods.samples import Samples, white
 from upscale_cli.methods.taps import CONTINUED, Axes, filter_axes
 from upscale_cli.methods.transposed import Stamping, transposed
 from upscale_cli.methods.upsampler import Array, Block, SampleReader, Scratch, Upsampler
@@ -51,10 +51,18 @@ class Networks:
         The integer factors that there are networks for.
     network : callable
         One of these factors to its network.
+    first : callable, optional
+        The same for the first network of a chain, if that is another.
     """
 
     factors: tuple[int, ...]
     network: Callable[[int], Network]
+    first: Callable[[int], Network] | None = None
+
+    def chain(self, scale: float) -> list[Network]:
+        """Return the networks that together enlarge at least by a scale."""
+        first, *others = factors(scale, self.factors) or [0]
+        return [(self.first or self.network)(first), *map(self.network, others)] if first else []
 
 
 class Learned(Upsampler):
@@ -67,6 +75,7 @@ class Learned(Upsampler):
     source : array (H, W, C)
         Any numeric dtype, or `Rows`.
     network : Network
+        Cast for the reader's floats.
     reader : SampleReader
     colours : int
         The channels of colour; those after them have their own meaning.
@@ -81,7 +90,7 @@ class Learned(Upsampler):
         scale = network.scale
         self.source, self.read, self.dtype = source, reader.read, reader.dtype
         self.shape = (height * scale, width * scale, reader.channels)
-        self._network, self._colours, self._width = network.cast(self.dtype), colours, width
+        self._network, self._colours, self._width = network, colours, width
         self._own = reader.channels - opacity
         self._cells = cells(height)
         self.band = self._cells * scale
@@ -230,9 +239,9 @@ def chained(source: Array, size: Size, networks: Networks, samples: Samples) -> 
         What the source's samples mean.
     """
     scale = max(out / side for out, side in zip(size, source.shape[:2], strict=True))
-    chain = [networks.network(factor) for factor in factors(scale, networks.factors)]
     opacity = samples.translucent and not samples.apart
     colours = samples.channels - samples.translucent
+    chain = [network.cast(samples.working, white(samples.stored)) for network in networks.chain(scale)]
     own = filled(source, FURTHER + sum(network.margin for network in chain)) if opacity else source
     image: Any = own
     reader = samples.reader(own)
@@ -255,13 +264,12 @@ def chain_memory(shape: Shape, size: Size, networks: Networks) -> WorkingMemory:
     if channels in (2, 4):
         # Probably transparent: colours for transparent pixels.
         shared += height * width * (channels + FILLING)
-    for factor in factors(scale, networks.factors):
+    for network in networks.chain(scale):
         if rows > 1:
             # An intermediate image: the bands that are kept, the one being made, and the rows that are read.
             shared += channels * width * min(height, KEPT_BANDS * rows)
             each += channels * width * 2 * rows
-        network = networks.network(factor)
-        lines, margin = cells(height), network.margin
+        lines, margin, factor = cells(height), network.margin, network.scale
         rows = lines * factor
         # The rows that are read, and luma with its margins three times; enlarged colours; a tile at work.
         each += (lines + 2 * margin) * (width + 2 * margin) * (3 * channels + 9)

@@ -1,6 +1,6 @@
 """The method `learned`, and how it is made; `learned` has the arithmetic."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from math import prod
 from typing import TYPE_CHECKING
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from upscale_cli.errors import UsageError
 from upscale_cli.methods.method import Method, Parameters, Shape, Size, WorkingMemory, rounded_shape
 from upscale_cli.methods.parameters import ArchiveValue, Choice, Parameter, Scale, round_side
+from upscale_cli.methods.restoring import Found, Restoration, found_in
 
 if TYPE_CHECKING:
     from upscale_cli.methods.learned import Networks
@@ -21,11 +22,16 @@ def networks(parameters: Parameters) -> "Networks":
     from upscale_cli.methods.learned import Networks
     from upscale_cli.methods.network import read_network
 
+    level = 0.0 if parameters["restore"] == "auto" else parameters["restore"]
     if parameters["network"] is not None:
-        own = read_network(parameters["network"])
-        return Networks(factors=(own.scale,), network=lambda factor: own)
+        own, first = (read_network(parameters["network"], of) for of in (0.0, level))
+        return Networks(factors=(own.scale,), network=lambda factor: own, first=lambda factor: first)
     size = parameters["size"] or "small"
-    return Networks(factors=shipped.FACTORS, network=lambda factor: shipped.network(size, factor))
+    return Networks(
+        factors=shipped.RESTORED if level else shipped.FACTORS,
+        network=lambda factor: shipped.network(size, factor),
+        first=(lambda factor: shipped.restoring(factor, level)) if level else None,
+    )
 
 
 def output_shape(shape: Shape, scale: Scale, parameters: Parameters) -> Shape:
@@ -33,6 +39,9 @@ def output_shape(shape: Shape, scale: Scale, parameters: Parameters) -> Shape:
     networks(parameters)
     if parameters["network"] is not None and parameters["size"] is not None:
         raise UsageError("learned: size and network exclude each other; omit one.")
+    level, own = parameters["restore"], parameters["network"]
+    if own is not None and type(level) is float and level and not networks(parameters).network(0).levels:
+        raise UsageError("learned: the network given has no levels to restore by; omit restore.")
     return rounded_shape(shape, scale, parameters)
 
 
@@ -60,9 +69,17 @@ def explain_networks(shape: Shape, scale: Scale, parameters: Parameters) -> str:
     steps = [f"x{factor}" for factor in chain]
     if any(size != prod(chain) for size in sizes):
         steps.append("an antialiased reduction")
-    own = parameters["network"] is not None
+    own, level = parameters["network"] is not None, parameters["restore"]
     whose = "the network given" if own else f"the {parameters['size'] or 'small'} network"
-    return f"{whose}: {', then '.join(steps)}"
+    reason = f"; restore={level}, because {level.why}" if isinstance(level, Found) else ""
+    return f"{whose}: {', then '.join(steps)}{reason}"
+
+
+def heed(parameters: Parameters, tables: Sequence[Sequence[int]], lossless: bool) -> Parameters:
+    """Return the parameters for a file, whose tables say how much is to be restored."""
+    if parameters["restore"] != "auto":
+        return parameters
+    return {**parameters, "restore": found_in(tables, lossless)}
 
 
 LEARNED = Method(
@@ -88,6 +105,12 @@ LEARNED = Method(
             default=None,
             summary="a network of your own in a .npz file.",
         ),
+        Parameter(
+            name="restore",
+            kind=Restoration(),
+            default="auto",
+            summary="how much damage of JPEG, noise or sharpening to remove [auto: as a JPEG's tables say]",
+        ),
     ),
     variants=("size=large",),
     resizable=True,
@@ -95,5 +118,6 @@ LEARNED = Method(
     straight=True,
     symmetric=False,
     explain=explain_networks,
+    heed=heed,
     working_memory=working_memory,
 )

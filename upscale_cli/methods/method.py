@@ -98,6 +98,11 @@ def no_remark(shape: Shape, scale: Scale, parameters: Parameters) -> str | None:
     return None
 
 
+def no_heed(parameters: Parameters, tables: Sequence[Sequence[int]], lossless: bool) -> Parameters:
+    """Return the parameters as they are."""
+    return parameters
+
+
 def placed_memory(shape: Shape, parameters: Parameters) -> Callable[[Size], WorkingMemory]:
     """Return the working memory of methods that move samples: a row of cells, and indices of rows and columns."""
 
@@ -173,6 +178,9 @@ class Method(NamedTuple):
         What a user should know about these parameters before using the result.
     explain : callable(shape, scale, parameters) -> str or None
         What the method decided by itself, shown with -v.
+    heed : callable(parameters, tables, lossless) -> parameters
+        The parameters for a source from a file, which has the quantisation tables of a JPEG, or none, and stores its
+        pixels as they are, or not.
     filter : NamedFilter, optional
         The filter that it is, for planes off the grid; see `planes`.
     working_memory : callable(shape, parameters) -> callable(size) -> WorkingMemory
@@ -202,6 +210,7 @@ class Method(NamedTuple):
     symmetric: bool = True
     warn: Remark = no_remark
     explain: Remark = no_remark
+    heed: Callable[[Parameters, Sequence[Sequence[int]], bool], Parameters] = no_heed
     filter: "NamedFilter | None" = None
     working_memory: Callable[[Shape, Parameters], Callable[[Size], WorkingMemory]] = placed_memory
 
