@@ -64,14 +64,16 @@ def explain_networks(shape: Shape, scale: Scale, parameters: Parameters) -> str:
     """Describe which networks are used, one after the other."""
     from upscale_cli.methods.learned import factors
 
+    own, level = parameters["network"] is not None, parameters["restore"]
     chain = factors(float(max(scale)), networks(parameters).factors)
     sizes = [Fraction(round_side(side, factor), side) for side, factor in zip(shape[:2], scale, strict=True)]
     steps = [f"x{factor}" for factor in chain]
     if any(size != prod(chain) for size in sizes):
         steps.append("an antialiased reduction")
-    own, level = parameters["network"] is not None, parameters["restore"]
-    whose = "the network given" if own else f"the {parameters['size'] or 'small'} network"
-    reason = f"; restore={level}, because {level.why}" if isinstance(level, Found) else ""
+    kind = "restoring" if level not in ("auto", 0) else parameters["size"] or "small"
+    whose = "the network given" if own else f"the {kind} network"
+    chosen = "" if level else "; nothing is restored"
+    reason = f"{chosen}, because {level.why}" if isinstance(level, Found) else ""
     return f"{whose}: {', then '.join(steps)}{reason}"
 
 
