@@ -70,13 +70,14 @@ def as_jpeg(small: Photograph, quality: int, random: Random) -> Photograph:
 
 def sharpened(small: Photograph, level: float, random: Random) -> Photograph:
     """As cameras and programs do after a reduction."""
-    mask = ImageFilter.UnsharpMask(0.5 + 1.5 * random.random(), int(40 + 110 * random.random()), 0)
+    percent = round(level * (50 + 130 * random.random()))
+    mask = ImageFilter.UnsharpMask(0.5 + 1.5 * random.random(), percent, 0)
     return np.asarray(Image.fromarray(small).filter(mask))
 
 
 def blurred(small: Photograph, level: float, random: Random) -> Photograph:
     """Slightly."""
-    return np.asarray(Image.fromarray(small).filter(ImageFilter.GaussianBlur(0.25 + 0.5 * random.random())))
+    return np.asarray(Image.fromarray(small).filter(ImageFilter.GaussianBlur(level * (0.3 + 0.5 * random.random()))))
 
 
 def noisy(small: Photograph, level: float, random: Random) -> Photograph:

@@ -86,9 +86,9 @@ def _rounded(values: NDArray[np.float64]) -> Photograph:
 
 
 class Damaged(NamedTuple):
-    """A damaged picture: the index of its photograph, its luma, and how many rows and columns it lacks."""
+    """A damaged picture: the number of its photograph, its luma, and how many rows and columns it lacks."""
 
-    index: int
+    number: int
     luma: Plane
     top: int
     left: int

@@ -71,7 +71,8 @@ class Dial(nn.Module):
         self.own = nn.ParameterDict({n: torch.zeros((len(KNOTS), *values.shape)) for n, values in clean.items()})
         for n in range(1, self.layers):
             wide = torch.randn(2 * channels, channels * 9) * (0.1 / (9 * channels)) ** 0.5
-            self.shared |= {f"wide{n}": wide, f"narrow{n}": torch.zeros(channels, 2 * channels)}
+            self.shared[f"wide{n}"] = nn.Parameter(wide)
+            self.shared[f"narrow{n}"] = nn.Parameter(torch.zeros(channels, 2 * channels))
 
     def at(self, level: float) -> dict[str, Tensor]:
         """Return the weights for a level."""
@@ -252,14 +253,16 @@ def train(told: argparse.Namespace) -> None:
     if checkpoint.exists():
         run.load(checkpoint)
     pool = Pool(learned, told.scale, seed=run.step, levels=LEVELS)
-    saving = {"kind": "JPEG", "subsampling": 2}
     checks = {
-        q: [(luma16(saved(each.smalls[0], quality=q, **saving)), each.large) for each in held] for q in QUALITIES
+        quality: [
+            (luma16(saved(each.smalls[0], "JPEG", quality=quality, subsampling=2)), each.large) for each in held
+        ]
+        for quality in QUALITIES
     }
 
     def tell(**values: Any) -> dict[str, Any]:
         averaged.load_state_dict(run.average)
-        said = {"step": run.step} | values | score(averaged, checks)
+        said: dict[str, Any] = {"step": run.step} | values | score(averaged, checks)
         print(json.dumps(said), flush=True)
         with (folder / f"{name}.log").open("a") as stream:
             print(json.dumps(said), file=stream)
