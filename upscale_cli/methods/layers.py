@@ -37,6 +37,8 @@ class Described:
         The layer's own description.
     shares : array (levels,), optional
         How much of each level's weights; the arrays then have levels as their first axis.
+    prelu : bool
+        A convolution has PReLU.
     number : int or str
         Its number, from 0, or its name.
     channels : sequence of int
@@ -51,6 +53,7 @@ class Described:
     channels: Sequence[int]
     scale: int
     shares: NDArray[np.float64] | None = None
+    prelu: bool = True
 
     def weights(self, key: str, shape: tuple[int | None, ...]) -> NDArray[np.float64]:
         """Return the array that the layer names under a key, as float64; sides of any length are None in `shape`."""
@@ -155,9 +158,11 @@ class Convolution(Layer):
                 f"layer {described.number} of the network has kernels of {side} x {across}; "
                 f"they must be square and odd, at most {LARGEST_SIDE}."
             )
-        slopes = described.weights("slopes", (count,))
-        biases = described.weights("biases", (count,))[:, None] if "biases" in described.layer else None
-        return cls(weights.transpose(0, 2, 3, 1).reshape(count, -1), side, slopes[:, None], biases)
+        slopes, biases = (
+            described.weights(key, (count,))[:, None] if required or key in described.layer else None
+            for key, required in (("slopes", described.prelu), ("biases", False))
+        )
+        return cls(weights.transpose(0, 2, 3, 1).reshape(count, -1), side, slopes, biases)
 
     def channels(self, before: int) -> int:
         return len(self.weights)

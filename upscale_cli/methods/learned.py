@@ -68,7 +68,8 @@ class Networks:
 class Learned(Upsampler):
     """One network on a source.
 
-    Three colour channels are treated as red, green and blue; every other channel goes through the network.
+    Three colour channels are treated as red, green and blue; every other channel goes through the network. A network
+    of three planes enlarges colours at once, and other channels as grey pictures.
 
     Parameters
     ----------
@@ -96,7 +97,7 @@ class Learned(Upsampler):
         self.band = self._cells * scale
         size = self.shape[:2]
         self._differences = self._opacity = None
-        if self._colours == 3:
+        if self._colours == 3 and network.planes == 1:
             kernel = shipped.kernel((scale, scale))
             crop = (len(kernel) - scale) // 2
             stamping = Stamping(
@@ -124,20 +125,26 @@ class Learned(Upsampler):
             right = min(left + TILE, self._width)
             part = slice(left * scale, right * scale)
             values = _scratch.get("values", (stop - top, part.stop - part.start, self.shape[2]), self.dtype)
-            for channel, plane in enumerate(planes, self._own - len(planes)):
-                large = self._network.run(plane[:, left : right + 2 * margin])
-                if differences is None or channel > 2:
-                    values[..., channel] = large
-                else:
-                    # One channel at a time: loops over three values are slow.
-                    for colour in range(3):
-                        np.add(large, differences[:, part, colour], out=values[..., colour])
+            for channel, group in enumerate(planes, self._own - len(planes)):
+                large = self._network.run(group[..., left : right + 2 * margin])
+                if self._colours != 3 or channel > 2:
+                    values[..., channel] = large[0] if len(large) == 1 else _luma(np.moveaxis(large, 0, 2))
+                    continue
+                # One channel at a time: loops over three values are slow.
+                for colour in range(3):
+                    if differences is None:
+                        values[..., colour] = large[colour]
+                    else:
+                        np.add(large[0], differences[:, part, colour], out=values[..., colour])
             if opacity is not None:
                 values[..., -1:] = opacity[:, part]
             yield Block(top, part.start, 0, values)
 
     def _planes(self, top: int, rows: int) -> Array:
-        """Return rows from `top`, luma in the place of three colours, mirrored margins: (planes, rows, columns)."""
+        """Return rows from `top` with mirrored margins: (groups, planes of the network, rows, columns).
+
+        The first group is luma, or red, green and blue, if there are three colours; each other is a channel.
+        """
         # Mirror images continue photographs: with repeated edges, whole ones lose 0.17 dB (Kodak, factor 2).
         margin = self._network.margin
         height, width = self.source.shape[:2]
@@ -146,10 +153,12 @@ class Learned(Upsampler):
         first = int(lines.min())
         values = self.read(self.source[first : int(lines.max()) + 1])
         planes = np.moveaxis(values[..., : self._own], 2, 0)
-        if self._colours == 3:
-            planes = np.concatenate((_luma(values)[None], planes[3:]))
+        several, colours = self._network.planes, 3 if self._colours == 3 else 0
+        groups = np.repeat(planes[colours:, None], several, axis=1)
+        if colours:
+            groups = np.concatenate(((_luma(values)[None] if several == 1 else planes[:3])[None], groups))
         columns = mirrored(np.arange(-margin, width + margin), width)
-        return np.ascontiguousarray(planes[:, lines - first][:, :, columns])
+        return np.ascontiguousarray(groups[:, :, lines - first][..., columns])
 
     def _read_differences(self, rows: Array) -> Array:
         """Return colours minus luma."""

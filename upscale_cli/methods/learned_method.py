@@ -1,6 +1,6 @@
 """The method `learned`, and how it is made; `learned` has the arithmetic."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from math import prod
 from typing import TYPE_CHECKING
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 def networks(parameters: Parameters) -> "Networks":
     """Return the networks that the parameters choose: the user's own, or the shipped ones of a size."""
     from upscale_cli.methods import shipped
+    from upscale_cli.methods.compact import read_any
     from upscale_cli.methods.learned import Networks
-    from upscale_cli.methods.network import read_network
 
     level = 0.0 if parameters["restore"] == "auto" else parameters["restore"]
     if parameters["network"] is not None:
-        own, first = (read_network(parameters["network"], of) for of in (0.0, level))
+        own, first = (read_any(parameters["network"], of) for of in (0.0, level))
         return Networks(factors=(own.scale,), network=lambda factor: own, first=lambda factor: first)
     size = parameters["size"] or "small"
     return Networks(
@@ -58,6 +58,12 @@ def make(source: "Array", /, *, scale: Scale, size: Size, samples: "Samples", pa
     from upscale_cli.methods.learned import chained
 
     return chained(source, size, networks(parameters), samples)
+
+
+def steady(parameters: Parameters) -> bool:
+    """Return whether a constant image stays constant, which only layout 1 promises."""
+    given = parameters.get("network")
+    return not isinstance(given, Mapping) or "about" in given
 
 
 def explain_networks(shape: Shape, scale: Scale, parameters: Parameters) -> str:
@@ -105,7 +111,7 @@ LEARNED = Method(
             name="network",
             kind=ArchiveValue("a mapping of arrays, as numpy.load gives them"),
             default=None,
-            summary="a network of your own in a .npz file.",
+            summary="a network of your own in a .npz file, or a Compact one in a .safetensors file.",
         ),
         Parameter(
             name="restore",
@@ -121,5 +127,6 @@ LEARNED = Method(
     symmetric=False,
     explain=explain_networks,
     heed=heed,
+    steady=steady,
     working_memory=working_memory,
 )

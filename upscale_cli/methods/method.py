@@ -98,6 +98,11 @@ def no_remark(shape: Shape, scale: Scale, parameters: Parameters) -> str | None:
     return None
 
 
+def without_zeros(parameters: Parameters) -> bool:
+    """Return whether there are no zeros beyond the border."""
+    return parameters.get("edge") != "zero"
+
+
 def no_heed(parameters: Parameters, tables: Sequence[Sequence[int]], lossless: bool) -> Parameters:
     """Return the parameters as they are."""
     return parameters
@@ -165,6 +170,8 @@ class Method(NamedTuple):
         A constant image stays constant.
     interpolates : bool
         Scale 1 is the identity.
+    steady : callable(parameters) -> bool
+        Whether parameters leave it at that: with zeros beyond the border, constants do not stay constant.
     independent : bool
         No channel influences another.
     volumes : bool
@@ -203,6 +210,7 @@ class Method(NamedTuple):
     factors: tuple[int, ...] = ()
     resizable: bool = False
     keeps_constants: bool = True
+    steady: Callable[[Parameters], bool] = without_zeros
     interpolates: bool = True
     independent: bool = True
     volumes: bool = False
@@ -224,8 +232,8 @@ class Method(NamedTuple):
         return read_parameters(self.name, self.parameters, given)
 
     def settled(self, parameters: Parameters) -> "Method":
-        """Return the method as parameters make it: with zeros beyond the border, constants do not stay constant."""
-        return self._replace(keeps_constants=False) if parameters.get("edge") == "zero" else self
+        """Return the method as parameters make it: with some of them, constants do not stay constant."""
+        return self if self.steady(parameters) else self._replace(keeps_constants=False)
 
     @property
     def demands(self) -> str:

@@ -66,6 +66,8 @@ class Network:
         What the file says about its training.
     levels : tuple of float
         The levels of damage that it has weights for, if it restores.
+    planes : int
+        How many planes it enlarges at once: 1, or red, green and blue.
     """
 
     scale: int
@@ -73,6 +75,7 @@ class Network:
     skip: Layer
     training: Mapping[str, Any] = field(default_factory=dict)
     levels: tuple[float, ...] = ()
+    planes: int = 1
 
     @property
     def reach(self) -> int:
@@ -95,26 +98,26 @@ class Network:
         area = (rows + 2 * self.margin) * (columns + 2 * self.margin)
         kept = {layer.earlier for layer in self.layers}
         earlier = copies = 0
-        widest = channels = 1
+        widest = channels = self.planes
         for index, layer in enumerate(self.layers):
             copies = max(copies, layer.copies(channels))
             channels = layer.channels(channels)
             widest = max(widest, channels)
             earlier += channels if index in kept else 0
         # The widest layer twice: values, and products with slopes. Phases three times: layers, skip, and sorted.
-        return area * (max(1, copies) + 2 * widest + earlier + 3 * self.scale**2)
+        return area * (max(1, copies) + 2 * widest + earlier + 3 * self.planes * self.scale**2)
 
     def cast(self, dtype: np.dtype[Any], white: float) -> "Network":
         """Return the network with weights of another type, for planes in which full intensity is `white`."""
         layers = tuple(layer.cast(dtype, white) for layer in self.layers)
         return replace(self, layers=layers, skip=self.skip.cast(dtype, white))
 
-    def run(self, plane: Array) -> Array:
-        """Return a plane (h + 2·margin, w + 2·margin) enlarged: (h·scale, w·scale), in scratch memory.
+    def run(self, planes: Array) -> Array:
+        """Return planes (planes, h + 2·margin, w + 2·margin) enlarged: (planes, h·scale, w·scale), in scratch memory.
 
-        The plane has the float type of the weights.
+        They have the float type of the weights.
         """
-        lines = plane[:, None, :]
+        lines = planes.transpose(1, 0, 2)
         wanted = {layer.earlier for layer in self.layers}
         kept: dict[int | None, Array] = {}
         values = cropped(lines, self.margin - self.reach)
@@ -124,12 +127,12 @@ class Network:
                 kept[index] = values
         values += self.skip.run(cropped(lines, self.margin - self.skip.reach), None, "skip")
         rows, _, columns = values.shape
-        large = _scratch.get("large", (rows, self.scale, columns, self.scale), values.dtype)
-        phases = values.reshape(rows, self.scale, self.scale, columns)
+        large = _scratch.get("large", (self.planes, rows, self.scale, columns, self.scale), values.dtype)
+        phases = np.moveaxis(values.reshape((rows, self.planes, self.scale, self.scale, columns)), 1, 0)
         # One phase at a time, or NumPy's innermost loop would be over the phases, which are few.
         for phase in range(self.scale):
-            large[:, :, :, phase] = phases[:, :, phase]
-        return large.reshape(rows * self.scale, columns * self.scale)
+            large[..., phase] = phases[:, :, :, phase]
+        return large.reshape(self.planes, rows * self.scale, columns * self.scale)
 
 
 def read_network(arrays: Mapping[str, Any], level: float = 0.0) -> Network:
