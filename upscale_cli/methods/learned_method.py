@@ -120,7 +120,7 @@ LEARNED = Method(
             summary="how much damage of JPEG, noise or sharpening to remove [auto: as a JPEG's tables say]",
         ),
     ),
-    variants=("size=large",),
+    variants=("size=large", "restore=high"),
     resizable=True,
     independent=False,
     straight=True,
