@@ -51,7 +51,7 @@ def test_every_kind_of_executor_makes_the_same_bytes(name: str, folder: Path) ->
     for kind in (EXECUTORS["threads"], EXECUTORS[name]):
         work = Request(method=METHODS["lanczos"], overwrite=True)
         plan = make_plan([str(folder / "in")], str(folder / kind.name), work)
-        others = kind.start(2)
+        others = kind.start(2, "")
         assert (others is None) == (kind.name == "threads")
         told: list[int] = []
         outcomes = list(Run(plan, 2, others, told.append))
@@ -80,7 +80,7 @@ def test_the_command_takes_the_kind_of_executor(folder: Path) -> None:
 
 
 def test_an_unknown_executor_is_refused() -> None:
-    with pytest.raises(UsageError, match=r'unknown executor "fred".* Executors: threads, processes\.'):
+    with pytest.raises(UsageError, match=r'unknown executor "fred".* Executors: threads, processes, dask\.'):
         find_executor("fred")
 
 

@@ -39,9 +39,12 @@ LAYERS: dict[str, set[str]] = {
         "plugins",
         "errors",
     },
-    "places": {"codecs", "machine", "errors"},
+    "places": {"fsspec", "aiohttp", "codecs", "machine", "errors"},
     "work": {"numpy", "places", "codecs", "image", "machine", "methods", "errors"},
-    "batch": {"work", "places", "codecs", "machine", "methods", "blas", "plugins", "errors"},
+    "batch": {
+        *("dask", "distributed", "__version__"),
+        *("work", "places", "codecs", "machine", "methods", "blas", "plugins", "errors"),
+    },
     "compare": {"numpy", "PIL", "learning", "work", "places", "codecs", "image", "methods", "errors"},
     "commands": {
         *("click", "tqdm", "__version__"),
@@ -233,3 +236,24 @@ def test_modules_functions_and_calls_are_short(path: Path) -> None:
         if isinstance(node, ast.Call) and ast.unparse(node.func) not in VARIADIC:
             given = [argument for argument in node.args if not isinstance(argument, ast.Starred)]
             assert len(given) <= 4, ast.unparse(node)
+
+
+def test_files_wait_for_no_store_and_no_cluster(tmp_path: Path) -> None:
+    """What the extras bring is imported for a URL alone, so it need not be installed."""
+    code = (
+        "import sys\n"
+        "sys.modules.update(dict.fromkeys(('fsspec', 's3fs', 'aiohttp', 'botocore', 'dask', 'distributed')))\n"
+        "from upscale_cli.commands.upscale import main; main()"
+    )
+
+    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        line = [sys.executable, "-c", code, *arguments]
+        return subprocess.run(line, capture_output=True, text=True, cwd=tmp_path, timeout=60)  # noqa: PLW1510
+
+    sample = str(ROOT / "sample_images" / "scene.png")
+    assert run(sample, "-o", "a.png", "--executor", "processes").returncode == 0
+    refused = run("s3://bucket/a.png", "-o", "a.png")
+    assert (refused.returncode, refused.stderr) == (
+        2,
+        "upscale: \"s3://bucket/a.png\" needs an extra: pip install 'upscale-cli[cloud]'.\n",
+    )

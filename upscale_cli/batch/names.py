@@ -1,7 +1,7 @@
 """The names of results: templates after `--output`, what was meant as one, and results of earlier runs."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import PurePath
 from string import Formatter
 
 from upscale_cli.codecs.finding import check_writable, extension_of, format_of, stem_of
@@ -51,7 +51,7 @@ def named_format(output: str, format: Format | None) -> Format | None:
     UsageError
         If they contradict each other, or the extension is unknown.
     """
-    path = Path(output)
+    path = PurePath(output)
     named = format_of(path)
     if format is not None:
         if named is not None and named.name != format.name:

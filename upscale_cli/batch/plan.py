@@ -1,12 +1,16 @@
 """The plan: every source with its target, every conflict and every impossible request, before any work."""
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
 from math import prod
-from pathlib import Path
+from pathlib import PurePath
 from typing import NamedTuple, Protocol, Self
 
+from upscale_cli.batch.conflicts import refuse_conflicts
 from upscale_cli.batch.names import filled, is_result, is_template, named_format
 from upscale_cli.codecs.finding import extension_of, format_of, stem_of
 from upscale_cli.codecs.format import Format
@@ -18,8 +22,8 @@ from upscale_cli.places.place import LeftAlone, Source, Target, Unreadable
 from upscale_cli.places.streams import STREAM
 from upscale_cli.work.result import Result
 
-MAX_CONFLICTS = 10
-"""The most conflicts that an error lists."""
+AHEAD = 2
+"""How many times as many sources as are looked at at once are begun."""
 
 
 class Work(Protocol):
@@ -79,12 +83,15 @@ class Job(NamedTuple):
     work : Work
     expected : Result
         Sizes and notes, as far as the header tells.
+    skips : bool
+        Nothing is to be done if its target exists.
     """
 
     source: Source
     target: Target
     work: Work
     expected: Result
+    skips: bool = False
 
     @property
     def pixels(self) -> int:
@@ -131,6 +138,7 @@ def make_plan(
     *,
     standard_input: Source | None = None,
     skip_existing: bool = False,
+    wanted: Callable[[Source], bool] = lambda source: True,
     progress: Callable[[int], None] = lambda images: None,
 ) -> Plan:
     """Find all sources, name their targets, and check everything that can be checked without decoding.
@@ -146,6 +154,8 @@ def make_plan(
         What `-` stands for.
     skip_existing : bool
         Leave out sources whose targets exist.
+    wanted : callable
+        Asked for each source before anything of it is read: whether it belongs to this run.
     progress : callable
         Called with the number of images that were looked at since the last call.
 
@@ -163,46 +173,72 @@ def make_plan(
         raise UsageError(f"{output.shown} can take only one image; use a folder as --output for several.")
     if isinstance(output, str):
         is_folder = place_of(output).is_folder(output)
-        if into_folder and place_of(output).exists(output) and not is_folder:
+        if into_folder and not is_folder and place_of(output).exists(output):
             raise UsageError(f'"{output}" is a file, but several images need a folder; use another --output.')
-        if into_folder and not is_folder and format_of(Path(output)) is not None:
-            meant = stem_of(Path(output))
+        if into_folder and not is_folder and format_of(PurePath(output)) is not None:
+            meant = output.removesuffix(extension_of(PurePath(output)))
             raise UsageError(f'"{output}" is the name of one file, but there are several; did you mean -o {meant}/?')
         if not into_folder and (named := named_format(output, work.format)) is not None:
             work = work.with_format(named)
 
-    plan, opened = Plan(), dict[Source, tuple[int, ...]]()
+    plan, opened, found = Plan(), dict[Source, tuple[int, ...]](), list[Source]()
     folder = output if into_folder and isinstance(output, str) else None
-    for source in find_sources(inputs, folder, plan.failures, plan.left_alone, standard_input=standard_input):
+
+    def look(source: Source) -> Job:
+        """Return what is to be done with a source, as its header says."""
+        with open_picture(source.header(), work.reading) as picture:
+            opened[source] = picture.sides[::-1]
+            expected = work.check(picture, source)
+            format = work.format_for(picture)
+        if template:
+            name = filled(str(output), source, _extension(source, format), work.fields(expected))
+            target: Target = place_of(name).target(name)
+        else:
+            label = work.label(expected, several=source.place is not None)
+            target = _target(source, output, format, into_folder=into_folder, label=label)
+        return Job(source, target, work.with_format(format), expected, skips=skip_existing)
+
+    sources = find_sources(inputs, folder, plan.failures, plan.left_alone, standard_input=standard_input)
+    for source, looked_at in _each(look, filter(wanted, sources)):
         progress(1)
+        found.append(source)
         try:
-            with open_picture(source.open(), work.reading) as picture:
-                opened[source] = picture.sides[::-1]
-                expected = work.check(picture, source)
-                format = work.format_for(picture)
-            if template:
-                name = filled(str(output), source, _extension(source, format), work.fields(expected))
-                target: Target = place_of(name).target(name)
-            else:
-                label = work.label(expected, several=source.place is not None)
-                target = _target(source, output, format, into_folder=into_folder, label=label)
+            plan.jobs.append(looked_at())
         except UsageError:
             raise
         except NeedlessError as error:
             plan.skipped.append(Skipped(source.shown, str(error)))
-            continue
         except Exception as error:
             place = output.shown if isinstance(output, Target) else f'"{output or source.shown}"'
             plan.failures.append((source.shown, as_upscale_error(error, place)))
-            continue
-        plan.jobs.append(Job(source, target, work.with_format(format), expected))
     plan.left_alone = [each for each in plan.left_alone if not each.name.endswith(work.reads_beside)]
     # A template may name another original; what stands beside it with a label is none.
     labelled = plan.jobs if output is None else [job for job in plan.jobs if template and _is_labelled(job)]
+    opened = {source: opened[source] for source in found if source in opened}  # threads end in any order
     _leave_results(plan, opened, {job.target.identity(): job for job in labelled})
-    _refuse_conflicts(plan.jobs)
+    refuse_conflicts(plan.jobs)
     _settle(plan, skip_existing)
     return plan
+
+
+def _each(look: Callable[[Source], Job], sources: Iterable[Source]) -> Iterator[tuple[Source, Callable[[], Job]]]:
+    """Yield each source, and what returns how it was looked at: several at once where their places are far away."""
+    threads: Executor | None = None
+    begun: deque[tuple[Source, Callable[[], Job]]] = deque()
+    try:
+        for source in sources:
+            if source.at_once > 1:
+                threads = threads or ThreadPoolExecutor(source.at_once)
+                begun.append((source, threads.submit(look, source).result))
+            else:
+                begun.append((source, partial(look, source)))
+            if len(begun) >= AHEAD * source.at_once:
+                yield begun.popleft()
+        while begun:
+            yield begun.popleft()
+    finally:
+        if threads is not None:
+            threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _leave_results(plan: Plan, opened: Mapping[Source, tuple[int, ...]], targets: Mapping[Hashable, Job]) -> None:
@@ -228,9 +264,13 @@ def _leave_results(plan: Plan, opened: Mapping[Source, tuple[int, ...]], targets
 def _settle(plan: Plan, skip_existing: bool) -> None:
     """Take the jobs whose targets exist out of a plan: they stay as they are, or are failures."""
     jobs, plan.jobs = plan.jobs, []
-    for job in jobs:
-        targets = job.work.targets(job.target) if job.target.portable and not job.work.overwrite else ()
-        existing = [target for target in targets if target.exists()]
+    wanted = [job.work.targets(job.target) if job.target.portable and not job.work.overwrite else () for job in jobs]
+    by_kind: dict[type[Target], list[Target]] = defaultdict(list)
+    for target in chain.from_iterable(wanted):
+        by_kind[type(target)].append(target)
+    there = {target for kind, targets in by_kind.items() for target in kind.existing(targets)}
+    for job, targets in zip(jobs, wanted, strict=True):
+        existing = [target for target in targets if target in there]
         if not existing or (skip_existing and len(existing) < len(targets)):
             plan.jobs.append(job)
         elif skip_existing:
@@ -272,57 +312,14 @@ def _target(source: Source, output: str | Target | None, format: Format, *, into
     extension = _extension(source, format)
     if output is None:
         return source.default_target(label, extension)
-    place = source.place or source.name
-    return place_of(output).target(output, place.with_name(stem_of(place) + extension).parts)
+    return place_of(output).target(output, (*source.parts[:-1], stem_of(source.name) + extension))
 
 
 def _is_labelled(job: Job) -> bool:
     """Return whether the name of a file says more than that of its source."""
-    return stem_of(Path(job.target.name)) != stem_of(job.source.name)
+    return stem_of(PurePath(job.target.name)) != stem_of(job.source.name)
 
 
 def _extension(source: Source, format: Format) -> str:
     """Return the extension of a result: the source's, unless that does not match the format."""
     return extension_of(source.name) if format_of(source.name) == format else format.extensions[0]
-
-
-def _refuse_conflicts(jobs: list[Job]) -> None:
-    """Raise `UsageError` if a target is also a source, by name or link, or several sources have one target."""
-    read: dict[Hashable, str] = {}
-    for job in jobs:
-        for source in (job.source, *job.work.reads):
-            if (identity := source.identity()) is not None:
-                read[identity] = source.shown
-    writers: dict[Hashable, list[tuple[Job, Target]]] = defaultdict(list)
-    for job in jobs:
-        for target in job.work.targets(job.target) if job.target.portable else ():
-            identity = target.identity()
-            if identity is not None and identity in read:
-                raise UsageError(
-                    f"{target.shown} is both an input ({read[identity]}) and an output; use another --output."
-                )
-            writers[target.key()].append((job, target))
-    conflicts = [same for alike in writers.values() if len(alike) > 1 for same in _of_one_target(alike)]
-    if conflicts:
-        listed = "; ".join(
-            f"{', '.join(job.source.shown for job, _ in alike)} → {alike[0][1].name}"
-            for alike in conflicts[:MAX_CONFLICTS]
-        )
-        raise UsageError(
-            f"Several inputs would be written to the same file: {listed}. Rename them or use separate output folders."
-        )
-
-
-def _of_one_target(alike: list[tuple[Job, Target]]) -> list[list[tuple[Job, Target]]]:
-    """Return the jobs that share a target, by target, of some whose targets have the same key."""
-    by_name: dict[str, list[tuple[Job, Target]]] = defaultdict(list)
-    for job, target in alike:
-        by_name[target.name].append((job, target))
-    groups: list[list[tuple[Job, Target]]] = []
-    for named in by_name.values():
-        same = next((group for group in groups if group[0][1].is_same(named[0][1])), None)
-        if same is None:
-            groups.append(named)
-        else:
-            same += named
-    return [group for group in groups if len(group) > 1]

@@ -1,7 +1,8 @@
 """Finding a format: by the name that a user types, by an extension, by content."""
 
 from collections.abc import Callable
-from pathlib import Path, PurePath
+from pathlib import PurePath
+from typing import BinaryIO
 
 from upscale_cli.codecs.format import Format
 from upscale_cli.codecs.formats import FORMATS
@@ -113,25 +114,19 @@ def format_in_stream(data: Incoming) -> Format | None:
     return next((each for each in FORMATS.values() if each.name in ENDS and each.sniff(head)), None)
 
 
-def holds_several(path: Path) -> bool:
-    """Return whether a name is that of a pipe, or of a file that holds several images, as its format allows."""
-    try:
-        if not path.is_file():
-            return path.is_fifo()
-        with path.open("rb") as file:
-            data = Incoming(file)
-            if data.starts(len(Y4M)) == Y4M:
-                return True
-            format = format_in_stream(data)
-            end = ENDS[format.name](data) if format is not None and format.name in MANY else None
-            if end is None:
-                return False
-            file.seek(end)
-            behind = Incoming(file)
-            behind.skip_padding()
-            return format_in_stream(behind) is not None
-    except (OSError, UpscaleError):  # whatever is wrong with it, opening the image says it
+def holds_several(file: BinaryIO) -> bool:
+    """Return whether a file holds several images, as its format allows."""
+    data = Incoming(file)
+    if data.starts(len(Y4M)) == Y4M:
+        return True
+    format = format_in_stream(data)
+    end = ENDS[format.name](data) if format is not None and format.name in MANY else None
+    if end is None:
         return False
+    file.seek(end)
+    behind = Incoming(file)
+    behind.skip_padding()
+    return format_in_stream(behind) is not None
 
 
 def _first(matches: Callable[[Format], bool]) -> Format | None:

@@ -6,6 +6,7 @@ another. So frames are made while others are still on their way.
 
 import re
 from io import BufferedReader
+from typing import BinaryIO, cast
 
 from upscale_cli.errors import UpscaleError
 
@@ -16,6 +17,8 @@ PART = 1 << 16
 LONGEST_HEADER = 1 << 16
 Y4M = b"YUV4MPEG2 "
 """How a Y4M stream begins."""
+FILM = ".y4m"
+"""The extension of its files."""
 PADDING = b"\0 \t\r\n"
 """What may stand between images."""
 
@@ -30,7 +33,7 @@ class Incoming:
     Parameters
     ----------
     stream : binary file
-        Buffered; it need not be seekable.
+        One with a `read1`; it need not be seekable.
 
     Attributes
     ----------
@@ -40,8 +43,8 @@ class Incoming:
         Offset of the image at hand in the stream.
     """
 
-    def __init__(self, stream: BufferedReader) -> None:
-        self.data, self.at, self._stream = bytearray(), 0, stream
+    def __init__(self, stream: BinaryIO) -> None:
+        self.data, self.at, self._stream = bytearray(), 0, cast(BufferedReader, stream)
 
     def starts(self, count: int) -> bytes:
         """Return the first bytes of the image at hand: so many, or all if there are fewer."""

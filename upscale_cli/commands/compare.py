@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
@@ -65,9 +65,7 @@ PAGES, SHEETS = (".html", ".htm"), (".png",)
     callback=written_to,
     help="Page (.html), sheet (.png), or - for a page on stdout.",
 )
-@click.option(
-    "--reference", type=click.Path(path_type=Path), metavar="FILE", help="Reference image, the size of the result."
-)
+@click.option("--reference", type=click.Path(), metavar="FILE", help="Reference image, the size of the result.")
 @click.option(
     "--reduce",
     "reduction",
@@ -87,7 +85,7 @@ def cli(
     scale: tuple[Fraction, Fraction] | None,
     methods: Sequence[str],
     output: str | None,
-    reference: Path | None,
+    reference: str | None,
     reduction: int | None,
     opens: bool,
     overwrite: bool,
@@ -103,7 +101,7 @@ def cli(
     if opens and not isinstance(target, Path):
         raise UsageError("--open shows a file; give one with --output.")
     if isinstance(target, Path):
-        _refuse_to_replace(target, [Path(image), reference], overwrite)
+        _refuse_to_replace(target, [name for name in (image, reference) if name is not None], overwrite)
     contenders = told_apart([read_contender(text) for text in dict.fromkeys(methods)] or usual_contenders())
     stream = standard_output() if target == STREAM else None
     if as_json:
@@ -114,13 +112,16 @@ def cli(
     from upscale_cli.compare.subject import find_subject
     from upscale_cli.machine.processors import processors, usable_threads
     from upscale_cli.methods.strips import Workers
-    from upscale_cli.places.files import FileSource
+    from upscale_cli.places import place_of
     from upscale_cli.places.streams import ContentSource
 
-    source = ContentSource(read_standard_input()) if image == STREAM else FileSource(Path(image))
+    source = ContentSource(read_standard_input()) if image == STREAM else place_of(image).source(image)
+    image = source.shown
     workers = Workers(usable_threads(jobs or processors()))
     try:
-        subject = find_subject(source, reduction, reference)
+        subject = find_subject(
+            source, reduction, None if reference is None else place_of(reference).source(reference)
+        )
         with _progress(quiet) as progress:
             comparison = compare(
                 subject, contenders, factor, chosen=bool(methods), workers=workers, progress=progress
@@ -194,7 +195,7 @@ def _render(comparison: "Comparison", image: str, target: Path | str, workers: "
     from upscale_cli.compare.page import make_page
     from upscale_cli.compare.sheet import make_sheet
 
-    title = "standard input" if image == STREAM else Path(image).name
+    title = "standard input" if image == STREAM else PurePath(image).name
     if isinstance(target, Path) and target.suffix.lower() in SHEETS:
         return make_sheet(comparison, title)
     return make_page(comparison, title, workers)
@@ -211,7 +212,7 @@ def _report_output(target: Path | str, comparison: "Comparison", size: int, seco
 
 
 def find_scale(
-    scale: tuple[Fraction, Fraction] | None, reduction: int | None, reference: Path | None
+    scale: tuple[Fraction, Fraction] | None, reduction: int | None, reference: str | None
 ) -> tuple[Fraction, Fraction]:
     """Return the given scale, else the one that undoes a reduction, else 2.
 
@@ -238,7 +239,11 @@ def find_target(image: str, output: str | None, as_json: bool) -> Path | str | N
     UsageError
         If the name is neither that of a page nor of a sheet, or two outputs would share standard output.
     """
-    default = f"{stem_of(Path(image))}_compare.html"
+    from upscale_cli.places.urls import scheme_of
+
+    if scheme_of(output or ("" if as_json else image)):
+        raise UsageError("the page is written to a file of this machine; give one with --output.")
+    default = f"{stem_of(PurePath(image))}_compare.html"
     if output is None:
         if as_json:
             return None
@@ -255,11 +260,14 @@ def find_target(image: str, output: str | None, as_json: bool) -> Path | str | N
     return target
 
 
-def _refuse_to_replace(target: Path, sources: Sequence[Path | None], overwrite: bool) -> None:
+def _refuse_to_replace(target: Path, sources: Sequence[str], overwrite: bool) -> None:
     """Raise an error if a target is one of the sources, or exists and must not be overwritten."""
     if not target.exists():
         return
-    if any(source is not None and source.exists() and target.samefile(source) for source in sources):
+    from upscale_cli.places import place_of
+    from upscale_cli.places.files import FileTarget
+
+    if FileTarget(target).identity() in {place_of(name).source(name).identity() for name in sources}:
         raise UsageError(f'"{target}" is one of the inputs; give another file with --output.')
     if not overwrite:
         raise UpscaleError(f'"{target}" exists already; use --overwrite.')

@@ -2,13 +2,16 @@
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from upscale_cli.commands.options import OVERWRITE, PHOTOS, QUIET, REDUCE, VERBOSE, Command, json_option
 from upscale_cli.commands.terminal import print_json, refuse_closed_output, say
 from upscale_cli.errors import UpscaleError, UsageError, as_upscale_error
+
+if TYPE_CHECKING:
+    from upscale_cli.places.place import Target
 
 INTRO = """\
 Fit the kernel of a transposed convolution to your own photographs.
@@ -32,7 +35,7 @@ RIVALS = ("bicubic", "lanczos")
 @click.command("upscale-fit", cls=Command, intro=INTRO, outro=OUTRO)
 @PHOTOS
 @click.option("-s", "--scale", type=click.IntRange(2, 16), default=2, metavar="N", help="Scale [2].")
-@click.option("-o", "--output", metavar="FILE", type=click.Path(path_type=Path), help="Kernel to write, a .npy file.")
+@click.option("-o", "--output", metavar="FILE", type=click.Path(), help="Kernel to write, a .npy file.")
 @REDUCE
 @click.option("--size", type=click.IntRange(2, 256), metavar="N", help="Side of the kernel [7 times the scale].")
 @click.option(
@@ -53,7 +56,7 @@ def cli(
     photos: Sequence[str],
     *,
     scale: int,
-    output: Path | None,
+    output: str | None,
     reduction: str,
     size: int | None,
     ridge: float,
@@ -69,9 +72,8 @@ def cli(
     from upscale_cli.codecs.npy import write_array
     from upscale_cli.commands.photo_set import PhotoSet
     from upscale_cli.learning.fit import PhotographFit
-    from upscale_cli.places.files import FileTarget
 
-    target = FileTarget(_check_output(output, overwrite))
+    target = _check_output(output, overwrite)
     if as_json:
         refuse_closed_output()
     began = time.perf_counter()
@@ -110,15 +112,18 @@ def cli(
     return 1 if photographs.failed else 0
 
 
-def _check_output(output: Path | None, overwrite: bool) -> Path:
-    """Return the file that the kernel goes to; raise an error if it cannot be that."""
+def _check_output(output: str | None, overwrite: bool) -> "Target":
+    """Return where the kernel goes to; raise an error if it cannot be that."""
+    from upscale_cli.places import place_of
+
     if output is None:
         raise UsageError("the kernel needs an output file; add -o kernel.npy.")
-    if output.suffix.lower() != ".npy":
+    if not output.lower().endswith(".npy"):
         raise UsageError(f'"{output}" is not a .npy file; a kernel is written as one, such as -o kernel.npy.')
-    if output.exists() and not overwrite:
+    target = place_of(output).target(output)
+    if target.exists() and not overwrite:
         raise UpscaleError(f'"{output}" exists already; use --overwrite.')
-    return output
+    return target
 
 
 main = cli.start

@@ -4,7 +4,7 @@ import time
 from collections.abc import Collection, Hashable, Iterator
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from itertools import chain
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple, cast
 
 from upscale_cli.batch.frames import Frame, by_number, film_frames, first_image, frame_of, image_frames
@@ -15,7 +15,7 @@ from upscale_cli.batch.report import Report
 from upscale_cli.batch.run import Outcome, Stopped, run_job
 from upscale_cli.codecs.formats import FORMATS
 from upscale_cli.codecs.picture import open_picture
-from upscale_cli.codecs.splitting import ENDS, MANY, Y4M, Incoming
+from upscale_cli.codecs.splitting import ENDS, FILM, MANY, Y4M, Incoming
 from upscale_cli.commands.lines import explained, outcome_values, show
 from upscale_cli.commands.session import Session, in_sentence
 from upscale_cli.commands.terminal import (
@@ -32,13 +32,11 @@ from upscale_cli.errors import NeedlessError, UpscaleError, UsageError, as_upsca
 from upscale_cli.machine.memory import available_memory
 from upscale_cli.machine.processors import processors, usable_threads
 from upscale_cli.places import place_of
-from upscale_cli.places.files import FileSource
 from upscale_cli.places.place import LeftAlone, Target, counted
 from upscale_cli.places.streams import NUMBER, STREAM, ContentSource, Kept, StreamTarget, is_numbered
+from upscale_cli.places.urls import scheme_of
 from upscale_cli.work.planes import RGB, Planes
 from upscale_cli.work.request import Request
-
-FILM = ".y4m"
 
 
 class Frames(NamedTuple):
@@ -75,7 +73,9 @@ def find_frames(
     """
     name, alone = STREAM if STREAM in inputs else inputs[0], len(inputs) == 1
     if piped:
-        data = Incoming(open_standard_input() if name == STREAM else Path(name).open("rb"))  # noqa: SIM115
+        # A source refuses pipes, which have a name, too.
+        opened = place_of(name).source(name).open() if scheme_of(name) else None
+        data = Incoming(open_standard_input() if name == STREAM else opened or Path(name).open("rb"))  # noqa: SIM115
         try:
             return _of_stream(data, name, session, work, alone=alone, stream=stream)
         except UpscaleError as error:
@@ -195,14 +195,14 @@ class FrameRun:
         format = FORMATS["ppm"] if film else job.work.format
         assert format is not None
         label = self._work.label(job.expected, several=False)
-        output = session.output or FileSource(Path(name)).default_target(label, Path(name).suffix).name
+        output = session.output or place_of(name).source(name).default_target(label, PurePath(name).suffix).name
         if place_of(output).is_folder(output) or format.name not in MANY or film != output.endswith(FILM):
             way = f"FILE{FILM}" if film else f"'frames/%06d{format.extensions[0]}'"
             raise UsageError(
                 f"{in_sentence(name)} holds several frames; use --output {way}, or --output - for a pipe."
             )
         target = place_of(output).target(output)
-        if target.identity() is not None and target.identity() == FileSource(Path(name)).identity():
+        if target.identity() is not None and target.identity() == place_of(name).source(name).identity():
             raise UsageError(f"{target.shown} is both an input and an output; use another --output.")
         if target.exists() and not self._work.overwrite:
             target.clean()
@@ -225,7 +225,8 @@ class FrameRun:
         elif format.title != (self._title or format.title):
             raise UpscaleError(f"would be {format.title}, but the frames before it are {self._title}; use --format.")
         self._title = format.title
-        return frame._replace(job=Job(job.source, target, self._work.with_format(format), expected))
+        skips, work = self._session.skip_existing, self._work.with_format(format)
+        return frame._replace(job=Job(job.source, target, work, expected, skips=skips))
 
     def _made(self, frame: Frame) -> tuple[Frame, Outcome]:
         """Make a frame; whatever goes wrong with it is its outcome, and nothing is one that exists already."""

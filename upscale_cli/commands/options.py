@@ -1,7 +1,6 @@
 """What commands share: how they begin and end, and their options."""
 
 from collections.abc import Callable, Collection
-from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
 
 import click
@@ -9,7 +8,7 @@ import click
 from upscale_cli import __version__
 from upscale_cli.commands.descriptors import written_to
 from upscale_cli.commands.terminal import ends, start
-from upscale_cli.commands.values import COUNT, FACTOR, ContenderText, FormatName
+from upscale_cli.commands.values import COUNT, FACTOR, SHARD, ContenderText, FormatName
 from upscale_cli.errors import ExitStatus
 from upscale_cli.learning import REDUCTION_NAMES
 from upscale_cli.methods import METHODS
@@ -106,9 +105,7 @@ def file_options(command: F) -> F:
     for name in reversed(FILES):
         users = [method.name for method in METHODS.values() if any(p.name == name for p in method.parameters)]
         kind = f"{name.capitalize()} ({'.npz' if FILES[name].archive else '.npy'})"
-        option = click.option(
-            f"--{name}", metavar="FILE", type=click.Path(path_type=Path), help=f"{kind} for {', '.join(users)}."
-        )
+        option = click.option(f"--{name}", metavar="FILE", type=click.Path(), help=f"{kind} for {', '.join(users)}.")
         command = option(command)
     return command
 
@@ -169,6 +166,10 @@ def batch_options(command: F) -> F:
         ),
         OVERWRITE,
         click.option("--skip-existing", is_flag=True, help="Keep existing results: resume a run."),
+        click.option(
+            "--shard", type=SHARD, metavar="K/N", help="Make part K of N; upscale report adds the parts up."
+        ),
+        click.option("--retry-failed", is_flag=True, help="Make only what has failed in earlier parts."),
         JOBS,
         click.option(
             "--executor", default="threads", metavar="NAME", help="threads, processes, or a plug-in's [threads]."

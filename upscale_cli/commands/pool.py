@@ -17,7 +17,7 @@ Max pooling: keep the largest pixel of each window, and its position.
   upscale-pool x.npy -s 2 --window 3 --padding 1 --channels-first
   upscale-pool x.npy -s 2 --average      averages, which need no indices
 
-Usage: upscale-pool [OPTIONS] INPUT...        INPUT: file or folder
+Usage: upscale-pool [OPTIONS] INPUT...        INPUT: file, folder or URL
 """
 OUTRO = "Sizes and indices are those of PyTorch's MaxPool1d to 3d. Pairs are width x height, volumes 2x2x2."
 

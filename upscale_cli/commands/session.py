@@ -17,7 +17,7 @@ class Session(NamedTuple):
     ----------
     name, done : str
         The command, and what it does to images: enlarged, pooled.
-    output, files_from, null, skip_existing, jobs, executor, dry_run, as_json, quiet, verbose
+    output, files_from, null, skip_existing, shard, retry_failed, jobs, executor, dry_run, as_json, quiet, verbose
         The values of `batch_options`.
     """
 
@@ -27,6 +27,8 @@ class Session(NamedTuple):
     files_from: str | None
     null: bool
     skip_existing: bool
+    shard: tuple[int, int] | None
+    retry_failed: bool
     jobs: int | None
     executor: str
     dry_run: bool

@@ -1,9 +1,9 @@
 """The command `upscale`."""
 
+import sys
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import click
@@ -25,7 +25,7 @@ Enlarge images exactly, fast, and without losing what was in the file.
   upscale sprites/ -o large/ -m nearest -s 3   a folder, its tree mirrored
   curl -s "$URL" | upscale - -s 3 > big.png    a pipeline
 
-Usage: upscale [OPTIONS] INPUT...        INPUT: file, folder, or - for stdin
+Usage: upscale [OPTIONS] INPUT...        INPUT: file, folder, URL, or - for stdin
 """
 OUTRO = f"{len(METHODS)} methods: see --methods, and --help all for all options."
 USUAL = {"scale", "size", "method", "quality", "output", "format", "overwrite", "skip_existing", "dry_run", "help"}
@@ -82,7 +82,19 @@ def _print_entry(name: str, text: str, column: int) -> None:
     click.echo(lines)
 
 
-@click.command("upscale", cls=Command, intro=INTRO, outro=OUTRO, more=", upscale --methods for methods", usual=USUAL)
+class _Upscale(Command):
+    """The command `upscale`, whose first word may be the name of another one if more words follow."""
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **how: Any) -> Any:  # type: ignore[override]
+        words = sys.argv[1:] if args is None else args
+        if list(words[:1]) != ["report"] or len(words) < 2:
+            return super().main(args, prog_name, **how)
+        from upscale_cli.commands.report import cli as report
+
+        return report.main(words[1:], report.name, **how)
+
+
+@click.command("upscale", cls=_Upscale, intro=INTRO, outro=OUTRO, more=", upscale --methods for methods", usual=USUAL)
 @click.argument("inputs", nargs=-1, metavar="INPUT...", type=click.Path())
 @click.option("-s", "--scale", type=ANY_FACTOR, metavar="FACTOR", help="Any number of at least 1, or 3x2 [2].")
 @click.option(
@@ -202,12 +214,12 @@ def cli(inputs: tuple[str, ...], *, method: str, given: Iterable[tuple[str, str]
     return process(session, inputs, request, asked)
 
 
-def parameters(method: Method, given: Iterable[tuple[str, str]], files: dict[str, Path | None]) -> dict[str, Any]:
+def parameters(method: Method, given: Iterable[tuple[str, str]], files: dict[str, str | None]) -> dict[str, Any]:
     """Return the parameters of the method: those of `-p` read and checked, arrays still in their files."""
-    from upscale_cli.places.files import FileSource
+    from upscale_cli.places import place_of
     from upscale_cli.work.parameter_files import ParameterFile
 
-    named = {name: path for name, path in files.items() if path is not None}
+    named = {name: file for name, file in files.items() if file is not None}
     known = {p.name: p for p in method.parameters}
     for name in named:
         if name not in known:
@@ -217,10 +229,10 @@ def parameters(method: Method, given: Iterable[tuple[str, str]], files: dict[str
     for name in [name for name in texts if name in known and known[name].file]:
         if name in named:
             raise UsageError(f"{name} was given twice, with -p and with --{name}; leave one out.")
-        named[name] = Path(texts.pop(name))
+        named[name] = texts.pop(name)
     own = [p for p in method.parameters if not p.file]
     read = read_parameters(method.name, own, texts)
-    arrays = {name: ParameterFile(known[name], FileSource(path)) for name, path in named.items()}
+    arrays = {name: ParameterFile(known[name], place_of(file).source(file)) for name, file in named.items()}
     return {name: read[name] for name in texts} | arrays
 
 

@@ -79,12 +79,24 @@ def _read_quality(value: int | str) -> int | None:
     return quality or None
 
 
+def _read_shard(value: tuple[int, int] | str) -> tuple[int, int]:
+    if isinstance(value, tuple):
+        return value
+    number, _, count = value.partition("/")
+    shard = _positive(number), _positive(count)
+    if not 1 <= shard[0] <= shard[1]:
+        raise ValueError(f'--shard "{value}" is not K/N with K from 1 to N, such as 3/16.')
+    return shard
+
+
 FACTOR = Value("factor", partial(read_scale, most=2))
 """A scale: a number of at least 1, or two as width x height."""
 COUNT = Value("n", _read_count)
 """An integer of at least 1, with k, M or G for thousands."""
 QUALITY = Value("n", _read_quality)
 """An integer from 1 to 100, or keep; read as None."""
+SHARD = Value("k/n", _read_shard)
+"""Which of how many parts, from 1."""
 
 
 class KeyValue(ParamType):

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from upscale_cli.errors import UpscaleError, UsageError
@@ -58,10 +57,10 @@ def read_contender(text: str) -> Contender:
         given[key] = value
     for p in method.parameters:
         if p.file and p.name in given:
-            from upscale_cli.places.files import FileSource
+            from upscale_cli.places import place_of
             from upscale_cli.work.parameter_files import load_parameter
 
-            given[p.name] = load_parameter(p, FileSource(Path(given[p.name])))[0]
+            given[p.name] = load_parameter(p, place_of(given[p.name]).source(given[p.name]))[0]
     values = read_parameters(name, method.parameters, given)
     return Contender(text, method, {key: values[key] for key in given})
 

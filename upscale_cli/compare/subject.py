@@ -1,7 +1,6 @@
 """The image that methods are compared on, and the reference that shows what the results should look like."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
@@ -15,7 +14,6 @@ from upscale_cli.image.pixels import Frame, expand_palette, widen
 from upscale_cli.learning.reduction import reduce
 from upscale_cli.methods import METHODS
 from upscale_cli.methods.samples import Samples
-from upscale_cli.places.files import FileSource
 from upscale_cli.places.place import Source
 from upscale_cli.places.streams import ContentSource
 from upscale_cli.work.arrange import arrange
@@ -45,7 +43,7 @@ class Subject:
     notes: tuple[str, ...] = ()
 
 
-def find_subject(source: Source, reduction: int | None, reference: Path | None) -> Subject:
+def find_subject(source: Source, reduction: int | None, reference: Source | None) -> Subject:
     """Return the image to enlarge, and its reference.
 
     Parameters
@@ -55,8 +53,7 @@ def find_subject(source: Source, reduction: int | None, reference: Path | None) 
     reduction : int, optional
         Use the source as the reference, and enlarge a reduced copy of it. The source is cropped to multiples of this
         factor; the copy is antialiased (`reduction.reduce`) and rounded to the depth of the source.
-    reference : Path, optional
-        The file of a reference.
+    reference : Source, optional
 
     Raises
     ------
@@ -71,17 +68,17 @@ def find_subject(source: Source, reduction: int | None, reference: Path | None) 
     else:
         subject = Subject(ContentSource(as_png(*first)) if first else source)
     if reference is not None:
-        subject = replace(subject, reference=_read_reference(reference), description=reference.name)
+        subject = replace(subject, reference=_read_reference(reference), description=str(reference.name))
     return replace(subject, notes=notes)
 
 
-def _read_reference(path: Path) -> bytes:
-    """Return the first frame of a reference file as a PNG file."""
+def _read_reference(source: Source) -> bytes:
+    """Return the first frame of a reference as a PNG file."""
     try:
-        with open_picture(FileSource(path).open()) as picture:
+        with open_picture(source.open()) as picture:
             return as_png(*_first_frame(picture))
     except UpscaleError as error:
-        raise UpscaleError(f'reference "{path}" {error}') from None
+        raise UpscaleError(f'reference "{source.shown}" {error}') from None
 
 
 def _reduced_subject(frame: Frame, metadata: Metadata, factor: int) -> Subject:

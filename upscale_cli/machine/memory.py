@@ -1,8 +1,8 @@
 """How much memory this process may still use."""
 
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -53,7 +53,30 @@ def available_memory() -> int:
 
 @lru_cache(1)
 def _available_in(second: int) -> int:
-    return max(0, min((*_system_room(), *_group_room(), *address_room()), default=UNKNOWN))
+    return max(0, min((room for each in _rooms for room in each()), default=UNKNOWN))
+
+
+def limit_memory(room: Callable[[], Iterable[int]]) -> None:
+    """Let something else limit the memory of this process, too: a function that yields how much it leaves."""
+    _rooms.append(room)
+    _available_in.cache_clear()
+
+
+@contextmanager
+def unlimited_memory() -> Iterator[None]:
+    """Say that memory is unlimited: what is planned here is carried out elsewhere.
+
+    >>> with unlimited_memory():
+    ...     available_memory() == UNKNOWN
+    True
+    """
+    kept, _rooms[:] = list(_rooms), []
+    _available_in.cache_clear()
+    try:
+        yield
+    finally:
+        _rooms[:] = kept
+        _available_in.cache_clear()
 
 
 def _system_room() -> Iterator[int]:
@@ -102,3 +125,7 @@ def address_room() -> Iterator[int]:
         pages = 0
     if limit != resource.RLIM_INFINITY:
         yield limit - pages * resource.getpagesize() - BLAS_ADDRESSES
+
+
+_rooms: list[Callable[[], Iterable[int]]] = [_system_room, _group_room, address_room]
+"""Functions that yield how much memory is left, by each of the limits of this process."""

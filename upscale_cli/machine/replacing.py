@@ -51,6 +51,9 @@ RENAME_NOREPLACE, AT_FDCWD = 1, -100
 OF_CONTENT = frozenset(("security.capability", "security.evm", "security.ima"))
 """Extended attributes that Linux itself changes when a file gets another content."""
 
+SAME = ("st_dev", "st_ino", "st_size", "st_mtime_ns")
+"""What all names of a file have in common."""
+
 _unfinished: set[Path] = set()
 """The temporary files of this process."""
 
@@ -156,10 +159,20 @@ class _Temporary:
         """Give the file its times, and its target's name."""
         if times is not None:
             os.utime(self._path, ns=times)
-        if self._overwrite:
-            os.replace(self._path, self._target)
-        else:
-            _place_new(self._path, self._target)
+        ours = os.stat(self._path)
+        try:
+            if self._overwrite:
+                os.replace(self._path, self._target)
+            else:
+                _place_new(self._path, self._target)
+        except OSError as error:
+            # Network file systems send a request again whose answer was lost, and report how the second one ended.
+            if not _is(self._target, ours):
+                if isinstance(error, FileExistsError):
+                    raise NeedlessError(
+                        f'"{self._target}" was written by another program meanwhile; use --overwrite to replace it.'
+                    ) from None
+                raise
         changed(self.folder)
 
     def remove(self) -> None:
@@ -234,19 +247,22 @@ def _remove_abandoned(path: Path, system: str) -> None:
         os.close(descriptor)
 
 
+def _is(path: Path, status: os.stat_result) -> bool:
+    """Return whether a path is that of the file of a status; some file systems give all files one number."""
+    with suppress(OSError):
+        found = os.stat(path)
+        return all(getattr(found, name) == getattr(status, name) for name in SAME)
+    return False
+
+
 def _place_new(temporary: Path, target: Path) -> None:
-    """Give a temporary file its target's name, unless another program has taken the name meanwhile."""
+    """Give a temporary file its target's name; raise `FileExistsError` if another program has taken it meanwhile."""
     try:
-        try:
-            os.link(temporary, target)
-        except FileExistsError:
-            raise
-        except OSError:  # a file system without hard links
-            _rename_new(temporary, target)
+        os.link(temporary, target)
     except FileExistsError:
-        raise NeedlessError(
-            f'"{target}" was written by another program meanwhile; use --overwrite to replace it.'
-        ) from None
+        raise
+    except OSError:  # a file system without hard links
+        _rename_new(temporary, target)
 
 
 def _rename_new(old: Path, new: Path) -> None:

@@ -2,16 +2,18 @@
 
 from upscale_cli.places.files import Files
 from upscale_cli.places.place import Place
+from upscale_cli.places.urls import Urls, scheme_of
 
 PLACES: dict[str, Place] = {"": Files()}
 """Every kind of place by the scheme of its URLs; names without a scheme are those of files."""
+ELSEWHERE = Urls()
+"""The kind of place of all other schemes."""
 
 
 def place_of(name: str) -> Place:
-    """Return the kind of place that a name is of: the one of its scheme, else files.
+    """Return the kind of place that a name is of: the one of its scheme, or files.
 
-    >>> place_of("photos/a.png") is place_of("odd://a.png") is PLACES[""]
-    True
+    >>> place_of("photos/a.png") is PLACES[""], place_of("s3://photos/a.png") is ELSEWHERE
+    (True, True)
     """
-    scheme, separator, _ = name.partition("://")
-    return PLACES.get(scheme if separator else "", PLACES[""])
+    return PLACES.get(scheme_of(name), ELSEWHERE)

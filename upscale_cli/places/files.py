@@ -4,10 +4,10 @@ import errno
 import os
 import stat
 import unicodedata
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePath
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from upscale_cli.codecs.finding import format_of, stem_of
 from upscale_cli.codecs.formats import FORMATS
@@ -15,15 +15,8 @@ from upscale_cli.codecs.series import Slices, is_slice, series_of
 from upscale_cli.errors import UpscaleError
 from upscale_cli.machine.durable import changed
 from upscale_cli.machine.replacing import PREFIX, replacing, sweep
-from upscale_cli.places.place import LINKED, SPECIAL, LeftAlone, Source, Target, Times, Unreadable, counted
-
-OF_SYSTEMS = frozenset(
-    {"desktop.ini", "ehthumbs.db", "thumbs.db", "$recycle.bin", "system volume information"}  # Windows
-    | {"__macosx", "icon\r"}  # macOS
-    | {"#recycle", "#snapshot", "@eadir", "lost+found"}  # Synology, Linux
-    | {"dicomdir"}  # the table of contents of a disk with DICOM
-)
-"""What systems put into folders of their users, in lower case; beside names that begin with a dot."""
+from upscale_cli.places.folders import Sieve, of_users
+from upscale_cli.places.place import LINKED, SPECIAL, LeftAlone, Source, Target, Times, Unreadable
 
 
 class FileTarget(Target):
@@ -31,6 +24,10 @@ class FileTarget(Target):
 
     def __init__(self, path: Path, times: Times | None = None) -> None:
         self.path, self.name, self.times = path, str(path), times
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Another process may have another working directory.
+        return {**self.__dict__, "path": self.path.absolute()}
 
     def exists(self) -> bool:
         return os.path.isfile(self.path)  # Path.is_file raises an error for a name that is too long
@@ -45,6 +42,14 @@ class FileTarget(Target):
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
         with replacing(*paths, overwrite=overwrite, times=self.times) as streams:
             yield streams
+
+    def append(self, lines: bytes) -> bool:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.path, "ab+") as file:
+            if file.seek(0, os.SEEK_END) and file.seek(-1, os.SEEK_END) and file.read(1) != b"\n":
+                lines = b"\n" + lines  # a killed run has left a part of a line
+            file.write(lines)
+        return True
 
     def dated(self, times: Times | None) -> "FileTarget":
         return FileTarget(self.path, times)
@@ -83,6 +88,9 @@ class FileSource(Source):
         self.parent = str(path.parent)
         self._root, self.place = root, None if root is None else path.relative_to(root)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "path": self.path.absolute()}
+
     def open(self) -> BinaryIO:
         try:
             kind = os.stat(self.path).st_mode
@@ -97,9 +105,8 @@ class FileSource(Source):
         if self._root is None or self.place is None:
             return FileTarget(self.path.with_name(f"{stem_of(self.path)}_{label}{extension}"))
         # The images of a folder go into a folder beside it.
-        root = Path(os.path.abspath(self._root))
         place = self.place.with_name(stem_of(self.place) + extension)
-        return FileTarget(root.with_name(f"{root.name}_{label}") / place)
+        return FileTarget(_beside(self._root, label) / place)
 
     def times(self) -> Times | None:
         with suppress(OSError):  # opening it says what is wrong
@@ -126,6 +133,9 @@ class SeriesSource(FileSource):
         super().__init__(named, None if folder == root else root)
         self.shown, self.paths = f"{paths[0].parent}{number and f' (series {number})'}", paths
 
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"paths": [path.absolute() for path in self.paths]}
+
     def open(self) -> BinaryIO:
         try:
             return cast(BinaryIO, Slices(self.paths))
@@ -137,6 +147,12 @@ class SeriesSource(FileSource):
 
     def identity(self) -> Hashable | None:
         return _identity(self.paths[0])
+
+
+def _beside(folder: Path, label: str) -> Path:
+    """Return the folder for the results of a folder."""
+    folder = Path(os.path.abspath(folder))
+    return folder.with_name(f"{folder.name}_{label}")
 
 
 def _identity(path: Path) -> Hashable | None:
@@ -166,16 +182,6 @@ def _is_special(path: Path) -> bool:
     return not os.path.isfile(path) and not os.path.isdir(path) and os.path.exists(path)
 
 
-def _kind_of(path: Path) -> str:
-    """Return what people call a kind of files: their extension, or that they have none."""
-    return path.suffix.lower() if stem_of(path) != path.name else "without extension"
-
-
-def _of_users(names: Iterable[str]) -> list[str]:
-    """Return the names that are neither hidden (macOS's own `._x.png`, too) nor a system's, sorted."""
-    return sorted(name for name in names if not name.startswith(".") and name.casefold() not in OF_SYSTEMS)
-
-
 class Files:
     """The files and folders of this machine; see `Place`."""
 
@@ -184,7 +190,7 @@ class Files:
 
     def is_one(self, name: str) -> bool:
         with suppress(OSError):  # listing it says what is wrong
-            return any(is_slice(Path(name, file)) for file in _of_users(os.listdir(name))[:1])
+            return any(is_slice(Path(name, file)) for file in of_users(os.listdir(name))[:1])
         return False
 
     def exists(self, name: str) -> bool:
@@ -196,46 +202,41 @@ class Files:
         Links to folders are not followed. The output folder is left out, and so is what is hidden or a system's own.
         """
         if not os.path.isdir(name):
-            yield FileSource(Path(name))
+            yield self.source(name)
             return
         left_out = os.path.realpath(output) if output is not None else None
-        problems: list[Unreadable] = []
-        left_alone: list[LeftAlone] = []
-        missing: set[str] = set()
-        images = 0
+        problems, sieve = list[Unreadable](), Sieve()
 
         def failed(error: OSError) -> None:
             problems.append(Unreadable(str(error.filename), UpscaleError(f"cannot be read: {error.strerror}.")))
 
         for folder, below, files in os.walk(name, onerror=failed):
-            below[:] = (each for each in _of_users(below) if os.path.realpath(os.path.join(folder, each)) != left_out)
-            left_alone += [LeftAlone(each, LINKED) for each in below if os.path.islink(Path(folder, each))]
-            paths = [Path(folder, file) for file in _of_users(files)]
+            below[:] = (each for each in of_users(below) if os.path.realpath(os.path.join(folder, each)) != left_out)
+            sieve.left_alone += [LeftAlone(each, LINKED) for each in below if os.path.islink(Path(folder, each))]
+            paths = [Path(folder, file) for file in of_users(files)]
             slices = [path for path in paths if is_slice(path)]
             if slices and FORMATS["dicom"].installed:
                 paths = sorted({*paths} - {*slices})
                 for number, series in series_of(slices):
-                    images += 1
+                    sieve.images += 1
                     yield SeriesSource(series, number, Path(name))
             for path in paths:
-                format = format_of(path)
-                if format is not None and _is_special(path):
-                    left_alone.append(LeftAlone(path.name, SPECIAL))
-                    continue
-                if format is not None and format.installed:
-                    images += 1
+                if format_of(path) is not None and _is_special(path):
+                    sieve.left_alone.append(LeftAlone(path.name, SPECIAL))
+                elif sieve.takes(path):
                     yield FileSource(path, Path(name))
-                    continue
-                missing |= {format.extra} if format is not None else set()
-                left_alone.append(LeftAlone(path.name, _kind_of(path)))
-        if not images and not problems:
-            others = counted(left_alone)
-            extras = f"; pip install 'upscale-cli[{','.join(sorted(missing))}]' reads more" if missing else ""
-            why = f"has no image of a known format{': ' if others else ''}{others}{extras}."
-            yield Unreadable(name, UpscaleError(why))
-            return
-        yield from left_alone
-        yield from problems
+        yield from sieve.rest(name, problems)
+
+    def source(self, name: str) -> FileSource:
+        return FileSource(Path(name))
+
+    def beside(self, name: str, label: str) -> str:
+        return str(_beside(Path(name), label))
+
+    def inside(self, name: str) -> list[FileSource]:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            return [FileSource(Path(name, each)) for each in sorted(os.listdir(name))]
+        return []
 
     def target(self, name: str, parts: Sequence[str] = ()) -> FileTarget:
         return FileTarget(Path(name, *parts))

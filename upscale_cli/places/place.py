@@ -43,6 +43,11 @@ class Target(ABC):
     def exists(self) -> bool:
         """Return whether something is there already that would be replaced."""
 
+    @classmethod
+    def existing(cls, targets: "Sequence[Target]") -> "set[Target]":
+        """Return those of some targets of this kind that exist."""
+        return {target for target in targets if target.exists()}
+
     @abstractmethod
     def commit(self, overwrite: bool, *others: "Target") -> AbstractContextManager[list[BinaryIO]]:
         """Return streams for this target and others of its kind.
@@ -50,6 +55,10 @@ class Target(ABC):
         When the block ends well, their contents become the targets: the others first, this one last. Otherwise
         nothing changes.
         """
+
+    def append(self, lines: bytes) -> bool:
+        """Add whole lines to what is there; return False if it can only be replaced as a whole."""
+        return False
 
     def dated(self, times: Times | None) -> "Target":
         """Return the target that gets these times, if its kind has any."""
@@ -97,13 +106,21 @@ class Source(ABC):
         What the user should know about it, beside what its image says.
     parent : str
         The folder that it lies in.
+    at_once : int
+        The most sources of its kind that are worth opening at once to read their headers.
     """
 
+    at_once: int = 1
     shown: str
     name: PurePath
     place: PurePath | None = None
     notes: tuple[str, ...] = ()
     parent: str = "."
+
+    @property
+    def parts(self) -> Sequence[str]:
+        """The names on its path below the folder that was given; its own name if it was given itself."""
+        return (self.place or self.name).parts
 
     @abstractmethod
     def open(self) -> BinaryIO:
@@ -114,6 +131,10 @@ class Source(ABC):
         UpscaleError
             If it cannot be read.
         """
+
+    def header(self) -> BinaryIO:
+        """Return a new seekable stream for its header, of which no more is fetched than is read."""
+        return self.open()
 
     @abstractmethod
     def default_target(self, label: str, extension: str) -> Target:
@@ -144,8 +165,17 @@ class Place(Protocol):
     def exists(self, name: str) -> bool:
         """Return whether there is anything under a name."""
 
+    def source(self, name: str) -> Source:
+        """Return the source of a name that is not that of a folder."""
+
     def sources(self, name: str, output: str | None) -> "Iterator[Source | Unreadable | LeftAlone]":
         """Yield the source of a name, or what is in a folder, without what is in the output folder."""
+
+    def beside(self, name: str, label: str) -> str:
+        """Return the name of the folder for the results of a folder; `label` says what they are, such as 4x."""
+
+    def inside(self, name: str) -> "Sequence[Source]":
+        """Return everything in a folder, whatever it is, sorted by name; nothing if there is no such folder."""
 
     def target(self, name: str, parts: Sequence[str] = ()) -> Target:
         """Return the target of a name, or the one of some path below it."""

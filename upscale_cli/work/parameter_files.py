@@ -107,7 +107,7 @@ def load_arrays(source: Source, most: int = MAX_VALUES, outline: bool = False) -
         stream.seek(start)
         return read_array(stream, length)
 
-    with source.open() as stream:
+    with source.header() as stream:  # what is refused is not fetched
         try:
             magic, length = stream.read(len(MAGIC)), stream.seek(0, os.SEEK_END)
             stream.seek(0)
