@@ -18,7 +18,7 @@ from upscale_cli.methods.network import Network, read_network
 FOLDER = Path(__file__).with_name("kernels")
 FACTORS = (2, 3, 4)
 """Factors of the kernels, and of the networks of each size."""
-RESTORED = (2,)
+RESTORED = (2, 4)
 """Factors of the networks that restore."""
 
 
