@@ -94,10 +94,10 @@ def saved_before(small: Photograph, level: float, random: Random) -> Photograph:
 
 
 BEFORE: tuple[tuple[float, Callable[[Photograph, float, Random], Photograph] | None, float], ...] = (
-    (0.66, None, 1.0),
+    (0.62, None, 1.0),
     (0.10, saved_before, 1.0),
     (0.09, noisy, 0.5),
-    (0.09, sharpened, 0.5),
+    (0.13, sharpened, 0.5),
     (0.05, blurred, 0.8),
     (0.01, None, 0.0),
 )
