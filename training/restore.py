@@ -270,11 +270,13 @@ def train(told: argparse.Namespace) -> None:
 
     tell(photographs=len(learned), rounds=told.rounds, rate=told.rate, start=str(told.start), process=os.getpid())
     total, began = 0.0, time.process_time()
-    while run.step < min(sum(told.rounds), told.until or sum(told.rounds)):
+    last, said_at = min(sum(told.rounds), told.until or sum(told.rounds)), run.step
+    while run.step < last:
         total += run.advance(pool)
-        if run.step % told.every == 0:
-            said = tell(loss=round(total / told.every, 6), processor_seconds=round(time.process_time() - began))
-            total = 0.0
+        if run.step % told.every == 0 or run.step == last:
+            loss = round(total / (run.step - said_at), 6)
+            said = tell(loss=loss, processor_seconds=round(time.process_time() - began))
+            total, said_at = 0.0, run.step
             run.save(checkpoint)
             write(folder / f"{name}.npz", averaged, {"photographs": len(learned), "held out": said})
 
