@@ -22,6 +22,15 @@ status = os.spawnv(os.P_WAIT, sys.argv[1], sys.argv[1:])
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)
 sys.exit(status)
 """
+LAUNCHER_OF_ALL = """\
+import os, resource, sys, time
+start = time.perf_counter()
+status = os.spawnv(os.P_WAIT, sys.argv[1], sys.argv[1:])
+taken = resource.getrusage(resource.RUSAGE_CHILDREN)
+print([taken.ru_maxrss * 1024, time.perf_counter() - start, taken.ru_utime + taken.ru_stime], file=sys.stderr)
+sys.exit(status)
+"""
+"""The same, which says the peak memory in bytes, the seconds, and those of processors."""
 
 
 class FailedError(Exception):

@@ -15,6 +15,8 @@ from upscale_cli.methods.parameters import REQUIRED, Parameter, shown
 
 HERE = Path(__file__).parent
 SCRIPTS = tomllib.loads((HERE.parent / "pyproject.toml").read_text("utf-8"))["project"]["scripts"]
+WORDS = {"upscale": ("upscale_cli.commands.report",)}
+"""The modules of commands that are begun by a word after the name of a script."""
 EXIT_STATUS = {
     "0": "All is done.",
     "1": "At least one image failed; the others are written.",
@@ -31,9 +33,14 @@ def command(name: str) -> Command:
     return found
 
 
-def context(name: str) -> click.Context:
+def context(this: Command) -> click.Context:
     """Return a context in which help is 80 columns wide, whatever the terminal is."""
-    return command(name).make_context(name, [], resilient_parsing=True, terminal_width=80)
+    return this.make_context(str(this.name), [], resilient_parsing=True, terminal_width=80)
+
+
+def further(name: str) -> list[Command]:
+    """Return the commands that begin with the name of a script."""
+    return [import_module(module).cli for module in WORDS.get(name, ())]
 
 
 def help_page() -> str:
@@ -43,17 +50,19 @@ def help_page() -> str:
         "This page lists all options, as `--help` shows them. `python docs/make_manual.py` writes it.",
     ]
     for name in SCRIPTS:
-        ctx = context(name)
+        ctx = context(command(name))
         parts += [f"## {name}", f"```text\n{ctx.command.get_help(ctx).rstrip()}\n```"]
         if any("--methods" in p.opts for p in ctx.command.params):
             table = CliRunner().invoke(ctx.command, ["--methods"]).stdout
             parts += [f"### {name} --methods", f"```text\n{table.rstrip()}\n```"]
+        for each in further(name):
+            parts += [f"### {each.name}", f"```text\n{each.get_help(context(each)).rstrip()}\n```"]
     return "\n\n".join(parts) + "\n"
 
 
 def man_page(name: str) -> str:
     """Return the man page of a command, in the macros of man(7)."""
-    ctx, this = context(name), command(name)
+    this = command(name)
     about, _, rest = this.intro.partition("\n\n")
     examples, _, usage = rest.partition("\n\nUsage: ")
     synopsis, arguments = re.split(r" {2,}", usage.strip(), maxsplit=1)
@@ -73,9 +82,7 @@ def man_page(name: str) -> str:
         ".SH OPTIONS",
         "Defaults are shown in brackets.",
     ]
-    for param in this.get_params(ctx):
-        if isinstance(param, click.Option) and (record := param.get_help_record(ctx)) is not None:
-            lines += [".TP", f".B {_text(record[0])}", _text(record[1])]
+    lines += _options(this)
     if any("--methods" in p.opts for p in this.params):
         lines += [".SH METHODS"]
         for method in METHODS.values():
@@ -90,12 +97,30 @@ def man_page(name: str) -> str:
         lines += [".PP", _text("Many methods have these parameters, as --methods NAME tells:")]
         for p in dict.fromkeys(p for method in METHODS.values() for p in method.parameters if p.common):
             lines += _entry(p)
+    for each in further(name):
+        about, _, rest = each.intro.partition("\n\nUsage: ")
+        lines += [
+            f".SH {str(each.name).upper()}",
+            _text(about.partition("\n")[0]),
+            ".PP",
+            f".B {_text(rest.strip())}",
+        ]
+        lines += _options(each)
     lines += [".SH EXAMPLES", ".nf", *(_text(line[2:]) for line in examples.splitlines()), ".fi", ".SH EXIT STATUS"]
     for status, meaning in EXIT_STATUS.items():
         lines += [".TP", f".B {status}", _text(meaning)]
     others = [f".BR {_text(other)} (1)" for other in SCRIPTS if other != name]
     lines += [".SH SEE ALSO", *(f"{other}," for other in others[:-1]), others[-1]]
     return "\n".join(lines) + "\n"
+
+
+def _options(this: Command) -> list[str]:
+    """Describe the options of a command."""
+    ctx, lines = context(this), list[str]()
+    for param in this.get_params(ctx):
+        if isinstance(param, click.Option) and (record := param.get_help_record(ctx)) is not None:
+            lines += [".TP", f".B {_text(record[0])}", _text(record[1])]
+    return lines
 
 
 def _entry(p: Parameter) -> list[str]:

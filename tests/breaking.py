@@ -54,6 +54,10 @@ needs_strace = pytest.mark.skipif(
 needs_mounts = pytest.mark.skipif(
     not _works("unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt"), reason="file systems may not be mounted here"
 )
+needs_fuse = pytest.mark.skipif(
+    not Path("/dev/fuse").exists() or not _works("unshare", "-m", "true"),
+    reason="file systems of our own may not be mounted here",
+)
 needs_root = pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may act as another user"
 )

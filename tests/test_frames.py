@@ -177,6 +177,15 @@ def test_several_frames_are_refused_where_a_format_holds_one() -> None:
         enlarged(ANIMATIONS["GIF"], "jpeg")
 
 
+@pytest.mark.parametrize("mode", ["RGB", "L", "1"])
+def test_a_netpbm_file_of_several_images_says_that_only_the_first_is_taken(mode: str) -> None:
+    """Alone it is a stream of frames; in a folder it is one image of many."""
+    one = encoded(noise(mode), "PPM")
+    for data, said in ((one, 0), (one + one, 1), (one + b"P", 0)):
+        result = enlarged(data, "png", 2, "nearest")[1]
+        assert sum(note.startswith("only the first of its images") for note in result.notes) == said
+
+
 @pytest.mark.parametrize("format", ["gif", "png", "webp", "avif"])
 @pytest.mark.parametrize("plays", [0, 1, 2, 65_535, 65_536, 100_000])
 def test_how_often_an_animation_plays_is_translated(format: str, plays: int) -> None:

@@ -36,7 +36,7 @@ SETS_UP = {"main command", "activate", "test command"}
 """Marks of blocks that create environments: only the long test types them, for minutes and with a package index."""
 BY_HAND = "tried by hand: "
 """Beginning of the mark of a block that no test types; the reason follows."""
-OPTIONAL_PROGRAMS = {"curl", "ffmpeg", "ffprobe", "jq"}
+OPTIONAL_PROGRAMS = {"curl", "ffmpeg", "ffprobe", "jq", "parallel"}
 """Programs of other projects; where one is not installed, the commands that call it are not typed."""
 NOT_COPIED = ("out", ".git", ".venv", ".ci", "build", "dist", "__pycache__", "*.egg-info", ".*_cache", ".hypothesis")
 

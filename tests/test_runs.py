@@ -152,7 +152,7 @@ def write_here(folder: Path) -> None:
 
 
 def test_only_what_nobody_holds_is_swept(tmp_path: Path) -> None:
-    ours, other = module._system(), "12345678"
+    ours, other = module._system(tmp_path), "12345678"
     dead, old = abandoned(tmp_path, ours), abandoned(tmp_path, other, ABANDONED + 60)
     alive, elsewhere = abandoned(tmp_path, ours), abandoned(tmp_path, other)
     unknown = abandoned(tmp_path, "00000000")

@@ -7,50 +7,55 @@ written by another program, and stays.
 import errno
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from upscale_cli.codecs.picture import Reading
-from upscale_cli.errors import NeedlessError
+from upscale_cli.errors import NeedlessError, UpscaleError
 from upscale_cli.machine.replacing import SPOOL
 from upscale_cli.methods.strips import Workers
 from upscale_cli.places import place_of
-from upscale_cli.places.place import Source, Target, Times
+from upscale_cli.places.place import Target, Times
 from upscale_cli.work.difference import difference
 from upscale_cli.work.result import Result
 
 if TYPE_CHECKING:
     from upscale_cli.batch.plan import Job
 
+TRIES = 4
+"""How often a job is carried out: a file may vanish, its result be there, and half of a pair become the whole."""
+
 VANISHED = frozenset((errno.ENOENT, errno.ESTALE))
-"""The errors of a file or folder that somebody has removed or replaced."""
+"""The errors of a file or folder that somebody has removed or replaced, on this host or another."""
 
 
 def carried_out(job: "Job", workers: Workers | None, progress: Callable[[int], None]) -> Result:
-    """Carry out a job, once more if its result or its temporary file is not as it was when the run was planned."""
-    carry_out, source, target = job.work.carry_out, job.source, job.target
-    try:
+    """Carry out a job, again if its result is there already or a file has vanished."""
+    target, advance, left = job.target, progress, TRIES
+    while True:
+        left -= 1
         try:
-            return carry_out(source, target, workers, progress)
-        except OSError as error:
-            if error.errno not in VANISHED or not target.portable:
+            result = job.work.carry_out(job.source, target, workers, advance)
+            result.note(*(target.notes if isinstance(target, _Settled) else ()))
+            return result
+        except NeedlessError:
+            if not left or (job.skips and all(each.exists() for each in job.work.targets(job.target))):
                 raise
-        return carry_out(source, target, workers, lambda pixels: progress(0))
-    except NeedlessError as error:
-        if job.skips and all(each.exists() for each in job.work.targets(target)):
-            raise
-        again = _Settled(target, job.work.reading, error)
-    result = carry_out(source, again, workers, lambda pixels: progress(0))
-    result.note(*again.notes)
-    return result
+            target = _Settled(job.target, job.work.reading)
+        except Exception as error:
+            vanished = any(getattr(each, "errno", 0) in VANISHED for each in (error, error.__context__))
+            if not (left and vanished):
+                raise
+        progress(0)  # A run that is stopped removes temporary files itself.
+        advance = lambda pixels: progress(0)  # noqa: E731  they are counted already
 
 
 class _Settled(Target):
     """A target that may be there already: it is compared with the result, and written only if it is missing."""
 
-    def __init__(self, target: Target, reading: Reading, refusal: NeedlessError) -> None:
-        self._target, self.name, self._reading, self._refusal = target, target.name, reading, refusal
+    def __init__(self, target: Target, reading: Reading) -> None:
+        self._target, self.name, self._reading = target, target.name, reading
         self.notes: list[str] = []
 
     def exists(self) -> bool:
@@ -64,7 +69,7 @@ class _Settled(Target):
         return self
 
     def beside(self, ending: str) -> "_Settled":
-        return _Settled(self._target.beside(ending), self._reading, self._refusal)
+        return _Settled(self._target.beside(ending), self._reading)
 
     @contextmanager
     def commit(self, overwrite: bool, *others: Target) -> Iterator[list[BinaryIO]]:
@@ -72,26 +77,23 @@ class _Settled(Target):
         with ExitStack() as stack:
             spools = [cast(BinaryIO, stack.enter_context(SpooledTemporaryFile(SPOOL))) for _ in targets]
             yield spools
-            made = list(zip(targets, spools, strict=True))
-            for _ in range(len(made) + 1):
-                made = [each for each in made if not each[0].exists() or self._differs(*each)]
-                if not made:
-                    break
-                with (
-                    suppress(NeedlessError),
-                    made[-1][0].commit(False, *(target for target, _ in made[:-1])) as files,
-                ):
-                    for (_, spool), file in zip(made, files, strict=True):
+            made = zip(targets, spools, strict=True)
+            if missing := [(target, spool) for target, spool in made if not self._is_made(target, spool)]:
+                *before, last = (target for target, _ in missing)
+                with last.commit(overwrite, *before) as files:
+                    for (_, spool), file in zip(missing, files, strict=True):
                         spool.seek(0)
                         shutil.copyfileobj(spool, file)
-            self.clean()
+        self.clean()
 
-    def _differs(self, target: Target, made: BinaryIO) -> bool:
-        """Return False if a target is the result that was made; raise the refusal if it is another."""
-        there = next(iter(place_of(target.name).sources(target.name, None)))
-        assert isinstance(there, Source)
-        rounded = difference(made, there, self._reading)
+    def _is_made(self, target: Target, made: BinaryIO) -> bool:
+        """Return whether a target is the result that was made, or missing; raise `UpscaleError` if it is another."""
+        if not target.exists():
+            return False
+        rounded = difference(made, place_of(target.name).source(target.name), self._reading)
         if rounded is None:
-            raise self._refusal
-        self.notes = [f"the same result was there already{rounded}"]
-        return False
+            said = f"{target.shown} was written by another program meanwhile; use --overwrite to replace it."
+            raise UpscaleError(said)
+        # Of a pair, the longer one is told.
+        self.notes = [max([*self.notes, f"the same result was there already{rounded}"])]
+        return True

@@ -223,7 +223,10 @@ def read_records(folder: str) -> Summary:
     # Shards of one number of parts have no image in common, so one record of them is in memory at a time.
     usual = Counter(shard.of for shard in records).most_common(1)[0][0]
     for shard in sorted(records, key=lambda shard: (shard.of == usual, shard)):
-        entries, whole = summary.read(shard, records[shard])
+        try:
+            entries, whole = summary.read(shard, records[shard])
+        except UpscaleError as error:
+            raise UpscaleError(f"{records[shard].shown}: {error}") from None
         seen |= {shard} if whole else set()
         both = entries.keys() & others.keys()
         if shard.of == usual:

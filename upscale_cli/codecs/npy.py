@@ -4,6 +4,7 @@ import io
 import math
 import os
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -11,9 +12,10 @@ from numpy.lib import format as npy
 
 from upscale_cli.codecs.format import Format
 from upscale_cli.codecs.picture import Picture, Reading
-from upscale_cli.codecs.writing import Enlarged, Writing
+from upscale_cli.codecs.writing import Enlarged, Writing, check_room
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.pixels import Frame
+from upscale_cli.methods.rows import KEPT, TOGETHER
 from upscale_cli.methods.stacks import array_ndim, axes_of, from_stack, stack_shape, to_stack
 from upscale_cli.methods.upsampler import Array
 
@@ -39,6 +41,11 @@ class ArrayPicture(Picture):
         # An array in another order is copied.
         slices = self.count * math.prod(own[:-2])
         self.decoded = slices * self.channels * dtype.itemsize * (1 + (fortran or not dtype.isnative))
+        self._start, self._dtype = stream.tell(), dtype
+        row = self.width * self.channels * dtype.itemsize
+        self._step = max(1, TOGETHER // row)
+        if len(own) == 2 and not fortran and (not self.channels_first or self.channels == 1):
+            self.by_rows = 2 * max(KEPT, 2 * self._step * row) + 2 * self._step * row
 
     @property
     def sides(self) -> tuple[int, ...]:
@@ -46,9 +53,19 @@ class ArrayPicture(Picture):
         return self._own
 
     def decode(self) -> Iterator[Frame]:
+        if self.by_rows:
+            for index in range(self.count):
+                yield Frame(self.rows(self.height, self._step, partial(self._read, index * self.height)), None)
+            return
         self.stream.seek(0)
         for samples in to_stack(read_array(self.stream, self._length), self.channels_first, len(self._own)):
             yield Frame(samples, None)
+
+    def _read(self, above: int, start: int, stop: int) -> Array:
+        """Return some rows of the image that has so many rows above it in the file."""
+        shape = stop - start, self.width, self.channels
+        self.stream.seek(self._start + (above + start) * math.prod(shape[1:]) * self.itemsize)
+        return _native(_read_values(self.stream, math.prod(shape), self._dtype).reshape(shape))
 
 
 open = ArrayPicture
@@ -77,6 +94,7 @@ def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
         write_array(stream, from_stack(stack.reshape(shape), ndim, True))
         return
     own = shape[1:-1] if ndim == axes and shape[-1] == 1 else shape[1:]
+    check_room(stream, how.frame_count * first.size)
     write_header(stream, shape if ndim == axes + 2 else own, first.dtype)
     for frame in pages:
         for rows in frame.strips():
@@ -117,11 +135,19 @@ def read_header(stream: BinaryIO, length: int) -> tuple[tuple[int, ...], bool, n
 def read_array(stream: BinaryIO, length: int) -> Array:
     """Return the array of a `.npy`, in native byte order and C order; errors as for `read_header`."""
     shape, fortran, dtype = read_header(stream, length)
-    data = stream.read()
-    if len(data) != math.prod(shape) * dtype.itemsize:
+    array = _read_values(stream, math.prod(shape), dtype).reshape(shape, order="F" if fortran else "C")
+    return np.ascontiguousarray(_native(array))
+
+
+def _native(array: Array) -> Array:
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _read_values(stream: BinaryIO, count: int, dtype: np.dtype[Any]) -> Array:
+    data = stream.read(count * dtype.itemsize)
+    if len(data) != count * dtype.itemsize:
         raise UpscaleError("was changed while it was read, or is damaged; try again.")
-    array = np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
-    return np.ascontiguousarray(array.astype(dtype.newbyteorder("="), copy=False))
+    return np.frombuffer(data, dtype)
 
 
 def write_header(stream: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:

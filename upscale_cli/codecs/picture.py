@@ -1,19 +1,25 @@
 """Opening an image: its format by content, its size from the header, limits before any work."""
 
 import os
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from math import prod
-from typing import BinaryIO, NamedTuple, NoReturn, Self
+from typing import BinaryIO, NamedTuple, NoReturn, Self, cast
 
-from upscale_cli.codecs.finding import format_of_content
+import numpy as np
+
+from upscale_cli.codecs.finding import format_of_content, holds_several
 from upscale_cli.codecs.format import Format
 from upscale_cli.codecs.formats import FORMATS
 from upscale_cli.codecs.sniffing import HEAD
+from upscale_cli.codecs.splitting import MANY
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.pixels import Frame
 from upscale_cli.machine.memory import UNKNOWN, available_memory
+from upscale_cli.methods.rows import Rows
+from upscale_cli.methods.upsampler import Array
 
 MAX_SOURCE_PIXELS = 178_956_970
 """The most pixels of a frame of a source, unless the user allows more: Pillow's own limit, a gigabyte of RGBA."""
@@ -119,6 +125,8 @@ class Picture(ABC):
         Channels, and bytes per sample, as far as the header tells.
     decoded : float
         Approximate memory for decoding, in bytes per pixel.
+    by_rows : int
+        Approximate memory, in bytes, if its frames are read by rows; 0 if they cannot be.
     count : int
         Frames or pages.
     volume : Volume or None
@@ -140,17 +148,19 @@ class Picture(ABC):
     itemsize: int
     decoded: float
     count: int
+    by_rows: int = 0
 
     def __init__(self, stream: BinaryIO, format: Format, reading: Reading) -> None:
         self.stream, self.format, self.reading = stream, format, reading
         self.ndim, self.channels_first, self.ink = 0, False, False
         self.volume: Volume | None = None
         self.notes: list[str] = []
+        self._lock = threading.Lock()  # of the stream
         self.encoding = Encoding(lossless=not format.lossy)
 
     @abstractmethod
     def decode(self) -> Iterator[Frame]:
-        """Yield every frame, upright. Raises whatever a decoder raises."""
+        """Yield every frame, upright; samples may be `Rows`. Raises whatever a decoder raises."""
 
     @property
     def values(self) -> int:
@@ -162,15 +172,35 @@ class Picture(ABC):
         """Height and width, after the depth of a volume."""
         return (*((self.volume.depth,) if self.volume else ()), self.height, self.width)
 
-    def frames(self) -> Iterator[Frame]:
-        """Yield every frame, upright; raise `UpscaleError` at the first that cannot be decoded completely."""
+    def frames(self, by_rows: bool = False) -> Iterator[Frame]:
+        """Yield every frame, upright; raise `UpscaleError` at the first that cannot be decoded completely.
+
+        With `by_rows`, samples may be `Rows`, which are read from the open file, and raise `UpscaleError`, when they
+        are asked for.
+        """
+        if self.format.name in MANY:
+            self.stream.seek(0)
+            with suppress(UpscaleError):  # the decoder says what is damaged
+                if holds_several(self.stream):
+                    self.notes.append("only the first of its images is enlarged; give it alone, or pipe it, for all")
         frames = self.decode()
         while True:
             with decoding(self.reading):
                 frame = next(frames, None)
+                if frame is not None and not by_rows:
+                    frame = frame._replace(samples=np.asarray(frame.samples))
             if frame is None:
                 return
             yield frame
+
+    def rows(self, height: int, step: int, read: Callable[[int, int], Array]) -> Array:
+        """Return the samples of a frame that `read` reads, `step` rows at a time; see `Rows`."""
+
+        def decoded(start: int, stop: int) -> Array:
+            with self._lock, decoding(self.reading):
+                return read(start, stop)
+
+        return cast(Array, Rows(height, step, decoded))
 
     def close(self) -> None:
         """Close the file."""

@@ -25,6 +25,7 @@ from upscale_cli.codecs.tiff_samples import (
     PLAIN,
     SIGNED,
     UNSIGNED,
+    Places,
     Stored,
     copied,
     places,
@@ -36,6 +37,7 @@ from upscale_cli.codecs.tiff_writer import write_tiff
 from upscale_cli.codecs.writing import Enlarged, Writing
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.pixels import CHANNELS, Frame, Mode, divided_by_alpha, full_depth, oriented
+from upscale_cli.methods.rows import KEPT
 from upscale_cli.methods.upsampler import Array
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE, INKS, YCBCR = 0, 1, 2, 3, 5, 6
@@ -113,8 +115,11 @@ class TiffPicture(Picture):
         self.encoding = Encoding(lossless=how.compression != JPEG, exact=mode == "P")
         self.channels = (3 if mode == "P" else CHANNELS[mode]) + len(extra)
         self.itemsize = -(-how.bits // 8)
-        # The bytes of libtiff, those of all segments, and the samples; turned and scaled ones are made of these.
-        self.decoded = how.samples * self.itemsize * 4 + (3 if mode == "P" else 0)
+        # Samples, and those that are turned, or changed in `arrange`.
+        self.decoded = how.samples * self.itemsize * 2 + (3 if mode == "P" else 0)
+        # Rows that are kept, as stored and changed; and while some are decoded, what libtiff is given and returns.
+        together = how.step * self.width * how.samples * self.itemsize
+        self.by_rows = 2 * max(KEPT, 2 * together) + 6 * together if orientation(first) == 1 else 0
 
     def decode(self) -> Iterator[Frame]:
         for index, page in enumerate(self._pages):
@@ -123,9 +128,23 @@ class TiffPicture(Picture):
             turned = orientation(page)
             height, width = (how.width, how.height) if turned >= 5 else (how.height, how.width)
             check_frame(self, index + 1, height, width)
-            frame = read_frame(page, how)
+            frame = self._frame(page, how)
+            samples = frame.samples if turned == 1 else oriented(np.asarray(frame.samples), turned)
             metadata = read_metadata(page, self.notes)._replace(orientation=turned)
-            yield frame._replace(samples=oriented(frame.samples, turned), metadata=metadata)
+            yield frame._replace(samples=samples, metadata=metadata)
+
+    def _frame(self, page: Page, how: Stored) -> Frame:
+        """Return a page as a frame that is read by rows, as stored: the orientation is not applied."""
+        how, where = places(page, how)
+        frames: list[Frame] = []
+
+        def read(start: int, stop: int) -> Array:
+            part = where[:, :, start // how.down : -(-stop // how.down)]
+            frames[:] = [read_frame(page, how._replace(height=stop - start), part)]
+            return frames[0].samples
+
+        samples = self.rows(how.height, how.step, read)
+        return frames[0]._replace(samples=samples)
 
     def _note_left_out(self, pages: list[Page]) -> None:
         """Say which pages and sub-directories are left out."""
@@ -198,12 +217,12 @@ def check(page: Page, how: Stored) -> tuple[Mode, tuple[int, ...]]:
     return mode, kinds + (0,) * (extra - len(kinds))
 
 
-def read_frame(page: Page, how: Stored) -> Frame:
-    """Return a page as a frame, as stored: the orientation is not applied."""
+def read_frame(page: Page, how: Stored, where: Places) -> Frame:
+    """Return a page, or a part of it, as a frame, as stored: the orientation is not applied."""
     mode, extra = check(page, how)
     if how.compression not in BYTEWISE or page.one(tag.PHOTOMETRIC, BLACK_IS_ZERO) == YCBCR:
-        return _by_pillow(page, how)
-    samples = read_samples(page, how)
+        return _by_pillow(page, how, where)
+    samples = read_samples(page, how, where)
     if mode == "P":
         samples, mode, palette = _coloured(page, how, samples)
         if palette is not None:
@@ -249,11 +268,12 @@ def _with_alpha(samples: Array, mode: Mode, extra: tuple[int, ...]) -> Frame:
     return Frame(samples, "LA" if mode == "L" else "RGBA")
 
 
-def _by_pillow(page: Page, how: Stored) -> Frame:
-    """Return a page that libtiff decodes as a whole, as stored."""
+def _by_pillow(page: Page, how: Stored, where: Places) -> Frame:
+    """Return a page, or a part of it, that libtiff decodes to pixels, as stored."""
     unlike = {tag.STRIP_OFFSETS, tag.STRIP_COUNTS, tag.TILE_OFFSETS, tag.TILE_COUNTS}
     unlike |= {tag.ORIENTATION, tag.SUB_DIRECTORIES}
     tags = {number: page.tag(number) for number in page.entries if number < tag.XMP and number not in unlike}
-    with TiffImageFile(copied(page, tags, *places(page, how))) as image:
+    tags |= {tag.HEIGHT: (4, (how.height,))}
+    with TiffImageFile(copied(page, tags, where)) as image:
         image.load()
         return from_pillow(image)

@@ -9,6 +9,7 @@ differences: section 14), and "Photoshop TIFF Technical Note 3", 2005 (differenc
 
 import io
 from itertools import accumulate
+from math import prod
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from upscale_cli.codecs import tiff_tags as tag
 from upscale_cli.codecs.png_stream import decompressed
 from upscale_cli.codecs.tiff_directories import Page, Tag, packed
 from upscale_cli.errors import UpscaleError
+from upscale_cli.methods.rows import TOGETHER
 from upscale_cli.methods.upsampler import Array
 
 PLAIN, JPEG = 1, 7
@@ -30,6 +32,8 @@ BYTEWISE = WITH_PREDICTOR | {PLAIN, 32773}
 """Compressions that keep every byte: these, none, and PackBits."""
 REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 """Each byte with its bits in reverse order."""
+Places = NDArray[np.uint64]
+"""Where strips or tiles begin, and their lengths in bytes: (2, planes, rows of them, columns of them)."""
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3
 """Values of the tag `SAMPLE_FORMAT`."""
 
@@ -69,6 +73,17 @@ class Stored(NamedTuple):
     def row(self) -> int:
         """Bytes of a row of a strip or tile."""
         return -(-self.across * self.bits * self.samples // self.planes // 8)
+
+    @property
+    def step(self) -> int:
+        """Rows that are decoded together: whole strips or tiles, or a part of the only strip."""
+        rows = max(1, TOGETHER // (self.across * self.samples * -(-self.bits // 8) * self.grid[1]))
+        return min(self.height, rows) if self.divisible else max(1, rows // self.down) * self.down
+
+    @property
+    def divisible(self) -> bool:
+        """Whether a page, or each of its planes, is one strip without compression: as good as several."""
+        return self.compression == PLAIN and not self.tiled and self.grid[0] == 1
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -114,8 +129,16 @@ def stored(page: Page) -> Stored:
     )
 
 
-def read_samples(page: Page, how: Stored) -> Array:
+def read_samples(page: Page, how: Stored, where: Places) -> Array:
     """Return the samples of a page as they are stored, (H, W, samples): not turned, scaled or inverted.
+
+    Parameters
+    ----------
+    page : Page
+    how : Stored
+        Its height may be that of a part of the page, of whole strips or tiles.
+    where : Places
+        Of that part.
 
     Returns
     -------
@@ -128,7 +151,7 @@ def read_samples(page: Page, how: Stored) -> Array:
         If the file ends before them.
     """
     channels = how.samples // how.planes
-    packed = _segments(page, how)
+    packed = _segments(page, how, where)
     if how.predictor == 2:
         samples = _typed(packed, page, how).reshape(*packed.shape[:2], -1, channels)
         # Differences of floating-point numbers are those of their bits.
@@ -173,7 +196,7 @@ def _joined_bytes(packed: NDArray[np.uint8], how: Stored) -> Array:
     return values.astype(f"=f{size}")
 
 
-def _segments(page: Page, how: Stored) -> NDArray[np.uint8]:
+def _segments(page: Page, how: Stored, where: Places) -> NDArray[np.uint8]:
     """Return the bytes of all strips or tiles, (segments, rows, bytes of a row); strips that are short are filled up.
 
     Tiles are one image, one below another, for libtiff. So are strips, but the last strip of a plane may be short, so
@@ -181,23 +204,19 @@ def _segments(page: Page, how: Stored) -> NDArray[np.uint8]:
     """
     rows, columns = how.grid
     count = rows * columns
-    starts, lengths = places(page, how)
-    if len(starts) != count * how.planes or len(lengths) != len(starts):
-        raise UpscaleError("does not say where its pixels are; it is damaged, get another copy.")
-    if 0 in lengths:
+    if not where[1].all():
         raise unsupported("that does not store all of its pixels (sparse)", "fill it with gdal_translate")
     height = count * how.down if how.tiled else how.height
     numbers = {tag.COMPRESSION: how.compression, tag.FILL_ORDER: page.one(tag.FILL_ORDER, 1), tag.BITS: 8}
     numbers |= {tag.SAMPLES: 1, tag.PHOTOMETRIC: 1, tag.WIDTH: how.row, tag.HEIGHT: height, tag.STRIP_ROWS: how.down}
     made = np.zeros((count * how.planes, how.down, how.row), np.uint8)
     for plane in range(how.planes):
-        part = slice(plane * count, (plane + 1) * count)
-        target = made[part].reshape(-1)[: height * how.row]
+        target = made[plane * count : (plane + 1) * count].reshape(-1)[: height * how.row]
         if how.compression not in (PLAIN, *DEFLATE):
-            target[:] = _decoded(page, numbers, starts[part], lengths[part]).reshape(-1)
+            target[:] = _decoded(page, numbers, where[:, plane]).reshape(-1)
             continue
         full = how.down * how.row
-        for index, (start, length) in enumerate(zip(starts[part], lengths[part], strict=True)):
+        for index, (start, length) in enumerate(where[:, plane].reshape(2, -1).T.tolist()):
             place = target[index * full : (index + 1) * full]
             data = _read(page.stream, start, min(length, len(place)) if how.compression == PLAIN else length)
             if page.one(tag.FILL_ORDER, 1) == 2:
@@ -210,21 +229,33 @@ def _segments(page: Page, how: Stored) -> NDArray[np.uint8]:
     return made
 
 
-def places(page: Page, how: Stored) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return where the strips or tiles of a page begin, and their lengths in bytes."""
+def places(page: Page, how: Stored) -> tuple[Stored, Places]:
+    """Return where the strips or tiles of a page are, and how it is stored: of one long strip as of several.
+
+    Raises
+    ------
+    UpscaleError
+        If the page does not say where all of them are.
+    """
     # Old writers give tiles the tags of strips.
     tiles = tag.TILE_OFFSETS in page.entries
-    starts = page.integers(tag.TILE_OFFSETS if tiles else tag.STRIP_OFFSETS)
+    starts = np.array(page.integers(tag.TILE_OFFSETS if tiles else tag.STRIP_OFFSETS), np.uint64)
+    if how.divisible and len(starts) == how.planes:
+        how = how._replace(down=how.step)
+        starts = (starts[:, None] + np.arange(how.grid[0], dtype=starts.dtype) * (how.down * how.row)).ravel()
+    # Old writers leave the lengths out, or write zeros.
+    lengths = np.array(page.integers(tag.TILE_COUNTS if tiles else tag.STRIP_COUNTS), np.uint64)
     if how.compression == PLAIN:
-        # Old writers leave the lengths out, or write zeros.
-        return starts, (how.down * how.row,) * len(starts)
-    return starts, page.integers(tag.TILE_COUNTS if tiles else tag.STRIP_COUNTS)
+        lengths = np.full_like(starts, how.down * how.row)
+    if len(starts) != how.planes * prod(how.grid) or len(lengths) != len(starts):
+        raise UpscaleError("does not say where its pixels are; it is damaged, get another copy.")
+    return how, np.stack([starts, lengths]).reshape(2, how.planes, *how.grid)
 
 
-def _decoded(page: Page, numbers: dict[int, int], starts: tuple[int, ...], lengths: tuple[int, ...]) -> Array:
+def _decoded(page: Page, numbers: dict[int, int], where: Places) -> Array:
     """Return some segments, decompressed, as one image of bytes (height, bytes of a row)."""
     tags = {number: (4, (value,)) for number, value in numbers.items()}
-    with TiffImageFile(copied(page, tags, starts, lengths)) as image:
+    with TiffImageFile(copied(page, tags, where)) as image:
         try:
             image.load()
         except OSError:
@@ -232,9 +263,9 @@ def _decoded(page: Page, numbers: dict[int, int], starts: tuple[int, ...], lengt
         return np.asarray(image)
 
 
-def copied(page: Page, tags: dict[int, Tag], starts: tuple[int, ...], lengths: tuple[int, ...]) -> io.BytesIO:
+def copied(page: Page, tags: dict[int, Tag], where: Places) -> io.BytesIO:
     """Return a TIFF file of one page that has some tags, and some strips or tiles of another page."""
-    pieces = [_read(page.stream, start, length) for start, length in zip(starts, lengths, strict=True)]
+    pieces = [_read(page.stream, *each) for each in where.reshape(2, -1).T.tolist()]
     tiled = tag.TILE_WIDTH in tags
     offsets, counts = (tag.TILE_OFFSETS, tag.TILE_COUNTS) if tiled else (tag.STRIP_OFFSETS, tag.STRIP_COUNTS)
     at = list(accumulate(map(len, pieces), initial=0))

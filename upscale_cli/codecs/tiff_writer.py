@@ -18,7 +18,7 @@ from upscale_cli.codecs.pillow import encoded, to_pillow
 from upscale_cli.codecs.png_stream import Bytes2D, compressed
 from upscale_cli.codecs.tiff_directories import Tag, packed, read_pages
 from upscale_cli.codecs.tiff_metadata import tags_of
-from upscale_cli.codecs.writing import Enlarged, Writing
+from upscale_cli.codecs.writing import Enlarged, Writing, check_room
 from upscale_cli.errors import UpscaleError
 from upscale_cli.methods.upsampler import Array
 
@@ -56,6 +56,8 @@ def write_tiff(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> No
     start = stream.write(bytes(HEADER))
     for image in frames:
         tags = _tags(image, compression) | tags_of(image.metadata)
+        if compression == PLAIN and image.dtype != bool:
+            check_room(stream, image.size)
         work = partial(_packed, pack, tag.PREDICTOR in tags)
         sizes = [stream.write(strip) for strip in image.packed(work, tags[tag.STRIP_ROWS][1][0])]
         places = list(accumulate(sizes, initial=start))

@@ -2,7 +2,10 @@
 
 import io
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypeVar
+from contextlib import suppress
+from math import prod
+from shutil import disk_usage
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +15,8 @@ from upscale_cli.codecs.picture import Encoding
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.metadata import Metadata
 from upscale_cli.image.pixels import Frame, Mode, expand_palette, quantise, to_mode, widen
+from upscale_cli.machine.memory import in_bytes
+from upscale_cli.machine.replacing import SPOOL
 from upscale_cli.methods.placement import Nearest
 from upscale_cli.methods.strips import Workers, in_order, regrouped, strip_ranges
 from upscale_cli.methods.upsampler import Array, Finish, Scratch, Upsampler
@@ -58,6 +63,11 @@ class Enlarged(NamedTuple):
     quantised: bool = False
     workers: Workers | None = None
     progress: Callable[[int], None] = lambda pixels: None
+
+    @property
+    def size(self) -> int:
+        """Bytes of its samples as they are in memory."""
+        return prod(self.shape) * self.dtype.itemsize
 
     def strips(self) -> Iterator[Array]:
         """Yield the rows of each strip, in order; the workers' threads compute them."""
@@ -173,6 +183,22 @@ class Writing(NamedTuple):
         return {name: present.get(name) for name in names}
 
 
+def check_room(stream: BinaryIO, size: int) -> None:
+    """Raise `UpscaleError` if a result of so many bytes does not fit onto the disk of a stream: before hours of work.
+
+    It is asked where the size is certain. A stream that is no file has room, and so has all that is small.
+    """
+    free = size
+    if size > SPOOL:
+        with suppress(OSError, ValueError, TypeError):  # no file; and Windows asks for names only
+            free = disk_usage(stream.fileno()).free
+    if free < size:
+        raise UpscaleError(
+            f"would take {in_bytes(size)}, but only {in_bytes(free)} is free where it goes; free some space, or use "
+            "another --output."
+        )
+
+
 def same_size(frames: list[Frame], format: Format) -> list[Frame]:
     """Return frames of one size as they are.
 
@@ -203,7 +229,7 @@ def alike(frames: list[Frame], format: Format) -> list[Frame]:
     return [to_mode(frame, "RGBA" if any(each.alpha for each in frames) else "RGB") for frame in frames]
 
 
-def encoded(frame: Frame, how: Writing) -> bytes:
+def file_of(frame: Frame, how: Writing) -> bytes:
     """Return the file of a frame that its format can store."""
     samples, stream = frame.samples, io.BytesIO()
     copied = Enlarged(

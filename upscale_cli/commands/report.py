@@ -1,7 +1,6 @@
 """Records of shards: which one a run keeps, and the command `upscale report`, which adds them up."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import click
 
@@ -10,10 +9,10 @@ from upscale_cli.batch.names import is_template
 from upscale_cli.batch.plan import Work
 from upscale_cli.batch.records import Record, Summary, read_records
 from upscale_cli.batch.shards import Shard
-from upscale_cli.commands.options import VERBOSE, Command, json_option
+from upscale_cli.commands.options import FILES, VERBOSE, Command, json_option
 from upscale_cli.commands.session import Session
 from upscale_cli.commands.terminal import print_json, visible
-from upscale_cli.errors import ExitStatus, UsageError
+from upscale_cli.errors import ExitStatus, UpscaleError, UsageError
 from upscale_cli.places import place_of
 from upscale_cli.places.streams import STREAM, is_numbered
 from upscale_cli.work.result import Result
@@ -28,8 +27,8 @@ Add up the records of shards: what is done, what failed, what is missing.
 Usage: upscale report [OPTIONS] FOLDER        FOLDER: the --output of the shards
 """
 OUTRO = "The exit status is 0 if nothing is left to do. A file called report is ./report."
-ALIKE = frozenset({"inputs", "overwrite", "max_pixels", "max_source_pixels", "preserve_times", *Session._fields})
-"""The options that do not change the pixels of a result."""
+ALIKE = {"inputs", "overwrite", "max_pixels", "max_source_pixels", "preserve_times"} | {*FILES, *Session._fields}
+"""The options that do not change results, and those that name files, whose content counts."""
 
 MOST_NAMED = 20
 """The most shards that a line names."""
@@ -70,11 +69,14 @@ def _settings(work: Work) -> str:
     from hashlib import blake2b
 
     given = click.get_current_context().params
-    texts = {name: str(value) for name, value in given.items() if name not in ALIKE and not isinstance(value, Path)}
+    texts = {name: str(value) for name, value in given.items() if name not in ALIKE}
     digest = blake2b(repr(sorted((n, t) for n, t in texts.items() if given[n])).encode(), digest_size=8)
     for source in work.reads:
-        with source.open() as stream:
-            digest.update(stream.read())
+        try:
+            with source.open() as stream:
+                digest.update(stream.read())
+        except UpscaleError as error:
+            raise UpscaleError(f"{source.shown}: {error}") from None
     return digest.hexdigest()
 
 
@@ -114,7 +116,8 @@ def _lines(summary: Summary) -> Iterator[str]:
         (len(summary.missing), "missing"),
         (len(summary.unlisted), "not listed"),
     )
-    absent = f"; {len(summary.absent):,} shards have no record" if summary.absent else ""
+    count = len(summary.absent)
+    absent = f"; {count:,} shard{'s have' if count > 1 else ' has'} no record" if count else ""
     yield f"{', '.join(f'{count:,} {word}' for count, word in counts if count or word == 'done')}{absent}."
 
 

@@ -278,6 +278,7 @@ def start(command: click.Command) -> NoReturn:
     try:
         status = command.main(prog_name=name, standalone_mode=False)
     except click.ClickException as error:
+        name = getattr(getattr(error, "ctx", None), "command_path", name)
         say(f"{name}: {error.format_message()} See {name} --help.")
         status = error.exit_code
     except click.Abort:

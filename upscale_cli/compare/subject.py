@@ -6,7 +6,7 @@ import numpy as np
 
 from upscale_cli.codecs.formats import FORMATS
 from upscale_cli.codecs.picture import Picture, open_picture
-from upscale_cli.codecs.writing import Writing, encoded
+from upscale_cli.codecs.writing import Writing, file_of
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.colour import fits
 from upscale_cli.image.metadata import Metadata
@@ -116,4 +116,4 @@ def _reduced(frame: Frame, factor: int) -> Frame:
 
 def as_png(frame: Frame, metadata: Metadata) -> bytes:
     """Return the PNG file of a frame that PNG can store."""
-    return encoded(frame, Writing(format=PNG, metadata=metadata))
+    return file_of(frame, Writing(format=PNG, metadata=metadata))

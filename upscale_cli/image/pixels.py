@@ -1,6 +1,7 @@
 """Frames: pixels as arrays, with what their channels mean; palettes, alpha and orientation."""
 
-from typing import Literal, NamedTuple
+from collections.abc import Callable
+from typing import Literal, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +9,7 @@ from PIL import Image, ImageColor
 
 from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.image.metadata import Metadata
+from upscale_cli.methods.rows import Rows
 from upscale_cli.methods.samples import white
 from upscale_cli.methods.upsampler import Array
 
@@ -55,6 +57,22 @@ class Frame(NamedTuple):
     def alpha(self) -> bool:
         """Whether the last channel is opacity."""
         return self.mode in ("LA", "RGBA")
+
+
+def pixelwise(frame: Frame, change: Callable[[Frame], Frame]) -> Frame:
+    """Return `change(frame)`, where no pixel depends on others: by rows if the frame is read by rows."""
+    rows = frame.samples
+    if not isinstance(rows, Rows):
+        return change(frame)
+    some = rows[:1]
+    made = change(frame._replace(samples=some))
+    if made.samples is some:
+        return made._replace(samples=frame.samples)
+
+    def read(start: int, stop: int) -> Array:
+        return change(frame._replace(samples=rows[start:stop])).samples
+
+    return made._replace(samples=cast(Array, Rows(len(rows), rows.step, read)))
 
 
 def read_colour(text: str) -> tuple[int, ...]:

@@ -24,6 +24,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO
+from zlib import crc32
 
 from upscale_cli.errors import NeedlessError
 from upscale_cli.machine.durable import changed, synchronise, synchronise_folder
@@ -37,7 +38,7 @@ PREFIX = ".upscale-"
 """The beginning of the names of temporary files."""
 
 TEMPORARY = re.compile(rf"{re.escape(PREFIX)}([0-9a-f]{{8}})-[0-9a-f]{{16}}\.tmp")
-"""The names of temporary files: eight digits for the running system, and eight random bytes."""
+"""The names of temporary files: eight digits for the mount on a running system, and eight random bytes."""
 
 ABANDONED = 24 * 3600
 """Seconds without a change after which an unlocked temporary file of another system is removed."""
@@ -45,14 +46,17 @@ ABANDONED = 24 * 3600
 SPOOL = 64 << 20
 """The bytes of a result that stay in memory before they go to a temporary file."""
 
+TRIES = 5
+"""How many temporary files are made until one is locked; after that, one without a lock will do."""
+
 RENAME_NOREPLACE, AT_FDCWD = 1, -100
 """Arguments of Linux's `renameat2`, from linux/fs.h and linux/fcntl.h."""
 
 OF_CONTENT = frozenset(("security.capability", "security.evm", "security.ima"))
 """Extended attributes that Linux itself changes when a file gets another content."""
 
-SAME = ("st_dev", "st_ino", "st_size", "st_mtime_ns")
-"""What all names of a file have in common."""
+UNKNOWN = "0" * 8
+"""The digits of an unknown system."""
 
 _unfinished: set[Path] = set()
 """The temporary files of this process."""
@@ -188,19 +192,22 @@ class _Temporary:
 
 
 def _created(folder: Path, mode: int) -> tuple[Path, int]:
-    """Return a new temporary file, locked: its path, and a descriptor."""
-    while True:
-        path = folder / f"{PREFIX}{_system()}-{os.urandom(8).hex()}.tmp"
+    """Return a new temporary file, locked where files can be: its path, and a descriptor."""
+    for left in reversed(range(TRIES)):
+        path = folder / f"{PREFIX}{_system(folder)}-{os.urandom(8).hex()}.tmp"
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_BINARY", 0), mode)
         try:
             # Between creating and locking, another run may have removed it as abandoned. Its number of names is not
-            # asked for: some file systems always report 0.
-            if _lock(descriptor) is not False and os.path.exists(path):
-                return path, descriptor
+            # asked for: some file systems always report 0. Others refuse every lock.
+            if (_lock(descriptor) is not False and os.path.exists(path)) or not left:
+                break
         except BaseException:
             os.close(descriptor)
             raise
         os.close(descriptor)
+        with suppress(OSError):
+            os.unlink(path)
+    return path, descriptor
 
 
 def _lock(descriptor: int) -> bool | None:
@@ -217,12 +224,14 @@ def _lock(descriptor: int) -> bool | None:
 
 
 @functools.cache
-def _system() -> str:
-    """Return eight digits that all processes on this running system share, also in containers; zeros if unknown."""
+def _system(folder: Path) -> str:
+    """Return eight digits for the running system, containers included, and the mount; zeros if it is unknown."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii")[:8]
+        system = Path("/proc/sys/kernel/random/boot_id").read_text("ascii")
     except OSError:
-        return "00000000"
+        return UNKNOWN
+    # Two mounts of one network file system may not see each other's locks.
+    return f"{crc32(f'{system}{os.stat(folder).st_dev}'.encode()):08x}"
 
 
 @functools.cache
@@ -237,21 +246,25 @@ def sweep(folder: Path) -> None:
 
 def _remove_abandoned(path: Path, system: str) -> None:
     """Remove a temporary file unless its owner is running, or may be running."""
-    descriptor = os.open(path, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
-    try:
+    flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    with ExitStack() as stack:
+        descriptor = os.open(path, flags)
+        stack.callback(os.close, descriptor)
+        second = os.open(path, flags)  # whose lock is refused, unless every lock is granted here
+        stack.callback(os.close, second)
         status = os.fstat(descriptor)
-        known = system == _system() != "00000000" or time.time() - status.st_mtime > ABANDONED
-        if known and stat.S_ISREG(status.st_mode) and _lock(descriptor):
+        known = system == _system(path.parent) != UNKNOWN or time.time() - status.st_mtime > ABANDONED
+        if known and stat.S_ISREG(status.st_mode) and _lock(descriptor) and _lock(second) is False:
             os.unlink(path)
-    finally:
-        os.close(descriptor)
 
 
 def _is(path: Path, status: os.stat_result) -> bool:
     """Return whether a path is that of the file of a status; some file systems give all files one number."""
     with suppress(OSError):
         found = os.stat(path)
-        return all(getattr(found, name) == getattr(status, name) for name in SAME)
+        return (
+            os.path.samestat(found, status) and found.st_size == status.st_size and found.st_mtime == status.st_mtime
+        )
     return False
 
 
@@ -259,10 +272,14 @@ def _place_new(temporary: Path, target: Path) -> None:
     """Give a temporary file its target's name; raise `FileExistsError` if another program has taken it meanwhile."""
     try:
         os.link(temporary, target)
+        if os.path.exists(target):
+            return
     except FileExistsError:
         raise
-    except OSError:  # a file system without hard links
-        _rename_new(temporary, target)
+    except OSError:
+        pass
+    # a file system without hard links, or one that says to have made one
+    _rename_new(temporary, target)
 
 
 def _rename_new(old: Path, new: Path) -> None:

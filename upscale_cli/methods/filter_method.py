@@ -91,6 +91,7 @@ def filter_method(filter: NamedFilter) -> Method:
         resizable=True,
         interpolates=not filter.polar,
         volumes=not filter.polar,
+        by_rows=True,
         compared=filter.compared,
         working_memory=Bound(filter_memory, filter),  # type: ignore[arg-type]  # it is a tuple that can be called
     )

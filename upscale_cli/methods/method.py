@@ -176,6 +176,8 @@ class Method(NamedTuple):
         No channel influences another.
     volumes : bool
         It enlarges lines and volumes, too.
+    by_rows : bool
+        The source of an image may be `Rows`: its upsampler only slices it, near the rows that it makes.
     straight : bool
         It weighs colours that are not premultiplied by opacity, because its sums are not linear. It gives transparent
         pixels the colours of visible ones itself, as `methods.filling.filled` does.
@@ -214,6 +216,7 @@ class Method(NamedTuple):
     interpolates: bool = True
     independent: bool = True
     volumes: bool = False
+    by_rows: bool = False
     straight: bool = False
     symmetric: bool = True
     warn: Remark = no_remark

@@ -40,6 +40,7 @@ EPX = Method(
     integer_scale=True,
     factors=(2, 3, 4, 6, 8, 9),
     independent=False,
+    by_rows=True,
     working_memory=working_memory,
 )
 

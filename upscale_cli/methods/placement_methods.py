@@ -81,6 +81,7 @@ NEAREST = Method(
     values="copied",
     resizable=True,
     volumes=True,
+    by_rows=True,
     warn=warn_of_uneven_copies,
 )
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from upscale_cli.methods.rows import parts
 from upscale_cli.methods.upsampler import Array, Finish, SampleReader, working_dtype
 
 Curve = Callable[[NDArray[Any]], NDArray[Any]]
@@ -169,7 +170,8 @@ class Samples(NamedTuple):
         # The absolute weights of a filter sum to less than 3 on an axis. Comparisons with NaN are false.
         largest = float(np.finfo(self.working).max) / 16
         with np.errstate(invalid="ignore"):
-            return float(samples.min()) >= -largest and float(samples.max()) <= largest
+            ends = ((float(part.min()), float(part.max())) for part in parts(samples))
+            return all(-largest <= low and high <= largest for low, high in ends)
 
     def reader(self, source: Array) -> SampleReader:
         """Return how the samples of a source (H, W, channels_in) are read."""

@@ -215,6 +215,7 @@ TRANSPOSED_CONV = Method(
     keeps_constants=False,
     interpolates=False,
     volumes=True,
+    by_rows=True,
     symmetric=False,
     working_memory=working_memory,
     warn=warn_of_checkerboard,

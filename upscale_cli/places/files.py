@@ -234,9 +234,12 @@ class Files:
         return str(_beside(Path(name), label))
 
     def inside(self, name: str) -> list[FileSource]:
-        with suppress(FileNotFoundError, NotADirectoryError):
+        try:
             return [FileSource(Path(name, each)) for each in sorted(os.listdir(name))]
-        return []
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise UpscaleError(f'"{name}" cannot be read: {error.strerror}.') from None
 
     def target(self, name: str, parts: Sequence[str] = ()) -> FileTarget:
         return FileTarget(Path(name, *parts))

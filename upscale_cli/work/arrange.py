@@ -8,8 +8,9 @@ from upscale_cli.codecs.fitting import fit
 from upscale_cli.codecs.format import Format
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.colour import cmyk_to_rgb, transfer_of
-from upscale_cli.image.pixels import Frame, Kind, Mode, expand_palette, index_colours, to_mode, widen
+from upscale_cli.image.pixels import Frame, Kind, Mode, expand_palette, index_colours, pixelwise, to_mode, widen
 from upscale_cli.methods import Method
+from upscale_cli.methods.rows import parts
 from upscale_cli.methods.samples import SRGB, Samples, Transfer, sigmoidal, white
 from upscale_cli.methods.upsampler import Array
 from upscale_cli.work.bands import as_image, with_bands, without_missing
@@ -99,9 +100,9 @@ def arrange(
         colour = "palette, kept: values are only copied"
         samples = _unchanged(indexed)._replace(palette=indexed.palette)
         return Arrangement(indexed, samples, "P", notes=tuple(notes), colour=colour)
-    frame = expand_palette(frame)
+    frame = pixelwise(frame, expand_palette)
     if frame.samples.dtype == bool and weighed:
-        frame = widen(frame)
+        frame = pixelwise(frame, widen)
         notes.append("1 bit a pixel becomes 8, because values are blended")
 
     frame, (wanted, depth), lost = _fitted(frame, format, bool(linear))
@@ -109,7 +110,8 @@ def arrange(
     quantised = wanted == "P"
     mode = frame.mode if quantised else cast(Mode, wanted)
     flatten = frame.alpha and mode not in ("LA", "RGBA")
-    frame = to_mode(frame, {"L": "LA", "RGB": "RGBA"}[str(mode)] if flatten else str(mode))
+    made = {"L": "LA", "RGB": "RGBA"}[str(mode)] if flatten else str(mode)
+    frame = pixelwise(frame, lambda each: to_mode(each, made))
     if apart and frame.alpha and (flatten or quantised):
         raise UpscaleError(
             f"has alpha that {format.title} cannot store as data; omit --alpha separate, or use --format png."
@@ -125,7 +127,7 @@ def arrange(
         channels_in=frame.samples.shape[2],
         target=np.dtype(depth),
         alpha=frame.alpha or no_data is not None,
-        opaque=constant and bool((frame.samples[..., -1] == white(frame.samples.dtype)).all()),
+        opaque=constant and _is_opaque(frame.samples),
         flatten=flatten,
         straight=method.straight,
         apart=apart and frame.alpha,
@@ -148,19 +150,38 @@ def _fitted(frame: Frame, format: Format, linear: bool) -> tuple[Frame, Kind, li
     if kind[0] == "CMYK" and linear:
         raise UpscaleError("is CMYK, which has no linear light; omit --linear, or convert it to RGB first.")
     if frame.mode == "CMYK" != kind[0]:
-        # Profiles are applied to 8 bits.
-        if frame.samples.dtype == np.uint16:
-            frame = frame._replace(samples=((frame.samples + np.uint32(128)) // 257).astype(np.uint8))
-        frame = frame._replace(samples=cmyk_to_rgb(frame.samples, frame.metadata.icc), mode="RGB")
+        frame = pixelwise(frame, _without_ink)
         losses += ["16 bits a channel become 8"] if kind[1] == "uint16" else []
         kind = kind[0], "uint8"
     return frame, kind, losses
 
 
+def _without_ink(frame: Frame) -> Frame:
+    """Return a frame of ink as RGB. Profiles are applied to 8 bits."""
+    if frame.samples.dtype == np.uint16:
+        frame = frame._replace(samples=((frame.samples + np.uint32(128)) // 257).astype(np.uint8))
+    return frame._replace(samples=cmyk_to_rgb(frame.samples, frame.metadata.icc), mode="RGB")
+
+
+def _used(samples: Array) -> Array:
+    """Return which of 256 indices there are, as bool (256,)."""
+    used = np.zeros(256, bool)
+    for part in parts(samples):
+        used[part] = True
+    return used
+
+
+def _is_opaque(samples: Array) -> bool:
+    """Return whether the last channel is full everywhere."""
+    return all((part[..., -1] == white(part.dtype)).all() for part in parts(samples))
+
+
 def _rounded(samples: Array) -> list[str]:
     """Return a note if samples are integers that the floats do not all have in which they are weighed."""
     dtype = samples.dtype
-    if dtype.kind not in "iu" or dtype.itemsize < 8 or -EXACT <= int(samples.min()) <= int(samples.max()) <= EXACT:
+    if dtype.kind not in "iu" or dtype.itemsize < 8:
+        return []
+    if all(-EXACT <= int(part.min()) <= int(part.max()) <= EXACT for part in parts(samples)):
         return []
     return [f"values beyond 2^53 are rounded, because {dtype} is weighed in float64"]
 
@@ -197,9 +218,11 @@ def _unchanged(frame: Frame) -> Samples:
 def _hides_colours(frame: Frame) -> bool:
     """Return whether transparent pixels have colours; one of a palette only stands for what is not shown."""
     if frame.palette is not None:
-        used = frame.palette[np.unique(frame.samples)]
+        used = frame.palette[_used(frame.samples)]
         return len(np.unique(used[used[:, 3] == 0], axis=0)) > 1
-    return frame.alpha and bool((frame.samples[..., :-1].any(axis=2) & (frame.samples[..., -1] == 0)).any())
+    return frame.alpha and any(
+        (part[..., :-1].any(axis=2) & (part[..., -1] == 0)).any() for part in parts(frame.samples)
+    )
 
 
 def _colour_explained(kinds: list[Kind], method: Method, samples: Samples, indexed: bool) -> str:
@@ -232,10 +255,8 @@ def _in_palette(frame: Frame, format: Format) -> Frame | None:
         return None
     if format.clear == "any":
         return frame
-    used = np.zeros(256, bool)
-    used[frame.samples] = True
     palette = frame.palette.copy()
-    palette[~used, 3] = 255
+    palette[~_used(frame.samples), 3] = 255
     clear = palette[palette[:, 3] < 255, 3]
     if clear.any() or (len(clear) and format.clear == "none"):
         return None

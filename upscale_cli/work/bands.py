@@ -6,9 +6,11 @@ import numpy as np
 
 from upscale_cli.codecs.format import Format
 from upscale_cli.errors import UpscaleError
-from upscale_cli.image.pixels import CHANNELS, MODES, Frame, divided_by_alpha
+from upscale_cli.image.pixels import CHANNELS, MODES, Frame, divided_by_alpha, pixelwise
 from upscale_cli.methods import Method
+from upscale_cli.methods.rows import parts
 from upscale_cli.methods.samples import white
+from upscale_cli.methods.upsampler import Array
 
 
 def with_bands(frame: Frame, method: Method, format: Format) -> tuple[Frame, list[str]]:
@@ -22,14 +24,18 @@ def with_bands(frame: Frame, method: Method, format: Format) -> tuple[Frame, lis
         return frame, [f"its {frame.samples.shape[2]} channels are enlarged apart from its opacity"] * bool(apart)
     colours = CHANNELS[str(frame.mode)]
     lost = len(frame.extra) - (len(opacity) == 1 and frame.mode != "CMYK")
-    samples, mode = frame.samples[..., :colours], frame.mode
-    if lost < len(frame.extra):
-        samples = np.concatenate([samples, frame.samples[..., colours + opacity[0], None]], axis=2)
-        mode = "LA" if mode == "L" else "RGBA"
-        if frame.extra[opacity[0]] == 1:
-            samples = divided_by_alpha(samples)
+
+    def without_others(frame: Frame) -> Frame:
+        samples, mode = frame.samples[..., :colours], frame.mode
+        if lost < len(frame.extra):
+            samples = np.concatenate([samples, frame.samples[..., colours + opacity[0], None]], axis=2)
+            mode = "LA" if mode == "L" else "RGBA"
+            if frame.extra[opacity[0]] == 1:
+                samples = divided_by_alpha(samples)
+        return frame._replace(samples=samples, mode=mode, extra=())
+
     what = "further channel" if lost == 1 else f"{lost} further channels"
-    return frame._replace(samples=samples, mode=mode, extra=()), [f"{format.title} cannot store its {what}"]
+    return pixelwise(frame, without_others), [f"{format.title} cannot store its {what}"]
 
 
 def without_missing(frame: Frame, method: Method, target: np.dtype[Any]) -> tuple[Frame, float | None]:
@@ -43,22 +49,34 @@ def without_missing(frame: Frame, method: Method, target: np.dtype[Any]) -> tupl
     no_data = frame.metadata.no_data
     if no_data is None or frame.palette is not None or frame.alpha or method.values != "weighed":
         return frame, None
-    equal = np.isnan(frame.samples) if np.isnan(no_data) else np.equal(frame.samples, no_data)
-    missing = np.asarray(equal.all(axis=2))
-    if frame.mode == "RGB" and frame.samples.dtype.kind == "u":
-        # 0 in one colour is a colour: a photograph from the air lacks data where all are 0.
-        equal = equal & missing[..., None]
-    if not equal.any():
+    stored, value = frame.samples.dtype, no_data
+    # 0 in one colour is a colour: a photograph from the air lacks data where all are 0.
+    photograph = frame.mode == "RGB" and stored.kind == "u"
+
+    def missing(samples: Array) -> tuple[Array, Array]:
+        """Return which samples have no data, and which cells have none at all."""
+        equal = np.isnan(samples) if np.isnan(value) else np.equal(samples, value)
+        all_of = np.asarray(equal.all(axis=2))
+        return equal & all_of[..., None] if photograph else equal, all_of
+
+    def opaque(frame: Frame) -> Frame:
+        equal, cells = missing(frame.samples)
+        opacity = np.where(cells, 0, white(stored)).astype(stored)
+        samples = np.concatenate([np.where(equal, stored.type(0), frame.samples), opacity[..., None]], axis=2)
+        return frame._replace(samples=samples)
+
+    found = False
+    for part in parts(frame.samples):
+        equal, cells = missing(part)
+        found |= bool(equal.any())
+        if (equal.any(axis=2) != cells).any():
+            raise UpscaleError(
+                f"has cells without data ({no_data:g}) in some channels only, which cannot be blended; "
+                "use --method nearest, or one file per channel."
+            )
+    if not found:
         return frame, None
-    if (equal.any(axis=2) != missing).any():
-        raise UpscaleError(
-            f"has cells without data ({no_data:g}) in some channels only, which cannot be blended; "
-            "use --method nearest, or one file per channel."
-        )
-    stored = frame.samples.dtype
-    opacity = np.where(missing, 0, white(stored)).astype(stored)
-    samples = np.concatenate([np.where(equal, stored.type(0), frame.samples), opacity[..., None]], axis=2)
-    return frame._replace(samples=samples), no_data if target == stored else no_data * white(target) / white(stored)
+    return pixelwise(frame, opaque), no_data if target == stored else no_data * white(target) / white(stored)
 
 
 def as_image(frame: Frame, format: Format) -> Frame:

@@ -5,7 +5,7 @@ import numpy as np
 from upscale_cli.codecs.fitting import fit
 from upscale_cli.codecs.format import Format
 from upscale_cli.errors import UpscaleError
-from upscale_cli.image.pixels import CHANNELS, Frame, expand_palette, read_colour, to_mode
+from upscale_cli.image.pixels import CHANNELS, Frame, expand_palette, pixelwise, read_colour, to_mode
 from upscale_cli.methods.samples import white
 from upscale_cli.methods.upsampler import Array
 from upscale_cli.work.arrange import Arrangement
@@ -22,13 +22,14 @@ def with_room(frame: Frame, background: str | None, format: Format) -> Frame:
     colour = None if background is None else read_colour(background)
     if frame.mode in (None, "CMYK") or frame.extra or frame.metadata.no_data is not None:
         return frame
-    frame = expand_palette(frame)
+    frame = pixelwise(frame, expand_palette)
     opacity = frame.alpha or (colour is not None and colour[3] < 255)
     if colour is None and not frame.alpha and frame.samples.dtype != bool:
         kind = ("LA" if frame.mode == "L" else "RGBA"), frame.samples.dtype.name
         opacity = format.arrays or "white" not in fit(kind, format)[1]
     grey = frame.mode in ("L", "LA") and (colour is None or len(set(colour[:3])) == 1)
-    return to_mode(frame, ("L" if grey else "RGB") + "A" * opacity)
+    mode = ("L" if grey else "RGB") + "A" * opacity
+    return pixelwise(frame, lambda each: to_mode(each, mode))
 
 
 def border_of(ready: Arrangement, mode: str | None, channels: int, background: str | None) -> Array:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from upscale_cli.codecs.formats import FORMATS
 from upscale_cli.codecs.picture import Encoding, open_picture
-from upscale_cli.codecs.writing import Writing, encoded
+from upscale_cli.codecs.writing import Writing, file_of
 from upscale_cli.errors import UsageError, did_you_mean
 from upscale_cli.image.metadata import Metadata
 from upscale_cli.image.pixels import Frame
@@ -44,7 +44,7 @@ class Damage(NamedTuple):
 
 def _jpeg(photograph: Photograph, quality: float) -> tuple[Photograph, Tables]:
     how = Writing(format=FORMATS["jpeg"], metadata=Metadata(), quality=round(quality), encoding=USUAL)
-    with open_picture(io.BytesIO(encoded(Frame(photograph, "RGB"), how))) as picture:
+    with open_picture(io.BytesIO(file_of(Frame(photograph, "RGB"), how))) as picture:
         return next(picture.frames()).samples, picture.encoding.tables
 
 

@@ -61,7 +61,7 @@ def enlarge(
             workers=workers,
             progress=progress,
         )
-        frames = starmap(work.enlarged, enumerate(picture.frames()))
+        frames = starmap(work.enlarged, enumerate(picture.frames(request.reads_by_rows(picture, format))))
         first = next(frames)
         how = Writing(
             format=format,

@@ -34,6 +34,8 @@ class Task(NamedTuple):
     """Further bytes, such as those of a parameter's arrays."""
     before: Size | None = None
     """Height and width of its frame that is enlarged, if they are not those of the picture."""
+    by_rows: bool = False
+    """Its source is read by rows."""
     channels_first: bool = False
     """Arrays are written channels first, which is done in memory."""
     max_pixels: int = MAX_PIXELS
@@ -52,7 +54,10 @@ class Task(NamedTuple):
         count, itemsize = self.picture.count, self.picture.itemsize
         channels = self.channels if ("L", "uint8") in format.stores or format.arrays else max(3, self.channels)
         values = prod(size) * channels
-        taken = prod(self.picture.sides[-2:]) * self.picture.decoded + self.extra + FIXED
+        taken = prod(self.picture.sides[-2:]) * self.picture.decoded
+        if self.by_rows:
+            taken = min(taken, self.picture.by_rows)
+        taken += self.extra + FIXED
         taken += self._strip(size) * (5 * itemsize + 4)
         needed = self.working_memory(size)
         taken += (needed.values + needed.values_per_thread) * self._float

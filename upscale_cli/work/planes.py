@@ -75,7 +75,7 @@ class Planes(NamedTuple):
         if channels != 1 or (film.chroma and not follows):
             raise UpscaleError(f"has chroma, which cannot follow luma through this kernel; {RGB}.")
         size, after = film.dtype.itemsize, film.enlarged(height, width)
-        header = SimpleNamespace(sides=before[:2], count=1, itemsize=size, decoded=3 * size)
+        header = SimpleNamespace(sides=before[:2], count=1, itemsize=size, decoded=3 * size, by_rows=0)
         task = request.task(cast(Picture, header), FORMATS["npy"], parameters, 1)
         task.check_size((height, width))
         expected = task._replace(extra=2 * after.size).expected((height, width))

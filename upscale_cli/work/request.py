@@ -202,6 +202,7 @@ class Request(NamedTuple):
             picture=picture,
             format=format,
             channels=channels,
+            by_rows=self.reads_by_rows(picture, format),
             # Arrays are read, and brought into the order that the method needs.
             extra=sum(2 * value.nbytes for value in parameters.values() if hasattr(value, "nbytes")),
             channels_first=bool(self.reading.channels_first),
@@ -209,6 +210,10 @@ class Request(NamedTuple):
             hundredths=self.method.hundredths,
             working_memory=lru_cache(1)(self.method.working_memory(shape, parameters)),  # asked four times a size
         )
+
+    def reads_by_rows(self, picture: Picture, format: Format) -> bool:
+        """Return whether a source is read while its result is written, and is not in memory as a whole."""
+        return self.method.by_rows and picture.by_rows > 0 and format.strips != "none"
 
     def carry_out(
         self,
