@@ -64,6 +64,8 @@ def plainly(about: Mapping[str, Any], arrays: Mapping[str, Array], plane: Floats
         if layer["does"] == "convolution":
             weight, slopes = arrays[layer["weight"]], arrays[layer["slopes"]][:, None, None]
             values = convolved(values, weight)
+            if "biases" in layer:
+                values = values + arrays[layer["biases"]][:, None, None]
             values = np.where(values > 0, values, slopes * values)
         elif layer["does"] == "sum":
             values = values + results[layer["with"]]
@@ -109,6 +111,72 @@ def test_a_network_is_the_sums_that_it_names(scale: int) -> None:
         have = upscale(plane, scale, "learned", network=described(about, **arrays))
         assert_near(have, plainly(about, arrays, plane), 1e-12)
         assert_near(upscale(plane.astype("f4"), scale, "learned", network=described(about, **arrays)), have, 1e-5)
+
+
+def restoring(scale: int) -> tuple[dict[str, Any], Arrays]:
+    """Return a network with biases and three levels, whose arrays have nothing in common but the skip."""
+    about, _ = tiny(scale)
+    arrays = {name: np.stack([tiny(scale, seed=seed)[1][name] for seed in range(3)]) for name in "abcpq"}
+    arrays |= {name: np.stack([tiny(scale, seed=seed)[1][name] for seed in range(3)]) for name in ("tail", "skip")}
+    random = np.random.default_rng(4)
+    for layer, name in ((0, "e"), (3, "f")):
+        about["layers"][layer]["biases"] = name
+        arrays[name] = random.normal(size=(3, 3)) / 4
+    return about | {"levels": [0, 0.5, 1]}, arrays
+
+
+@pytest.mark.parametrize(("level", "shares"), [("none", [1, 0, 0]), (0.75, [0, 0.5, 0.5]), (0.2, [0.6, 0.4, 0])])
+def test_a_level_between_has_weights_between(level: Any, shares: list[float]) -> None:
+    about, arrays = restoring(2)
+    mixed = {name: np.tensordot(shares, values, 1) for name, values in arrays.items()}
+    plane = np.random.default_rng(5).random((13, 9))
+    expected = plainly(about, mixed, plane) - plainly(about, mixed, np.zeros_like(plane))
+    network = described(about, **arrays)
+    assert_near(upscale(plane, 2, "learned", network=network, restore=level), expected, 1e-12)
+    whole = np.round(plane * 65535).astype(np.uint16)
+    near = 65535 * (plainly(about, mixed, whole / 65535) - plainly(about, mixed, np.zeros_like(plane)))
+    assert_near(upscale(whole, 2, "learned", network=network, restore=level), near.clip(0, 65535), 0.6)
+    for flat in (0, 77, 255):
+        have = upscale(np.full((9, 9, 3), flat, np.uint8), 2, "learned", network=network, restore=level)
+        assert (have == flat).all()
+
+
+def test_only_the_first_network_of_several_restores() -> None:
+    about, arrays = restoring(2)
+    network, plane = described(about, **arrays), np.random.default_rng(6).random((9, 8))
+    once = upscale(plane, 2, "learned", network=network, restore=1)
+    twice = upscale(once, 2, "learned", network=network)
+    assert_near(upscale(plane, 4, "learned", network=network, restore="high"), twice, 1e-12)
+
+
+def test_a_network_without_levels_restores_only_if_nobody_asks() -> None:
+    about, arrays = tiny()
+    network, plane = described(about, **arrays), np.eye(5)
+    expected = upscale(plane, 2, "learned", network=network)
+    np.testing.assert_array_equal(upscale(plane, 2, "learned", network=network, restore="none"), expected)
+    with pytest.raises(UpscaleError, match="no levels to restore by; omit restore"):
+        upscale(plane, 2, "learned", network=network, restore="low")
+
+
+@pytest.mark.parametrize(
+    ("levels", "words"),
+    [
+        ([0.5], "levels are [0.5]; they must be 2 to 16 ascending numbers of 0 to 1"),
+        ([0, 0.5, 0.5], "ascending"),
+        ([1, 0.5, 0], "ascending"),
+        ([0, True, 1], "ascending"),
+        ([0, float("nan"), 1], "ascending"),
+        ([n / 20 for n in range(20)], "2 to 16"),
+        ({"0": 1}, "ascending"),
+        ("012", "ascending"),
+        ([0, 1], "layer 0 takes numbers (k, 1, k, k)"),
+    ],
+)
+def test_levels_that_are_none_are_refused(levels: Any, words: str) -> None:
+    about, arrays = restoring(2)
+    with pytest.raises(UpscaleError) as caught:
+        read_network(described(about | {"levels": levels}, **arrays))
+    assert words in str(caught.value)
 
 
 def test_slopes_above_1_and_below_0_are_prelu_too() -> None:
@@ -289,6 +357,8 @@ def test_shipped_scores_are_what_the_tool_measures(scale: int) -> None:
         (lambda n, a: a.update(tail=np.ones((3, 1, 1, 1))), "kernel of 1 x 1, which cannot be centred"),
         (lambda n, a: a.update(a=a["a"] + 0.01), "filter of the first layer of the network must sum"),
         (lambda n, a: a.update(skip=np.full((2, 2), 0.9)), "phase of the skip of the network must sum to 1"),
+        (lambda n, a: n["layers"][1].update(biases="a"), "layer 1 takes numbers (3)"),
+        (lambda n, a: n["layers"][1].update(biases=None), "names an array that the file does not have (None)"),
     ],
 )
 def test_what_is_no_network_is_refused(change: Callable[[dict[str, Any], Arrays], object], words: str) -> None:

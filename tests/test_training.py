@@ -60,3 +60,48 @@ def test_phases_and_kernels_are_two_ways_to_write_one_thing(
         torch.nn.functional.conv2d(values, torch.from_numpy(phases), padding=1), scale
     )
     assert torch.allclose(stamped, shuffled, atol=1e-6)
+
+
+def test_a_few_steps_on_damaged_photographs_write_a_network_that_restores(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    from training import pool, restore
+
+    monkeypatch.setattr(pool, "PICTURES", 2)
+    words = [
+        str(photographs),
+        "--scale",
+        "2",
+        "--state",
+        str(tmp_path / "state"),
+        "--rounds",
+        "4",
+        "2",
+        "--every",
+        "2",
+    ]
+    for until, lines in (("4", 3), ("6", 2)):
+        monkeypatch.setattr("sys.argv", ["restore", *words, "--until", until])
+        restore.main()
+        assert len(capsys.readouterr().out.splitlines()) == lines
+    with np.load(tmp_path / "state" / "restore-2x.npz") as archive:
+        arrays = dict(archive)
+    found = read_network(arrays, 0.5)
+    assert (found.scale, len(found.levels), found.training["held out"]["step"]) == (2, 4, 6)
+    plane = np.random.default_rng(0).random((30, 34)).astype("f4")
+    np.testing.assert_allclose(
+        upscale(plane, 2, "learned", network=arrays, restore="none"), upscale(plane, 2, "learned"), rtol=0, atol=1e-5
+    )
+    network = restore.beginning(2, None)
+    network.begin_as({name: values for name, values in arrays.items() if name != "about"})
+    around = torch.from_numpy(np.pad(plane, 22, mode="symmetric"))[None, None]
+    with torch.no_grad():
+        for name in ("tail", "skip"):
+            network.own[name].zero_()
+        for level in (0.2, 1.0):
+            have = network(around, level)[0, 0, 40:-40, 40:-40].numpy()
+            own = {name: values.copy() for name, values in arrays.items()}
+            own["tail"][1:], own["skip"][1:] = own["tail"][:1], own["skip"][:1]
+            expected = upscale(plane, 2, "learned", network=own, restore=level)
+            np.testing.assert_allclose(have, expected, rtol=0, atol=1e-5)

@@ -1,5 +1,6 @@
 """What every codec is given to write: frames that are enlarged while they are written, and how to write them."""
 
+import io
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from math import prod
@@ -16,6 +17,7 @@ from upscale_cli.image.metadata import Metadata
 from upscale_cli.image.pixels import Frame, Mode, expand_palette, quantise, to_mode, widen
 from upscale_cli.machine.memory import in_bytes
 from upscale_cli.machine.replacing import SPOOL
+from upscale_cli.methods.placement import Nearest
 from upscale_cli.methods.strips import Workers, in_order, regrouped, strip_ranges
 from upscale_cli.methods.upsampler import Array, Finish, Scratch, Upsampler
 
@@ -225,3 +227,18 @@ def alike(frames: list[Frame], format: Format) -> list[Frame]:
         return frames
     frames = [expand_palette(widen(frame)) for frame in frames]
     return [to_mode(frame, "RGBA" if any(each.alpha for each in frames) else "RGB") for frame in frames]
+
+
+def file_of(frame: Frame, how: Writing) -> bytes:
+    """Return the file of a frame that its format can store."""
+    samples, stream = frame.samples, io.BytesIO()
+    copied = Enlarged(
+        upsampler=Nearest(samples, samples.shape[:2]),
+        finish=None,
+        shape=samples.shape,
+        dtype=samples.dtype,
+        mode=frame.mode,
+        palette=frame.palette,
+    )
+    how.format.load_codec().write(stream, iter((copied,)), how)
+    return stream.getvalue()

@@ -21,12 +21,14 @@ Measure methods on your own photographs: reduce, enlarge again, compare.
   upscale-evaluate photos/ -s 2
   upscale-evaluate photos/ -s 4 -m lanczos -m lanczos:a=4 -m learned:size=large
   upscale-evaluate photos/ -m bicubic -m transposed-conv:kernel=mine.npy
+  upscale-evaluate photos/ --damage jpeg:60 -m learned -m learned:restore=none
 
 Usage: upscale-evaluate [OPTIONS] PHOTOS...        PHOTOS: files or folders
 """
 OUTRO = (
     "The protocol is that of the super-resolution literature: 8-bit luma (ITU-R BT.601), an antialiased reduction "
-    "that is not rounded, a border as wide as the scale left out. Values are means over all photographs."
+    "that is not rounded, a border as wide as the scale left out. Values are means over all photographs. With "
+    "--damage, colours are reduced and rounded, and luma is compared in the end."
 )
 
 
@@ -35,6 +37,13 @@ OUTRO = (
 @click.option("-s", "--scale", type=FACTOR, default="2", metavar="FACTOR", help="Scale, such as 2 or 1.5 [2].")
 @CONTENDERS
 @REDUCE
+@click.option(
+    "--damage",
+    "damages",
+    multiple=True,
+    metavar="NAME:NUMBER",
+    help="Damage to reduced photographs, such as jpeg:60, twice:60, noise:5, blur:0.5, sharpen:100; repeatable.",
+)
 @JOBS
 @json_option("a JSON object")
 @QUIET
@@ -45,6 +54,7 @@ def cli(
     scale: tuple[Fraction, Fraction],
     methods: Sequence[str],
     reduction: str,
+    damages: Sequence[str],
     jobs: int | None,
     as_json: bool,
     quiet: bool,
@@ -61,13 +71,18 @@ def cli(
     from upscale_cli.commands.photo_set import PhotoSet
     from upscale_cli.learning.evaluate import Trial
     from upscale_cli.learning.measure import luma_8bit
+    from upscale_cli.work.damage import read_damage
     from upscale_cli.work.photographs import Photograph
 
+    damage = read_damage(damages)
     photographs = PhotoSet(photos, quiet)
     scores: list[tuple[str, list[Score]]] = []
 
     def measure(shown: str, rgb: Photograph) -> None:
-        trial = Trial.of(luma_8bit(rgb), scale[0], reduction)
+        if damages:
+            trial = Trial.of_damaged(rgb, scale[0], reduction, damage)
+        else:
+            trial = Trial.of(luma_8bit(rgb), scale[0], reduction)
         scores.append((shown, [trial.score(each.method.name, each.parameters, jobs) for each in contenders]))
 
     photographs.each(photographs.sources, measure)
@@ -75,10 +90,10 @@ def cli(
         return 1
     results = [_summary(each, index, scores) for index, each in enumerate(contenders)]
     if as_json:
-        print_json({"scale": float(scale[0]), "reduction": reduction, "methods": results})
+        print_json({"scale": float(scale[0]), "reduction": reduction, "damage": damages, "methods": results})
     else:
         count = f"{len(scores)} photograph{'s' if len(scores) > 1 else ''}"
-        click.echo(f"{count}, reduced by a factor of {float(scale[0]):g} ({reduction}).\n")
+        click.echo(f"{count}, reduced by a factor of {float(scale[0]):g} ({', '.join((reduction, *damages))}).\n")
         click.echo(_table(results))
     return 1 if photographs.failed else 0
 

@@ -1,20 +1,18 @@
 """The image that methods are compared on, and the reference that shows what the results should look like."""
 
-import io
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from upscale_cli.codecs.formats import FORMATS
 from upscale_cli.codecs.picture import Picture, open_picture
-from upscale_cli.codecs.writing import Enlarged, Writing
+from upscale_cli.codecs.writing import Writing, file_of
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.colour import fits
 from upscale_cli.image.metadata import Metadata
 from upscale_cli.image.pixels import Frame, expand_palette, widen
 from upscale_cli.learning.reduction import reduce
 from upscale_cli.methods import METHODS
-from upscale_cli.methods.placement import Nearest
 from upscale_cli.methods.samples import Samples
 from upscale_cli.places.place import Source
 from upscale_cli.places.streams import ContentSource
@@ -118,15 +116,4 @@ def _reduced(frame: Frame, factor: int) -> Frame:
 
 def as_png(frame: Frame, metadata: Metadata) -> bytes:
     """Return the PNG file of a frame that PNG can store."""
-    samples = frame.samples
-    copied = Enlarged(
-        upsampler=Nearest(samples, samples.shape[:2]),
-        finish=None,
-        shape=samples.shape,
-        dtype=samples.dtype,
-        mode=frame.mode,
-        palette=frame.palette,
-    )
-    stream = io.BytesIO()
-    PNG.load_codec().write(stream, iter((copied,)), Writing(format=PNG, metadata=metadata))
-    return stream.getvalue()
+    return file_of(frame, Writing(format=PNG, metadata=metadata))

@@ -3,10 +3,13 @@
 This is the protocol of the super-resolution literature (Dong et al. 2014, SRCNN, and since): the luma of the 8-bit
 photograph is rounded; the reduction is antialiased and not rounded; the enlarged luma is rounded; a border as wide as
 the scale is left out.
+
+A reduction that is to be damaged must be a picture first: its colours are rounded to 8 bits, and methods enlarge all
+of them. Luma is compared even so.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
@@ -17,10 +20,12 @@ from numpy.typing import NDArray
 
 from upscale_cli.api import upscale
 from upscale_cli.errors import UpscaleError
-from upscale_cli.learning.measure import psnr, round_8bit, ssim
+from upscale_cli.learning.measure import luma, luma_8bit, psnr, round_8bit, ssim
 from upscale_cli.learning.reduction import reduce
 from upscale_cli.methods import find_method
 
+Damage = Callable[[NDArray[np.uint8]], tuple[NDArray[np.uint8], tuple[tuple[int, ...], ...]]]
+"""From a photograph (H, W, 3) to a damaged one, and the quantisation tables of the JPEG that it was at the end."""
 WINDOW = 11
 """Side of the window of SSIM, in pixels: the smallest image that it can compare."""
 
@@ -42,13 +47,16 @@ class Trial:
     ----------
     reference : float64 (H, W)
         8-bit code values, 0 … 255; in the protocol, of luma.
-    small : float32 (H / scale, W / scale)
+    small : float32 (H / scale, W / scale), or uint8 (H / scale, W / scale, 3)
     scale : Fraction
+    tables : tuple of tuple of int
+        The quantisation tables of the JPEG that the reduction was; see `Method.heed`.
     """
 
     reference: NDArray[np.float64]
-    small: NDArray[np.float32]
+    small: NDArray[Any]
     scale: Fraction
+    tables: tuple[tuple[int, ...], ...] = ()
 
     @classmethod
     def of(cls, plane: NDArray[Any], scale: Fraction, reduction: str = "bicubic") -> "Trial":
@@ -59,19 +67,32 @@ class Trial:
         UpscaleError
             If it is too small for SSIM.
         """
-        height, width = (side // scale.numerator * scale.numerator for side in plane.shape)
-        least = WINDOW + 2 * ceil(scale)
-        if min(height, width) < least:
-            raise UpscaleError(
-                f"is {plane.shape[1]}x{plane.shape[0]}; a comparison needs {least} pixels on each side."
-            )
-        reference = np.asarray(plane[:height, :width], np.float64)
+        reference = np.asarray(_whole_cells(plane, scale), np.float64)
         return cls(reference, reduce(reference, scale, reduction).astype(np.float32), scale)
+
+    @classmethod
+    def of_damaged(cls, rgb: NDArray[np.uint8], scale: Fraction, reduction: str, damage: Damage) -> "Trial":
+        """Return the trial of a photograph (H, W, 3) whose reduction is damaged; cropped, and errors, as for `of`."""
+        rgb = _whole_cells(rgb, scale)
+        small, tables = damage(round_8bit(reduce(rgb, scale, reduction)).astype(np.uint8))
+        return cls(luma_8bit(rgb), small, scale, tables)
 
     def score(self, method: str, parameters: Mapping[str, Any], threads: int | None = None) -> Score:
         """Enlarge the reduced plane with a method, and compare it with the reference."""
+        chosen = find_method(method)
+        heeded = chosen.heed(chosen.read_parameters(parameters), self.tables, not self.tables)
+        given = {name: value for name, value in heeded.items() if value is not None}
         began = time.perf_counter()
-        large = upscale(self.small, self.scale, find_method(method), threads=threads, **parameters)
+        large: NDArray[Any] = upscale(self.small, self.scale, chosen, threads=threads, **given)
         seconds = time.perf_counter() - began
-        large, border = round_8bit(large), ceil(self.scale)
+        large, border = round_8bit(large if large.ndim == 2 else luma(large)), ceil(self.scale)
         return Score(psnr(large, self.reference, border), ssim(large, self.reference, border), seconds)
+
+
+def _whole_cells(image: NDArray[Any], scale: Fraction) -> NDArray[Any]:
+    """Return an image cropped to multiples of the scale; raise `UpscaleError` if it is too small for SSIM."""
+    height, width = (side // scale.numerator * scale.numerator for side in image.shape[:2])
+    least = WINDOW + 2 * ceil(scale)
+    if min(height, width) < least:
+        raise UpscaleError(f"is {image.shape[1]}x{image.shape[0]}; a comparison needs {least} pixels on each side.")
+    return image[:height, :width]

@@ -35,6 +35,10 @@ class Described:
         All arrays of the file.
     layer : mapping
         The layer's own description.
+    shares : array (levels,), optional
+        How much of each level's weights; the arrays then have levels as their first axis.
+    prelu : bool
+        A convolution has PReLU.
     number : int or str
         Its number, from 0, or its name.
     channels : sequence of int
@@ -48,6 +52,8 @@ class Described:
     number: int | str
     channels: Sequence[int]
     scale: int
+    shares: NDArray[np.float64] | None = None
+    prelu: bool = True
 
     def weights(self, key: str, shape: tuple[int | None, ...]) -> NDArray[np.float64]:
         """Return the array that the layer names under a key, as float64; sides of any length are None in `shape`."""
@@ -57,6 +63,8 @@ class Described:
                 f"layer {self.number} of the network names an array that the file does not have ({shown(name)})."
             )
         array = np.asarray(self.arrays[name])
+        if self.shares is not None and array.dtype.kind in "fiu" and array.shape[:1] == self.shares.shape:
+            array = np.tensordot(self.shares, array.astype(np.float64), 1)
         fits = array.ndim == len(shape) and all(w in (None, n) for n, w in zip(array.shape, shape, strict=True))
         if not fits or array.dtype.kind not in "fiu":
             wanted = ", ".join("k" if n is None else str(n) for n in shape)
@@ -105,8 +113,12 @@ class Layer(ABC):
     def run(self, values: Array, earlier: Array | None, name: str) -> Array:
         """Return its result, in the scratch memory called `name`, which may hold the values."""
 
-    def cast(self, dtype: np.dtype[Any]) -> "Layer":
-        """Return the layer with weights of another type."""
+    @abstractmethod
+    def flat(self, values: Array, earlier: Array | None) -> Array:
+        """Return its result (d,) for an area of constant values (c,)."""
+
+    def cast(self, dtype: np.dtype[Any], white: float) -> "Layer":
+        """Return the layer with weights of another type, for planes in which full intensity is `white`."""
         return self
 
     def copies(self, before: int) -> int:
@@ -117,6 +129,8 @@ class Layer(ABC):
 class Convolution(Layer):
     """Sums over a neighbourhood, as PyTorch's `Conv2d`, then PReLU: `max(x, 0) + slope·min(x, 0)` (He et al. 2015).
 
+    A bias is a part of full intensity.
+
     Attributes
     ----------
     weights : array (d, k · k · c)
@@ -125,12 +139,14 @@ class Convolution(Layer):
         k.
     slopes : array (d, 1), optional
         None for no PReLU.
+    biases : array (d, 1), optional
+        Added before it.
     """
 
     weights: Array
 
-    def __init__(self, weights: Array, side: int, slopes: Array | None = None) -> None:
-        self.weights, self.side, self.slopes = weights, side, slopes
+    def __init__(self, weights: Array, side: int, slopes: Array | None = None, biases: Array | None = None) -> None:
+        self.weights, self.side, self.slopes, self.biases = weights, side, slopes, biases
         self.reach = side // 2
 
     @classmethod
@@ -142,21 +158,33 @@ class Convolution(Layer):
                 f"layer {described.number} of the network has kernels of {side} x {across}; "
                 f"they must be square and odd, at most {LARGEST_SIDE}."
             )
-        slopes = described.weights("slopes", (count,))
-        return cls(weights.transpose(0, 2, 3, 1).reshape(count, -1), side, slopes[:, None])
+        slopes, biases = (
+            described.weights(key, (count,))[:, None] if required or key in described.layer else None
+            for key, required in (("slopes", described.prelu), ("biases", False))
+        )
+        return cls(weights.transpose(0, 2, 3, 1).reshape(count, -1), side, slopes, biases)
 
     def channels(self, before: int) -> int:
         return len(self.weights)
 
     def run(self, values: Array, earlier: Array | None, name: str) -> Array:
         result = convolve(values, self.weights, (self.side, self.side), out=_scratch, name=name)
+        if self.biases is not None:
+            result += self.biases
         if self.slopes is not None:
             _activate(result, self.slopes)
         return result
 
-    def cast(self, dtype: np.dtype[Any]) -> Self:
+    def flat(self, values: Array, earlier: Array | None) -> Array:
+        total: Array = self.weights.reshape(len(self.weights), -1, len(values)).sum(axis=1) @ values
+        if self.biases is not None:
+            total += self.biases[:, 0]
+        return total if self.slopes is None else np.where(total < 0, self.slopes[:, 0] * total, total)
+
+    def cast(self, dtype: np.dtype[Any], white: float) -> Self:
         slopes = None if self.slopes is None else self.slopes.astype(dtype)
-        return type(self)(self.weights.astype(dtype), self.side, slopes)
+        biases = None if self.biases is None else (self.biases * white).astype(dtype)
+        return type(self)(self.weights.astype(dtype), self.side, slopes, biases)
 
     def copies(self, before: int) -> int:
         return self.side * before
@@ -192,6 +220,10 @@ class Sum(Layer):
         earlier = cropped(earlier, (len(earlier) - len(values)) // 2)
         result: Array = np.add(values, earlier, out=_scratch.get(name, values.shape, values.dtype))
         return result
+
+    def flat(self, values: Array, earlier: Array | None) -> Array:
+        assert earlier is not None
+        return values + earlier
 
 
 class Phases(Convolution):

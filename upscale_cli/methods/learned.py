@@ -22,7 +22,7 @@ from upscale_cli.methods.kernel import check_kernel
 from upscale_cli.methods.method import Shape, Size, WorkingMemory
 from upscale_cli.methods.network import Network
 from upscale_cli.methods.resampling import resampled
-from upscale_cli.methods.samples import Samples
+from upscale_cli.methods.samples import Samples, white
 from upscale_cli.methods.taps import CONTINUED, Axes, filter_axes
 from upscale_cli.methods.transposed import Stamping, transposed
 from upscale_cli.methods.upsampler import Array, Block, SampleReader, Scratch, Upsampler
@@ -51,22 +51,32 @@ class Networks:
         The integer factors that there are networks for.
     network : callable
         One of these factors to its network.
+    first : callable, optional
+        The same for the first network of a chain, if that is another.
     """
 
     factors: tuple[int, ...]
     network: Callable[[int], Network]
+    first: Callable[[int], Network] | None = None
+
+    def chain(self, scale: float) -> list[Network]:
+        """Return the networks that together enlarge at least by a scale."""
+        first, *others = factors(scale, self.factors) or [0]
+        return [(self.first or self.network)(first), *map(self.network, others)] if first else []
 
 
 class Learned(Upsampler):
     """One network on a source.
 
-    Three colour channels are treated as red, green and blue; every other channel goes through the network.
+    Three colour channels are treated as red, green and blue; every other channel goes through the network. A network
+    of three planes enlarges colours at once, and other channels as grey pictures.
 
     Parameters
     ----------
     source : array (H, W, C)
         Any numeric dtype, or `Rows`.
     network : Network
+        Cast for the reader's floats.
     reader : SampleReader
     colours : int
         The channels of colour; those after them have their own meaning.
@@ -81,13 +91,13 @@ class Learned(Upsampler):
         scale = network.scale
         self.source, self.read, self.dtype = source, reader.read, reader.dtype
         self.shape = (height * scale, width * scale, reader.channels)
-        self._network, self._colours, self._width = network.cast(self.dtype), colours, width
+        self._network, self._colours, self._width = network, colours, width
         self._own = reader.channels - opacity
         self._cells = cells(height)
         self.band = self._cells * scale
         size = self.shape[:2]
         self._differences = self._opacity = None
-        if self._colours == 3:
+        if self._colours == 3 and network.planes == 1:
             kernel = shipped.kernel((scale, scale))
             crop = (len(kernel) - scale) // 2
             stamping = Stamping(
@@ -115,20 +125,26 @@ class Learned(Upsampler):
             right = min(left + TILE, self._width)
             part = slice(left * scale, right * scale)
             values = _scratch.get("values", (stop - top, part.stop - part.start, self.shape[2]), self.dtype)
-            for channel, plane in enumerate(planes, self._own - len(planes)):
-                large = self._network.run(plane[:, left : right + 2 * margin])
-                if differences is None or channel > 2:
-                    values[..., channel] = large
-                else:
-                    # One channel at a time: loops over three values are slow.
-                    for colour in range(3):
-                        np.add(large, differences[:, part, colour], out=values[..., colour])
+            for channel, group in enumerate(planes, self._own - len(planes)):
+                large = self._network.run(group[..., left : right + 2 * margin])
+                if self._colours != 3 or channel > 2:
+                    values[..., channel] = large[0] if len(large) == 1 else _luma(np.moveaxis(large, 0, 2))
+                    continue
+                # One channel at a time: loops over three values are slow.
+                for colour in range(3):
+                    if differences is None:
+                        values[..., colour] = large[colour]
+                    else:
+                        np.add(large[0], differences[:, part, colour], out=values[..., colour])
             if opacity is not None:
                 values[..., -1:] = opacity[:, part]
             yield Block(top, part.start, 0, values)
 
     def _planes(self, top: int, rows: int) -> Array:
-        """Return rows from `top`, luma in the place of three colours, mirrored margins: (planes, rows, columns)."""
+        """Return rows from `top` with mirrored margins: (groups, planes of the network, rows, columns).
+
+        The first group is luma, or red, green and blue, if there are three colours; each other is a channel.
+        """
         # Mirror images continue photographs: with repeated edges, whole ones lose 0.17 dB (Kodak, factor 2).
         margin = self._network.margin
         height, width = self.source.shape[:2]
@@ -137,10 +153,12 @@ class Learned(Upsampler):
         first = int(lines.min())
         values = self.read(self.source[first : int(lines.max()) + 1])
         planes = np.moveaxis(values[..., : self._own], 2, 0)
-        if self._colours == 3:
-            planes = np.concatenate((_luma(values)[None], planes[3:]))
+        several, colours = self._network.planes, 3 if self._colours == 3 else 0
+        groups = np.repeat(planes[colours:, None], several, axis=1)
+        if colours:
+            groups = np.concatenate(((_luma(values)[None] if several == 1 else planes[:3])[None], groups))
         columns = mirrored(np.arange(-margin, width + margin), width)
-        return np.ascontiguousarray(planes[:, lines - first][:, :, columns])
+        return np.ascontiguousarray(groups[:, :, lines - first][..., columns])
 
     def _read_differences(self, rows: Array) -> Array:
         """Return colours minus luma."""
@@ -230,9 +248,9 @@ def chained(source: Array, size: Size, networks: Networks, samples: Samples) -> 
         What the source's samples mean.
     """
     scale = max(out / side for out, side in zip(size, source.shape[:2], strict=True))
-    chain = [networks.network(factor) for factor in factors(scale, networks.factors)]
     opacity = samples.translucent and not samples.apart
     colours = samples.channels - samples.translucent
+    chain = [network.cast(samples.working, white(samples.stored)) for network in networks.chain(scale)]
     own = filled(source, FURTHER + sum(network.margin for network in chain)) if opacity else source
     image: Any = own
     reader = samples.reader(own)
@@ -255,13 +273,12 @@ def chain_memory(shape: Shape, size: Size, networks: Networks) -> WorkingMemory:
     if channels in (2, 4):
         # Probably transparent: colours for transparent pixels.
         shared += height * width * (channels + FILLING)
-    for factor in factors(scale, networks.factors):
+    for network in networks.chain(scale):
         if rows > 1:
             # An intermediate image: the bands that are kept, the one being made, and the rows that are read.
             shared += channels * width * min(height, KEPT_BANDS * rows)
             each += channels * width * 2 * rows
-        network = networks.network(factor)
-        lines, margin = cells(height), network.margin
+        lines, margin, factor = cells(height), network.margin, network.scale
         rows = lines * factor
         # The rows that are read, and luma with its margins three times; enlarged colours; a tile at work.
         each += (lines + 2 * margin) * (width + 2 * margin) * (3 * channels + 9)

@@ -1,6 +1,6 @@
 """The method `learned`, and how it is made; `learned` has the arithmetic."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from math import prod
 from typing import TYPE_CHECKING
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from upscale_cli.errors import UsageError
 from upscale_cli.methods.method import Method, Parameters, Shape, Size, WorkingMemory, rounded_shape
 from upscale_cli.methods.parameters import ArchiveValue, Choice, Parameter, Scale, round_side
+from upscale_cli.methods.restoring import Found, Restoration, found_in
 
 if TYPE_CHECKING:
     from upscale_cli.methods.learned import Networks
@@ -18,14 +19,19 @@ if TYPE_CHECKING:
 def networks(parameters: Parameters) -> "Networks":
     """Return the networks that the parameters choose: the user's own, or the shipped ones of a size."""
     from upscale_cli.methods import shipped
+    from upscale_cli.methods.compact import read_any
     from upscale_cli.methods.learned import Networks
-    from upscale_cli.methods.network import read_network
 
+    level = 0.0 if parameters["restore"] == "auto" else parameters["restore"]
     if parameters["network"] is not None:
-        own = read_network(parameters["network"])
-        return Networks(factors=(own.scale,), network=lambda factor: own)
+        own, first = (read_any(parameters["network"], of) for of in (0.0, level))
+        return Networks(factors=(own.scale,), network=lambda factor: own, first=lambda factor: first)
     size = parameters["size"] or "small"
-    return Networks(factors=shipped.FACTORS, network=lambda factor: shipped.network(size, factor))
+    return Networks(
+        factors=shipped.RESTORED if level else shipped.FACTORS,
+        network=lambda factor: shipped.network(size, factor),
+        first=(lambda factor: shipped.restoring(factor, level)) if level else None,
+    )
 
 
 def output_shape(shape: Shape, scale: Scale, parameters: Parameters) -> Shape:
@@ -33,6 +39,9 @@ def output_shape(shape: Shape, scale: Scale, parameters: Parameters) -> Shape:
     networks(parameters)
     if parameters["network"] is not None and parameters["size"] is not None:
         raise UsageError("learned: size and network exclude each other; omit one.")
+    level, own = parameters["restore"], parameters["network"]
+    if own is not None and type(level) is float and level and not networks(parameters).network(0).levels:
+        raise UsageError("learned: the network given has no levels to restore by; omit restore.")
     return rounded_shape(shape, scale, parameters)
 
 
@@ -51,18 +60,34 @@ def make(source: "Array", /, *, scale: Scale, size: Size, samples: "Samples", pa
     return chained(source, size, networks(parameters), samples)
 
 
+def steady(parameters: Parameters) -> bool:
+    """Return whether a constant image stays constant, which only layout 1 promises."""
+    given = parameters.get("network")
+    return not isinstance(given, Mapping) or "about" in given
+
+
 def explain_networks(shape: Shape, scale: Scale, parameters: Parameters) -> str:
     """Describe which networks are used, one after the other."""
     from upscale_cli.methods.learned import factors
 
+    own, level = parameters["network"] is not None, parameters["restore"]
     chain = factors(float(max(scale)), networks(parameters).factors)
     sizes = [Fraction(round_side(side, factor), side) for side, factor in zip(shape[:2], scale, strict=True)]
     steps = [f"x{factor}" for factor in chain]
     if any(size != prod(chain) for size in sizes):
         steps.append("an antialiased reduction")
-    own = parameters["network"] is not None
-    whose = "the network given" if own else f"the {parameters['size'] or 'small'} network"
-    return f"{whose}: {', then '.join(steps)}"
+    kind = "restoring" if level not in ("auto", 0) else parameters["size"] or "small"
+    whose = "the network given" if own else f"the {kind} network"
+    chosen = "" if level else "; nothing is restored"
+    reason = f"{chosen}, because {level.why}" if isinstance(level, Found) else ""
+    return f"{whose}: {', then '.join(steps)}{reason}"
+
+
+def heed(parameters: Parameters, tables: Sequence[Sequence[int]], lossless: bool) -> Parameters:
+    """Return the parameters for a file, whose tables say how much is to be restored."""
+    if parameters["restore"] != "auto":
+        return parameters
+    return {**parameters, "restore": found_in(tables, lossless)}
 
 
 LEARNED = Method(
@@ -86,14 +111,22 @@ LEARNED = Method(
             name="network",
             kind=ArchiveValue("a mapping of arrays, as numpy.load gives them"),
             default=None,
-            summary="a network of your own in a .npz file.",
+            summary="a network of your own in a .npz file, or a Compact one in a .safetensors file.",
+        ),
+        Parameter(
+            name="restore",
+            kind=Restoration(),
+            default="auto",
+            summary="how much damage of JPEG, noise or sharpening to remove [auto: as a JPEG's tables say]",
         ),
     ),
-    variants=("size=large",),
+    variants=("size=large", "restore=high"),
     resizable=True,
     independent=False,
     straight=True,
     symmetric=False,
     explain=explain_networks,
+    heed=heed,
+    steady=steady,
     working_memory=working_memory,
 )

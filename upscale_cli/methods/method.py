@@ -98,6 +98,16 @@ def no_remark(shape: Shape, scale: Scale, parameters: Parameters) -> str | None:
     return None
 
 
+def without_zeros(parameters: Parameters) -> bool:
+    """Return whether there are no zeros beyond the border."""
+    return parameters.get("edge") != "zero"
+
+
+def no_heed(parameters: Parameters, tables: Sequence[Sequence[int]], lossless: bool) -> Parameters:
+    """Return the parameters as they are."""
+    return parameters
+
+
 def placed_memory(shape: Shape, parameters: Parameters) -> Callable[[Size], WorkingMemory]:
     """Return the working memory of methods that move samples: a row of cells, and indices of rows and columns."""
 
@@ -160,6 +170,8 @@ class Method(NamedTuple):
         A constant image stays constant.
     interpolates : bool
         Scale 1 is the identity.
+    steady : callable(parameters) -> bool
+        Whether parameters leave it at that: with zeros beyond the border, constants do not stay constant.
     independent : bool
         No channel influences another.
     volumes : bool
@@ -175,6 +187,9 @@ class Method(NamedTuple):
         What a user should know about these parameters before using the result.
     explain : callable(shape, scale, parameters) -> str or None
         What the method decided by itself, shown with -v.
+    heed : callable(parameters, tables, lossless) -> parameters
+        The parameters for a source from a file, which has the quantisation tables of a JPEG, or none, and stores its
+        pixels as they are, or not.
     filter : NamedFilter, optional
         The filter that it is, for planes off the grid; see `planes`.
     working_memory : callable(shape, parameters) -> callable(size) -> WorkingMemory
@@ -197,6 +212,7 @@ class Method(NamedTuple):
     factors: tuple[int, ...] = ()
     resizable: bool = False
     keeps_constants: bool = True
+    steady: Callable[[Parameters], bool] = without_zeros
     interpolates: bool = True
     independent: bool = True
     volumes: bool = False
@@ -205,6 +221,7 @@ class Method(NamedTuple):
     symmetric: bool = True
     warn: Remark = no_remark
     explain: Remark = no_remark
+    heed: Callable[[Parameters, Sequence[Sequence[int]], bool], Parameters] = no_heed
     filter: "NamedFilter | None" = None
     working_memory: Callable[[Shape, Parameters], Callable[[Size], WorkingMemory]] = placed_memory
 
@@ -218,8 +235,8 @@ class Method(NamedTuple):
         return read_parameters(self.name, self.parameters, given)
 
     def settled(self, parameters: Parameters) -> "Method":
-        """Return the method as parameters make it: with zeros beyond the border, constants do not stay constant."""
-        return self._replace(keeps_constants=False) if parameters.get("edge") == "zero" else self
+        """Return the method as parameters make it: with some of them, constants do not stay constant."""
+        return self if self.steady(parameters) else self._replace(keeps_constants=False)
 
     @property
     def demands(self) -> str:

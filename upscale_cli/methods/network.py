@@ -12,23 +12,27 @@ Layers follow one another, and each names its arrays. With `c` channels in and `
 
 convolution
     `weight` (d, c, k, k), k odd, and `slopes` (d,): a sum over the neighbourhood, as in PyTorch's `Conv2d`, then
-    `max(x, 0) + slope·min(x, 0)` (PReLU; He et al. 2015). The first takes one channel.
+    `max(x, 0) + slope·min(x, 0)` (PReLU; He et al. 2015). The first takes one channel. `biases` (d,), if the layer
+    names them, are added to the sum, times the number that full intensity has.
 sum
     adds the result of an earlier layer, counted from 0, that has as many channels.
 transposed-convolution
     `weight` (c, 1, k, k), stride = scale, centred as `transposed-conv` centres its kernels. The last.
 
-`skip` (k, k) is the kernel of a transposed convolution of the input itself, which is added to the result. There are
-no biases, the weights of each filter of the first layer sum to 0, and each phase of `skip` sums to 1. So a flat area
-keeps its value, whatever that is, and the range of the numbers does not matter. `training` is information for people.
-Beyond its border, the plane is mirrored.
+`skip` (k, k) is the kernel of a transposed convolution of the input itself, which is added to the result. The weights
+of each filter of the first layer sum to 0, and each phase of `skip` sums to 1; what biases alone make of a flat area
+is subtracted at the end. So a flat area keeps its value, whatever that is. Without biases the range of the numbers
+does not matter. `training` is information for people. Beyond its border, the plane is mirrored.
+
+A network that restores has `levels`, ascending numbers of 0 … 1, and every array has them as its first axis. For a
+level between, the weights are interpolated before they meet a picture, which costs nothing for each pixel.
 
 All of it is computed as matrix products (see `convolution`).
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from reprlib import repr as shown
 from typing import Any
 
@@ -39,7 +43,7 @@ from upscale_cli.methods.layers import LAYERS, Convolution, Described, Layer, Ph
 from upscale_cli.methods.upsampler import Array, Scratch
 
 LAYOUT = 1
-MOST_LAYERS, LARGEST_REACH = 100, 128
+MOST_LAYERS, LARGEST_REACH, MOST_LEVELS = 100, 128, 16
 SCALES = (2, 3, 4)
 TOLERANCE = 1e-4
 """Tolerance of sums that must be 0 or 1; the difference is removed."""
@@ -60,12 +64,18 @@ class Network:
         Makes the phases of the linear skip.
     training : mapping
         What the file says about its training.
+    levels : tuple of float
+        The levels of damage that it has weights for, if it restores.
+    planes : int
+        How many planes it enlarges at once: 1, or red, green and blue.
     """
 
     scale: int
     layers: tuple[Layer, ...]
     skip: Layer
     training: Mapping[str, Any] = field(default_factory=dict)
+    levels: tuple[float, ...] = ()
+    planes: int = 1
 
     @property
     def reach(self) -> int:
@@ -88,26 +98,26 @@ class Network:
         area = (rows + 2 * self.margin) * (columns + 2 * self.margin)
         kept = {layer.earlier for layer in self.layers}
         earlier = copies = 0
-        widest = channels = 1
+        widest = channels = self.planes
         for index, layer in enumerate(self.layers):
             copies = max(copies, layer.copies(channels))
             channels = layer.channels(channels)
             widest = max(widest, channels)
             earlier += channels if index in kept else 0
         # The widest layer twice: values, and products with slopes. Phases three times: layers, skip, and sorted.
-        return area * (max(1, copies) + 2 * widest + earlier + 3 * self.scale**2)
+        return area * (max(1, copies) + 2 * widest + earlier + 3 * self.planes * self.scale**2)
 
-    def cast(self, dtype: np.dtype[Any]) -> "Network":
-        """Return the network with weights of another type."""
-        layers = tuple(layer.cast(dtype) for layer in self.layers)
-        return Network(self.scale, layers, self.skip.cast(dtype), self.training)
+    def cast(self, dtype: np.dtype[Any], white: float) -> "Network":
+        """Return the network with weights of another type, for planes in which full intensity is `white`."""
+        layers = tuple(layer.cast(dtype, white) for layer in self.layers)
+        return replace(self, layers=layers, skip=self.skip.cast(dtype, white))
 
-    def run(self, plane: Array) -> Array:
-        """Return a plane (h + 2·margin, w + 2·margin) enlarged: (h·scale, w·scale), in scratch memory.
+    def run(self, planes: Array) -> Array:
+        """Return planes (planes, h + 2·margin, w + 2·margin) enlarged: (planes, h·scale, w·scale), in scratch memory.
 
-        The plane has the float type of the weights.
+        They have the float type of the weights.
         """
-        lines = plane[:, None, :]
+        lines = planes.transpose(1, 0, 2)
         wanted = {layer.earlier for layer in self.layers}
         kept: dict[int | None, Array] = {}
         values = cropped(lines, self.margin - self.reach)
@@ -117,21 +127,23 @@ class Network:
                 kept[index] = values
         values += self.skip.run(cropped(lines, self.margin - self.skip.reach), None, "skip")
         rows, _, columns = values.shape
-        large = _scratch.get("large", (rows, self.scale, columns, self.scale), values.dtype)
-        phases = values.reshape(rows, self.scale, self.scale, columns)
+        large = _scratch.get("large", (self.planes, rows, self.scale, columns, self.scale), values.dtype)
+        phases = np.moveaxis(values.reshape((rows, self.planes, self.scale, self.scale, columns)), 1, 0)
         # One phase at a time, or NumPy's innermost loop would be over the phases, which are few.
         for phase in range(self.scale):
-            large[:, :, :, phase] = phases[:, :, phase]
-        return large.reshape(rows * self.scale, columns * self.scale)
+            large[..., phase] = phases[:, :, :, phase]
+        return large.reshape(self.planes, rows * self.scale, columns * self.scale)
 
 
-def read_network(arrays: Mapping[str, Any]) -> Network:
+def read_network(arrays: Mapping[str, Any], level: float = 0.0) -> Network:
     """Return the network of a file's arrays, if they are valid.
 
     Parameters
     ----------
     arrays : mapping of str to array
         As `numpy.load` returns them, in layout 1 (see the top of this module). They are not modified.
+    level : float
+        How damaged the pictures are, 0 … 1, for a network that restores.
 
     Raises
     ------
@@ -145,6 +157,8 @@ def read_network(arrays: Mapping[str, Any]) -> Network:
     described = about.get("layers")
     if not isinstance(described, list) or not 1 <= len(described) <= MOST_LAYERS:
         raise UpscaleError(f"the network's layers must be a list of 1 to {MOST_LAYERS}.")
+    levels = _levels(about)
+    shares = np.array([np.interp(level, levels, own) for own in np.eye(len(levels))]) if levels else None
     layers: list[Layer] = []
     channels = [1]
     for number, layer in enumerate(described):
@@ -156,11 +170,13 @@ def read_network(arrays: Mapping[str, Any]) -> Network:
             raise UpscaleError(
                 f"layer {number} of the network does {shown(does)}; layers must do {inner}, and the last one {outer}."
             )
-        made = kind.read(Described(arrays=arrays, layer=layer, number=number, channels=channels, scale=scale))
+        said: dict[str, Any] = {"arrays": arrays, "layer": layer, "number": number, "channels": channels}
+        made = kind.read(Described(**said, scale=scale, shares=shares))
         layers.append(made)
         check_total(layers)
         channels.append(made.channels(channels[-1]))
-    own = Described(arrays=arrays, layer={"skip": about.get("skip")}, number="skip", channels=[1], scale=scale)
+    said = {"arrays": arrays, "layer": {"skip": about.get("skip")}, "number": "skip", "channels": [1]}
+    own = Described(**said, scale=scale, shares=shares)
     skip = Phases.of(own.weights("skip", (None, None))[None], scale, "skip")
     first = layers[0] if len(layers) > 1 else Convolution(np.zeros((1, 1)), 1)
     for each, total, name in ((first, 0, "filter of the first layer"), (skip, 1, "phase of the skip")):
@@ -169,13 +185,38 @@ def read_network(arrays: Mapping[str, Any]) -> Network:
         if np.abs(missing).max() > TOLERANCE:
             raise UpscaleError(f"each {name} of the network must sum to {total}, or flat areas would change.")
         each.weights[...] += missing / each.weights.shape[1]
+    _keep_flat(layers)
     training = about.get("training")
-    network = Network(scale, tuple(layers), skip, training if isinstance(training, dict) else {})
+    known = training if isinstance(training, dict) else {}
+    network = Network(scale, tuple(layers), skip, training=known, levels=levels)
     if network.margin > LARGEST_REACH:
         raise UpscaleError(
             f"the network reads {network.margin} pixels on each side; at most {LARGEST_REACH} are supported."
         )
     return network
+
+
+def _keep_flat(layers: Sequence[Layer]) -> None:
+    """Let the last layer subtract what biases make of flat areas, of which the first layer makes 0."""
+    last = layers[-1]
+    if isinstance(last, Convolution) and any(getattr(layer, "biases", None) is not None for layer in layers):
+        values: Array = np.zeros(1)
+        results: list[Array] = []
+        for layer in layers:
+            values = layer.flat(values, None if layer.earlier is None else results[layer.earlier])
+            results.append(values)
+        last.biases = -values[:, None]
+
+
+def _levels(about: Mapping[str, Any]) -> tuple[float, ...]:
+    """Return the levels that a network has weights for."""
+    levels = about.get("levels", [])
+    sound = isinstance(levels, list) and all(type(level) in (int, float) and 0 <= level <= 1 for level in levels)
+    if not sound or len(levels) == 1 or len(levels) > MOST_LEVELS or sorted(set(levels)) != levels:
+        raise UpscaleError(
+            f"the network's levels are {shown(levels)}; they must be 2 to {MOST_LEVELS} ascending numbers of 0 to 1."
+        )
+    return tuple(levels)
 
 
 def _about(arrays: Mapping[str, Any]) -> dict[str, Any]:

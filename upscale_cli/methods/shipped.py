@@ -5,7 +5,7 @@ This is the only module of `methods` that reads files, and it reads only those o
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +18,8 @@ from upscale_cli.methods.network import Network, read_network
 FOLDER = Path(__file__).with_name("kernels")
 FACTORS = (2, 3, 4)
 """Factors of the kernels, and of the networks of each size."""
+RESTORED = (2, 4)
+"""Factors of the networks that restore."""
 
 
 @cache
@@ -51,6 +53,13 @@ def network(size: str, scale: int) -> Network:
     """
     with _own_file(f"{size}-{scale}x.npz") as stream, np.load(stream) as arrays:
         return read_network(arrays)
+
+
+@lru_cache(16)
+def restoring(scale: int, level: float) -> Network:
+    """Return the network for one of `RESTORED` and a level of damage; errors as for `network`."""
+    with _own_file(f"restore-{scale}x.npz") as stream, np.load(stream) as arrays:
+        return read_network(arrays, level)
 
 
 @contextmanager

@@ -48,6 +48,7 @@ def enlarge(
     with open_picture(source.open(), request.reading) as picture:
         request = request.of(picture)
         parameters, remembered = request.read_parameters(source, picture.values)
+        parameters = dict(request.method.heed(parameters, picture.encoding.tables, picture.encoding.lossless))
         format, result = request.format_for(picture), Result()
         check_frames(picture, format)
         work = _Enlargement(

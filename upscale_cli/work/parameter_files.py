@@ -1,4 +1,4 @@
-"""Arrays that methods take from `.npy` and `.npz` files: read without trusting them, once a run."""
+"""Arrays that methods take from `.npy`, `.npz` and `.safetensors` files: read without trusting them, once a run."""
 
 import os
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from upscale_cli.errors import UpscaleError
 from upscale_cli.methods import Parameter, Size
 from upscale_cli.methods.upsampler import Array
 from upscale_cli.places.place import Source
+from upscale_cli.work.safetensors import is_safetensors, read_safetensors
 
 MAX_VALUES = 1 << 23
 """The values of a parameter's arrays, together, that are always read; more only if the image has as many."""
@@ -76,7 +77,9 @@ def load_parameter(
 
 
 def load_arrays(source: Source, most: int = MAX_VALUES, outline: bool = False) -> dict[str, Array]:
-    """Return the arrays of a `.npz`, by name, or of a `.npy`, under an empty name. Nothing in it is ever executed.
+    """Return the arrays of a `.npz` or `.safetensors`, by name, or of a `.npy`, under an empty name.
+
+    Nothing in it is ever executed.
 
     Parameters
     ----------
@@ -110,8 +113,12 @@ def load_arrays(source: Source, most: int = MAX_VALUES, outline: bool = False) -
             stream.seek(0)
             if magic == MAGIC:
                 return {"": read(stream, length)}
+            if is_safetensors(stream):
+                return read_safetensors(stream, length, left)
             if not magic.startswith(b"PK"):
-                raise UpscaleError("is not a .npy or .npz file; save it with numpy.save or numpy.savez.")
+                raise UpscaleError(
+                    "is not a .npy, .npz or .safetensors file; save it with numpy.save or numpy.savez."
+                )
             return _unpacked(stream, read)
         except OSError as error:
             raise UpscaleError(f"cannot be read: {error.strerror}.") from None

@@ -1,0 +1,205 @@
+"""Restoring what JPEG and others have damaged: the level that a file tells, what is made of it, and measuring it."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+from support import Array
+
+from upscale_cli import upscale
+from upscale_cli.commands.evaluate import cli as evaluate_cli
+from upscale_cli.commands.upscale import cli
+from upscale_cli.learning.measure import luma, psnr
+from upscale_cli.learning.reduction import reduce
+from upscale_cli.methods.restoring import found_in
+from upscale_cli.work.damage import DAMAGES, read_damage
+
+SAMPLES = Path(__file__).parents[1] / "sample_images"
+
+
+def call(command: Any, *arguments: object, status: int = 0) -> Result:
+    result = CliRunner().invoke(command, [str(a) for a in arguments])
+    assert result.exit_code == status, f"{result.output}\n{result.exception!r}"
+    return result
+
+
+def scene() -> Array:
+    with Image.open(SAMPLES / "scene.png") as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def small() -> Array:
+    """The scene at half its size."""
+    whole = scene()
+    return reduce(whole[: len(whole) // 2 * 2, : whole.shape[1] // 2 * 2], 2).clip(0, 255).round().astype(np.uint8)
+
+
+def saved(pixels: Array, quality: int, subsampling: int = 2) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "JPEG", quality=quality, subsampling=subsampling)
+    return stream.getvalue()
+
+
+def decoded(content: bytes) -> Array:
+    with Image.open(io.BytesIO(content)) as image:
+        return np.asarray(image)
+
+
+def method_said(text: str) -> str:
+    return next(line.split(maxsplit=1)[1] for line in text.splitlines() if line.startswith("  method"))
+
+
+@pytest.mark.parametrize("quality", [10, 30, 40, 60, 75, 90, 98])
+def test_a_jpeg_says_its_quality_and_a_worse_one_is_restored_more(quality: int) -> None:
+    with Image.open(io.BytesIO(saved(small(), quality))) as image:
+        found = found_in([tuple(image.quantization[0])], False)  # type: ignore[attr-defined]
+    with Image.open(io.BytesIO(saved(small(), quality - 5))) as image:
+        worse = found_in([tuple(image.quantization[0])], False)  # type: ignore[attr-defined]
+    assert abs(int(found.why.split()[-1]) - quality) <= 1
+    assert 0 < found < worse or float(found) == float(worse) == 1
+
+
+def test_auto_follows_the_tables_and_verbose_says_so(tmp_path: Path) -> None:
+    (tmp_path / "in.jpg").write_bytes(content := saved(small(), 60))
+    done = call(cli, tmp_path / "in.jpg", "-m", "learned", "-v", "-o", tmp_path / "out.png")
+    assert method_said(done.stderr) == (
+        "learned, restore=0.72: the restoring network: x2, because its tables are those of JPEG quality 60"
+    )
+    with Image.open(tmp_path / "out.png") as image:
+        have = np.asarray(image)
+    np.testing.assert_array_equal(have, upscale(decoded(content), 2, "learned", restore=0.72))
+    assert (have != upscale(decoded(content), 2, "learned")).any()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "why"),
+    [
+        ("in.png", {}, "because its file is lossless"),
+        ("in.webp", {"quality": 30}, "because only the tables of a JPEG tell how much"),
+        ("in.webp", {"lossless": True}, "because its file is lossless"),
+    ],
+)
+def test_what_does_not_tell_is_not_restored(name: str, options: dict[str, Any], why: str, tmp_path: Path) -> None:
+    Image.fromarray(small()).save(tmp_path / name, **options)
+    done = call(cli, tmp_path / name, "-m", "learned", "-v", "-o", tmp_path / "out.png")
+    assert method_said(done.stderr) == f"learned, restore=0: the small network: x2; nothing is restored, {why}"
+    with Image.open(tmp_path / name) as image:
+        expected = upscale(np.asarray(image), 2, "learned", restore="none")
+    with Image.open(tmp_path / "out.png") as image:
+        np.testing.assert_array_equal(np.asarray(image), expected)
+
+
+@pytest.mark.parametrize("word", ["none", "0.5", "high"])
+def test_who_asks_is_obeyed(word: str, tmp_path: Path) -> None:
+    (tmp_path / "in.jpg").write_bytes(content := saved(small(), 60))
+    done = call(cli, tmp_path / "in.jpg", "-m", "learned", "-p", f"restore={word}", "-v", "-o", tmp_path / "out.png")
+    assert "because" not in method_said(done.stderr)
+    with Image.open(tmp_path / "out.png") as image:
+        np.testing.assert_array_equal(np.asarray(image), upscale(decoded(content), 2, "learned", restore=word))
+
+
+@pytest.mark.parametrize("value", ["lots", "1.5", "-0.1", "nan", ""])
+def test_no_other_level_is_taken(value: str) -> None:
+    said = call(cli, SAMPLES / "photo.jpg", "-m", "learned", "-p", f"restore={value}", status=2).stderr
+    assert f"restore={value} is not auto, none, low, medium, high, or 0 to 1" in said
+
+
+@pytest.mark.parametrize(("scale", "gains"), [(2, {75: 0.2, 40: 0.4}), (4, {75: 0.1, 40: 0.2})])
+def test_a_damaged_picture_comes_nearer_to_what_it_was(scale: int, gains: dict[int, float]) -> None:
+    whole = scene()
+    whole = whole[: len(whole) // scale * scale, : whole.shape[1] // scale * scale]
+    low = reduce(whole, scale).clip(0, 255).round().astype(np.uint8)
+    for quality, gain in gains.items():
+        pixels = decoded(saved(low, quality))
+        with Image.open(io.BytesIO(saved(low, quality))) as image:
+            level = float(found_in([tuple(image.quantization[0])], False))  # type: ignore[attr-defined]
+        without, with_it = (
+            psnr(luma(upscale(pixels, scale, "learned", restore=restore)), luma(whole), scale)
+            for restore in ("none", level)
+        )
+        assert with_it > without + gain, quality
+
+
+@pytest.mark.parametrize("level", [0.05, 0.33, 1])
+def test_restoring_keeps_flat_areas_and_the_mean_colour(level: float) -> None:
+    for colour in ([0, 0, 0], [255, 255, 255], [10, 200, 77]):
+        for kind in (np.uint8, np.uint16):
+            flat = np.tile(np.array(colour, kind), (23, 31, 1))
+            assert (upscale(flat, 2.5, "learned", restore=level) == flat[:1, :1]).all()
+    shift = upscale(small(), 2, "learned", restore=level).mean(axis=(0, 1)) - small().mean(axis=(0, 1))
+    assert np.abs(shift).max() < 0.5
+
+
+# Damage to measure with.
+
+
+@pytest.mark.parametrize("quality", [30, 75, 95])
+def test_jpeg_damage_is_that_of_pillow(quality: int) -> None:
+    pixels, tables = read_damage([f"jpeg:{quality}"])(small())
+    np.testing.assert_array_equal(pixels, decoded(saved(small(), quality)))
+    with Image.open(io.BytesIO(saved(small(), quality))) as image:
+        assert tables[0] == tuple(image.quantization[0])  # type: ignore[attr-defined]
+
+
+def test_twice_is_saved_twice_and_the_second_grid_lies_elsewhere() -> None:
+    moved = np.pad(small(), ((4, 0), (4, 0), (0, 0)), mode="edge")
+    expected = decoded(saved(decoded(saved(moved, 50))[4:, 4:], 50))
+    np.testing.assert_array_equal(read_damage(["twice:50"])(small())[0], expected)
+
+
+def test_noise_blur_and_sharpening_are_as_strong_as_asked() -> None:
+    grey = np.full((64, 64, 3), 128, np.uint8)
+    noise = read_damage(["noise:7"])(grey)[0].astype(float)
+    assert noise.std() == pytest.approx(7, abs=0.2)
+    assert noise.mean() == pytest.approx(128, abs=0.3)
+    dot = np.zeros((21, 21, 3), np.uint8)
+    dot[10, 10] = 255
+    y, x = np.mgrid[-10:11, -10:11]
+    expected = 255 * np.exp(-(x**2 + y**2) / (2 * 0.8**2)) / (2 * np.pi * 0.8**2)
+    assert np.abs(read_damage(["blur:0.8"])(dot)[0] - expected[..., None]).max() < 2
+    soft = read_damage(["blur:1"])(small())[0].astype(float)
+    sharp = (small() + 0.8 * (small() - soft)).clip(0, 255)
+    assert np.abs(read_damage(["sharpen:80"])(small())[0] - sharp).max() < 1.5
+    for nothing in ("blur:0", "sharpen:0", "noise:0"):
+        np.testing.assert_array_equal(read_damage([nothing])(small())[0], small())
+
+
+def test_damages_follow_one_another_and_only_a_last_jpeg_has_tables() -> None:
+    blurred = read_damage(["blur:1"])(small())[0]
+    pixels, tables = read_damage(["blur:1", "jpeg:60"])(small())
+    np.testing.assert_array_equal(pixels, decoded(saved(blurred, 60)))
+    assert tables
+    assert read_damage(["jpeg:60", "sharpen:50"])(small())[1] == ()
+    assert DAMAGES.keys() == {"jpeg", "twice", "noise", "blur", "sharpen"}
+
+
+def test_evaluate_damages_and_restores_by_itself() -> None:
+    words = ["-m", "learned:restore=none", "-m", "learned", "-m", "learned:restore=0.72", "--damage", "jpeg:60"]
+    found = json.loads(call(evaluate_cli, SAMPLES / "scene.png", *words, "--json").stdout)
+    none, own, same = (each["psnr"] for each in found["methods"])
+    assert found["damage"] == ["jpeg:60"]
+    assert own == same > none + 0.2
+    whole = scene()[: len(scene()) // 2 * 2, : scene().shape[1] // 2 * 2]
+    large = upscale(decoded(saved(small(), 60)), 2, "learned", restore="none")
+    assert none == pytest.approx(psnr(np.floor(luma(large) + 0.5), np.floor(luma(whole) + 0.5), 2), abs=1e-6)
+    table = call(evaluate_cli, SAMPLES / "scene.png", "--damage", "noise:5", "--damage", "jpeg:80").stdout
+    assert table.startswith("1 photograph, reduced by a factor of 2 (bicubic, noise:5, jpeg:80).")
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        ("jpg:60", 'unknown damage "jpg". Did you mean "jpeg"? Damages: jpeg, twice, noise, blur, sharpen.'),
+        ("jpeg", 'damage "jpeg" is not jpeg:NUMBER with a quality of 1 to 100.'),
+        ("jpeg:0", "with a quality of 1 to 100"),
+        ("noise:nan", "with a standard deviation, for values of 0 to 255, of 0 to 128"),
+        ("sharpen:x", "with a percentage of 0 to 500"),
+    ],
+)
+def test_damages_that_there_are_not_are_refused(damage: str, words: str) -> None:
+    assert words in call(evaluate_cli, SAMPLES / "scene.png", "--damage", damage, status=2).stderr
