@@ -58,16 +58,27 @@ def one_line(done: subprocess.CompletedProcess[bytes], status: int, *words: str)
 # Full disks --------------------------------------------------------------------------------------------------------
 
 
+EACH_FORMAT = """
+import os, sys
+from pathlib import Path
+from upscale_cli.commands.upscale import cli
+for format in sys.argv[2:]:
+    Path("out").write_bytes(b"precious")
+    try:
+        cli.main([sys.argv[1], "-o", "out", "-f", format, "--overwrite", "-s", "12"])
+    except SystemExit as end:
+        print(end.code, *os.listdir(), Path("out").read_text())
+"""
+"""One process, which is quicker."""
+
+
 @needs_mounts
 def test_a_full_disk_leaves_old_targets_in_every_format(tmp_path: Path, record_property: Record) -> None:
     record_property("fault", ["a full disk (tmpfs), every format", len(PLAIN)])
     source, disk = picture(tmp_path / "in.png", 64, 64), tmp_path / "disk"
     disk.mkdir()
-    loop = (
-        f"for f in {' '.join(PLAIN)}; do printf {OLD.decode()} > out; "
-        f"{' '.join(UPSCALE)} {source} -o out -f $f --overwrite -s 12; echo $? $(ls -A) $(cat out); done"
-    )
-    done = on_a_small_disk(loop, 40, disk)
+    (tmp_path / "loop.py").write_text(EACH_FORMAT)
+    done = on_a_small_disk(f"{sys.executable} {tmp_path}/loop.py {source} {' '.join(PLAIN)}", 40, disk)
     assert done.stdout.decode().splitlines() == [f"1 out {OLD.decode()}"] * len(PLAIN), done.stderr
     lines = done.stderr.decode().splitlines()
     assert len(
@@ -76,7 +87,7 @@ def test_a_full_disk_leaves_old_targets_in_every_format(tmp_path: Path, record_p
 
 
 @needs_mounts
-@pytest.mark.parametrize("jobs", [1, 4])
+@pytest.mark.parametrize("jobs", [pytest.param(1, marks=pytest.mark.long), 4])
 def test_a_batch_stops_on_a_full_disk_and_is_resumed(jobs: int, tmp_path: Path, record_property: Record) -> None:
     record_property("fault", ["a disk that fills up within a batch of 20, then resumed", 1])
     for i in range(20):
@@ -176,8 +187,8 @@ WRITERS = {
 @pytest.mark.parametrize(
     ("name", "call", "error", "said"),
     [
-        # One fault of each call is enough for the other commands in every run.
-        pytest.param(name, *failing, marks=[pytest.mark.long] if name != "upscale" and number % 2 else [])
+        # One fault of each call is enough in every run, and one of any for the other commands.
+        pytest.param(name, *failing, marks=[pytest.mark.long] * (number % 2 or (name != "upscale" and number > 0)))
         for name in WRITERS
         for number, failing in enumerate(FAILING)
     ],
@@ -200,7 +211,12 @@ def test_a_call_that_fails_leaves_the_old_file_and_nothing_else(
 
 @needs_strace
 @pytest.mark.parametrize(
-    "broken", [["flock:error=ENOLCK"], ["link:error=EPERM"], ["link:error=EPERM", "renameat2:error=ENOSYS"]]
+    "broken",
+    [
+        ["flock:error=ENOLCK"],
+        pytest.param(["link:error=EPERM"], marks=pytest.mark.long),
+        ["link:error=EPERM", "renameat2:error=ENOSYS"],
+    ],
 )
 def test_file_systems_without_locks_or_links_will_do(broken: list[str], tmp_path: Path) -> None:
     picture(tmp_path / "in.png")
@@ -239,7 +255,7 @@ def common() -> Iterator[Path]:
 
 
 @needs_root
-@pytest.mark.parametrize("command", ["upscale", "pool"])
+@pytest.mark.parametrize("command", ["upscale", pytest.param("pool", marks=pytest.mark.long)])
 def test_a_user_without_rights_gets_a_line_for_each_and_the_rest(command: str, common: Path) -> None:
     for name in ("good", "secret"):
         picture(common / "in" / f"{name}.png")
@@ -344,7 +360,7 @@ def test_no_file_takes_the_place_of_a_closed_stream(tmp_path: Path) -> None:
     assert int((tmp_path / "number").read_text()) > 2
 
 
-@pytest.mark.parametrize("reader", ["head -c1 > /dev/null", "true"])
+@pytest.mark.parametrize("reader", ["head -c1 > /dev/null", pytest.param("true", marks=pytest.mark.long)])
 def test_a_reader_that_leaves_ends_it_silently(reader: str, tmp_path: Path) -> None:
     picture(tmp_path / "in.png", 300, 300)
     for what in ("-o - -s 6", "-o out.png --json --overwrite"):
@@ -479,7 +495,14 @@ STARVED = """if True:
 
 
 @needs_address_limit
-@pytest.mark.parametrize(("kind", "megabytes"), [("known", 110), ("known", 150), ("blind", 80), ("blind", 120)])
+@pytest.mark.parametrize(
+    ("kind", "megabytes"),
+    [
+        ("known", 110),
+        ("blind", 120),
+        *(pytest.param(*each, marks=pytest.mark.long) for each in (("known", 150), ("blind", 80))),
+    ],
+)
 def test_what_does_not_fit_into_memory_fails_alone(kind: str, megabytes: int, tmp_path: Path) -> None:
     Image.effect_noise((3000, 3000), 50).convert("RGB").save(tmp_path / "big.bmp")
     for i in range(3):

@@ -117,6 +117,7 @@ def test_a_prefix_is_a_folder(store: "Store", up: Run, tmp_path: Path) -> None:
     assert store.contents(bucket, "out/") == store.contents(bucket, "up/") == read(tmp_path / "here") == expected
 
 
+@pytest.mark.long
 def test_what_is_there_stays(store: "Store", up: Run) -> None:
     bucket = store.bucket()
     store.put(bucket, {"in/a.png": photo(1), "in/b.png": photo(2), "in_2x/a.png": b"theirs"})
@@ -235,7 +236,7 @@ def test_targets_are_looked_up_by_a_listing(store: "Store", here: str, monkeypat
     assert sorted(asked) == [f"{root}up/p01.png", f"{root}up/p02.png"]
 
 
-@pytest.mark.parametrize("most", [SPOOL, 100])
+@pytest.mark.parametrize("most", [pytest.param(SPOOL, marks=pytest.mark.long), 100])
 def test_large_ones_go_by_way_of_the_disk(
     store: "Store", here: str, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
@@ -430,7 +431,7 @@ def site(request: pytest.FixtureRequest) -> Iterator[type[_Site]]:
         server.shutdown()
 
 
-@pytest.mark.parametrize("ranges", [True, False])
+@pytest.mark.parametrize("ranges", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_pages_are_read(site: Any, up: Run, tmp_path: Path, *, ranges: bool) -> None:
     """Named by their paths, decoded, without what follows them; and asked again when the server is busy."""
     site.ranges = ranges

@@ -1,8 +1,9 @@
 """`MethodContract`: what every method keeps to."""
 
+import itertools
 import pickle
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -96,15 +97,15 @@ class MethodContract(TransparencyContract):
 
     @pytest.mark.parametrize("dtype", DTYPES)
     def test_shape_and_dtype(self, dtype: str) -> None:
-        for height, width in SHAPES:
-            for scale in self.scales():
-                factors = scale if isinstance(scale, tuple) else (scale, scale)
-                sides = zip((height, width), factors, strict=True)
-                size = [int(n * Fraction(str(s)) + Fraction(1, 2)) for n, s in sides]
-                for shape in ((height, width), (height, width, 1), (height, width, 3), (2, height, width, 2)):
-                    expected = (*size, *shape[2:]) if len(shape) < 4 else (2, *size, 2)
-                    have = self.enlarge(image(shape, dtype), scale)
-                    assert (have.shape, have.dtype) == (expected, np.dtype(dtype))
+        forms: Iterator[tuple[tuple[int, ...], tuple[int, ...]]]
+        forms = itertools.cycle((((), ()), ((), (1,)), ((), (3,)), ((2,), (2,))))
+        for (height, width), scale in itertools.product(SHAPES, self.scales()):
+            factors = scale if isinstance(scale, tuple) else (scale, scale)
+            sides = zip((height, width), factors, strict=True)
+            size = [int(n * Fraction(str(s)) + Fraction(1, 2)) for n, s in sides]
+            stack, channels = next(forms)
+            have = self.enlarge(image((*stack, height, width, *channels), dtype), scale)
+            assert (have.shape, have.dtype) == ((*stack, *size, *channels), np.dtype(dtype))
 
     def test_input_is_neither_modified_nor_aliased(self) -> None:
         for scale in self.scales():
@@ -214,7 +215,7 @@ class MethodContract(TransparencyContract):
             source = image((5, 6, count), dtype)
             for scale in self.scales():
                 have, exact = self.enlarge(source, scale), self.enlarge(source.astype("f8"), scale)
-                for c in range(count):
+                for c in {0, count // 2, count - 1}:
                     self.assert_agree(self.enlarge(source[:, :, c], scale), have[:, :, c], exact[:, :, c])
 
     # Strips, threads and memory.
