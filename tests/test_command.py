@@ -512,7 +512,7 @@ def test_pool_of_a_photograph_loses_nothing_to_jpeg(tmp_path: Path) -> None:
     assert (tmp_path / "a_pooled.png").is_file()
 
 
-@pytest.mark.parametrize("executor", ["threads", "processes"])
+@pytest.mark.parametrize("executor", ["threads", pytest.param("processes", marks=pytest.mark.long)])
 def test_results_get_the_times_of_their_sources(tmp_path: Path, executor: str) -> None:
     times = {"a": 10**18, "b": 10**18 + 123_456_789}
     (tmp_path / "in").mkdir()

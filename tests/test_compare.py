@@ -507,7 +507,7 @@ def test_what_cannot_be_compared_is_one_line(
     shutil.copy(SAMPLES / "pixel-art.png", "in.png")
     done = call("in.png", *arguments, status=status)
     assert words in done.stderr
-    assert len(done.stderr.removeprefix("Usage: compare [OPTIONS] INPUT\n\nError: ").splitlines()) == 1
+    assert len(done.stderr.removeprefix("Usage: upscale-compare [OPTIONS] IMAGE\n\nError: ").splitlines()) == 1
     assert done.stdout == ""
     assert [path.name for path in tmp_path.iterdir()] == ["in.png"]
 

@@ -124,7 +124,9 @@ def test_a_device_that_is_full_is_not_replaced(format: str, tmp_path: Path, reco
 
 
 @needs_mounts
-@pytest.mark.parametrize(("name", "kilobytes"), [("upscale-pool", 16), ("upscale-fit", 8)])
+@pytest.mark.parametrize(
+    ("name", "kilobytes"), [("upscale-pool", 16), pytest.param("upscale-fit", 8, marks=pytest.mark.long)]
+)
 def test_a_full_disk_leaves_what_the_other_commands_wrote(
     name: str, kilobytes: int, tmp_path: Path, record_property: Record
 ) -> None:
@@ -142,7 +144,7 @@ def test_a_full_disk_leaves_what_the_other_commands_wrote(
 
 
 @needs_full_device
-@pytest.mark.parametrize("what", ["-o -", "--json -o out.png"])
+@pytest.mark.parametrize("what", ["-o -", pytest.param("--json -o out.png", marks=pytest.mark.long)])
 def test_standard_output_on_a_full_disk(what: str, tmp_path: Path) -> None:
     picture(tmp_path / "in.png")
     done = in_a_shell(UPSCALE, f"{{}} in.png {what} > /dev/full", tmp_path)
@@ -321,7 +323,13 @@ def test_closed_and_odd_streams(line: str, status: int, said: str, tmp_path: Pat
 
 
 @needs_full_device
-@pytest.mark.parametrize("line", ["{} in.png >&-", "{} in.png --json >&-", "{} in.png > /dev/full"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{} in.png > /dev/full",
+        *(pytest.param(line, marks=pytest.mark.long) for line in ("{} in.png >&-", "{} in.png --json >&-")),
+    ],
+)
 def test_measures_that_nobody_gets_are_an_error(line: str, tmp_path: Path) -> None:
     picture(tmp_path / "in.png")
     said = "is closed" if "&" in line else "cannot be written: No space left on device"
@@ -370,7 +378,7 @@ def test_a_reader_that_leaves_ends_it_silently(reader: str, tmp_path: Path) -> N
         assert (tmp_path / "said").read_bytes() == b""
 
 
-@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("unbuffered", ["", pytest.param("1", marks=pytest.mark.long)])
 def test_streams_that_others_made_non_blocking_are_waited_for(unbuffered: str, tmp_path: Path) -> None:
     """Another process may have made a shared pipe non-blocking: it takes only what fits, and is empty for a while."""
     frames = [picture(tmp_path / f"{i}.png", 100, 80, seed=i).read_bytes() for i in range(2)]

@@ -51,7 +51,7 @@ def endings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, End
     """How the command ended for each file, by kind and by name; parameters are given as kernel and as places."""
     folder = tmp_path_factory.mktemp("hostile")
     small, photograph = picture(folder / "small.png", 2, 2, "L"), str(picture(folder / "photograph.png", 16, 16))
-    fitting = ["upscale-fit", "-q", "--overwrite", "--size=4", "-o", str(folder / "fitted.npy"), photograph]
+    fitting = ["upscale-fit", "-q", "--overwrite", "-o", str(folder / "fitted.npy"), photograph]
     measuring = ["upscale-evaluate", photograph, "-q", "-m"]
     warm = [["upscale", str(small), "-o", str(folder / "warm.png")], fitting, [*measuring, "bicubic"]]
     parameters = make_hostile.parameters()
@@ -66,7 +66,8 @@ def endings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, End
         for name, data in files.items():
             path = written(kind, name, data)
             runs[kind, name] = ["upscale", path, "-o", str(folder / f"{kind}-{name}"), "-f", "npy"]
-            runs["fit", name] = [*fitting[:-1], path, photograph]
+            # The photograph is learned from all the same: by a small kernel, unless that suited the array too.
+            runs["fit", name] = [*fitting, path, *(["--size=4"] if kind == "refused" else [])]
     for option, method in MADE_FOR.items():
         for name, data in (parameters | (make_hostile.networks() if method == "learned" else {})).items():
             path, out = written(method, name, data), str(folder / f"{method}-{name}.png")

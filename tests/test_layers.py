@@ -174,7 +174,14 @@ def test_the_layers_stand_on_each_other() -> None:
         below.add(layer)
 
 
-@pytest.mark.parametrize(("script", "option"), [("upscale", "--methods"), *product(SCRIPTS, ("--help", "--version"))])
+@pytest.mark.parametrize(
+    ("script", "option"),
+    [
+        ("upscale", "--methods"),
+        *product(SCRIPTS, ["--help"]),
+        *(pytest.param(script, "--version", marks=pytest.mark.long) for script in SCRIPTS),
+    ],
+)
 def test_help_waits_for_nothing_large(script: str, option: str) -> None:
     code = """
 import os

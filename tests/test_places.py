@@ -330,9 +330,15 @@ def test_a_store_without_conditions(store: "Store", here: str) -> None:
     ("typed", "said"),
     [
         (("sample.png", "-o", "{file}sample.png", "--overwrite"), "is both an input"),
-        (("{file}sample.png", "-o", "sample.png", "--overwrite"), "is both an input"),
-        (("{file}sample.png", "-o", "FILE:///a.png"), '"FILE:///a.png": write file:// in lower case.'),
-        (("sample.png", "-o", "s3://"), '"s3:///sample.png" names no bucket'),
+        pytest.param(
+            ("{file}sample.png", "-o", "sample.png", "--overwrite"), "is both an input", marks=pytest.mark.long
+        ),
+        pytest.param(
+            ("{file}sample.png", "-o", "FILE:///a.png"),
+            '"FILE:///a.png": write file:// in lower case.',
+            marks=pytest.mark.long,
+        ),
+        pytest.param(("sample.png", "-o", "s3://"), '"s3:///sample.png" names no bucket', marks=pytest.mark.long),
         (("sample.png", "-o", "memory://"), ""),
         (
             ("sample.png", "-o", "file:///proc/none/a.png"),
@@ -340,12 +346,18 @@ def test_a_store_without_conditions(store: "Store", here: str) -> None:
         ),
         (("ftp://127.0.0.1:1/a.png", "-o", "a.png"), '"ftp://127.0.0.1:1/a.png" cannot be reached: the store cannot'),
         (("http://[a/a.png", "-o", "a.png"), '"http://[a/a.png" is not the URL of a file; check it.'),
-        (("http://127.0.0.1:1/a%00.png", "-o", "a.png"), '"http://127.0.0.1:1/a%00.png" is not the URL of a file'),
+        pytest.param(
+            ("http://127.0.0.1:1/a%00.png", "-o", "a.png"),
+            '"http://127.0.0.1:1/a%00.png" is not the URL of a file',
+            marks=pytest.mark.long,
+        ),
         (
             ("sample.png", "-o", "memory://\udcff.png"),
             '"memory://\\xff.png" is no name for an object: it is not UTF-8',
         ),
-        (("http:///a.png", "-o", "a.png"), "cannot be read: that is not a URL; check it."),
+        pytest.param(
+            ("http:///a.png", "-o", "a.png"), "cannot be read: that is not a URL; check it.", marks=pytest.mark.long
+        ),
     ],
 )
 def test_odd_urls(
