@@ -53,11 +53,14 @@ class Networks:
         One of these factors to its network.
     first : callable, optional
         The same for the first network of a chain, if that is another.
+    turns : int
+        Of how many flips and turns of a picture each network's results are averaged: 1 or 8.
     """
 
     factors: tuple[int, ...]
     network: Callable[[int], Network]
     first: Callable[[int], Network] | None = None
+    turns: int = 1
 
     def chain(self, scale: float) -> list[Network]:
         """Return the networks that together enlarge at least by a scale."""
@@ -82,16 +85,19 @@ class Learned(Upsampler):
         The channels of colour; those after them have their own meaning.
     opacity : bool
         The last channel that is read is opacity.
+    turns : int
+        See `Networks`.
     """
 
-    cost = COST
-
-    def __init__(self, source: Any, network: Network, reader: SampleReader, *, colours: int, opacity: bool) -> None:
+    def __init__(
+        self, source: Any, network: Network, reader: SampleReader, *, colours: int, opacity: bool, turns: int = 1
+    ) -> None:
         height, width = source.shape[:2]
         scale = network.scale
         self.source, self.read, self.dtype = source, reader.read, reader.dtype
         self.shape = (height * scale, width * scale, reader.channels)
         self._network, self._colours, self._width = network, colours, width
+        self._turns, self.cost = turns, COST * turns
         self._own = reader.channels - opacity
         self._cells = cells(height)
         self.band = self._cells * scale
@@ -126,7 +132,7 @@ class Learned(Upsampler):
             part = slice(left * scale, right * scale)
             values = _scratch.get("values", (stop - top, part.stop - part.start, self.shape[2]), self.dtype)
             for channel, group in enumerate(planes, self._own - len(planes)):
-                large = self._network.run(group[..., left : right + 2 * margin])
+                large = self._enlarged(group[..., left : right + 2 * margin])
                 if self._colours != 3 or channel > 2:
                     values[..., channel] = large[0] if len(large) == 1 else _luma(np.moveaxis(large, 0, 2))
                     continue
@@ -139,6 +145,27 @@ class Learned(Upsampler):
             if opacity is not None:
                 values[..., -1:] = opacity[:, part]
             yield Block(top, part.start, 0, values)
+
+    def _enlarged(self, planes: Array) -> Array:
+        """Return what the network makes of planes with margins, the mean over flips and turns, in scratch memory.
+
+        Margins are turned with the rest, so it is what the network would make of the turned picture.
+        """
+        if self._turns == 1:
+            return self._network.run(planes)
+        total: Array | None = None
+        for turn in range(self._turns):
+            turned = np.rot90(planes[..., :: -1 if turn > 3 else 1], turn % 4, (1, 2))
+            large = np.rot90(self._network.run(np.ascontiguousarray(turned)), -turn % 4, (1, 2))
+            large = large[..., :: -1 if turn > 3 else 1]
+            if total is None:
+                total = _scratch.get("total", large.shape, large.dtype)
+                np.copyto(total, large)
+            else:
+                # The mean so far, so that equal values stay as they are.
+                total += (large - total) / (turn + 1)
+        assert total is not None
+        return total
 
     def _planes(self, top: int, rows: int) -> Array:
         """Return rows from `top` with mirrored margins: (groups, planes of the network, rows, columns).
@@ -256,7 +283,7 @@ def chained(source: Array, size: Size, networks: Networks, samples: Samples) -> 
     reader = samples.reader(own)
     upsampler: Upsampler | None = None
     for network in chain:
-        upsampler = Learned(image, network, reader, colours=colours, opacity=opacity)
+        upsampler = Learned(image, network, reader, colours=colours, opacity=opacity, turns=networks.turns)
         # If samples are not finite, the upsamplers that follow need the complete image.
         image = Rows(upsampler) if reader.finite else upsampler.rows(0, upsampler.shape[0])
         reader = replace(reader, read=lambda rows: rows)
@@ -283,7 +310,10 @@ def chain_memory(shape: Shape, size: Size, networks: Networks) -> WorkingMemory:
         # The rows that are read, and luma with its margins three times; enlarged colours; a tile at work.
         each += (lines + 2 * margin) * (width + 2 * margin) * (3 * channels + 9)
         each += rows * width * factor * channels
-        each += network.scratch(lines, min(width, TILE)) + rows * min(width, TILE) * factor * channels
+        tile = rows * min(width, TILE) * factor
+        each += network.scratch(lines, min(width, TILE)) + tile * channels
+        # A turned tile, the mean, and two differences from it.
+        each += (networks.turns > 1) * network.planes * 4 * tile
         height, width = height * factor, width * factor
     if (height, width) != tuple(size):
         shared += channels * width * min(height, KEPT_BANDS * rows)
