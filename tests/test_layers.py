@@ -40,7 +40,7 @@ LAYERS: dict[str, set[str]] = {
         "errors",
     },
     "places": {"fsspec", "aiohttp", "codecs", "machine", "errors"},
-    "work": {"numpy", "places", "codecs", "image", "machine", "methods", "errors"},
+    "work": {"numpy", "onnx", "onnxruntime", "places", "codecs", "image", "machine", "methods", "errors"},
     "batch": {
         *("dask", "distributed", "__version__"),
         *("work", "places", "codecs", "machine", "methods", "blas", "plugins", "errors"),

@@ -29,8 +29,6 @@ from upscale_cli.methods.upsampler import Array, Block, SampleReader, Scratch, U
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in luma (ITU-R BT.601, 2.5.1)."""
-BAND, TILE = 64, 96
-"""Approximate rows and columns of the source that are computed together: their results stay in the cache."""
 COST = 8
 """Approximate cost of one output value, relative to a filter; strips are smaller accordingly."""
 FURTHER = 8
@@ -64,6 +62,8 @@ class Networks:
 
     def chain(self, scale: float) -> list[Network]:
         """Return the networks that together enlarge at least by a scale."""
+        if self.factors == (1,):
+            return [self.network(1)]
         first, *others = factors(scale, self.factors) or [0]
         return [(self.first or self.network)(first), *map(self.network, others)] if first else []
 
@@ -99,11 +99,15 @@ class Learned(Upsampler):
         self._network, self._colours, self._width = network, colours, width
         self._turns, self.cost = turns, COST * turns
         self._own = reader.channels - opacity
-        self._cells = cells(height)
+        self._cells, self._tile = network.tile(height, width)
         self.band = self._cells * scale
         size = self.shape[:2]
         self._differences = self._opacity = None
-        if self._colours == 3 and network.planes == 1:
+        colourful = self._colours == 3 and network.planes == 1
+        differences = replace(reader, read=self._read_differences, channels=3)
+        if colourful and scale not in shipped.FACTORS:
+            self._differences = resampled(source, cubic_axes(source.shape, size), differences)
+        elif colourful:
             kernel = shipped.kernel((scale, scale))
             crop = (len(kernel) - scale) // 2
             stamping = Stamping(
@@ -113,7 +117,6 @@ class Learned(Upsampler):
                 crop=(crop, crop),
                 edge="repeat",
             )
-            differences = replace(reader, read=self._read_differences, channels=3)
             self._differences = transposed(source, stamping, differences)
         if opacity:
             alone = replace(reader, read=lambda rows: reader.read(rows)[..., -1:], channels=1)
@@ -126,13 +129,15 @@ class Learned(Upsampler):
         # A source may be `Rows` of another `Learned`, which uses the same scratch memory: read it first.
         differences = None if self._differences is None else self._differences.rows(top, stop)
         opacity = None if self._opacity is None else self._opacity.rows(top, stop)
-        planes = self._planes(band * self._cells, (stop - top) // scale)
-        for left in range(0, self._width, TILE):
-            right = min(left + TILE, self._width)
+        rows = self._cells if self._network.padded else (stop - top) // scale
+        planes = self._planes(band * self._cells, rows)
+        for left in range(0, self._width, self._tile):
+            right = min(left + self._tile, self._width)
             part = slice(left * scale, right * scale)
             values = _scratch.get("values", (stop - top, part.stop - part.start, self.shape[2]), self.dtype)
             for channel, group in enumerate(planes, self._own - len(planes)):
-                large = self._enlarged(group[..., left : right + 2 * margin])
+                large = self._enlarged(group[..., left : left + self._tile + 2 * margin])
+                large = large[:, : stop - top, : part.stop - part.start]
                 if self._colours != 3 or channel > 2:
                     values[..., channel] = large[0] if len(large) == 1 else _luma(np.moveaxis(large, 0, 2))
                     continue
@@ -184,7 +189,8 @@ class Learned(Upsampler):
         groups = np.repeat(planes[colours:, None], several, axis=1)
         if colours:
             groups = np.concatenate(((_luma(values)[None] if several == 1 else planes[:3])[None], groups))
-        columns = mirrored(np.arange(-margin, width + margin), width)
+        across = ceil(width / self._tile) * self._tile if self._network.padded else width
+        columns = mirrored(np.arange(-margin, across + margin), width)
         return np.ascontiguousarray(groups[:, :, lines - first][..., columns])
 
     def _read_differences(self, rows: Array) -> Array:
@@ -196,15 +202,6 @@ class Learned(Upsampler):
 def cubic_axes(shape: tuple[int, ...], size: Size) -> Axes:
     """Return the axes of the method `bicubic`, which enlarges opacity and reduces what became too large."""
     return filter_axes(shape, size, FILTERS["bicubic"].default())
-
-
-def cells(height: int) -> int:
-    """Return the rows of the source for a band; bands of similar height keep threads equally busy.
-
-    >>> cells(64), cells(90), cells(100), cells(200)
-    (64, 90, 50, 67)
-    """
-    return ceil(height / max(1, round(height / BAND)))
 
 
 def _luma(colours: Array) -> Array:
@@ -305,13 +302,13 @@ def chain_memory(shape: Shape, size: Size, networks: Networks) -> WorkingMemory:
             # An intermediate image: the bands that are kept, the one being made, and the rows that are read.
             shared += channels * width * min(height, KEPT_BANDS * rows)
             each += channels * width * 2 * rows
-        lines, margin, factor = cells(height), network.margin, network.scale
+        (lines, columns), margin, factor = network.tile(height, width), network.margin, network.scale
         rows = lines * factor
         # The rows that are read, and luma with its margins three times; enlarged colours; a tile at work.
-        each += (lines + 2 * margin) * (width + 2 * margin) * (3 * channels + 9)
+        each += (lines + 2 * margin) * (width + columns * network.padded + 2 * margin) * (3 * channels + 9)
         each += rows * width * factor * channels
-        tile = rows * min(width, TILE) * factor
-        each += network.scratch(lines, min(width, TILE)) + tile * channels
+        tile = rows * columns * factor
+        each += network.scratch(lines, columns) + tile * channels
         # A turned tile, the mean, and two differences from it.
         each += (networks.turns > 1) * network.planes * 4 * tile
         height, width = height * factor, width * factor

@@ -33,9 +33,9 @@ All of it is computed as matrix products (see `convolution`).
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import isqrt
+from math import ceil, isqrt
 from reprlib import repr as shown
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -49,7 +49,19 @@ SCALES = (2, 3, 4)
 TOLERANCE = 1e-4
 """Tolerance of sums that must be 0 or 1; the difference is removed."""
 
+BAND, TILE = 64, 96
+"""Approximate rows and columns of the source that are computed together: their results stay in the cache."""
+
 _scratch = Scratch()
+
+
+def cells(height: int) -> int:
+    """Return the rows of the source for a band; bands of similar height keep threads equally busy.
+
+    >>> cells(64), cells(90), cells(100), cells(200)
+    (64, 90, 50, 67)
+    """
+    return ceil(height / max(1, round(height / BAND)))
 
 
 @dataclass(frozen=True)
@@ -73,6 +85,10 @@ class Network:
         What planes are divided by, and results multiplied with.
     proportional : bool
         Values twice as large, and biases, give results twice as large, so planes need not be divided.
+    padded : bool
+        All tiles of a picture are equally large, those at its end, too.
+    note : str
+        What is said about it with -v.
     """
 
     scale: int
@@ -83,6 +99,8 @@ class Network:
     planes: int = 1
     white: float = 1.0
     proportional: bool = True
+    padded: ClassVar[bool] = False
+    note: ClassVar[str] = ""
 
     @property
     def reach(self) -> int:
@@ -100,6 +118,10 @@ class Network:
         layers = (*self.layers, self.skip) if self.skip else self.layers
         weights = [layer.weights for layer in layers if layer.weights is not None]
         return sum(int(np.count_nonzero(each)) for each in weights)
+
+    def tile(self, height: int, width: int) -> tuple[int, int]:
+        """Return the rows and columns of tiles of a picture, without margins."""
+        return cells(height), min(width, TILE)
 
     def scratch(self, rows: int, columns: int) -> int:
         """Return how many values of scratch memory `run` needs for a plane of this size, margins not included."""
