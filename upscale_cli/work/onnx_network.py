@@ -66,7 +66,7 @@ class OnnxNetwork:
             )
         if inputs[0].type not in TYPES:
             raise UpscaleError(f'takes an input "{self._input}" of {inputs[0].type}; it must be of floats.')
-        self._type, self.planes = TYPES[inputs[0].type], shape[1]
+        self._type, self.planes = TYPES[inputs[0].type], int(shape[1])
         self._fixed = tuple(side for side in shape[2:] if isinstance(side, int))
         self.scale = 0
         self._try_out()
@@ -123,8 +123,9 @@ class OnnxNetwork:
                 f"the network makes {large.shape} of {given[self._input].shape}; it must make as many channels, and "
                 f"sides that are larger by one integer, at most {LARGEST_SCALE}."
             )
-        self.scale = scale
-        return large[0]
+        self.scale = int(scale)
+        result: Array = large[0]
+        return result
 
     def _try_out(self) -> None:
         """Find the scale, the margin and the step."""
