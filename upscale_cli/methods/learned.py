@@ -50,7 +50,7 @@ class Networks:
     network : callable
         One of these factors to its network.
     first : callable, optional
-        The same for the first network of a chain, if that is another.
+        The same for the first network of a chain, if that is another: one that restores, at scale 1, too.
     turns : int
         Of how many flips and turns of a picture each network's results are averaged: 1 or 8.
     """
@@ -62,10 +62,11 @@ class Networks:
 
     def chain(self, scale: float) -> list[Network]:
         """Return the networks that together enlarge at least by a scale."""
-        if self.factors == (1,):
-            return [self.network(1)]
-        first, *others = factors(scale, self.factors) or [0]
-        return [(self.first or self.network)(first), *map(self.network, others)] if first else []
+        if self.first is None:
+            own = self.factors if self.factors == (1,) else factors(scale, self.factors)
+            return [self.network(factor) for factor in own]
+        first, *others = factors(scale, self.factors) or [min(self.factors)]
+        return [self.first(first), *map(self.network, others)]
 
 
 class Learned(Upsampler):

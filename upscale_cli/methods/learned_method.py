@@ -34,7 +34,12 @@ def networks(parameters: Parameters) -> "Networks":
     if parameters["network"] is not None:
         given = parameters["network"]
         own, first = (read_any(given, of) if isinstance(given, Mapping) else given for of in (0.0, level))
-        return Networks(factors=(own.scale,), network=lambda factor: own, first=lambda factor: first, turns=turns)
+        return Networks(
+            factors=(own.scale,),
+            network=lambda factor: own,
+            first=(lambda factor: first) if level else None,
+            turns=turns,
+        )
     size = parameters["size"] or "small"
     return Networks(
         factors=shipped.RESTORED if level else shipped.FACTORS,
@@ -72,16 +77,20 @@ def make(source: "Array", /, *, scale: Scale, size: Size, samples: "Samples", pa
     return chained(source, size, networks(parameters), samples)
 
 
-def steady(parameters: Parameters) -> bool:
-    """Return whether a constant image stays constant, which only layout 1 promises."""
-    given = parameters.get("network")
-    return given is None or (isinstance(given, Mapping) and "about" in given)
+def settle(parameters: Parameters) -> dict[str, bool]:
+    """Return the promises that do not hold: only layout 1 keeps constants, and what restores changes pixels."""
+    given, level = parameters.get("network"), parameters.get("restore", "auto")
+    foreign = given is not None and not (isinstance(given, Mapping) and "about" in given)
+    restores = level not in ("auto", 0) or getattr(given, "scale", 0) == 1
+    return dict.fromkeys(["keeps_constants"] * foreign + ["interpolates"] * restores, False)
 
 
 def explain_networks(shape: Shape, scale: Scale, parameters: Parameters) -> str:
     """Describe which networks are used, one after the other."""
     own, level = parameters["network"] is not None, parameters["restore"]
-    chain = [network.scale for network in networks(parameters).chain(float(max(scale)))]
+    chain = [each.scale for each in networks(parameters).chain(float(max(scale)))]
+    if not chain:
+        return "nothing to do"
     sizes = [Fraction(round_side(side, factor), side) for side, factor in zip(shape[:2], scale, strict=True)]
     steps = [f"x{factor}" for factor in chain]
     if any(size != prod(chain) for size in sizes):
@@ -144,6 +153,6 @@ LEARNED = Method(
     symmetric=False,
     explain=explain_networks,
     heed=heed,
-    steady=steady,
+    settle=settle,
     working_memory=working_memory,
 )
