@@ -242,7 +242,8 @@ def test_files_wait_for_no_store_and_no_cluster(tmp_path: Path) -> None:
     """What the extras bring is imported for a URL or an ONNX file alone, so it need not be installed."""
     code = (
         "import sys\n"
-        "sys.modules.update(dict.fromkeys('fsspec s3fs aiohttp botocore dask distributed onnx onnxruntime'.split()))\n"
+        "absent = 'fsspec s3fs aiohttp botocore dask distributed onnx onnxruntime'\n"
+        "sys.modules.update(dict.fromkeys(absent.split()))\n"
         "from upscale_cli.commands.upscale import main; main()"
     )
 

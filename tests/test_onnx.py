@@ -108,7 +108,7 @@ def wide() -> OnnxNetwork:
     return network(nodes, {"w": weights(12, 3, 5, 5)})
 
 
-def grid(times: int = 2) -> OnnxNetwork:
+def grid(times: int = 2, sides: tuple[int | None, ...] = (None, None)) -> OnnxNetwork:
     """Return a network that works on cells, as those for x2 of Real-ESRGAN do: it makes x2 of them, or x4."""
     n = times
     nodes = [
@@ -118,7 +118,9 @@ def grid(times: int = 2) -> OnnxNetwork:
         node("Conv", ["r", "v"], ["d"], pads=[1] * 4),
         node("DepthToSpace", ["d"], ["y"], blocksize=2 * n),
     ]
-    return network(nodes, {"w": weights(8, 3 * n * n, 3, 3), "v": weights(12 * n * n, 8, 3, 3, seed=1)})
+    return network(
+        nodes, {"w": weights(8, 3 * n * n, 3, 3), "v": weights(12 * n * n, 8, 3, 3, seed=1)}, shape=(1, 3, *sides)
+    )
 
 
 @pytest.mark.parametrize(("make", "margin", "step"), [(wide, 6, 1), (grid, 8, 2), (lambda: grid(8), 32, 8)])
@@ -141,6 +143,14 @@ def test_tiles_leave_no_seams(
     assert_near(whole, np.moveaxis(inner, 0, 2), 1e-5)
 
 
+def test_tiles_of_a_fixed_size_lie_on_the_grid() -> None:
+    source = noise(61, 150, 3)
+    made = upscale(source, 2, "learned", network=grid(4, (72, 60)))
+    assert_near(made, upscale(source, 2, "learned", network=grid(4)), 1e-5)
+    with pytest.raises(UpscaleError, match="takes only 24 x 24 pixels, and reads too far for tiles of that size"):
+        grid(4, (24, 24))
+
+
 def attentive(sides: tuple[int | None, ...] = (None, None)) -> OnnxNetwork:
     """Return a network whose results depend on the mean of the picture."""
     nodes = [
@@ -158,7 +168,7 @@ def test_a_network_that_reads_everything_is_given_everything() -> None:
     assert "the complete picture" in made.note
     (direct,) = made._session.run(None, {"x": np.moveaxis(source, 2, 0)[None].copy()})
     assert_near(upscale(source, 2, "learned", network=made), np.moveaxis(direct[0], 0, 2), 1e-5)
-    with pytest.raises(UpscaleError, match="its tiles would show seams"):
+    with pytest.raises(UpscaleError, match="takes only 64 x 64 pixels, and reads too far"):
         attentive((64, 64))
 
 

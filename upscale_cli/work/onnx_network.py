@@ -27,7 +27,7 @@ SIDES = (64, 128, 256)
 TILE = 192
 """Approximate side of a tile, without its margins."""
 STEPS = (1, 2, 4, 8, 16, 32, 64)
-NEAR, TOLERANCE = 1e-6, 2e-5
+NEAR, TOLERANCE = 1e-7, 2e-5
 """Parts of the largest result: less is no influence of a pixel; less is the rounding of sums in another order."""
 LEAST_BYTES = 1024
 """The fewest bytes for each pixel of a tile that a network is taken to need."""
@@ -79,7 +79,7 @@ class OnnxNetwork:
     def tile(self, height: int, width: int) -> tuple[int, int]:
         """Return the rows and columns of tiles of a picture, without margins."""
         if self._fixed:
-            return (min(self._fixed) - 2 * self.margin,) * 2
+            return self._core, self._core
         if self.whole:
             return tuple(ceil(side / self.step) * self.step for side in (height, width))  # type: ignore[return-value]
         rows, columns = (ceil(side / ceil(side / TILE) / self.step) * self.step for side in (height, width))
@@ -132,27 +132,23 @@ class OnnxNetwork:
         sides = [min(self._fixed)] if self._fixed else SIDES
         found = None
         for side in sides:
-            self._most, self.whole, self.step = side * side, False, 1
+            self._most = side * side
             found = self._reach(side)
             if found is not None:
                 break
-        if found is None and self._fixed:
-            raise UpscaleError(
-                f"the network takes only {' x '.join(map(str, (self._fixed * 2)[:2]))} pixels, and all of them "
-                "change each result, so its tiles would show seams; export it with a dynamic height and width."
-            )
-        self.whole, self.margin = found is None, found or 0
-        self.step = self._taken() if found is None else self._period(found)
-        if self.step > 1 and not self.whole:
-            self.margin = ceil((self.margin + self.step) / self.step) * self.step
+        self.whole = found is None
+        if found is None:
+            self.margin, self.step = 0, 1 if self._fixed else self._taken()
+        else:
+            self.step = self._period(found)
+            self.margin = found if self.step == 1 else ceil(found / self.step + 1) * self.step
         if self._fixed:
-            core = (min(self._fixed) - 2 * self.margin) // self.step * self.step
-            if core < 1:
+            self._core = (min(self._fixed) - 2 * self.margin) // self.step * self.step
+            if self.whole or self._core < 1:
                 raise UpscaleError(
-                    f"the network takes only {' x '.join(map(str, (self._fixed * 2)[:2]))} pixels, and reads "
-                    f"{self.margin} around each; export it with a dynamic height and width."
+                    f"the network takes only {' x '.join(map(str, (self._fixed * 2)[:2]))} pixels, and reads too far "
+                    "for tiles of that size; export it with a dynamic height and width."
                 )
-            self._fixed = (core + 2 * self.margin,) * 2 if core + 2 * self.margin < min(self._fixed) else self._fixed
         seen = "the complete picture" if self.whole else f"{self.margin} pixels around each"
         self.note = f"{self.note}, which reads {seen}"
 
@@ -180,8 +176,8 @@ class OnnxNetwork:
         noise = np.random.default_rng(2).random((self.planes, side + STEPS[-1], side + STEPS[-1]))
         still = self._results(noise[:, :side, :side])
         for step in STEPS:
-            if side - 2 * reach - step < 1:
-                break
+            if side - 2 * reach <= step:  # of a fixed size, which is too small anyway
+                return step
             moved = self._results(noise[:, step : side + step, step : side + step])
             near, far, by = reach * self.scale, (side - reach) * self.scale, step * self.scale
             mine, theirs = still[:, near + by : far, near + by : far], moved[:, near : far - by, near : far - by]
