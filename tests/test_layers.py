@@ -40,7 +40,7 @@ LAYERS: dict[str, set[str]] = {
         "errors",
     },
     "places": {"fsspec", "aiohttp", "codecs", "machine", "errors"},
-    "work": {"numpy", "places", "codecs", "image", "machine", "methods", "errors"},
+    "work": {"numpy", "onnx", "onnxruntime", "places", "codecs", "image", "machine", "methods", "errors"},
     "batch": {
         *("dask", "distributed", "__version__"),
         *("work", "places", "codecs", "machine", "methods", "blas", "plugins", "errors"),
@@ -256,10 +256,11 @@ def test_modules_functions_and_calls_are_short() -> None:
 
 
 def test_files_wait_for_no_store_and_no_cluster(tmp_path: Path) -> None:
-    """What the extras bring is imported for a URL alone, so it need not be installed."""
+    """What the extras bring is imported for a URL or an ONNX file alone, so it need not be installed."""
     code = (
         "import sys\n"
-        "sys.modules.update(dict.fromkeys(('fsspec', 's3fs', 'aiohttp', 'botocore', 'dask', 'distributed')))\n"
+        "absent = 'fsspec s3fs aiohttp botocore dask distributed onnx onnxruntime'\n"
+        "sys.modules.update(dict.fromkeys(absent.split()))\n"
         "from upscale_cli.commands.upscale import main; main()"
     )
 
@@ -269,6 +270,7 @@ def test_files_wait_for_no_store_and_no_cluster(tmp_path: Path) -> None:
 
     sample = str(ROOT / "sample_images" / "scene.png")
     assert run(sample, "-o", "a.png", "--executor", "processes").returncode == 0
+    assert run(sample, "-o", "b.png", "-m", "learned").returncode == 0
     refused = run("s3://bucket/a.png", "-o", "a.png")
     assert (refused.returncode, refused.stderr) == (
         2,
