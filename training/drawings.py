@@ -97,7 +97,9 @@ class Canvas:
 
     def curve(self, points: NDArray[np.float64], closed: bool) -> NDArray[np.float64]:
         """Return a smooth curve through points (Catmull and Rom), as many short lines."""
-        around = np.concatenate((points[-1:], points, points[:2])) if closed else np.pad(points, ((1, 1), (0, 0)), "edge")
+        around = (
+            np.concatenate((points[-1:], points, points[:2])) if closed else np.pad(points, ((1, 1), (0, 0)), "edge")
+        )
         a, b, c, d = (around[n : len(around) - 3 + n, None] for n in range(4))
         t = np.linspace(0, 1, 24, endpoint=False)[:, None]
         parts = 2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t**2 + (3 * b - a - 3 * c + d) * t**3
@@ -114,7 +116,9 @@ class Canvas:
 
     def box(self, left: float, top: float, right: float, bottom: float, **options: Any) -> None:
         """Draw a rectangle, rounded if `radius` says so; `width` and `radius` are lengths too."""
-        scaled = {name: round(value * SUPER) if name in ("width", "radius") else value for name, value in options.items()}
+        scaled = {
+            name: round(value * SUPER) if name in ("width", "radius") else value for name, value in options.items()
+        }
         corners = [left * SUPER, top * SUPER, max(left, right) * SUPER - 1, max(top, bottom) * SUPER - 1]
         self.draw.rounded_rectangle(corners, **scaled)
 
@@ -166,7 +170,9 @@ def shapes(canvas: Canvas) -> None:
             canvas.line(np.concatenate((points, points[:2])), canvas.ink(), canvas.number(0.5, 6))
         if canvas.random.random() < 0.3:
             lone = canvas.random.random((int(canvas.number(2, 6)), 2)) * canvas.side
-            canvas.line(lone if canvas.dull else canvas.curve(lone, closed=False), canvas.ink(), canvas.number(0.5, 4))
+            canvas.line(
+                lone if canvas.dull else canvas.curve(lone, closed=False), canvas.ink(), canvas.number(0.5, 4)
+            )
 
 
 def comic(canvas: Canvas) -> None:
@@ -174,7 +180,9 @@ def comic(canvas: Canvas) -> None:
     outline = canvas.ink()
     width = canvas.number(1, 5)
     for _ in range(int(canvas.number(8, 40))):
-        points = canvas.curve(canvas.points(int(canvas.number(3, 8)), canvas.number(20, canvas.side / 2)), closed=True)
+        points = canvas.curve(
+            canvas.points(int(canvas.number(3, 8)), canvas.number(20, canvas.side / 2)), closed=True
+        )
         canvas.fill(points, canvas.ground() if canvas.random.random() < 0.4 else canvas.colour())
         canvas.line(np.concatenate((points, points[:2])), outline, width)
     for _ in range(int(canvas.number(2, 10))):
@@ -187,7 +195,9 @@ def comic(canvas: Canvas) -> None:
         size, text = canvas.number(9, 28), canvas.words(3)
         font = canvas.font(size)
         wide = font.getlength(text) / SUPER
-        canvas.box(x - 8, y - 6, x + wide + 8, y + size * 1.5, fill=(255,) * 3, outline=outline, width=width, radius=12)
+        canvas.box(
+            x - 8, y - 6, x + wide + 8, y + size * 1.5, fill=(255,) * 3, outline=outline, width=width, radius=12
+        )
         canvas.write(x, y, text, font, (0, 0, 0))
 
 
@@ -203,7 +213,9 @@ def page(canvas: Canvas) -> None:
             font, colour = canvas.font(size), canvas.colour() if canvas.random.random() < 0.2 else ink
             lines = 1 if heading else int(canvas.number(1, 8))
             if canvas.random.random() < 0.15:
-                canvas.box(left - 3, y - 2, right, y + lines * size * 1.4, fill=canvas.colour(), radius=canvas.one(0, 4))
+                canvas.box(
+                    left - 3, y - 2, right, y + lines * size * 1.4, fill=canvas.colour(), radius=canvas.one(0, 4)
+                )
             for _ in range(lines):
                 x = left
                 while x < right - size:
@@ -219,7 +231,9 @@ def screen(canvas: Canvas) -> None:
         right, bottom = left + int(canvas.number(90, canvas.side)), top + int(canvas.number(90, canvas.side))
         ground, ink, accent, radius = canvas.ground(), canvas.ink(), canvas.colour(), canvas.one(0, 0, 4, 8)
         font, size = canvas.font(line := canvas.one(8, 9, 10, 11, 12, 14, 16)), line + canvas.one(5, 8, 12)
-        canvas.box(left, top, right, bottom, fill=ground, outline=canvas.colour(), width=canvas.one(1, 1, 2), radius=radius)
+        canvas.box(
+            left, top, right, bottom, fill=ground, outline=canvas.colour(), width=canvas.one(1, 1, 2), radius=radius
+        )
         canvas.box(left + 1, top + 1, right - 1, top + size, fill=accent, radius=radius)
         canvas.write(left + 6, top + 3, canvas.words(3), font, canvas.one(ink, (255,) * 3))
         for y in range(top + size + 4, bottom - size, size):
@@ -231,7 +245,9 @@ def screen(canvas: Canvas) -> None:
                 canvas.box(x, y, x + int(wide), y + size - 3, fill=fill, outline=ink, width=1, radius=side)
                 x = canvas.write(x + 6, y + 1, text, font, canvas.one(ink, (255,) * 3)) + 14
             elif kind < 0.4:
-                canvas.box(x, y + 2, x + line, y + 2 + line, outline=ink, width=canvas.one(1, 2), radius=canvas.one(0, 8))
+                canvas.box(
+                    x, y + 2, x + line, y + 2 + line, outline=ink, width=canvas.one(1, 2), radius=canvas.one(0, 8)
+                )
                 x += line + 6
             elif kind < 0.5:
                 canvas.box(x, y + 2, right - 8, y + line, fill=canvas.colour())
@@ -251,7 +267,9 @@ def chart(canvas: Canvas) -> None:
         canvas.write(2, place - 5, canvas.words(1)[:4], font, ink)
         if canvas.random.random() < 0.4:
             top = canvas.random.uniform(low, high)
-            canvas.box(place, top, place + step * 0.7, high, fill=canvas.colour(), outline=ink, width=canvas.one(0.5, 1))
+            canvas.box(
+                place, top, place + step * 0.7, high, fill=canvas.colour(), outline=ink, width=canvas.one(0.5, 1)
+            )
     for _ in range(int(canvas.number(1, 6))):
         x = np.linspace(low, high, int(canvas.number(4, 30)))
         points = np.stack((x, canvas.random.uniform(low, high, len(x))), 1)

@@ -54,7 +54,11 @@ def opened(path: Path) -> Photograph:
 
 
 def prepare(
-    sources: Sequence[Any], scale: int, sizes: Sequence[Fraction], seed: int, read: Callable[[Any], Photograph] = opened
+    sources: Sequence[Any],
+    scale: int,
+    sizes: Sequence[Fraction],
+    seed: int,
+    read: Callable[[Any], Photograph] = opened,
 ) -> list[Photographed]:
     """Return every picture that is read in several sizes, reduced, without the flattest places of all."""
     random = np.random.default_rng(seed)
