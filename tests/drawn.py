@@ -1,5 +1,7 @@
-"""A drawing and a page of text, to measure with. No code of the training made them, and its fonts have none of these
-letters: shapes are distances that are sampled, and text is Pillow's own font.
+"""A drawing and a page of text, to measure with.
+
+No code of the training makes them, and no font of it: shapes are distances that are sampled, and text is in Pillow's
+own font.
 """
 
 from collections.abc import Callable
@@ -12,9 +14,9 @@ SIDES = 480, 360
 """Width and height."""
 FINE = 4
 """Samples of a pixel on each side."""
-VERSE = """It was many and many a year ago, in a kingdom by the sea, that a maiden there lived whom you may know by the
-name of Annabel Lee; and this maiden she lived with no other thought than to love and be loved by me. I was a child
-and she was a child, in this kingdom by the sea, but we loved with a love that was more than love."""
+VERSE = """It was many and many a year ago, in a kingdom by the sea, that a maiden there lived whom you may know by
+the name of Annabel Lee; and this maiden she lived with no other thought than to love and be loved by me. I was a
+child and she was a child, in this kingdom by the sea, but we loved with a love that was more than love. """
 
 Colour = tuple[int, int, int]
 

@@ -274,21 +274,19 @@ def slope(luma: Floats, colour: Floats, y: int, x: int) -> float:
 def test_colours_follow_luma_as_they_do_in_the_source() -> None:
     source = np.random.default_rng(7).random((20, 24, 3))
     source[:, :12, 0] = source[:, :12, 1] * 0.7 + 0.2
-    luma = source @ [0.299, 0.587, 0.114]
+    weights = [0.299, 0.587, 0.114]
+    luma, kernel = source @ weights, upscale(source, 2, "transposed-conv")
     large = upscale(luma, 2, "learned")
-    kernel = upscale(source, 2, "transposed-conv")
-    red, blue = (
-        (kernel - (kernel @ [0.299, 0.587, 0.114])[..., None])[..., n]
-        + upscale(
-            np.array([[slope(luma, source[..., n] - luma, *at) for at in row] for row in places]), 2, "bilinear"
-        )
-        * (large - kernel @ [0.299, 0.587, 0.114])
-        for places in [[[(y, x) for x in range(24)] for y in range(20)]]
-        for n in (0, 2)
-    )
+
+    def followed(channel: int) -> Floats:
+        slopes = [[slope(luma, source[..., channel] - luma, y, x) for x in range(24)] for y in range(20)]
+        own = kernel[..., channel] - kernel @ weights
+        return np.asarray(own + upscale(np.array(slopes), 2, "bilinear") * (large - kernel @ weights))
+
+    red, blue = followed(0), followed(2)
     green = -(0.299 * red + 0.114 * blue) / 0.587
     assert_near(upscale(source, 2, "learned"), large[..., None] + np.stack((red, green, blue), -1), 1e-12)
-    assert_near(upscale(source, 2, "learned") @ [0.299, 0.587, 0.114], large, 1e-12)
+    assert_near(upscale(source, 2, "learned") @ weights, large, 1e-12)
 
 
 def test_factors_are_reached_by_several_and_what_is_over_is_reduced() -> None:

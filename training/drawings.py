@@ -149,8 +149,9 @@ class Canvas:
             return ImageFont.load_default(size * SUPER)
         return ImageFont.truetype(self.one(*self.faces), round(size * SUPER))
 
-    def write(self, x: float, y: float, text: str, font: Any, colour: Colour) -> float:
+    def write(self, place: tuple[float, float], text: str, font: Any, colour: Colour) -> float:
         """Write a line of text; return where it ends."""
+        x, y = place
         self.draw.text((x * SUPER, y * SUPER), text, colour, font)
         return x + float(font.getlength(text)) / SUPER
 
@@ -198,7 +199,7 @@ def comic(canvas: Canvas) -> None:
         canvas.box(
             x - 8, y - 6, x + wide + 8, y + size * 1.5, fill=(255,) * 3, outline=outline, width=width, radius=12
         )
-        canvas.write(x, y, text, font, (0, 0, 0))
+        canvas.write((x, y), text, font, (0, 0, 0))
 
 
 def page(canvas: Canvas) -> None:
@@ -219,7 +220,7 @@ def page(canvas: Canvas) -> None:
             for _ in range(lines):
                 x = left
                 while x < right - size:
-                    x = canvas.write(x, y, canvas.words(1) + " ", font, colour)
+                    x = canvas.write((x, y), canvas.words(1) + " ", font, colour)
                 y += size * 1.35
             y += size * 0.6
 
@@ -235,7 +236,7 @@ def screen(canvas: Canvas) -> None:
             left, top, right, bottom, fill=ground, outline=canvas.colour(), width=canvas.one(1, 1, 2), radius=radius
         )
         canvas.box(left + 1, top + 1, right - 1, top + size, fill=accent, radius=radius)
-        canvas.write(left + 6, top + 3, canvas.words(3), font, canvas.one(ink, (255,) * 3))
+        canvas.write((left + 6, top + 3), canvas.words(3), font, canvas.one(ink, (255,) * 3))
         for y in range(top + size + 4, bottom - size, size):
             x = left + 6
             kind = canvas.random.random()
@@ -243,7 +244,7 @@ def screen(canvas: Canvas) -> None:
                 wide = font.getlength(text := canvas.words(1)) / SUPER + 12
                 fill, side = canvas.colour(), canvas.one(0, 3, 6)
                 canvas.box(x, y, x + int(wide), y + size - 3, fill=fill, outline=ink, width=1, radius=side)
-                x = canvas.write(x + 6, y + 1, text, font, canvas.one(ink, (255,) * 3)) + 14
+                x = canvas.write((x + 6, y + 1), text, font, canvas.one(ink, (255,) * 3)) + 14
             elif kind < 0.4:
                 canvas.box(
                     x, y + 2, x + line, y + 2 + line, outline=ink, width=canvas.one(1, 2), radius=canvas.one(0, 8)
@@ -252,7 +253,7 @@ def screen(canvas: Canvas) -> None:
             elif kind < 0.5:
                 canvas.box(x, y + 2, right - 8, y + line, fill=canvas.colour())
                 continue
-            canvas.write(x, y + 1, canvas.words(int(canvas.number(1, 5))), font, ink)
+            canvas.write((x, y + 1), canvas.words(int(canvas.number(1, 5))), font, ink)
             if canvas.random.random() < 0.4:
                 canvas.box(left, y + size - 2, right, y + size - 1, fill=canvas.one(ink, accent))
 
@@ -264,7 +265,7 @@ def chart(canvas: Canvas) -> None:
     for place in np.arange(low, high, step):
         pale = canvas.ground() if canvas.random.random() < 0.5 else canvas.colour()
         canvas.line(np.array([[low, place], [high, place]]), pale, canvas.one(0.5, 1, 1))
-        canvas.write(2, place - 5, canvas.words(1)[:4], font, ink)
+        canvas.write((2, place - 5), canvas.words(1)[:4], font, ink)
         if canvas.random.random() < 0.4:
             top = canvas.random.uniform(low, high)
             canvas.box(
@@ -276,7 +277,7 @@ def chart(canvas: Canvas) -> None:
         made = canvas.curve(points, closed=False) if canvas.random.random() < 0.5 else points
         canvas.line(made, canvas.colour(), canvas.number(0.6, 4))
     canvas.line(np.array([[low, low / 2], [low, high], [high, high]]), ink, canvas.one(1, 1, 2))
-    canvas.write(low, high + 4, canvas.words(4), font, ink)
+    canvas.write((low, high + 4), canvas.words(4), font, ink)
 
 
 KINDS: tuple[tuple[float, Callable[[Canvas], None]], ...] = (

@@ -6,6 +6,7 @@ by little, so that the steps of a training are nearly all convolution.
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,6 +59,7 @@ def prepare(
     scale: int,
     sizes: Sequence[Fraction],
     seed: int,
+    *,
     read: Callable[[Any], Photograph] = opened,
 ) -> list[Photographed]:
     """Return every picture that is read in several sizes, reduced, without the flattest places of all."""
@@ -123,7 +125,7 @@ class Pool:
         self._shares = np.cumsum([len(each.places) for each in photographs], dtype=float)
         self._shares /= self._shares[-1]
         edges = np.linspace(*levels, BINS + 1)
-        self._bins = list(zip(edges[:-1], edges[1:], strict=True))
+        self._bins = list(pairwise(edges))
         self._clean = CLEAN if levels[0] == 0 else 0
         if self._clean:
             self._bins[0] = (0.0, 0.0)

@@ -11,8 +11,8 @@ biases, so that it can tell the noise of a known level from detail; what they ma
 With `--drawings`, so many drawings and pages of text are learned from (see `drawings`), with photographs for another
 quarter, and level 0 is trained as well.
 
-FOLDER keeps the progress, a log, and `restore-2x.npz` or `draw-2x.npz`; the same command goes on from there. Threads share a step, and
-not operations: so they need not wait for each other on a busy machine.
+FOLDER keeps the progress, a log, and `restore-2x.npz` or `draw-2x.npz`; the same command goes on from there. Threads
+share a step, and not operations: so they need not wait for each other on a busy machine.
 """
 
 import argparse
@@ -136,7 +136,7 @@ class Dial(nn.Module):
 
     @torch.no_grad()
     def begin_as(self, other: Arrays) -> None:
-        """Change head and body as another network of this kind does, of any scale, and all else if it has this scale."""
+        """Change head and body as another network of this kind does, and all else if it has the same scale."""
         found = {name: values for name, values in other.items() if name.startswith(("weight", "slopes", "bias"))}
         if other["tail"].shape[3:] == (self.side, self.side):
             found["tail"] = np.stack([to_phases(each, self.scale, 3) for each in other["tail"]])
@@ -243,10 +243,10 @@ def with_drawings(
     def read(seed: int) -> NDArray[np.uint8]:
         return drawing(seed, SIDE, faces)
 
-    drawn = prepare(range(count), scale, (Fraction(1),), 0, read)
+    drawn = prepare(range(count), scale, (Fraction(1),), 0, read=read)
     places, others = (sum(len(each.places) for each in some) for some in (drawn, photographs))
     step = max(1, round(others / places * (1 - PHOTOGRAPHED) / PHOTOGRAPHED))
-    held = prepare(range(count, count + max(1, count // HELD_OUT)), scale, (Fraction(1),), 1, read)
+    held = prepare(range(count, count + max(1, count // HELD_OUT)), scale, (Fraction(1),), 1, read=read)
     return drawn + photographs[::step], held
 
 

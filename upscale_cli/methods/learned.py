@@ -1,4 +1,4 @@
-"""Networks on images: luma through the network, colour after luma by a fitted kernel, opacity by bicubic interpolation.
+"""Networks on images: luma through the network, colour by a fitted kernel and after luma, opacity by cubics.
 
 Opacity that is data goes through the network like a grey image.
 
