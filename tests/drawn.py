@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from support import Array
 
 SIDES = 480, 360
-"""Width and height."""
+"""Width and height, in units; `zoom` is the pixels of one."""
 FINE = 4
 """Samples of a pixel on each side."""
 VERSE = """It was many and many a year ago, in a kingdom by the sea, that a maiden there lived whom you may know by
@@ -21,20 +21,15 @@ child and she was a child, in this kingdom by the sea, but we loved with a love 
 Colour = tuple[int, int, int]
 
 
-def samples() -> tuple[Array, Array]:
-    """Where the samples lie."""
-    return tuple((np.arange(side * FINE) + 0.5) / FINE for side in SIDES)  # type: ignore[return-value]
-
-
 def reduced(fine: Array) -> Array:
     """The mean of the samples of each pixel."""
     height, width = fine.shape[0] // FINE, fine.shape[1] // FINE
     return np.round(fine.reshape(height, FINE, width, FINE, 3).mean(axis=(1, 3))).astype(np.uint8)
 
 
-def drawing() -> Array:
+def drawing(zoom: int = 1) -> Array:
     """A house, hills, a sun with rays, a star, waves of several widths, rings; saturated colours side by side."""
-    x, y = samples()
+    x, y = ((np.arange(side * zoom * FINE, dtype=np.float32) + 0.5) / (zoom * FINE) for side in SIDES)
     x, y = x[None, :], y[:, None]
     fine = np.empty((y.size, x.size, 3), np.float32)
     fine[:] = np.array([90, 160, 235]) + (y / SIDES[1])[..., None] * np.array([110, 60, 15])
@@ -72,9 +67,10 @@ def drawing() -> Array:
     return reduced(fine)
 
 
-def page() -> Array:
+def page(zoom: int = 1) -> Array:
     """Lines of several sizes, black on white, coloured, on a dark block and on a coloured one."""
-    image = Image.new("RGB", (SIDES[0] * FINE, SIDES[1] * FINE), "white")
+    fine = zoom * FINE
+    image = Image.new("RGB", (SIDES[0] * fine, SIDES[1] * fine), "white")
     draw, words, y = ImageDraw.Draw(image), iter((VERSE * 9).split()), 6.0
     inks: list[tuple[float, Colour, Colour | None]] = [
         (36, (0, 0, 0), None),
@@ -91,14 +87,14 @@ def page() -> Array:
         (12, (0, 0, 0), None),
     ]
     for size, ink, ground in inks:
-        font, x = ImageFont.load_default(size * FINE), 8.0
+        font, x = ImageFont.load_default(size * fine), 8.0
         if ground:
-            draw.rectangle((0, y * FINE, SIDES[0] * FINE, (y + size * 1.45) * FINE), ground)
+            draw.rectangle((0, y * fine, SIDES[0] * fine, (y + size * 1.45) * fine), ground)
         while x < SIDES[0] - 30:
-            draw.text((x * FINE, y * FINE), word := next(words) + " ", ink, font)
-            x += font.getlength(word) / FINE
+            draw.text((x * fine, y * fine), word := next(words) + " ", ink, font)
+            x += font.getlength(word) / fine
         y += size * 1.45
     return reduced(np.asarray(image))
 
 
-SUBJECTS: dict[str, Callable[[], Array]] = {"drawing": drawing, "text": page}
+SUBJECTS: dict[str, Callable[[int], Array]] = {"drawing": drawing, "text": page}
