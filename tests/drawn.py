@@ -5,31 +5,33 @@ own font.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from support import Array
 
 SIDES = 480, 360
 """Width and height, in units; `zoom` is the pixels of one."""
-FINE = 4
-"""Samples of a pixel on each side."""
+FINE = {1: 4, 2: 3}
+"""Samples of a pixel on each side, by `zoom`."""
 VERSE = """It was many and many a year ago, in a kingdom by the sea, that a maiden there lived whom you may know by
 the name of Annabel Lee; and this maiden she lived with no other thought than to love and be loved by me. I was a
 child and she was a child, in this kingdom by the sea, but we loved with a love that was more than love. """
 
+Array = NDArray[Any]
 Colour = tuple[int, int, int]
 
 
-def reduced(fine: Array) -> Array:
+def reduced(fine: Array, zoom: int) -> Array:
     """The mean of the samples of each pixel."""
-    height, width = fine.shape[0] // FINE, fine.shape[1] // FINE
-    return np.round(fine.reshape(height, FINE, width, FINE, 3).mean(axis=(1, 3))).astype(np.uint8)
+    parts = fine.reshape(SIDES[1] * zoom, FINE[zoom], SIDES[0] * zoom, FINE[zoom], 3)
+    return np.asarray(np.round(parts.mean(axis=(1, 3), dtype=np.float32)).astype(np.uint8))
 
 
 def drawing(zoom: int = 1) -> Array:
     """A house, hills, a sun with rays, a star, waves of several widths, rings; saturated colours side by side."""
-    x, y = ((np.arange(side * zoom * FINE, dtype=np.float32) + 0.5) / (zoom * FINE) for side in SIDES)
+    x, y = ((np.arange(side * zoom * FINE[zoom], dtype=np.float32) + 0.5) / (zoom * FINE[zoom]) for side in SIDES)
     x, y = x[None, :], y[:, None]
     fine = np.empty((y.size, x.size, 3), np.float32)
     fine[:] = np.array([90, 160, 235]) + (y / SIDES[1])[..., None] * np.array([110, 60, 15])
@@ -64,17 +66,17 @@ def drawing(zoom: int = 1) -> Array:
         paint(abs(y - 305 - 11 * n - 4 * np.sin(x / 9 + n)) < width, (255, 255, 255))
     for n in range(14):
         paint(segment(20 + 9 * n, 20, 4 + 9 * n, 78) < 0.4 + 0.12 * n, (10, 10, 60))
-    return reduced(fine)
+    return reduced(fine, zoom)
 
 
 def page(zoom: int = 1) -> Array:
     """Lines of several sizes, black on white, coloured, on a dark block and on a coloured one."""
-    fine = zoom * FINE
+    fine = zoom * FINE[zoom]
     image = Image.new("RGB", (SIDES[0] * fine, SIDES[1] * fine), "white")
     draw, words, y = ImageDraw.Draw(image), iter((VERSE * 9).split()), 6.0
     inks: list[tuple[float, Colour, Colour | None]] = [
         (36, (0, 0, 0), None),
-        (14, (0, 0, 0), None),
+        (16, (0, 0, 0), None),
         (18, (200, 0, 0), None),
         (18, (0, 0, 190), None),
         (22, (0, 0, 0), None),
@@ -84,7 +86,7 @@ def page(zoom: int = 1) -> Array:
         (20, (0, 90, 0), (255, 190, 120)),
         (28, (90, 0, 120), None),
         (16, (0, 0, 0), (235, 235, 235)),
-        (12, (0, 0, 0), None),
+        (14, (0, 0, 0), None),
     ]
     for size, ink, ground in inks:
         font, x = ImageFont.load_default(size * fine), 8.0
@@ -94,7 +96,7 @@ def page(zoom: int = 1) -> Array:
             draw.text((x * fine, y * fine), word := next(words) + " ", ink, font)
             x += font.getlength(word) / fine
         y += size * 1.45
-    return reduced(np.asarray(image))
+    return reduced(np.asarray(image), zoom)
 
 
 SUBJECTS: dict[str, Callable[[int], Array]] = {"drawing": drawing, "text": page}

