@@ -72,22 +72,18 @@ def drawn_sheet() -> Image.Image:
     sys.path.append(str(HERE.parent / "tests"))
     from drawn import SUBJECTS
 
-    told = {
-        "lanczos": {},
-        "learned, restore=none": {"restore": 0},
-        "learned, content=drawing": {"content": "drawing"},
-    }
     made = {}
     for name, (top, left) in {"text": (150, 8), "drawing": (150, 300)}.items():
         whole = SUBJECTS[name](1)
-        small = np.clip(reduce(whole, 2) + 0.5, 0, 255).astype(np.uint8)
-        damaged, tables = read_damage(["jpeg:75"])(small)
-        level = {"restore": found_in(tables, False)}
+        damaged, tables = read_damage(["jpeg:75"])(np.clip(reduce(whole, 2) + 0.5, 0, 255).astype(np.uint8))
+        level = float(found_in(tables, False))
         shown = {
-            label: upscale(damaged, 2, label.split(",")[0], **({} if label == "lanczos" else level | options))
-            for label, options in told.items()
+            "lanczos": upscale(damaged, 2, "lanczos"),
+            "learned, restore=none": upscale(damaged, 2, "learned", restore=0),
+            "learned, content=drawing": upscale(damaged, 2, "learned", content="drawing", restore=level),
+            "reference": whole,
         }
-        for label, image in (shown | {"reference": whole}).items():
+        for label, image in shown.items():
             made[f"{name}: {label}"] = upscale(image[top : top + SEEN, left : left + SEEN], SHOWN, "nearest")
     return sheet(made, 4)
 
