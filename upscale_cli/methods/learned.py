@@ -117,7 +117,8 @@ class Learned(Upsampler):
             if reader.finite:
                 axes = filter_axes(source.shape, size, FILTERS["bilinear"].default())
                 alone = replace(reader, read=lambda rows: rows, channels=2)
-                self._slopes = resampled(Slopes(source, reader.read, white), axes, alone)
+                slopes: Any = Slopes(source, reader.read, white)
+                self._slopes = resampled(slopes, axes, alone)
         if opacity:
             alone = replace(reader, read=lambda rows: reader.read(rows)[..., -1:], channels=1)
             self._opacity = resampled(source, cubic_axes(source.shape, size), alone)
