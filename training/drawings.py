@@ -238,7 +238,7 @@ def screen(canvas: Canvas) -> None:
         canvas.box(left + 1, top + 1, right - 1, top + size, fill=accent, radius=radius)
         canvas.write((left + 6, top + 3), canvas.words(3), font, canvas.one(ink, (255,) * 3))
         for y in range(top + size + 4, bottom - size, size):
-            x = left + 6
+            x = left + 6.0
             kind = canvas.random.random()
             if kind < 0.25:
                 wide = font.getlength(text := canvas.words(1)) / SUPER + 12

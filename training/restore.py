@@ -284,7 +284,9 @@ def train(told: argparse.Namespace) -> None:
     folder: Path = told.state
     folder.mkdir(exist_ok=True, parents=True)
     name, checkpoint = f"{'draw' if told.drawings else 'restore'}-{told.scale}x", folder / "checkpoint.pt"
-    knots, levels, qualities = KNOTS, LEVELS, QUALITIES
+    knots: tuple[float, ...] = KNOTS
+    qualities: tuple[int, ...] = QUALITIES
+    levels = LEVELS
     learned, held = photographs_of(told.photos, told.scale, folder.parent / f"photographs-{told.scale}.pickle")
     if told.drawings:
         knots, levels, qualities = (0.0, *KNOTS), (0.0, 1.0), (UNDAMAGED, *QUALITIES)

@@ -57,23 +57,29 @@ class Slopes:
     def __getitem__(self, rows: slice) -> Array:
         top, bottom = max(rows.start - 1, 0), min(rows.stop + 1, self.shape[0])
         colours = self._read(self._source[top:bottom])[..., :3]
-        beyond = (top - rows.start + 1, rows.stop + 1 - bottom), (1, 1), (0, 0)
-        y, red, blue = np.moveaxis(np.pad(with_differences(colours), beyond, mode="edge") / self._white, 2, 0)
+        planes = np.ascontiguousarray(np.moveaxis(with_differences(colours), 2, 0)) / self._white
+        beyond = (0, 0), (top - rows.start + 1, rows.stop + 1 - bottom), (1, 1)
+        planes = np.pad(planes, beyond, mode="edge")
+        y = planes[0]
         with np.errstate(over="ignore", invalid="ignore"):
-            means = _smoothed(np.stack((y, red, blue, y * y, red * red, blue * blue, y * red, y * blue)))
-            spread = np.maximum(means[3:6] - means[:3] ** 2, 0)
+            means = _smoothed(np.concatenate((planes, planes * planes, y * planes[1:])))
+            spread = np.maximum(means[3:6] - means[:3] * means[:3], 0)
             together = means[6:] - means[0] * means[1:3]
-            certain = together**2 / (spread[0] * spread[1:] + y.dtype.type(SMOOTH**4))
+            certain = together * together / (spread[0] * spread[1:] + y.dtype.type(SMOOTH**4))
             for _ in range(DOUBLINGS):
                 certain *= certain
             slopes = together / (spread[0] + y.dtype.type(SMOOTH**2)) * certain
         # Values far beyond full intensity, whose squares are infinite, have no slope.
-        return np.ascontiguousarray(np.moveaxis(np.nan_to_num(slopes, nan=0, posinf=0, neginf=0), 0, 2))
+        slopes[~np.isfinite(slopes)] = 0
+        return np.ascontiguousarray(np.moveaxis(slopes, 0, 2))
 
 
 def _smoothed(planes: Array) -> Array:
     """Return means of 3 x 3 pixels with weights 1, 2, 1 in both directions."""
-    planes = planes[:, :-2] + planes[:, 2:] + 2 * planes[:, 1:-1]
-    planes = planes[:, :, :-2] + planes[:, :, 2:] + 2 * planes[:, :, 1:-1]
-    planes /= 16
+    for part in (np.s_[:, :-2], np.s_[:, 1:-1], np.s_[:, 2:]), (np.s_[..., :-2], np.s_[..., 1:-1], np.s_[..., 2:]):
+        before, middle, after = (planes[each] for each in part)
+        planes = before + after
+        planes += middle
+        planes += middle
+    planes *= planes.dtype.type(1 / 16)
     return planes
