@@ -47,7 +47,7 @@ def as_before(small: Array, scale: int, level: float) -> Array:
     y = small @ LUMA
     large = 255 * upscale(y / 255, scale, "learned", restore=level)
     made = large[..., None] + upscale(small - y[..., None], scale, "transposed-conv")
-    return np.clip(np.round(made), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.round(made), 0, 255).astype(np.uint8))
 
 
 def colours(made: Array, name: str, scale: int) -> float:
@@ -59,7 +59,7 @@ def structure(made: Array, name: str, scale: int) -> float:
 
 
 @pytest.mark.parametrize(
-    ("name", "scale", "gain"), [("drawing", 2, 3.5), ("text", 2, 2.0), ("drawing", 4, 2.0), ("text", 4, 1.0)]
+    ("name", "scale", "gain"), [("drawing", 2, 4.0), ("text", 2, 2.2), ("drawing", 4, 1.9), ("text", 4, 1.0)]
 )
 def test_drawings_come_nearer_than_photographs_did(name: str, scale: int, gain: float) -> None:
     small, _ = source(name, scale)
@@ -75,7 +75,7 @@ def test_the_edges_of_luma_alone_help_a_drawing() -> None:
     assert structure(made, "drawing", 2) > structure(as_before(small, 2, 0), "drawing", 2) - 0.001
 
 
-@pytest.mark.parametrize(("name", "least"), [("drawing", 0.97), ("text", 0.95)])
+@pytest.mark.parametrize(("name", "least"), [("drawing", 0.975), ("text", 0.93)])
 def test_a_jpeg_of_a_drawing_is_clean_again(name: str, least: float) -> None:
     small, level = source(name, 2, 75)
     made = structure(upscale(small, 2, "learned", content="drawing", restore=level), name, 2)
@@ -131,10 +131,11 @@ def test_strips_tiles_and_threads_change_nothing(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("content", ["photo", "drawing"])
 @pytest.mark.parametrize("level", [0, 0.6])
 def test_bits_and_floats_mean_the_same(content: str, level: float) -> None:
-    small, told = source("text", 2)[0][:60], {"content": content, "restore": level}
-    expected = np.clip(upscale(small / 255, 2, "learned", **told), 0, 1)  # type: ignore[arg-type]
+    told: dict[str, Any] = {"content": content, "restore": level}
+    small = source("text", 2)[0][:60]
+    expected = np.clip(upscale(small / 255, 2, "learned", **told), 0, 1)
     for white, kind in ((255, np.uint8), (65535, np.uint16)):
-        made = upscale((small.astype(np.uint32) * (white // 255)).astype(kind), 2, "learned", **told)  # type: ignore[arg-type]
+        made = upscale((small.astype(np.uint32) * (white // 255)).astype(kind), 2, "learned", **told)
         assert np.abs(made / white - expected).max() <= 0.51 / white + 1e-5
 
 

@@ -127,8 +127,8 @@ LEARNED = Method(
         Parameter(
             name="content",
             kind=Choice("photo", "drawing"),
-            default="photo",
-            summary="what the picture shows: photo, or drawing, also for text and screenshots",
+            default=None,
+            summary="what the picture shows: photo, or drawing, also for text and screenshots [photo]",
         ),
         Parameter(
             name="restore",
