@@ -44,7 +44,7 @@ def networks(parameters: Parameters) -> "Networks":
         return Networks(
             factors=shipped.RESTORED,
             network=lambda factor: shipped.restoring(factor, 0.0, "draw"),
-            first=lambda factor: shipped.restoring(factor, level, "draw"),
+            first=(lambda factor: shipped.restoring(factor, level, "draw")) if level else None,
             turns=turns,
         )
     size = parameters["size"] or "small"
