@@ -17,7 +17,7 @@ LUMA = (0.299, 0.587, 0.114)
 SMOOTH = 0.02
 """Standard deviation of luma, as a share of full intensity, at which a slope is halved."""
 DOUBLINGS = 3
-"""How often the squared correlation is squared again: photographs lose 0.005 dB if once, 0.001 dB if three times."""
+"""How often the squared correlation is squared again: photographs lose 0.011 dB if once, 0.003 dB if three times."""
 KEPT = 24
 """Approximate values for each pixel of rows whose slopes are computed."""
 
