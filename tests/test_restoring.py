@@ -21,6 +21,7 @@ from upscale_cli.methods.restoring import found_in
 from upscale_cli.work.damage import DAMAGES, read_damage
 
 SAMPLES = Path(__file__).parents[1] / "sample_images"
+KERNELS = Path(__file__).parents[1] / "upscale_cli" / "methods" / "kernels"
 
 
 def call(command: Any, *arguments: object, status: int = 0) -> Result:
@@ -102,6 +103,44 @@ def test_who_asks_is_obeyed(word: str, tmp_path: Path) -> None:
     assert "because" not in method_said(done.stderr)
     with Image.open(tmp_path / "out.png") as image:
         np.testing.assert_array_equal(np.asarray(image), upscale(decoded(content), 2, "learned", restore=word))
+
+
+def test_no_large_network_restores_and_that_is_said(tmp_path: Path) -> None:
+    (tmp_path / "in.jpg").write_bytes(content := saved(small(), 60))
+    words = tmp_path / "in.jpg", "-m", "learned", "-p", "size=large", "-o", tmp_path / "out.png"
+    said = call(cli, *words).stderr
+    assert "is restored by the small network, because no large one restores; restore=none takes the large one" in said
+    with Image.open(tmp_path / "out.png") as image:
+        np.testing.assert_array_equal(np.asarray(image), upscale(decoded(content), 2, "learned", restore=0.72))
+    assert "restored" not in call(cli, *words, "-p", "restore=none", "--overwrite").stderr
+    with Image.open(tmp_path / "out.png") as image:
+        np.testing.assert_array_equal(np.asarray(image), upscale(decoded(content), 2, "learned", size="large"))
+    refused = call(cli, *words, "-p", "restore=low", "--overwrite", status=2).stderr
+    assert "size=large and restore exclude each other" in refused
+
+
+def test_a_network_without_levels_restores_nothing(tmp_path: Path) -> None:
+    (tmp_path / "in.jpg").write_bytes(content := saved(small(), 60))
+    own = KERNELS / "small-2x.npz"
+    for scale in (1, 2):
+        done = call(
+            cli,
+            tmp_path / "in.jpg",
+            "-m",
+            "learned",
+            "--network",
+            own,
+            "-s",
+            scale,
+            "-v",
+            "-o",
+            tmp_path / f"{scale}.png",
+        )
+        assert scale == 1 or "nothing is restored, because the network given has no levels" in method_said(
+            done.stderr
+        )
+    with Image.open(tmp_path / "1.png") as image:
+        np.testing.assert_array_equal(np.asarray(image), decoded(content))
 
 
 @pytest.mark.parametrize("value", ["lots", "1.5", "-0.1", "nan", ""])

@@ -65,6 +65,8 @@ def output_shape(shape: Shape, scale: Scale, parameters: Parameters) -> Shape:
     level, own = parameters["restore"], parameters["network"]
     if own is not None and type(level) is float and level and not networks(parameters).network(0).levels:
         raise UsageError("learned: the network given has no levels to restore by; omit restore.")
+    if parameters["size"] == "large" and type(level) is float and level:
+        raise UsageError("learned: size=large and restore exclude each other; no large network restores. Omit one.")
     if own is not None and networks(parameters).factors == (1,) and max(scale) > 1:
         raise UsageError("learned: the network given keeps the size of pictures; use scale 1.")
     return rounded_shape(shape, scale, parameters)
@@ -117,7 +119,16 @@ def heed(parameters: Parameters, tables: Sequence[Sequence[int]], lossless: bool
     """Return the parameters for a file, whose tables say how much is to be restored."""
     if parameters["restore"] != "auto":
         return parameters
+    if parameters["network"] is not None and not networks(parameters).network(0).levels:
+        return {**parameters, "restore": Found(0, "the network given has no levels")}
     return {**parameters, "restore": found_in(tables, lossless)}
+
+
+def warn_of_size(shape: Shape, scale: Scale, parameters: Parameters) -> str | None:
+    """Return a warning if a JPEG is restored, which no large network does."""
+    if parameters["size"] == "large" and parameters["restore"] not in ("auto", 0):
+        return "is restored by the small network, because no large one restores; restore=none takes the large one"
+    return None
 
 
 LEARNED = Method(
@@ -168,6 +179,7 @@ LEARNED = Method(
     straight=True,
     symmetric=False,
     explain=explain_networks,
+    warn=warn_of_size,
     heed=heed,
     settle=settle,
     working_memory=working_memory,
