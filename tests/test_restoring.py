@@ -13,6 +13,7 @@ from support import Array
 
 from upscale_cli import upscale
 from upscale_cli.commands.evaluate import cli as evaluate_cli
+from upscale_cli.commands.fit import cli as fit_cli
 from upscale_cli.commands.upscale import cli
 from upscale_cli.learning.measure import luma, psnr
 from upscale_cli.learning.reduction import reduce
@@ -125,6 +126,47 @@ def test_a_damaged_picture_comes_nearer_to_what_it_was(scale: int, gains: dict[i
         assert with_it > without + gain, quality
 
 
+def test_scale_1_restores_alone(tmp_path: Path) -> None:
+    whole = scene()
+    (tmp_path / "in.jpg").write_bytes(content := saved(whole, 60))
+    done = call(cli, tmp_path / "in.jpg", "-m", "learned", "-s", 1, "-v", "-o", tmp_path / "out.png")
+    assert method_said(done.stderr).endswith(
+        "x2, then an antialiased reduction, because its tables are those of JPEG quality 60"
+    )
+    assert "1 times, as requested\n" in done.stderr
+    with Image.open(tmp_path / "out.png") as image:
+        have = np.asarray(image)
+    np.testing.assert_array_equal(have, upscale(decoded(content), 1, "learned", restore=0.72))
+    assert psnr(luma(have), luma(whole), 0) > psnr(luma(decoded(content)), luma(whole), 0) + 0.3
+    for nothing in ({}, {"restore": "none"}, {"restore": 0}):
+        np.testing.assert_array_equal(upscale(whole, 1, "learned", **nothing), whole)
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3])
+def test_what_is_planned_is_what_the_tables_ask_for(scale: int, tmp_path: Path) -> None:
+    """At x3 the networks that restore are larger, and at x1 there are none without restoring."""
+    (tmp_path / "in.jpg").write_bytes(saved(scene(), 60))
+
+    def estimated(level: str) -> str:
+        words = (
+            "-m",
+            "learned",
+            "-p",
+            f"restore={level}",
+            "-s",
+            scale,
+            "-v",
+            "-o",
+            tmp_path / "out.png",
+            "--overwrite",
+        )
+        said = call(cli, tmp_path / "in.jpg", *words).stderr
+        return next(line for line in said.splitlines() if line.startswith("  memory"))
+
+    assert estimated("auto") == estimated("0.72")
+    assert (estimated("auto") == estimated("none")) == (scale == 2)
+
+
 @pytest.mark.parametrize("level", [0.05, 0.33, 1])
 def test_restoring_keeps_flat_areas_and_the_mean_colour(level: float) -> None:
     for colour in ([0, 0, 0], [255, 255, 255], [10, 200, 77]):
@@ -189,6 +231,33 @@ def test_evaluate_damages_and_restores_by_itself() -> None:
     assert none == pytest.approx(psnr(np.floor(luma(large) + 0.5), np.floor(luma(whole) + 0.5), 2), abs=1e-6)
     table = call(evaluate_cli, SAMPLES / "scene.png", "--damage", "noise:5", "--damage", "jpeg:80").stdout
     assert table.startswith("1 photograph, reduced by a factor of 2 (bicubic, noise:5, jpeg:80).")
+
+
+def test_evaluate_measures_restoring_at_scale_1() -> None:
+    words = ["-s", "1", "-m", "learned:restore=none", "-m", "learned", "--damage", "jpeg:60", "--json"]
+    none, own = (
+        each["psnr"] for each in json.loads(call(evaluate_cli, SAMPLES / "scene.png", *words).stdout)["methods"]
+    )
+    pixels = decoded(saved(scene(), 60))
+    assert none == pytest.approx(psnr(np.floor(luma(pixels) + 0.5), np.floor(luma(scene()) + 0.5), 1), abs=1e-6)
+    assert own > none + 0.3
+    said = call(evaluate_cli, SAMPLES / "scene.png", "-s", "1", status=2).stderr
+    assert said.startswith("upscale-evaluate: --scale must be one factor above 1")
+    assert "or 1 with --damage" in said
+
+
+def test_a_kernel_fitted_to_damage_is_better_on_it(tmp_path: Path) -> None:
+    for name, words in (("clean", []), ("damaged", ["--damage", "jpeg:40"])):
+        call(fit_cli, SAMPLES / "scene.png", "-s", 2, *words, "-o", tmp_path / f"{name}.npy", "-q")
+    kernels = [f"-mtransposed-conv:kernel={tmp_path / name}.npy" for name in ("clean", "damaged")]
+    clean, damaged = (
+        json.loads(call(evaluate_cli, SAMPLES / "photo.jpg", *damage, *kernels, "--json").stdout)["methods"]
+        for damage in ([], ["--damage", "jpeg:40"])
+    )
+    assert clean[0]["psnr"] > clean[1]["psnr"] + 0.05
+    assert damaged[1]["psnr"] > damaged[0]["psnr"] + 0.05
+    said = call(fit_cli, SAMPLES / "scene.png", "-o", tmp_path / "x.npy", "--damage", "jpeg:0", status=2).stderr
+    assert "with a quality of 1 to 100" in said
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ class Networks:
     network : callable
         One of these factors to its network.
     first : callable, optional
-        The same for the first network of a chain, if that is another.
+        The same for the first network of a chain, if that is another: one that restores, at scale 1, too.
     """
 
     factors: tuple[int, ...]
@@ -61,8 +61,10 @@ class Networks:
 
     def chain(self, scale: float) -> list[Network]:
         """Return the networks that together enlarge at least by a scale."""
-        first, *others = factors(scale, self.factors) or [0]
-        return [(self.first or self.network)(first), *map(self.network, others)] if first else []
+        if self.first is None:
+            return [self.network(factor) for factor in factors(scale, self.factors)]
+        first, *others = factors(scale, self.factors) or [min(self.factors)]
+        return [self.first(first), *map(self.network, others)]
 
 
 class Learned(Upsampler):

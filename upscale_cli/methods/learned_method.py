@@ -25,7 +25,9 @@ def networks(parameters: Parameters) -> "Networks":
     level = 0.0 if parameters["restore"] == "auto" else parameters["restore"]
     if parameters["network"] is not None:
         own, first = (read_any(parameters["network"], of) for of in (0.0, level))
-        return Networks(factors=(own.scale,), network=lambda factor: own, first=lambda factor: first)
+        return Networks(
+            factors=(own.scale,), network=lambda factor: own, first=(lambda factor: first) if level else None
+        )
     size = parameters["size"] or "small"
     return Networks(
         factors=shipped.RESTORED if level else shipped.FACTORS,
@@ -60,18 +62,19 @@ def make(source: "Array", /, *, scale: Scale, size: Size, samples: "Samples", pa
     return chained(source, size, networks(parameters), samples)
 
 
-def steady(parameters: Parameters) -> bool:
-    """Return whether a constant image stays constant, which only layout 1 promises."""
-    given = parameters.get("network")
-    return not isinstance(given, Mapping) or "about" in given
+def settle(parameters: Parameters) -> dict[str, bool]:
+    """Return the promises that do not hold: only layout 1 keeps constants, and what restores changes pixels."""
+    given, level = parameters.get("network"), parameters.get("restore", "auto")
+    foreign = isinstance(given, Mapping) and "about" not in given
+    return dict.fromkeys(["keeps_constants"] * foreign + ["interpolates"] * (level not in ("auto", 0)), False)
 
 
 def explain_networks(shape: Shape, scale: Scale, parameters: Parameters) -> str:
     """Describe which networks are used, one after the other."""
-    from upscale_cli.methods.learned import factors
-
     own, level = parameters["network"] is not None, parameters["restore"]
-    chain = factors(float(max(scale)), networks(parameters).factors)
+    chain = [each.scale for each in networks(parameters).chain(float(max(scale)))]
+    if not chain:
+        return "nothing to do"
     sizes = [Fraction(round_side(side, factor), side) for side, factor in zip(shape[:2], scale, strict=True)]
     steps = [f"x{factor}" for factor in chain]
     if any(size != prod(chain) for size in sizes):
@@ -127,6 +130,6 @@ LEARNED = Method(
     symmetric=False,
     explain=explain_networks,
     heed=heed,
-    steady=steady,
+    settle=settle,
     working_memory=working_memory,
 )
