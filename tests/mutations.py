@@ -43,7 +43,7 @@ def changed(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
     """Yield what can be changed at a node: the part to replace, and by what."""
     text = ast.unparse
     match node:
-        case ast.Compare(left, [op], [right]) | ast.BinOp(left, op, right):
+        case ast.Compare(left, [op], [right]) | ast.BinOp(left, op, right) if type(op) in SWAPPED:
             made = f"({text(left)}) {SWAPPED[type(op)]} ({text(right)})"
             yield node, f"(-(-{made}))" if isinstance(op, ast.FloorDiv) else f"({made})"  # −(−a // b) rounds up
         case ast.BoolOp(op, values):

@@ -70,6 +70,7 @@ def test_what_no_test_notices_is_found(tmp_path: Path) -> None:
         ("def f():\n    '''1'''\n    return a", {"def f():\n    '''1'''\n    return None"}),
         ("def __repr__(self): return 1", set()),
         ("assert a < b", set()),
+        ("a = b @ c", set()),
     ],
 )
 def test_changes_are_the_mistakes_that_people_make(line: str, changed: set[str]) -> None:
