@@ -1,7 +1,9 @@
 """Set-up for all tests."""
 
+import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,9 +13,17 @@ import upscale_cli.commands  # noqa: F401  one BLAS thread, as users have it, be
 if TYPE_CHECKING:
     from store import Store
 
+HELPERS = (path for path in Path(__file__).parent.glob("*.py") if not path.name.startswith("test_"))
+collect_ignore = [path.name for path in HELPERS if ">>>" not in path.read_text("utf-8")]
+"""Modules without doctests, which need not be imported to look for some: a server, a browser, a fuzzer."""
+
 
 def pytest_configure() -> None:
-    """Handle SIGINT, which shells ignore for background jobs; the commands under test would inherit that."""
+    """Undo what commands under test would inherit and suffer from.
+
+    Shells ignore SIGINT for background jobs; and several hundred processes need not compile the package anew.
+    """
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -157,8 +157,15 @@ def typed(shell: str, keys: str, folder: Path, environment: dict[str, str]) -> s
     return seen.decode().rpartition("<-")[2].partition("->")[0].strip()
 
 
-@pytest.mark.parametrize("shell", SET_UP)
-@pytest.mark.parametrize(("keys", "line"), LINES)
+@pytest.mark.parametrize(
+    ("shell", "keys", "line"),
+    [
+        # Each shell starts the command for every tab: two lines are typed in every run, by turns.
+        pytest.param(shell, *each, marks=[pytest.mark.long] * (number not in (shell == "zsh", 3)))
+        for shell in SET_UP
+        for number, each in enumerate(LINES)
+    ],
+)
 def test_keys(shell: str, keys: str, line: str, tmp_path: Path, environment: dict[str, str]) -> None:
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not installed")

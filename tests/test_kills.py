@@ -58,7 +58,7 @@ def here(folder: Path) -> dict[str, bytes]:
     return {name: data for name, data in contents(folder).items() if name != "strace.log"}
 
 
-QUICK = ("an old file", "pooling")
+QUICK = ("an old file",)
 NAMES = [pytest.param(name, marks=[] if name in QUICK else pytest.mark.long) for name in SCENES]
 
 

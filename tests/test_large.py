@@ -241,7 +241,7 @@ def test_less_than_the_source_is_taken_and_no_more_than_is_estimated(record_prop
 @pytest.mark.parametrize(
     ("side", "scale", "source", "result"),
     [
-        (300, 2, "tiff-one", "npy"),
+        pytest.param(300, 2, "tiff-one", "npy", marks=pytest.mark.long),
         (300, 2, "tiff-lzw-tiled", "png"),
         (300, 2, "png", "tiff"),
         pytest.param(12_000, 6, "npy", "png", marks=pytest.mark.long),

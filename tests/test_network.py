@@ -16,7 +16,7 @@ from support import Array, Floats, keys
 
 from upscale_cli import METHODS, UpscaleError, upscale
 from upscale_cli.commands.upscale import cli
-from upscale_cli.methods import learned, shipped
+from upscale_cli.methods import learned, network, shipped
 from upscale_cli.methods.network import read_network
 from upscale_cli.testing import assert_near
 
@@ -192,7 +192,7 @@ def test_a_shipped_network_is_the_sums_that_it_names(file: str) -> None:
     with np.load(KERNELS / f"{file}.npz") as archive:
         arrays = dict(archive)
     about = json.loads(arrays["about"].tobytes())
-    plane = np.random.default_rng(3).random((11, 14))
+    plane = np.random.default_rng(3).random((7, 9))
     have = upscale(plane, about["scale"], "learned", network=arrays)
     assert_near(have, plainly(about, arrays, plane), 2e-6)
 
@@ -257,8 +257,8 @@ def test_more_contrast_gives_more_of_the_same() -> None:
 def test_tiles_and_bands_leave_no_seams(monkeypatch: pytest.MonkeyPatch) -> None:
     source = np.random.default_rng(6).random((70, 90, 3))
     expected = upscale(source, 2, "learned")
-    monkeypatch.setattr(learned, "BAND", 16)
-    monkeypatch.setattr(learned, "TILE", 25)
+    monkeypatch.setattr(network, "BAND", 16)
+    monkeypatch.setattr(network, "TILE", 25)
     assert_near(upscale(source, 2, "learned"), expected, 1e-12)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from upscale_cli.errors import UsageError
 from upscale_cli.methods.method import Method, Parameters, Shape, Size, WorkingMemory, rounded_shape
@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from upscale_cli.methods.upsampler import Array, Upsampler
 
 
+class NetworkValue(ArchiveValue):
+    """The arrays of a network, or one that computes by itself, as those of ONNX files do."""
+
+    def read(self, value: Any) -> Any:
+        return value if callable(getattr(value, "run", None)) else super().read(value)
+
+
 def networks(parameters: Parameters) -> "Networks":
     """Return the networks that the parameters choose: the user's own, or the shipped ones of a size."""
     from upscale_cli.methods import shipped
@@ -23,16 +30,22 @@ def networks(parameters: Parameters) -> "Networks":
     from upscale_cli.methods.learned import Networks
 
     level = 0.0 if parameters["restore"] == "auto" else parameters["restore"]
+    turns = int(parameters["ensemble"] or 1)
     if parameters["network"] is not None:
-        own, first = (read_any(parameters["network"], of) for of in (0.0, level))
+        given = parameters["network"]
+        own, first = (read_any(given, of) if isinstance(given, Mapping) else given for of in (0.0, level))
         return Networks(
-            factors=(own.scale,), network=lambda factor: own, first=(lambda factor: first) if level else None
+            factors=(own.scale,),
+            network=lambda factor: own,
+            first=(lambda factor: first) if level else None,
+            turns=turns,
         )
     size = parameters["size"] or "small"
     return Networks(
         factors=shipped.RESTORED if level else shipped.FACTORS,
         network=lambda factor: shipped.network(size, factor),
         first=(lambda factor: shipped.restoring(factor, level)) if level else None,
+        turns=turns,
     )
 
 
@@ -44,6 +57,8 @@ def output_shape(shape: Shape, scale: Scale, parameters: Parameters) -> Shape:
     level, own = parameters["restore"], parameters["network"]
     if own is not None and type(level) is float and level and not networks(parameters).network(0).levels:
         raise UsageError("learned: the network given has no levels to restore by; omit restore.")
+    if own is not None and networks(parameters).factors == (1,) and max(scale) > 1:
+        raise UsageError("learned: the network given keeps the size of pictures; use scale 1.")
     return rounded_shape(shape, scale, parameters)
 
 
@@ -65,8 +80,9 @@ def make(source: "Array", /, *, scale: Scale, size: Size, samples: "Samples", pa
 def settle(parameters: Parameters) -> dict[str, bool]:
     """Return the promises that do not hold: only layout 1 keeps constants, and what restores changes pixels."""
     given, level = parameters.get("network"), parameters.get("restore", "auto")
-    foreign = isinstance(given, Mapping) and "about" not in given
-    return dict.fromkeys(["keeps_constants"] * foreign + ["interpolates"] * (level not in ("auto", 0)), False)
+    foreign = given is not None and not (isinstance(given, Mapping) and "about" in given)
+    restores = level not in ("auto", 0) or getattr(given, "scale", 0) == 1
+    return dict.fromkeys(["keeps_constants"] * foreign + ["interpolates"] * restores, False)
 
 
 def explain_networks(shape: Shape, scale: Scale, parameters: Parameters) -> str:
@@ -80,10 +96,11 @@ def explain_networks(shape: Shape, scale: Scale, parameters: Parameters) -> str:
     if any(size != prod(chain) for size in sizes):
         steps.append("an antialiased reduction")
     kind = "restoring" if level not in ("auto", 0) else parameters["size"] or "small"
-    whose = "the network given" if own else f"the {kind} network"
+    whose = f"the network given{networks(parameters).network(0).note}" if own else f"the {kind} network"
     chosen = "" if level else "; nothing is restored"
     reason = f"{chosen}, because {level.why}" if isinstance(level, Found) else ""
-    return f"{whose}: {', then '.join(steps)}{reason}"
+    turns = ", mean of eight flips and turns" if parameters["ensemble"] == "8" else ""
+    return f"{whose}: {', then '.join(steps)}{turns}{reason}"
 
 
 def heed(parameters: Parameters, tables: Sequence[Sequence[int]], lossless: bool) -> Parameters:
@@ -112,15 +129,21 @@ LEARNED = Method(
         ),
         Parameter(
             name="network",
-            kind=ArchiveValue("a mapping of arrays, as numpy.load gives them"),
+            kind=NetworkValue("a mapping of arrays, as numpy.load gives them, or what load_network returns"),
             default=None,
-            summary="a network of your own in a .npz file, or a Compact one in a .safetensors file.",
+            summary="a network of your own in a .npz file, of others in a .safetensors or .onnx file.",
         ),
         Parameter(
             name="restore",
             kind=Restoration(),
             default="auto",
             summary="how much damage of JPEG, noise or sharpening to remove [auto: as a JPEG's tables say]",
+        ),
+        Parameter(
+            name="ensemble",
+            kind=Choice("1", "8"),
+            default=None,
+            summary="8 is the mean over flips and turns: slightly better, eight times slower [1]",
         ),
     ),
     variants=("size=large", "restore=high"),
