@@ -1,4 +1,4 @@
-"""Networks on images: luma through the network, colour through a fitted kernel, opacity by bicubic interpolation.
+"""Networks on images: luma through the network, colour by a fitted kernel and after luma, opacity by cubics.
 
 Opacity that is data goes through the network like a grey image.
 
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from upscale_cli.methods import shipped
+from upscale_cli.methods.chroma import KEPT, LUMA, Slopes, luma, with_differences
 from upscale_cli.methods.filling import FILLING, Flat, filled
 from upscale_cli.methods.filters import FILTERS
 from upscale_cli.methods.kernel import check_kernel
@@ -27,8 +28,6 @@ from upscale_cli.methods.taps import CONTINUED, Axes, filter_axes
 from upscale_cli.methods.transposed import Stamping, transposed
 from upscale_cli.methods.upsampler import Array, Block, SampleReader, Scratch, Upsampler
 
-LUMA = (0.299, 0.587, 0.114)
-"""Weights of red, green and blue in luma (ITU-R BT.601, 2.5.1)."""
 COST = 8
 """Approximate cost of one output value, relative to a filter; strips are smaller accordingly."""
 FURTHER = 8
@@ -82,6 +81,8 @@ class Learned(Upsampler):
     network : Network
         Cast for the reader's floats.
     reader : SampleReader
+    white : float
+        Full intensity.
     colours : int
         The channels of colour; those after them have their own meaning.
     opacity : bool
@@ -91,7 +92,15 @@ class Learned(Upsampler):
     """
 
     def __init__(
-        self, source: Any, network: Network, reader: SampleReader, *, colours: int, opacity: bool, turns: int = 1
+        self,
+        source: Any,
+        network: Network,
+        reader: SampleReader,
+        *,
+        white: float,
+        colours: int,
+        opacity: bool,
+        turns: int = 1,
     ) -> None:
         height, width = source.shape[:2]
         scale = network.scale
@@ -103,9 +112,9 @@ class Learned(Upsampler):
         self._cells, self._tile = network.tile(height, width)
         self.band = self._cells * scale
         size = self.shape[:2]
-        self._differences = self._opacity = None
+        self._differences = self._slopes = self._opacity = None
         colourful = self._colours == 3 and network.planes == 1
-        differences = replace(reader, read=self._read_differences, channels=3)
+        differences = replace(reader, read=lambda rows: with_differences(reader.read(rows)[..., :3]), channels=3)
         if colourful and scale not in shipped.FACTORS:
             self._differences = resampled(source, cubic_axes(source.shape, size), differences)
         elif colourful:
@@ -119,6 +128,10 @@ class Learned(Upsampler):
                 edge="repeat",
             )
             self._differences = transposed(source, stamping, differences)
+        if colourful and reader.finite:
+            axes = filter_axes(source.shape, size, FILTERS["bilinear"].default())
+            slopes: Any = Slopes(source, reader.read, white)
+            self._slopes = resampled(slopes, axes, replace(reader, read=lambda rows: rows, channels=2))
         if opacity:
             alone = replace(reader, read=lambda rows: reader.read(rows)[..., -1:], channels=1)
             self._opacity = resampled(source, cubic_axes(source.shape, size), alone)
@@ -129,6 +142,7 @@ class Learned(Upsampler):
         stop = min(top + self.band, self.shape[0])
         # A source may be `Rows` of another `Learned`, which uses the same scratch memory: read it first.
         differences = None if self._differences is None else self._differences.rows(top, stop)
+        slopes = None if self._slopes is None else self._slopes.rows(top, stop)
         opacity = None if self._opacity is None else self._opacity.rows(top, stop)
         rows = self._cells if self._network.padded else (stop - top) // scale
         planes = self._planes(band * self._cells, rows)
@@ -140,14 +154,22 @@ class Learned(Upsampler):
                 large = self._enlarged(group[..., left : left + self._tile + 2 * margin])
                 large = large[:, : stop - top, : part.stop - part.start]
                 if self._colours != 3 or channel > 2:
-                    values[..., channel] = large[0] if len(large) == 1 else _luma(np.moveaxis(large, 0, 2))
+                    values[..., channel] = large[0] if len(large) == 1 else luma(np.moveaxis(large, 0, 2))
                     continue
                 # One channel at a time: loops over three values are slow.
-                for colour in range(3):
-                    if differences is None:
+                if differences is None:
+                    for colour in range(3):
                         values[..., colour] = large[colour]
-                    else:
-                        np.add(large[0], differences[:, part, colour], out=values[..., colour])
+                    continue
+                detail = large[0] - differences[:, part, 0]
+                green = np.zeros_like(detail)
+                for n, colour in enumerate((0, 2), 1):
+                    made = differences[:, part, n]
+                    if slopes is not None:
+                        made = made + slopes[:, part, n - 1] * detail
+                    np.add(large[0], made, out=values[..., colour])
+                    green -= made * values.dtype.type(LUMA[colour] / LUMA[1])
+                np.add(large[0], green, out=values[..., 1])
             if opacity is not None:
                 values[..., -1:] = opacity[:, part]
             yield Block(top, part.start, 0, values)
@@ -189,29 +211,15 @@ class Learned(Upsampler):
         several, colours = self._network.planes, 3 if self._colours == 3 else 0
         groups = np.repeat(planes[colours:, None], several, axis=1)
         if colours:
-            groups = np.concatenate(((_luma(values)[None] if several == 1 else planes[:3])[None], groups))
+            groups = np.concatenate(((luma(values)[None] if several == 1 else planes[:3])[None], groups))
         across = ceil(width / self._tile) * self._tile if self._network.padded else width
         columns = mirrored(np.arange(-margin, across + margin), width)
         return np.ascontiguousarray(groups[:, :, lines - first][..., columns])
-
-    def _read_differences(self, rows: Array) -> Array:
-        """Return colours minus luma."""
-        colours = self.read(rows)[..., :3]
-        return colours - _luma(colours)[..., None]
 
 
 def cubic_axes(shape: tuple[int, ...], size: Size) -> Axes:
     """Return the axes of the method `bicubic`, which enlarges opacity and reduces what became too large."""
     return filter_axes(shape, size, FILTERS["bicubic"].default())
-
-
-def _luma(colours: Array) -> Array:
-    # Not a matrix product, which may add in another order if the memory layout differs.
-    red, green, blue = (colours[..., n] * colours.dtype.type(weight) for n, weight in enumerate(LUMA))
-    red += green
-    red += blue
-    luma: Array = red
-    return luma
 
 
 class Rows:
@@ -275,13 +283,16 @@ def chained(source: Array, size: Size, networks: Networks, samples: Samples) -> 
     scale = max(out / side for out, side in zip(size, source.shape[:2], strict=True))
     opacity = samples.translucent and not samples.apart
     colours = samples.channels - samples.translucent
-    chain = [network.cast(samples.working, white(samples.stored)) for network in networks.chain(scale)]
+    full = white(samples.stored)
+    chain = [network.cast(samples.working, full) for network in networks.chain(scale)]
     own = filled(source, FURTHER + sum(network.margin for network in chain)) if opacity else source
     image: Any = own
     reader = samples.reader(own)
     upsampler: Upsampler | None = None
     for network in chain:
-        upsampler = Learned(image, network, reader, colours=colours, opacity=opacity, turns=networks.turns)
+        upsampler = Learned(
+            image, network, reader, white=full, colours=colours, opacity=opacity, turns=networks.turns
+        )
         # If samples are not finite, the upsamplers that follow need the complete image.
         image = Rows(upsampler) if reader.finite else upsampler.rows(0, upsampler.shape[0])
         reader = replace(reader, read=lambda rows: rows)
@@ -307,6 +318,8 @@ def chain_memory(shape: Shape, size: Size, networks: Networks) -> WorkingMemory:
         rows = lines * factor
         # The rows that are read, and luma with its margins three times; enlarged colours; a tile at work.
         each += (lines + 2 * margin) * (width + columns * network.padded + 2 * margin) * (3 * channels + 9)
+        if channels > 2 and network.planes == 1:
+            each += width * (KEPT * (lines + 4) + 2 * rows * factor)
         each += rows * width * factor * channels
         tile = rows * columns * factor
         each += network.scratch(lines, columns) + tile * channels

@@ -40,6 +40,13 @@ def networks(parameters: Parameters) -> "Networks":
             first=(lambda factor: first) if level else None,
             turns=turns,
         )
+    if parameters["content"] == "drawing":
+        return Networks(
+            factors=shipped.RESTORED,
+            network=lambda factor: shipped.restoring(factor, 0.0, "draw"),
+            first=(lambda factor: shipped.restoring(factor, level, "draw")) if level else None,
+            turns=turns,
+        )
     size = parameters["size"] or "small"
     return Networks(
         factors=shipped.RESTORED if level else shipped.FACTORS,
@@ -50,10 +57,11 @@ def networks(parameters: Parameters) -> "Networks":
 
 
 def output_shape(shape: Shape, scale: Scale, parameters: Parameters) -> Shape:
-    """Return the output's shape; raises `UpscaleError` for an invalid network, or both a network and a size."""
+    """Return the output's shape; raises `UpscaleError` for an invalid network, or two choices of one."""
     networks(parameters)
-    if parameters["network"] is not None and parameters["size"] is not None:
-        raise UsageError("learned: size and network exclude each other; omit one.")
+    chosen = {"size": parameters["size"], "content": parameters["content"], "network": parameters["network"]}
+    if len(both := [name for name, value in chosen.items() if value not in (None, "photo")]) > 1:
+        raise UsageError(f"learned: {both[0]} and {both[1]} exclude each other; omit one.")
     level, own = parameters["restore"], parameters["network"]
     if own is not None and type(level) is float and level and not networks(parameters).network(0).levels:
         raise UsageError("learned: the network given has no levels to restore by; omit restore.")
@@ -95,8 +103,10 @@ def explain_networks(shape: Shape, scale: Scale, parameters: Parameters) -> str:
     steps = [f"x{factor}" for factor in chain]
     if any(size != prod(chain) for size in sizes):
         steps.append("an antialiased reduction")
-    kind = "restoring" if level not in ("auto", 0) else parameters["size"] or "small"
-    whose = f"the network given{networks(parameters).network(0).note}" if own else f"the {kind} network"
+    drawn = parameters["content"] == "drawing"
+    kind = "restoring " if level not in ("auto", 0) else "" if drawn else f"{parameters['size'] or 'small'} "
+    given = f"the network given{networks(parameters).network(0).note}" if own else ""
+    whose = given or f"the {kind}network{' for drawings' if drawn else ''}"
     chosen = "" if level else "; nothing is restored"
     reason = f"{chosen}, because {level.why}" if isinstance(level, Found) else ""
     turns = ", mean of eight flips and turns" if parameters["ensemble"] == "8" else ""
@@ -134,6 +144,12 @@ LEARNED = Method(
             summary="a network of your own in a .npz file, of others in a .safetensors or .onnx file.",
         ),
         Parameter(
+            name="content",
+            kind=Choice("photo", "drawing"),
+            default=None,
+            summary="what the picture shows: photo, or drawing, also for text and screenshots [photo]",
+        ),
+        Parameter(
             name="restore",
             kind=Restoration(),
             default="auto",
@@ -146,7 +162,7 @@ LEARNED = Method(
             summary="8 is the mean over flips and turns: slightly better, eight times slower [1]",
         ),
     ),
-    variants=("size=large", "restore=high"),
+    variants=("size=large", "content=drawing", "restore=high"),
     resizable=True,
     independent=False,
     straight=True,
