@@ -84,6 +84,7 @@ def test_the_choices_are_those_that_are_known() -> None:
     assert CHOICES["lanczos", "a"] == ("2", "3", "4", "5", "6", "7", "8")
     assert {name for _, name in CHOICES} == {
         *("position", "a", "padding", "edge", "size", "window", "grid", "rounding", "order", "restore"),
+        *("content", "ensemble"),
     }
 
 

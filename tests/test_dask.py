@@ -99,7 +99,7 @@ def test_an_image_that_kills_its_process_fails_alone(jobs: str, tmp_path: Path) 
     line = [*UPSCALE, "in", "-o", "out", "-j", jobs, "--executor", "processes"]
     environment = {**os.environ, **path_with(deadly(tmp_path / "packages"))}
     done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    *lines, closing = done.stderr.splitlines()
+    *lines, closing = said(done.stderr)
     assert done.returncode == 1
     assert sorted(lines) == [
         f"in/{name}-a.dead: failed: its process was killed; it may need more memory." for name in ("005", "009")

@@ -85,7 +85,7 @@ def convolved(values: Floats, weight: Array) -> Floats:
     total = np.zeros((len(weight), height, width))
     for y in range(side):
         for x in range(side):
-            total += np.einsum("dc,chw->dhw", weight[:, :, y, x], padded[:, y : y + height, x : x + width])
+            total += np.tensordot(weight[:, :, y, x], padded[:, y : y + height, x : x + width], 1)
     return total
 
 

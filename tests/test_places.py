@@ -462,6 +462,7 @@ def test_pages_are_read(site: Any, up: Run, tmp_path: Path, *, ranges: bool) -> 
     assert len(extents) <= 4
 
 
+@pytest.mark.long
 def test_pages_are_only_read(site: Any, up: Run, tmp_path: Path) -> None:
     site.pages = {"/a.png": photo(1), "/secret.png": photo(2)}
     http = f"http://{site.address}"

@@ -655,6 +655,7 @@ def test_the_recipe_for_aws_batch(photos: Path, machine: dict[str, str]) -> None
     assert_all_is_made(photos)
 
 
+@pytest.mark.long
 @needs_parallel
 def test_16_shards_of_500_files_by_gnu_parallel(photos: Path) -> None:
     """Nothing is missing and nothing doubled; the largest shard is at most 1.25 times the mean."""
