@@ -5,15 +5,19 @@ import os
 import shutil
 import signal
 import sys
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+import click
 import numpy as np
 import pytest
 from breaking import Record, ended, needs_proc, picture
 
 from upscale_cli import METHODS, upscale
+from upscale_cli.commands import terminal
 from upscale_cli.methods import pieces, resampling
+from upscale_cli.places.files import FileSource
 
 # Long sides --------------------------------------------------------------------------------------------------------
 
@@ -65,6 +69,32 @@ def check_estimates(cases: list[list[Any]], record: Record) -> None:
 def test_no_long_side_takes_more_than_is_estimated(record_property: Record) -> None:
     """What was planned for a side took 50 bytes and more for each of its pixels."""
     check_estimates(FEW, record_property)
+
+
+# No memory for a line ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["upscale", "pool", "fit", "evaluate", "compare"])
+@pytest.mark.parametrize(("argument", "starved"), [("--no-such-option", "echo"), (".", "echo"), (".", "open")])
+def test_the_last_words_are_those_of_the_command_that_was_typed(
+    name: str, argument: str, starved: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Whether its options could not be explained, or its run has ended where no memory was left."""
+
+    def full(*_: object, **__: object) -> NoReturn:
+        raise MemoryError
+
+    command = import_module(f"upscale_cli.commands.{name}").cli
+    for module, function in ((click, "echo"), (os.path, "isdir"), (FileSource, "open"))[starved != "echo" :]:
+        monkeypatch.setattr(module, function, full)
+    monkeypatch.setattr(terminal, "_leave", sys.exit)
+    monkeypatch.setattr(terminal, "take_standard_streams", lambda quiet: None)
+    monkeypatch.setattr(sys, "argv", ["anything", argument, *["-o", "new.npy"] * (name == "fit")])
+    with pytest.raises(SystemExit):
+        command.start()
+    monkeypatch.undo()
+    said = capfd.readouterr().err
+    assert said == f"{command.name}: no memory is left; close other programs, or use smaller images.\n"
 
 
 # Allocations that fail ---------------------------------------------------------------------------------------------
