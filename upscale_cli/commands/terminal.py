@@ -22,7 +22,7 @@ from upscale_cli.errors import ExitStatus, UnexpectedError, UpscaleError, as_ups
 from upscale_cli.machine.durable import confirm
 
 NO_MEMORY = "no memory is left; close other programs, or use smaller images."
-_last_words: list[bytes] = []  # the same as a line, for once, where there is no memory to make one
+_last_words = [b""]  # the same as a line, for once, where there is no memory to make one; one entry needs none to pop
 
 
 def say(text: str) -> None:
@@ -272,7 +272,7 @@ def start(command: click.Command) -> NoReturn:
     if isinstance(sys.stdout, TextIOWrapper):  # Windows writes files in cp1252, which has no arrow
         sys.stdout.reconfigure(errors="backslashreplace")
     name = str(command.name)
-    _last_words[:] = [f"{name}: {NO_MEMORY}\n".encode()]
+    _last_words[:1] = [f"{name}: {NO_MEMORY}\n".encode()]
     if f"_{name.upper().replace('-', '_')}_COMPLETE" in os.environ:
         from upscale_cli.commands import completion
 
