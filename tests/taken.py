@@ -2,8 +2,8 @@
 
 A case of the first argument, JSON too, is `[mode, width, height, source, format, method, scale, threads, more]`. The
 source is an extension, and after a `+` how it is stored: tiles, a compression, or a number of frames or slices.
-`more` are other fields of the request. Each case is made in a child of this process. What imports and the first use of a
-method take is not measured, because all images of a process share it.
+`more` are other fields of the request. Each case is made in a child of this process. What imports and the first use
+of a method take is not measured, because all images of a process share it.
 """
 
 import ctypes
