@@ -74,7 +74,7 @@ def main() -> None:
 
 
 def _drawn(folder: Path, mode: str, width: int, height: int, source: str, *_: Any) -> None:
-    ending, _, detail = source.partition("+")
+    ending, detail = (*source.split("+"), "")[:2]
     count = int(detail) if detail.isdigit() else 1
     rng = np.random.default_rng(0)
     channels, dtype = KINDS.get(mode, (1, np.uint8))
@@ -105,7 +105,7 @@ def _save(path: Path, samples: Any, mode: str, detail: str) -> None:
         import tifffile
 
         kinds = {"P": "palette", "CMYK": "separated", "RGB": "rgb", "RGB16": "rgb"}
-        options = {"photometric": kinds.get(mode, "rgb" if mode.startswith("RGBA") else "minisblack")}
+        options: dict[str, Any] = {"photometric": kinds.get(mode, "rgb" if mode.startswith("RGBA") else "minisblack")}
         options |= {"extrasamples": ["unassalpha"]} if mode.startswith("RGBA") else {}
         options |= {"colormap": np.arange(768, dtype=np.uint16).reshape(3, 256)} if mode == "P" else {}
         tifffile.imwrite(path, samples, **options, **OF_TIFF.get(detail, OF_TIFF[""]))
@@ -113,8 +113,10 @@ def _save(path: Path, samples: Any, mode: str, detail: str) -> None:
         path.write_bytes(deep_png(samples))
     else:
         first, *others = _images(samples, mode, detail)
-        more = {"save_all": True, "append_images": others} if others else {}
-        first.save(path, **({"compress_level": 1} if ending == "png" else {}), **more)
+        more: dict[str, Any] = {"save_all": True, "append_images": others} if others else {}
+        if ending == "png":
+            more["compress_level"] = 1
+        first.save(path, **more)
 
 
 def _images(samples: Any, mode: str, detail: str) -> Iterator[Image.Image]:
