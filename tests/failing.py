@@ -2,15 +2,18 @@
 
 The arguments are the first allocation that fails, the step to the next one, how many (0 for all), and whether all
 that follow fail as well. Each run is a child of this process, in which everything was imported and used once, because
-failing imports print lines of their own. `SHIM`, which is preloaded, makes allocations of C fail; with
-PYTHONMALLOC=malloc, all of Python.
+failing imports print lines of their own. A run that hangs is ended, and prints where. `SHIM`, which is preloaded,
+makes allocations of C fail; with PYTHONMALLOC=malloc, all of Python.
 """
 
 import ctypes
+import faulthandler
 import json
 import os
 import signal
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -64,11 +67,11 @@ def main() -> None:
 def _ended(number: int, always: int) -> tuple[int, str]:
     """Return the exit status of a run whose allocation of a number fails, and its lines; for 0, how many it makes."""
     if child := os.fork():
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), Path("said").read_text()
+        return _status(child), Path("said").read_text()
     said = os.open("said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(said, 2)
     sys.argv[1:] = COMMAND
-    signal.alarm(60)  # a run that hangs has ended badly, too
+    faulthandler.register(signal.SIGALRM, said, all_threads=False, chain=True)
     shim = ctypes.CDLL(None)
     if not number:
         leave = terminal._leave
@@ -81,6 +84,22 @@ def _ended(number: int, always: int) -> tuple[int, str]:
     shim.arm(number, always)
     cli.start()
     raise AssertionError
+
+
+def _status(child: int) -> int:
+    """Return the exit status of a child. One whose threads have all slept for ten seconds hangs, and is ended.
+
+    Seconds alone would not tell: where others use the processors, a run that only waits for one takes as long.
+    """
+    asleep = 0
+    while not (ended := os.waitpid(child, os.WNOHANG))[0]:
+        with suppress(OSError):  # a thread has ended meanwhile
+            threads = [Path(each, "stat").read_text() for each in Path(f"/proc/{child}/task").iterdir()]
+            asleep = asleep + 1 if all(each.rpartition(")")[2].split()[0] == "S" for each in threads) else 0
+        if asleep == 500:
+            os.kill(child, signal.SIGALRM)
+        time.sleep(0.02)
+    return os.waitstatus_to_exitcode(ended[1])
 
 
 if __name__ == "__main__":

@@ -96,6 +96,8 @@ def arrays() -> dict[str, bytes]:
         "one-negative": told((-1, 16), "<f8", bytes(128)),
         "fractions": told((4.0, 4.0), "<f8", bytes(128)),
         "no-tuple": told([4, 4], "<f8", bytes(128)),
+        "a-truth-for-a-side": told((True, 4), "|u1", bytes(4)),
+        "truths-for-sides": told((True, True), "|u1", bytes(1)),
         "words-for-sides": told(("4", "4"), "<f8", bytes(128)),
         "no-shape": told(None, "<f8", bytes(128)),
         "truncated": whole[:-1],
@@ -168,6 +170,7 @@ def parameters() -> dict[str, bytes]:
         "nothing.npz": b"",
         "no-zip.npz": b"PK\3\4" + bytes(100),
         "text.npz": b"hello",
+        "a-truth-for-a-side.npz": zipped({"indices.npy": told((True, 4), "|u1", bytes(4))}),
         "sixty-five-dimensions.npy": told((1,) * 65, "<f8", bytes(8)),
         "claims-more-than-there-is.npy": told((10**9, 4), "<f4", bytes(64)),
         "sparse.npy": told((2**26,), "|u1", bytes(2**26)),
@@ -177,7 +180,52 @@ def parameters() -> dict[str, bytes]:
         "empty.npy": saved(np.ones((0, 4))),
         "flat.npy": saved(np.ones(4)),
     }
-    return files
+    return files | {f"{name}.safetensors": data for name, data in tensors().items()}
+
+
+def tensors() -> dict[str, bytes]:
+    """Files like those of safetensors that mean harm, by name."""
+
+    def headed(header: Any, data: bytes = bytes(64), length: int | None = None) -> bytes:
+        text = header if isinstance(header, bytes) else json.dumps(header).encode()
+        return struct.pack("<Q", len(text) if length is None else length) + text + data
+
+    def entry(shape: Any = (4, 4), place: Any = (0, 64), dtype: Any = "F32", name: str = "kernel") -> bytes:
+        return headed({name: {"dtype": dtype, "shape": shape, "data_offsets": place}})
+
+    sound = json.dumps({"dtype": "F32", "shape": [4, 4], "data_offsets": [0, 64]})
+    long = "\n\x1b[2J" * 10**5
+    return {
+        "no-arrays": headed({}),
+        "no-json": headed(b"{\xff\xfe"),
+        "nested": headed(b'{"kernel":' + b"[" * 10**5),
+        "a-long-number": headed(b'{"kernel": ' + b"9" * 10**5 + b"}"),
+        "metadata-alone": headed({"__metadata__": [1]}),
+        "a-truth-for-a-side": entry(shape=[True, 16]),
+        "truths-for-a-place": entry(shape=[1], place=[False, True], dtype="F32"),
+        "fractions": entry(shape=[4.0, 4.0]),
+        "words-for-sides": entry(shape=["4", "4"]),
+        "negative": entry(shape=[-4, -4]),
+        "no-shape": entry(shape=None),
+        "no-place": entry(place=None),
+        "one-place": entry(place=[0]),
+        "backwards": entry(place=[64, 0]),
+        "beyond-its-end": entry(place=[64, 128]),
+        "before-its-beginning": entry(place=[-64, 0]),
+        "claims-2-to-the-80": entry(shape=[2**40, 2**40], place=[0, 2**82]),
+        "claims-10-to-the-4000": entry(shape=[10**4000, 10**4000]),
+        "nothing-as-long-as-10-to-the-30": entry(shape=[0, 10**30], place=[0, 0]),
+        "sixty-five-axes": entry(shape=[1] * 65, place=[0, 4]),
+        "no-such-type": entry(dtype="I128"),
+        "a-type-that-is-a-list": entry(dtype=["F32"]),
+        "an-entry-that-is-none": headed({"kernel": None}),
+        "many-entries": headed({f"{n}": {"dtype": "F32", "shape": [], "data_offsets": [0, 4]} for n in range(2000)}),
+        "a-long-name": entry(name=long),
+        "a-lone-surrogate": headed(b'{"\\ud800": ' + sound.encode() + b"}"),
+        "a-header-that-claims-a-megabyte": headed(b"{}", length=1 << 20),
+        "a-header-that-claims-2-to-the-63": headed(b"{}", length=1 << 63),
+        "not-finite": headed({"kernel": json.loads(sound)}, b"\xff" * 64),
+    }
 
 
 FIRST, LAST = (
@@ -237,8 +285,29 @@ def networks() -> dict[str, bytes]:
         "a-bomb": network(SOUND, more=np.zeros(2 * 10**7, np.uint8)),
         "an-allowed-bomb": network(SOUND | {"skip": "more"}, more=np.zeros((2048, 4000))),
         "alone": saved(np.ones((4, 4))),
+        "a-truth-for-a-layout": network(SOUND | {"layout": True}),
+        "a-sum-with-a-truth": network(SOUND | {"layers": [FIRST, FIRST, {"does": "sum", "with": True}, LAST]}),
+        "levels-that-are-truths": network(SOUND | {"levels": [False, True]}),
+        "levels-that-are-words": network(SOUND | {"levels": ["0", "1"]}),
+        "levels-of-a-word": network(SOUND | {"levels": long}),
+        "levels-that-are-not-finite": network(SOUND | {"levels": [0, float("nan")]}),
+        "levels-beyond-1": network(SOUND | {"levels": [0, 10**300]}),
+        "levels-that-descend": network(SOUND | {"levels": [1, 0]}),
+        "one-level": network(SOUND | {"levels": [0]}),
+        "many-levels": network(SOUND | {"levels": [n / 10**5 for n in range(10**5)]}),
+        "levels-without-weights": network(SOUND | {"levels": [0, 1]}),
+        "weights-of-other-levels": restoring(3),
+        "levels-that-are-heavy": restoring(2, a=np.zeros((2, 4096, 1, 31, 31), np.float16)),
+        "levels-that-are-not-finite-weights": restoring(2, tail=np.full((2, 1, 1, 2, 2), np.inf)),
     }
     return {f"{name}.npz": data for name, data in files.items()}
+
+
+def restoring(levels: int, **more: Any) -> bytes:
+    """Return a network that says it restores at two levels, with arrays of so many, and some of another shape."""
+    shapes = {"a": (1, 1, 3, 3), "slope": (1,), "tail": (1, 1, 2, 2), "skip": (2, 2)}
+    arrays = {name: np.full((levels, *shape), float(name != "a")) for name, shape in shapes.items()}
+    return network(SOUND | {"levels": [0, 1]}, **arrays | more)
 
 
 def heavy(channels: int, side: int) -> dict[str, Any]:

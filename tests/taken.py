@@ -1,8 +1,9 @@
 """Print the memory that images are estimated to take, and what they take: a line of JSON for each case.
 
-A case of the first argument, JSON too, is `[mode, width, height, source, format, method, scale, threads]`, the source
-by its extension. Each is made in a child of this process. What imports and the first use of a method take is not
-measured, because all images of a process share it.
+A case of the first argument, JSON too, is `[mode, width, height, source, format, method, scale, threads, more]`. The
+source is an extension, and after a `+` how it is stored: tiles, a compression, or a number of frames or slices.
+`more` are other fields of the request. Each case is made in a child of this process. What imports and the first use
+of a method take is not measured, because all images of a process share it.
 """
 
 import ctypes
@@ -11,23 +12,46 @@ import os
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pictures import deep_png
 from PIL import Image
 
 import upscale_cli.commands  # noqa: F401  one BLAS thread, as users have it
 from upscale_cli.codecs.formats import FORMATS
-from upscale_cli.codecs.picture import open_picture
+from upscale_cli.codecs.picture import USUAL, open_picture
 from upscale_cli.methods import find_method
 from upscale_cli.methods.parameters import read_scale
 from upscale_cli.methods.strips import Workers
+from upscale_cli.places import place_of
 from upscale_cli.places.files import FileSource, FileTarget
 from upscale_cli.work.request import Request
 
-DEEP = {"1": np.bool_, "I;16": np.uint16, "F": np.float32}
-EXTENSIONS = {"jpeg2000": "jp2", "jpeg": "jpg"}
+KINDS: dict[str, tuple[int, Any]] = {
+    "1": (1, np.bool_),
+    "LA": (2, np.uint8),
+    "RGB": (3, np.uint8),
+    "RGBA": (4, np.uint8),
+    "CMYK": (4, np.uint8),
+    "I;16": (1, np.uint16),
+    "RGB16": (3, np.uint16),
+    "RGBA16": (4, np.uint16),
+    "F": (1, np.float32),
+    "F64": (1, np.float64),
+    "volume": (1, np.uint16),
+}
+"""Channels and type of what is not 8 bits of grey or of a palette."""
+OF_TIFF: dict[str, dict[str, Any]] = {
+    "one": {"rowsperstrip": 1 << 30},
+    "tiles": {"tile": (256, 256)},
+    "": {"rowsperstrip": 16},
+    **{name: {"compression": name, "rowsperstrip": 16} for name in ("lzw", "deflate")},
+    "jpeg": {"compression": "jpeg", "tile": (256, 256)},
+}
+EXTENSIONS = {"jpeg2000": "jp2", "jpeg": "jpg", "heif": "heic", "nifti": "nii"}
 
 
 def main() -> None:
@@ -40,49 +64,108 @@ def main() -> None:
                     try:
                         work(Path(folder), *case)
                         sys.stdout.flush()
-                    finally:
                         os._exit(0)
-                os.waitpid(child, 0)
+                    except Exception as error:
+                        print(json.dumps([0, repr(error)]), flush=True)
+                    finally:
+                        os._exit(1)
+                if os.waitpid(child, 0)[1]:
+                    break
 
 
 def _drawn(folder: Path, mode: str, width: int, height: int, source: str, *_: Any) -> None:
+    ending, detail = (*source.split("+"), "")[:2]
+    count = int(detail) if detail.isdigit() else 1
     rng = np.random.default_rng(0)
-    channels = len(mode) if mode in ("LA", "RGB", "RGBA") else 1
-    for name, shape in (("small", (8, 8, channels)), ("large", (height, width, channels))):
-        samples: Any = rng.integers(0, 256, shape, np.uint8).astype(DEEP.get(mode, np.uint8))
-        if source == "npy":
-            np.save(folder / f"{name}.npy", samples)
-            continue
-        image = Image.fromarray(samples.squeeze(2) if channels == 1 else samples)
+    channels, dtype = KINDS.get(mode, (1, np.uint8))
+    for name, (across, down) in {"small": (min(8, width), min(8, height)), "large": (width, height)}.items():
+        shape = (count, down, across, *[channels] * (channels > 1))
+        top = 2 if mode == "1" else 65_536 if dtype == np.uint16 else 256
+        samples = rng.integers(0, top, shape, np.uint16 if top > 256 else np.uint8).astype(dtype)
+        if ending == "dcm":
+            from test_dicom import slice_file
+
+            (folder / f"{name}.dcm").mkdir(exist_ok=True)
+            for number, each in enumerate(samples):
+                slice_file(folder / f"{name}.dcm" / f"{number}.dcm", number, each & 4095)
+        else:
+            _save(folder / f"{name}.{ending}", samples[0] if count == 1 else samples, mode, detail)
+
+
+def _save(path: Path, samples: Any, mode: str, detail: str) -> None:
+    """Write samples ([N,] H, W [, C]) as a file of the path's extension."""
+    ending = path.name.partition(".")[2]
+    if ending == "npy":
+        np.save(path, samples)
+    elif ending in ("nii", "nii.gz"):
+        import nibabel
+
+        nibabel.save(nibabel.Nifti1Image(samples.T, np.diag([1, 2, 3, 1])), path)
+    elif ending == "tif":
+        import tifffile
+
+        kinds = {"P": "palette", "CMYK": "separated", "RGB": "rgb", "RGB16": "rgb"}
+        options: dict[str, Any] = {"photometric": kinds.get(mode, "rgb" if mode.startswith("RGBA") else "minisblack")}
+        options |= {"extrasamples": ["unassalpha"]} if mode.startswith("RGBA") else {}
+        options |= {"colormap": np.arange(768, dtype=np.uint16).reshape(3, 256)} if mode == "P" else {}
+        tifffile.imwrite(path, samples, **options, **OF_TIFF.get(detail, OF_TIFF[""]))
+    elif mode in ("RGB16", "RGBA16"):
+        path.write_bytes(deep_png(samples))
+    else:
+        first, *others = _images(samples, mode, detail)
+        more: dict[str, Any] = {"save_all": True, "append_images": others} if others else {}
+        if ending == "png":
+            more["compress_level"] = 1
+        first.save(path, **more)
+
+
+def _images(samples: Any, mode: str, detail: str) -> Iterator[Image.Image]:
+    for each in samples if detail.isdigit() else [samples]:
+        image = Image.fromarray(each, "CMYK") if mode == "CMYK" else Image.fromarray(each)
         if mode == "P":
-            image.putpalette(rng.integers(0, 256, 768, np.uint8).tobytes())
-        image.save(folder / f"{name}.{source}", compress_level=1)
+            image.putpalette(np.random.default_rng(1).integers(0, 256, 768, np.uint8).tobytes())
+        yield image
 
 
-def _measured(
-    folder: Path, mode: str, width: int, height: int, source: str, format: str, method: str, scale: str, threads: int
-) -> None:
-    name, _, text = method.partition(":")
-    chosen = find_method(name)
-    given = chosen.read_parameters(dict(pair.split("=") for pair in filter(None, text.split(","))))
-    request = Request(
-        method=chosen, parameters=given, scale=read_scale(scale), format=FORMATS[format], overwrite=True
+def _measured(folder: Path, *case: Any) -> None:
+    _, _, _, source, format, method, scale, count, more = case
+    ending, name = source.partition("+")[0], FORMATS[format].name
+    request = _request(name, method, scale, dict(more))
+    small, large = (
+        next(s for s in place_of(str(path)).sources(str(path), None) if isinstance(s, FileSource))
+        for path in (folder / f"small.{ending}", folder / f"large.{ending}")
     )
-    small, large = (FileSource(folder / f"{each}.{source}") for each in ("small", "large"))
-    target = FileTarget(folder / f"out.{EXTENSIONS.get(format, format)}")
-    workers = Workers(threads) if threads > 1 else None
+    target = FileTarget(folder / f"out.{EXTENSIONS.get(name, name)}")
+    workers = Workers(count) if count > 1 else None
     # The buffers of this thread are gone with it.
     first = threading.Thread(target=request.carry_out, args=(small, target))
     first.start()
     first.join()
-    with open_picture(large.open()) as picture:
+    with open_picture(large.open(), request.reading) as picture:
         expected = request.check(picture, large)
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")
     before = _size("VmRSS")
     request.carry_out(large, target, workers)
-    estimated = expected.memory + (threads - 1) * expected.memory_per_thread
+    estimated = expected.memory + (count - 1) * expected.memory_per_thread
     print(json.dumps([estimated, _size("VmHWM") - before]))
+
+
+def _request(format: str, method: str, scale: str, more: dict[str, Any]) -> Request:
+    name, _, text = method.partition(":")
+    given: dict[str, Any] = dict(pair.split("=") for pair in filter(None, text.split(",")))
+    if "kernel" in given:
+        given["kernel"] = np.ones((int(given["kernel"]),) * 2, np.float32)
+    chosen = find_method(name)
+    return Request(
+        method=chosen,
+        parameters=chosen.read_parameters(given),
+        scale=read_scale(scale),
+        format=FORMATS[format],
+        overwrite=True,
+        reading=USUAL._replace(axes=more.pop("axes", None)),
+        **more,
+    )
 
 
 def _size(name: str) -> int:

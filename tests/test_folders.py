@@ -11,9 +11,11 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from upscale_cli.codecs import format
+from upscale_cli.commands.compare import cli as compare_cli
 from upscale_cli.commands.evaluate import cli as evaluate_cli
 from upscale_cli.commands.pool import cli as pool_cli
 from upscale_cli.commands.upscale import cli
+from upscale_cli.places.files import FileSource
 
 APPLE_DOUBLE = bytes.fromhex("00051607 00020000") + bytes(16) + bytes(58)
 """What macOS writes beside `x.png` as `._x.png`: the magic number, the version, a filler, and entries (RFC 1740)."""
@@ -209,3 +211,12 @@ def test_a_remembered_size_is_named_as_it_is(tmp_path: Path) -> None:
 def test_pooling_is_a_command_of_its_own_with_the_same_rules(folder: Path) -> None:
     done = subprocess.run([*POOL, ".", "-n"], cwd=folder, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.count("\n")) == (0, 1)
+
+
+def test_folders_without_a_name_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The root, and the current one."""
+    beside = FileSource(Path("/below/a.png"), Path("/")).default_target("2x", ".png")
+    assert beside.path == Path("/_2x/below/a.png")
+    monkeypatch.chdir(tmp_path)
+    said = "upscale-compare: .: cannot be read: Is a directory.\n"
+    assert call(".", status=1, command=compare_cli).stderr == said

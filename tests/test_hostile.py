@@ -112,10 +112,11 @@ def test_what_means_harm_is_refused(endings: dict[str, dict[str, Ending]], recor
 
 
 def test_the_networks_are_sound_otherwise(tmp_path: Path) -> None:
-    (tmp_path / "sound.npz").write_bytes(make_hostile.network(make_hostile.SOUND))
     source = picture(tmp_path / "small.png", 2, 2, "L")
-    command = [str(source), "-m", "learned", "--network", str(tmp_path / "sound.npz"), "-o", str(tmp_path / "a.png")]
-    assert CliRunner().invoke(cli, command).exit_code == 0
+    for name, data in (("plain", make_hostile.network(make_hostile.SOUND)), ("restores", make_hostile.restoring(2))):
+        (path := tmp_path / f"{name}.npz").write_bytes(data)
+        command = [str(source), "-m", "learned", "--network", str(path), "-o", str(tmp_path / f"{name}.png")]
+        assert CliRunner().invoke(cli, command).exit_code == 0
 
 
 @needs_proc

@@ -247,7 +247,7 @@ def find_target(image: str, output: str | None, as_json: bool) -> Path | str | N
     if output is None:
         if as_json:
             return None
-        return STREAM if image == STREAM else Path(image).with_name(default)
+        return STREAM if image == STREAM else Path(image).parent / default
     if output == STREAM:
         if as_json:
             raise UsageError("--json and the page cannot share standard output; give a file with --output.")

@@ -21,7 +21,8 @@ from upscale_cli.commands.descriptors import Patient, hold_standard_streams, tak
 from upscale_cli.errors import ExitStatus, UnexpectedError, UpscaleError, as_upscale_error
 from upscale_cli.machine.durable import confirm
 
-_last_words = [b"upscale: no memory is left; use fewer --jobs.\n"]  # for once, where there is none for a line
+NO_MEMORY = "no memory is left; close other programs, or use smaller images."
+_last_words = [b""]  # the same as a line, for once, where there is no memory to make one; one entry needs none to pop
 
 
 def say(text: str) -> None:
@@ -258,7 +259,7 @@ def ends(run: Callable[[], int], name: str, verbose: int) -> NoReturn:
 def _explained(error: Exception, name: str, verbose: int) -> ExitStatus:
     """Print what an error that ends the whole run is, and return the exit status."""
     failure = as_upscale_error(error, "standard output")
-    say(f"{name}: {failure}{hint(failure, verbose)}")
+    say(f"{name}: {NO_MEMORY if isinstance(error, MemoryError) else failure}{hint(failure, verbose)}")
     show_cause(failure, verbose)
     return failure.exit_status
 
@@ -271,6 +272,7 @@ def start(command: click.Command) -> NoReturn:
     if isinstance(sys.stdout, TextIOWrapper):  # Windows writes files in cp1252, which has no arrow
         sys.stdout.reconfigure(errors="backslashreplace")
     name = str(command.name)
+    _last_words[:1] = [f"{name}: {NO_MEMORY}\n".encode()]
     if f"_{name.upper().replace('-', '_')}_COMPLETE" in os.environ:
         from upscale_cli.commands import completion
 

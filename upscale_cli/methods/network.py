@@ -279,6 +279,6 @@ def _about(arrays: Mapping[str, Any]) -> dict[str, Any]:
     except (TypeError, ValueError, RecursionError):
         raise UpscaleError('the network\'s array "about" is not JSON in UTF-8, as bytes.') from None
     layout = about.get("layout") if isinstance(about, dict) else None
-    if layout != LAYOUT:
+    if type(layout) is not int or layout != LAYOUT:
         raise UpscaleError(f"the network has layout {shown(layout)}, but this version reads only layout {LAYOUT}.")
     return dict(about)

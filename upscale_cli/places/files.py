@@ -155,7 +155,7 @@ class SeriesSource(FileSource):
 def _beside(folder: Path, label: str) -> Path:
     """Return the folder for the results of a folder."""
     folder = Path(os.path.abspath(folder))
-    return folder.with_name(f"{folder.name}_{label}")
+    return folder.parent / f"{folder.name}_{label}"  # the root has no name
 
 
 def identity_of(path: Path) -> Hashable | None:

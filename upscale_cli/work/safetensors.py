@@ -62,6 +62,6 @@ def _checked(name: str, entry: Any, there: int) -> tuple[str, list[int], int, in
     if not numbers or len(shape) > MOST_AXES or len(place) != 2:
         raise UpscaleError(f"is not a valid .safetensors file: array {shown(name)} has no shape and place.")
     first, last = place
-    if not first <= last <= there or last - first != prod(shape) * np.dtype(TYPES[dtype]).itemsize:
+    if not first < last <= there or last - first != prod(shape) * np.dtype(TYPES[dtype]).itemsize:
         raise UpscaleError(f"is not a valid .safetensors file: array {shown(name)} does not lie in it.")
     return dtype, shape, first, last
