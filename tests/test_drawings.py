@@ -59,7 +59,14 @@ def structure(made: Array, name: str, scale: int) -> float:
 
 
 @pytest.mark.parametrize(
-    ("name", "scale", "gain"), [("drawing", 2, 4.0), ("text", 2, 2.2), ("drawing", 4, 1.9), ("text", 4, 1.0)]
+    ("name", "scale", "gain"),
+    [
+        ("drawing", 2, 4.0),
+        *(
+            pytest.param(*each, marks=pytest.mark.long)
+            for each in (("text", 2, 2.2), ("drawing", 4, 1.9), ("text", 4, 1.0))
+        ),
+    ],
 )
 def test_drawings_come_nearer_than_photographs_did(name: str, scale: int, gain: float) -> None:
     small, _ = source(name, scale)
