@@ -23,7 +23,7 @@ SLOW = {"avif", "heif", "jxl", "webp", "jpeg2000", "gif"}
 VARIANTS = {
     "lanczos": ["a=8", "antiring=0.8", "blur=1.5", "edge=reflect", "grid=align-corners"],
     "bicubic": ["a=-0.75", "edge=zero"],
-    "ewa-lanczos": ["a=5", "blur=1.2"],
+    "ewa-lanczos": ["a=4", "blur=1.2"],
     "transposed-conv": ["edge=zero", "kernel=9"],
     "learned": ["size=small", "size=large", "size=small,restore=high", "size=large,restore=high"],
 }
