@@ -164,6 +164,8 @@ def test_archives_give_their_arrays_and_nothing_else(tmp_path: Path) -> None:
         (b"PK\3\4", "not a valid .npz"),
         (b"hello", "is not a .npy, .npz, .safetensors or .onnx file"),
         (b"", "is not a .npy, .npz, .safetensors or .onnx file"),
+        (zipped(**{"archive/data": b"\x80\x02}q\x00."}), r"convert a network of PyTorch \(.pth\) to .safetensors"),
+        (b"\x80\x02}q\x00.", r"convert a network of PyTorch \(.pth\) to .safetensors"),
     ],
 )
 def test_hostile_archives_are_refused(data: bytes, said: str, tmp_path: Path) -> None:

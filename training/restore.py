@@ -18,7 +18,6 @@ share a step, and not operations: so they need not wait for each other on a busy
 import argparse
 import json
 import math
-import os
 import pickle
 import time
 from collections.abc import Mapping
@@ -310,8 +309,13 @@ def train(told: argparse.Namespace) -> None:
             print(json.dumps(said), file=stream)
         return said
 
-    given = {"drawings": told.drawings, "rounds": told.rounds, "rate": told.rate, "start": str(told.start)}
-    tell(photographs=len(learned), process=os.getpid(), **given)
+    given = {
+        "drawings": told.drawings,
+        "rounds": told.rounds,
+        "rate": told.rate,
+        "start": told.start and told.start.name,
+    }
+    tell(photographs=len(learned), **given)
     total, began = 0.0, time.process_time()
     last, said_at = min(sum(told.rounds), told.until or sum(told.rounds)), run.step
     while run.step < last:

@@ -12,6 +12,7 @@ from upscale_cli.methods.restoring import Found, Restoration, found_in
 
 if TYPE_CHECKING:
     from upscale_cli.methods.learned import Networks
+    from upscale_cli.methods.network import Network
     from upscale_cli.methods.samples import Samples
     from upscale_cli.methods.upsampler import Array, Upsampler
 
@@ -30,44 +31,39 @@ def networks(parameters: Parameters) -> "Networks":
     from upscale_cli.methods.learned import Networks
 
     level = 0.0 if parameters["restore"] == "auto" else parameters["restore"]
-    turns = int(parameters["ensemble"] or 1)
-    if parameters["network"] is not None:
-        given = parameters["network"]
-        own, first = (read_any(given, of) if isinstance(given, Mapping) else given for of in (0.0, level))
-        return Networks(
-            factors=(own.scale,),
-            network=lambda factor: own,
-            first=(lambda factor: first) if level else None,
-            turns=turns,
-        )
-    if parameters["content"] == "drawing":
-        return Networks(
-            factors=shipped.RESTORED,
-            network=lambda factor: shipped.restoring(factor, 0.0, "draw"),
-            first=(lambda factor: shipped.restoring(factor, level, "draw")) if level else None,
-            turns=turns,
-        )
-    size = parameters["size"] or "small"
+    given, drawn = parameters["network"], parameters["content"] == "drawing"
+
+    def at(level: float) -> "Callable[[int], Network]":
+        if given is not None:
+            own = read_any(given, level) if isinstance(given, Mapping) else given
+            return lambda factor: own
+        if drawn:
+            return lambda factor: shipped.restoring(factor, level, "draw")
+        if level:
+            return lambda factor: shipped.restoring(factor, level)
+        return lambda factor: shipped.network(parameters["size"] or "small", factor)
+
+    undamaged, factors = at(0.0), shipped.RESTORED if level or drawn else shipped.FACTORS
     return Networks(
-        factors=shipped.RESTORED if level else shipped.FACTORS,
-        network=lambda factor: shipped.network(size, factor),
-        first=(lambda factor: shipped.restoring(factor, level)) if level else None,
-        turns=turns,
+        factors=factors if given is None else (undamaged(0).scale,),
+        network=undamaged,
+        first=at(level) if level else None,
+        turns=int(parameters["ensemble"] or 1),
     )
 
 
 def output_shape(shape: Shape, scale: Scale, parameters: Parameters) -> Shape:
     """Return the output's shape; raises `UpscaleError` for an invalid network, or two choices of one."""
-    networks(parameters)
+    found = networks(parameters)
     chosen = {"size": parameters["size"], "content": parameters["content"], "network": parameters["network"]}
     if len(both := [name for name, value in chosen.items() if value not in (None, "photo")]) > 1:
         raise UsageError(f"learned: {both[0]} and {both[1]} exclude each other; omit one.")
     level, own = parameters["restore"], parameters["network"]
-    if own is not None and type(level) is float and level and not networks(parameters).network(0).levels:
+    if own is not None and type(level) is float and level and not found.network(0).levels:
         raise UsageError("learned: the network given has no levels to restore by; omit restore.")
     if parameters["size"] == "large" and type(level) is float and level:
         raise UsageError("learned: size=large and restore exclude each other; no large network restores. Omit one.")
-    if own is not None and networks(parameters).factors == (1,) and max(scale) > 1:
+    if own is not None and found.factors == (1,) and max(scale) > 1:
         raise UsageError("learned: the network given keeps the size of pictures; use scale 1.")
     return rounded_shape(shape, scale, parameters)
 
@@ -98,7 +94,8 @@ def settle(parameters: Parameters) -> dict[str, bool]:
 def explain_networks(shape: Shape, scale: Scale, parameters: Parameters) -> str:
     """Describe which networks are used, one after the other."""
     own, level = parameters["network"] is not None, parameters["restore"]
-    chain = [each.scale for each in networks(parameters).chain(float(max(scale)))]
+    found = networks(parameters)
+    chain = [each.scale for each in found.chain(float(max(scale)))]
     if not chain:
         return "nothing to do"
     sizes = [Fraction(round_side(side, factor), side) for side, factor in zip(shape[:2], scale, strict=True)]
@@ -107,7 +104,7 @@ def explain_networks(shape: Shape, scale: Scale, parameters: Parameters) -> str:
         steps.append("an antialiased reduction")
     drawn = parameters["content"] == "drawing"
     kind = "restoring " if level not in ("auto", 0) else "" if drawn else f"{parameters['size'] or 'small'} "
-    given = f"the network given{networks(parameters).network(0).note}" if own else ""
+    given = f"the network given{found.network(0).note}" if own else ""
     whose = given or f"the {kind}network{' for drawings' if drawn else ''}"
     chosen = "" if level else "; nothing is restored"
     reason = f"{chosen}, because {level.why}" if isinstance(level, Found) else ""

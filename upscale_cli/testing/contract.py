@@ -172,7 +172,8 @@ class MethodContract(TransparencyContract):
         else:
             info = np.iinfo(kind)
             values = tuple(max(-(2**48), min(2**48, v)) for v in (info.min, 0, 1, 100, info.max // 2, info.max))
-        for number, scale in enumerate(self.scales()):
+        for number, scale in enumerate(self.scales(), DTYPES.index(dtype)):
+            # Each scale meets all kinds of values, half of them with one type and half with the next.
             for value in values[number % 2 :: 2]:
                 source = np.full((4, 5, 3), value, kind)
                 have = self.enlarge(source, scale)

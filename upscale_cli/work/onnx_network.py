@@ -21,7 +21,7 @@ from upscale_cli.places.place import Source
 
 START = b"\x08"
 """How a model begins: the version of the format, as Protocol Buffers have it."""
-LARGEST_FILE, MOST_NODES, LARGEST_SCALE = 1 << 28, 10_000, 16
+LARGEST_FILE, MOST_PARTS, LARGEST_SCALE = 1 << 28, 200_000, 16
 SIDES = (64, 128, 256)
 """The sides of the noise that a network is tried out on, until it reads less far than that."""
 TILE = 192
@@ -244,8 +244,8 @@ def _session(content: bytes) -> tuple[Any, str]:
             )
         if kind == "NodeProto" and message.op_type in ("Loop", "Scan"):
             raise UpscaleError(f'has a layer "{message.name}" ({message.op_type}), which might never end.')
-        if number > 20 * MOST_NODES:
-            raise UpscaleError(f"has more than {MOST_NODES:,} layers.")
+        if number > MOST_PARTS:
+            raise UpscaleError(f"has more than {MOST_PARTS:,} parts: layers, their settings, weights.")
     _limit(available_memory())
     options = onnxruntime.SessionOptions()
     # Strips keep all processors busy, and the number of threads must not change a bit.

@@ -16,6 +16,10 @@ from upscale_cli.places.place import Source
 from upscale_cli.work.onnx_network import read_onnx
 from upscale_cli.work.safetensors import is_safetensors, read_safetensors
 
+NO_ARRAYS = (
+    "is not a .npy, .npz, .safetensors or .onnx file; save it with numpy.save or numpy.savez, and convert a network "
+    "of PyTorch (.pth) to .safetensors or .onnx."
+)
 MAX_VALUES = 1 << 23
 """The values of a parameter's arrays, together, that are always read; more only if the image has as many."""
 MAX_ENTRIES = 1000
@@ -117,9 +121,7 @@ def load_arrays(source: Source, most: int = MAX_VALUES, outline: bool = False) -
             if is_safetensors(stream):
                 return read_safetensors(stream, length, left)
             if not magic.startswith(b"PK"):
-                raise UpscaleError(
-                    "is not a .npy, .npz, .safetensors or .onnx file; save it with numpy.save or numpy.savez."
-                )
+                raise UpscaleError(NO_ARRAYS)
             return _unpacked(stream, read)
         except OSError as error:
             raise UpscaleError(f"cannot be read: {error.strerror}.") from None
@@ -148,4 +150,6 @@ def _unpacked(stream: BinaryIO, read: Callable[[BinaryIO, int], Array]) -> dict[
         raise
     except Exception:  # zipfile raises BadZipFile, zlib.error, NotImplementedError, RuntimeError …
         raise UpscaleError("is not a valid .npz file; it is damaged.") from None
+    if not arrays:
+        raise UpscaleError(NO_ARRAYS)
     return arrays
