@@ -73,7 +73,7 @@ def main() -> None:
                     break
 
 
-def _drawn(folder: Path, mode: str, width: int, height: int, source: str, *_: Any) -> None:
+def _drawn(folder: Path, mode: str, width: int, height: int, source: str, *more: Any) -> None:
     ending, _, detail = source.partition("+")
     count = int(detail) if detail.isdigit() else 1
     rng = np.random.default_rng(0)
@@ -105,7 +105,7 @@ def _save(path: Path, samples: Any, mode: str, detail: str) -> None:
         import tifffile
 
         kinds = {"P": "palette", "CMYK": "separated", "RGB": "rgb", "RGB16": "rgb"}
-        options = {"photometric": kinds.get(mode, "rgb" if mode.startswith("RGBA") else "minisblack")}
+        options: dict[str, Any] = {"photometric": kinds.get(mode, "rgb" if mode.startswith("RGBA") else "minisblack")}
         options |= {"extrasamples": ["unassalpha"]} if mode.startswith("RGBA") else {}
         options |= {"colormap": np.arange(768, dtype=np.uint16).reshape(3, 256)} if mode == "P" else {}
         tifffile.imwrite(path, samples, **options, **OF_TIFF.get(detail, OF_TIFF[""]))
@@ -113,8 +113,8 @@ def _save(path: Path, samples: Any, mode: str, detail: str) -> None:
         path.write_bytes(deep_png(samples))
     else:
         first, *others = _images(samples, mode, detail)
-        more = {"save_all": True, "append_images": others} if others else {}
-        first.save(path, **({"compress_level": 1} if ending == "png" else {}), **more)
+        more: dict[str, Any] = {"save_all": True, "append_images": others} if others else {}
+        first.save(path, **more | ({"compress_level": 1} if ending == "png" else {}))
 
 
 def _images(samples: Any, mode: str, detail: str) -> Iterator[Image.Image]:
@@ -126,7 +126,7 @@ def _images(samples: Any, mode: str, detail: str) -> Iterator[Image.Image]:
 
 
 def _measured(folder: Path, *case: Any) -> None:
-    _, _, _, source, format, method, scale, count, more = case
+    source, format, method, scale, count, more = case[3:]
     ending, name = source.partition("+")[0], FORMATS[format].name
     request = _request(name, method, scale, dict(more))
     small, large = (
