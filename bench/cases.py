@@ -339,6 +339,18 @@ def learned_cases(material: Material) -> Iterator[Case]:
             theirs = {"library": "network in PyTorch", "options": {"weights": str(weights)}}
             competitors["PyTorch"] = Helper(torch.line[0], job | theirs)
         yield Case(f"array → array, {side}² luma ×2, learned, {size}", competitors, {"PyTorch": 0.7})
+        onnx = tool("onnxruntime")
+        for threads in (1, 2):
+            if onnx is None:
+                break
+            own = {"size": size, "threads": threads}
+            theirs = {"library": "network in onnxruntime", "options": {"weights": str(weights), "threads": threads}}
+            competitors = {
+                OURS: Helper(sys.executable, job | {"library": OURS, "options": own}),
+                "onnxruntime": Helper(onnx.line[0], job | theirs),
+            }
+            name = f"array → array, {side}² luma ×2, learned, {size}, {threads} thread{'s' * (threads > 1)}"
+            yield Case(name, competitors, {"onnxruntime": 0.8})
         width, height = 640 // material.divisor, 360 // material.divisor
         frame, made = material.work / "frame.png", material.work / "frame_made.png"
         material.picture.resize((width, height)).save(frame)

@@ -12,6 +12,8 @@ from upscale_cli import METHODS, upscale
 from upscale_cli.learning.reduction import reduce
 from upscale_cli.methods.filters import FILTERS
 from upscale_cli.methods.pooling import Windows, max_pool
+from upscale_cli.methods.restoring import found_in
+from upscale_cli.work.damage import read_damage
 
 HERE = Path(__file__).parent
 SAMPLES = HERE.parent / "sample_images"
@@ -63,6 +65,27 @@ def learned_sheet() -> Image.Image:
     top, left = PLACE
     seen = {name: image[top : top + SEEN, left : left + SEEN] for name, image in made.items()}
     return sheet({name: upscale(piece, SHOWN, "nearest") for name, piece in seen.items()}, 3)
+
+
+def drawn_sheet() -> Image.Image:
+    """Draw pieces of text and of a drawing that were reduced, saved as JPEG 75, and enlarged."""
+    sys.path.append(str(HERE.parent / "tests"))
+    from drawn import SUBJECTS
+
+    made = {}
+    for name, (top, left) in {"text": (150, 8), "drawing": (150, 300)}.items():
+        whole = SUBJECTS[name](1)
+        damaged, tables = read_damage(["jpeg:75"])(np.clip(reduce(whole, 2) + 0.5, 0, 255).astype(np.uint8))
+        level = float(found_in(tables, False))
+        shown = {
+            "lanczos": upscale(damaged, 2, "lanczos"),
+            "learned, restore=none": upscale(damaged, 2, "learned", restore=0),
+            "learned, content=drawing": upscale(damaged, 2, "learned", content="drawing", restore=level),
+            "reference": whole,
+        }
+        for label, image in shown.items():
+            made[f"{name}: {label}"] = upscale(image[top : top + SEEN, left : left + SEEN], SHOWN, "nearest")
+    return sheet(made, 4)
 
 
 def test_card() -> np.ndarray[Any, Any]:
@@ -147,6 +170,7 @@ def pictures() -> dict[str, Image.Image]:
     return {
         "methods.png": methods_sheet(),
         "learned.png": learned_sheet(),
+        "pictures/drawn.png": small(drawn_sheet()),
         "pictures/pixel-art.png": small(pixel_art_sheet()),
         "pictures/rounded.png": small(rounded_sheet()),
         "pictures/depth.png": small(depth_sheet()),

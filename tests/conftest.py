@@ -1,21 +1,35 @@
 """Set-up for all tests."""
 
+import compileall
+import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-import upscale_cli.commands  # noqa: F401  one BLAS thread, as users have it, before NumPy is imported
+import upscale_cli.commands  # one BLAS thread, as users have it, before NumPy is imported
 
 if TYPE_CHECKING:
     from store import Store
 
+HELPERS = (path for path in Path(__file__).parent.glob("*.py") if not path.name.startswith("test_"))
+collect_ignore = [path.name for path in HELPERS if ">>>" not in path.read_text("utf-8")]
+"""Modules without doctests, which need not be imported to look for some: a server, a browser, a fuzzer."""
 
-def pytest_configure() -> None:
-    """Handle SIGINT, which shells ignore for background jobs; the commands under test would inherit that."""
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Handle SIGINT, which shells ignore for background jobs, as commands under test would; compile the package."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if not hasattr(config, "workerinput"):
+        compileall.compile_dir(Path(upscale_cli.__file__).parent, quiet=2)
+
+
+def pytest_collection_finish() -> None:
+    """Let no process of a test write compiled modules: some have full disks, and would leave the beginnings."""
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
 
 @pytest.fixture(scope="session")

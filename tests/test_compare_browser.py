@@ -19,7 +19,7 @@ from support import Array
 from upscale_cli.commands.compare import cli
 from upscale_cli.commands.upscale import cli as upscale_cli
 
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING)
+pytestmark = [pytest.mark.skipif(bool(MISSING), reason=MISSING), pytest.mark.long]
 
 SCENE = Path(__file__).parents[1] / "sample_images" / "scene.png"
 METHODS = ("nearest", "bicubic", "lanczos", "learned")

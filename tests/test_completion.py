@@ -84,6 +84,7 @@ def test_the_choices_are_those_that_are_known() -> None:
     assert CHOICES["lanczos", "a"] == ("2", "3", "4", "5", "6", "7", "8")
     assert {name for _, name in CHOICES} == {
         *("position", "a", "padding", "edge", "size", "window", "grid", "rounding", "order", "restore"),
+        *("content", "ensemble"),
     }
 
 
@@ -157,8 +158,15 @@ def typed(shell: str, keys: str, folder: Path, environment: dict[str, str]) -> s
     return seen.decode().rpartition("<-")[2].partition("->")[0].strip()
 
 
-@pytest.mark.parametrize("shell", SET_UP)
-@pytest.mark.parametrize(("keys", "line"), LINES)
+@pytest.mark.parametrize(
+    ("shell", "keys", "line"),
+    [
+        # Each shell starts the command for every tab: two lines are typed in every run, by turns.
+        pytest.param(shell, *each, marks=[pytest.mark.long] * (number not in (shell == "zsh", 3)))
+        for shell in SET_UP
+        for number, each in enumerate(LINES)
+    ],
+)
 def test_keys(shell: str, keys: str, line: str, tmp_path: Path, environment: dict[str, str]) -> None:
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not installed")

@@ -1,7 +1,7 @@
 """The contract of every method: walks `METHODS`, so a new method is tested by existing; and what is refused."""
 
 import threading
-import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -14,6 +14,7 @@ from ways import WAYS
 
 from upscale_cli import METHODS, upscale
 from upscale_cli.errors import UsageError
+from upscale_cli.methods import strips
 from upscale_cli.methods.strips import share_out
 from upscale_cli.testing import MethodContract, image, refusal
 from upscale_cli.testing.checks import MethodTests
@@ -206,17 +207,22 @@ def test_strips_are_shared_out_each_once() -> None:
 
 
 @pytest.mark.parametrize("who", ["caller", "helper"])
-def test_an_error_ends_the_sharing_of_strips(who: str) -> None:
+def test_an_error_ends_the_sharing_of_strips(who: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The other is within its first strip meanwhile, and takes no second one."""
-    caller, broken, done = threading.get_ident(), threading.Event(), []
+    caller, cleared, done = threading.get_ident(), threading.Event(), []
+
+    class Ranges(deque[tuple[int, int]]):
+        def clear(self) -> None:
+            super().clear()
+            cleared.set()
 
     def work(start: int, stop: int) -> None:
         if (threading.get_ident() == caller) == (who == "caller"):
-            broken.set()
             raise ArithmeticError
-        assert broken.wait(10)
-        time.sleep(0.05)
+        assert cleared.wait(60)
         done.append(start)
+
+    monkeypatch.setattr(strips, "deque", Ranges)
 
     with ThreadPoolExecutor(1) as pool, pytest.raises(ArithmeticError):
         share_out(work, [(n, n + 1) for n in range(100)], pool, 1)

@@ -90,7 +90,7 @@ def local(folder: Path, *arguments: str) -> dict[str, bytes]:
     return contents(folder / "expected")
 
 
-@pytest.mark.parametrize("jobs", ["1", "3"])
+@pytest.mark.parametrize("jobs", [pytest.param("1", marks=pytest.mark.long), "3"])
 def test_an_image_that_kills_its_process_fails_alone(jobs: str, tmp_path: Path) -> None:
     """What was at work in other processes when one died is tried again, and what waited is done by new ones."""
     pictures(tmp_path / "in", 12)
@@ -99,7 +99,7 @@ def test_an_image_that_kills_its_process_fails_alone(jobs: str, tmp_path: Path) 
     line = [*UPSCALE, "in", "-o", "out", "-j", jobs, "--executor", "processes"]
     environment = {**os.environ, **path_with(deadly(tmp_path / "packages"))}
     done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    *lines, closing = done.stderr.splitlines()
+    *lines, closing = said(done.stderr)
     assert done.returncode == 1
     assert sorted(lines) == [
         f"in/{name}-a.dead: failed: its process was killed; it may need more memory." for name in ("005", "009")
@@ -108,6 +108,7 @@ def test_an_image_that_kills_its_process_fails_alone(jobs: str, tmp_path: Path) 
     assert len(contents(tmp_path / "out")) == 12
 
 
+@pytest.mark.long
 def test_a_cluster_makes_what_threads_make(cluster: Cluster, tmp_path: Path) -> None:
     """All names are relative, and workers have another working directory."""
     pictures(tmp_path / "in", 12)
@@ -133,6 +134,7 @@ def test_an_image_that_kills_its_worker_fails_alone(cluster: Cluster, tmp_path: 
     assert contents(tmp_path / "out") == local(tmp_path, *(f"in/{number:03}.png" for number in range(499)))
 
 
+@pytest.mark.long
 def test_a_worker_that_is_killed_costs_nothing(cluster: Cluster, tmp_path: Path) -> None:
     pictures(tmp_path / "in", 60, 128)
     command = Command(cluster, tmp_path, "in", "-o", "out", "--json")

@@ -58,16 +58,27 @@ def one_line(done: subprocess.CompletedProcess[bytes], status: int, *words: str)
 # Full disks --------------------------------------------------------------------------------------------------------
 
 
+EACH_FORMAT = """
+import os, sys
+from pathlib import Path
+from upscale_cli.commands.upscale import cli
+for format in sys.argv[2:]:
+    Path("out").write_bytes(b"precious")
+    try:
+        cli.main([sys.argv[1], "-o", "out", "-f", format, "--overwrite", "-s", "12"])
+    except SystemExit as end:
+        print(end.code, *os.listdir(), Path("out").read_text())
+"""
+"""One process, which is quicker."""
+
+
 @needs_mounts
 def test_a_full_disk_leaves_old_targets_in_every_format(tmp_path: Path, record_property: Record) -> None:
     record_property("fault", ["a full disk (tmpfs), every format", len(PLAIN)])
     source, disk = picture(tmp_path / "in.png", 64, 64), tmp_path / "disk"
     disk.mkdir()
-    loop = (
-        f"for f in {' '.join(PLAIN)}; do printf {OLD.decode()} > out; "
-        f"{' '.join(UPSCALE)} {source} -o out -f $f --overwrite -s 12; echo $? $(ls -A) $(cat out); done"
-    )
-    done = on_a_small_disk(loop, 40, disk)
+    (tmp_path / "loop.py").write_text(EACH_FORMAT)
+    done = on_a_small_disk(f"{sys.executable} {tmp_path}/loop.py {source} {' '.join(PLAIN)}", 40, disk)
     assert done.stdout.decode().splitlines() == [f"1 out {OLD.decode()}"] * len(PLAIN), done.stderr
     lines = done.stderr.decode().splitlines()
     assert len(
@@ -76,7 +87,7 @@ def test_a_full_disk_leaves_old_targets_in_every_format(tmp_path: Path, record_p
 
 
 @needs_mounts
-@pytest.mark.parametrize("jobs", [1, 4])
+@pytest.mark.parametrize("jobs", [pytest.param(1, marks=pytest.mark.long), 4])
 def test_a_batch_stops_on_a_full_disk_and_is_resumed(jobs: int, tmp_path: Path, record_property: Record) -> None:
     record_property("fault", ["a disk that fills up within a batch of 20, then resumed", 1])
     for i in range(20):
@@ -113,7 +124,9 @@ def test_a_device_that_is_full_is_not_replaced(format: str, tmp_path: Path, reco
 
 
 @needs_mounts
-@pytest.mark.parametrize(("name", "kilobytes"), [("upscale-pool", 16), ("upscale-fit", 8)])
+@pytest.mark.parametrize(
+    ("name", "kilobytes"), [("upscale-pool", 16), pytest.param("upscale-fit", 8, marks=pytest.mark.long)]
+)
 def test_a_full_disk_leaves_what_the_other_commands_wrote(
     name: str, kilobytes: int, tmp_path: Path, record_property: Record
 ) -> None:
@@ -131,7 +144,7 @@ def test_a_full_disk_leaves_what_the_other_commands_wrote(
 
 
 @needs_full_device
-@pytest.mark.parametrize("what", ["-o -", "--json -o out.png"])
+@pytest.mark.parametrize("what", ["-o -", pytest.param("--json -o out.png", marks=pytest.mark.long)])
 def test_standard_output_on_a_full_disk(what: str, tmp_path: Path) -> None:
     picture(tmp_path / "in.png")
     done = in_a_shell(UPSCALE, f"{{}} in.png {what} > /dev/full", tmp_path)
@@ -176,8 +189,8 @@ WRITERS = {
 @pytest.mark.parametrize(
     ("name", "call", "error", "said"),
     [
-        # One fault of each call is enough for the other commands in every run.
-        pytest.param(name, *failing, marks=[pytest.mark.long] if name != "upscale" and number % 2 else [])
+        # One fault of each call is enough in every run, and one of any for the other commands.
+        pytest.param(name, *failing, marks=[pytest.mark.long] * (number % 2 or (name != "upscale" and number > 0)))
         for name in WRITERS
         for number, failing in enumerate(FAILING)
     ],
@@ -200,7 +213,12 @@ def test_a_call_that_fails_leaves_the_old_file_and_nothing_else(
 
 @needs_strace
 @pytest.mark.parametrize(
-    "broken", [["flock:error=ENOLCK"], ["link:error=EPERM"], ["link:error=EPERM", "renameat2:error=ENOSYS"]]
+    "broken",
+    [
+        ["flock:error=ENOLCK"],
+        pytest.param(["link:error=EPERM"], marks=pytest.mark.long),
+        ["link:error=EPERM", "renameat2:error=ENOSYS"],
+    ],
 )
 def test_file_systems_without_locks_or_links_will_do(broken: list[str], tmp_path: Path) -> None:
     picture(tmp_path / "in.png")
@@ -239,7 +257,7 @@ def common() -> Iterator[Path]:
 
 
 @needs_root
-@pytest.mark.parametrize("command", ["upscale", "pool"])
+@pytest.mark.parametrize("command", ["upscale", pytest.param("pool", marks=pytest.mark.long)])
 def test_a_user_without_rights_gets_a_line_for_each_and_the_rest(command: str, common: Path) -> None:
     for name in ("good", "secret"):
         picture(common / "in" / f"{name}.png")
@@ -305,7 +323,13 @@ def test_closed_and_odd_streams(line: str, status: int, said: str, tmp_path: Pat
 
 
 @needs_full_device
-@pytest.mark.parametrize("line", ["{} in.png >&-", "{} in.png --json >&-", "{} in.png > /dev/full"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{} in.png > /dev/full",
+        *(pytest.param(line, marks=pytest.mark.long) for line in ("{} in.png >&-", "{} in.png --json >&-")),
+    ],
+)
 def test_measures_that_nobody_gets_are_an_error(line: str, tmp_path: Path) -> None:
     picture(tmp_path / "in.png")
     said = "is closed" if "&" in line else "cannot be written: No space left on device"
@@ -344,7 +368,7 @@ def test_no_file_takes_the_place_of_a_closed_stream(tmp_path: Path) -> None:
     assert int((tmp_path / "number").read_text()) > 2
 
 
-@pytest.mark.parametrize("reader", ["head -c1 > /dev/null", "true"])
+@pytest.mark.parametrize("reader", ["head -c1 > /dev/null", pytest.param("true", marks=pytest.mark.long)])
 def test_a_reader_that_leaves_ends_it_silently(reader: str, tmp_path: Path) -> None:
     picture(tmp_path / "in.png", 300, 300)
     for what in ("-o - -s 6", "-o out.png --json --overwrite"):
@@ -354,7 +378,7 @@ def test_a_reader_that_leaves_ends_it_silently(reader: str, tmp_path: Path) -> N
         assert (tmp_path / "said").read_bytes() == b""
 
 
-@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("unbuffered", ["", pytest.param("1", marks=pytest.mark.long)])
 def test_streams_that_others_made_non_blocking_are_waited_for(unbuffered: str, tmp_path: Path) -> None:
     """Another process may have made a shared pipe non-blocking: it takes only what fits, and is empty for a while."""
     frames = [picture(tmp_path / f"{i}.png", 100, 80, seed=i).read_bytes() for i in range(2)]
@@ -479,7 +503,14 @@ STARVED = """if True:
 
 
 @needs_address_limit
-@pytest.mark.parametrize(("kind", "megabytes"), [("known", 110), ("known", 150), ("blind", 80), ("blind", 120)])
+@pytest.mark.parametrize(
+    ("kind", "megabytes"),
+    [
+        ("known", 110),
+        ("blind", 120),
+        *(pytest.param(*each, marks=pytest.mark.long) for each in (("known", 150), ("blind", 80))),
+    ],
+)
 def test_what_does_not_fit_into_memory_fails_alone(kind: str, megabytes: int, tmp_path: Path) -> None:
     Image.effect_noise((3000, 3000), 50).convert("RGB").save(tmp_path / "big.bmp")
     for i in range(3):

@@ -162,8 +162,8 @@ def test_archives_give_their_arrays_and_nothing_else(tmp_path: Path) -> None:
         (zipped(indices=saved(np.arange(4)))[:-30], "not a valid .npz"),
         (zipped(indices=saved(np.arange(1000))).replace(b"NUMPY", b"MUMPY", 1)[:60] + bytes(60), "not a valid .npz"),
         (b"PK\3\4", "not a valid .npz"),
-        (b"hello", "is not a .npy, .npz or .safetensors file"),
-        (b"", "is not a .npy, .npz or .safetensors file"),
+        (b"hello", "is not a .npy, .npz, .safetensors or .onnx file"),
+        (b"", "is not a .npy, .npz, .safetensors or .onnx file"),
     ],
 )
 def test_hostile_archives_are_refused(data: bytes, said: str, tmp_path: Path) -> None:

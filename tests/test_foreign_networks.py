@@ -197,8 +197,8 @@ def test_what_is_no_compact_network_is_refused(change: Callable[[Arrays], object
     [
         (struct.pack("<Q", 3) + b"{,}", "its header is not JSON"),
         (struct.pack("<Q", 9) + b"{" * 9, "its header is not JSON"),
-        (struct.pack("<Q", 1 << 19) + b"[" * (1 << 19), "is not a .npy, .npz or .safetensors file"),
-        (struct.pack("<Q", 1 << 40) + b"{}", "is not a .npy, .npz or .safetensors file"),
+        (struct.pack("<Q", 1 << 19) + b"[" * (1 << 19), "is not a .npy, .npz, .safetensors or .onnx file"),
+        (struct.pack("<Q", 1 << 40) + b"{}", "is not a .npy, .npz, .safetensors or .onnx file"),
         (struct.pack("<Q", 1 << 19) + b'{"a":' * (1 << 16), "its header is not JSON"),
         (stored(compact())[:-1], "does not lie in it"),
         (stored(compact(), lambda h: h["body.0.bias"].update(data_offsets=[0, 21])), "does not lie in it"),
@@ -217,7 +217,7 @@ def test_what_is_no_compact_network_is_refused(change: Callable[[Arrays], object
             "1,001 arrays, more than the limit of 1,000",
         ),
         (stored({"a": np.zeros((1 << 23) + 1, np.float16)}), "more values than the limit"),
-        (stored({"a": np.zeros(1, np.float32)}), 'no array "about"'),
+        (stored({"a": np.zeros(1, np.float32)}), "layer 'a' of the network is of no family that is read"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

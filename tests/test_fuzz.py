@@ -28,6 +28,7 @@ FOUND: dict[str, str] = {
 """What fuzzing found, in base64, by what it was; made shorter by hand."""
 
 
+@pytest.mark.long
 def test_the_seeds_are_no_findings(tmp_path: Path) -> None:
     pytest.importorskip("tifffile", reason="it makes some of the seeds")
     pytest.importorskip("imagecodecs", reason="it makes some of the seeds")

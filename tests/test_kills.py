@@ -58,12 +58,9 @@ def here(folder: Path) -> dict[str, bytes]:
     return {name: data for name, data in contents(folder).items() if name != "strace.log"}
 
 
-QUICK = ("an old file", "pooling")
-NAMES = [pytest.param(name, marks=[] if name in QUICK else pytest.mark.long) for name in SCENES]
-
-
+@pytest.mark.long
 @needs_strace
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SCENES)
 def test_a_kill_leaves_the_old_or_the_new(name: str, tmp_path: Path, record_property: Record) -> None:
     scene = SCENES[name]
     whole = stage(tmp_path / "whole", scene)

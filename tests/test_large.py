@@ -224,14 +224,14 @@ def test_a_disk_without_room_is_told_before_any_work(
 @needs_proc
 def test_less_than_the_source_is_taken_and_no_more_than_is_estimated(record_property: Record) -> None:
     cases = [
-        ["RGB", 6000, 5000, "tiff", "png", "nearest", "1", 2],
-        ["F", 6000, 6000, "npy", "npy", "nearest", "1", 2],
+        ["RGB", 6000, 5000, "tif", "png", "nearest", "1", 2, {}],
+        ["F", 6000, 9000, "npy", "npy", "nearest", "1", 2, {}],
     ]
     script = Path(__file__).with_name("taken.py")
     done = ended([sys.executable, script, json.dumps(cases)], timeout=600)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(lines) == len(cases), done.stderr.decode()
-    for case, (estimated, taken), decoded in zip(cases, lines, (90_000_000, 144_000_000), strict=True):
+    for case, (estimated, taken), decoded in zip(cases, lines, (90_000_000, 216_000_000), strict=True):
         record_property("by rows", [case, estimated >> 20, taken >> 20])
         assert taken <= 1.15 * estimated
         assert taken < decoded
@@ -241,7 +241,7 @@ def test_less_than_the_source_is_taken_and_no_more_than_is_estimated(record_prop
 @pytest.mark.parametrize(
     ("side", "scale", "source", "result"),
     [
-        (300, 2, "tiff-one", "npy"),
+        pytest.param(300, 2, "tiff-one", "npy", marks=pytest.mark.long),
         (300, 2, "tiff-lzw-tiled", "png"),
         (300, 2, "png", "tiff"),
         pytest.param(12_000, 6, "npy", "png", marks=pytest.mark.long),

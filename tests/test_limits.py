@@ -65,7 +65,7 @@ MEASURED = """if True:
 
 
 @needs_proc
-@pytest.mark.parametrize("threads", [1, 2, pytest.param(16, marks=pytest.mark.long)])
+@pytest.mark.parametrize("threads", [2, *(pytest.param(count, marks=pytest.mark.long) for count in (1, 16))])
 @pytest.mark.parametrize(
     ("mode", "format", "method", "scale"),
     [
@@ -138,17 +138,19 @@ def test_no_more_jobs_run_at_once_than_fit(tmp_path: Path, monkeypatch: pytest.M
     for i in range(6):
         picture(tmp_path / "in" / f"{i}.png", seed=i)
     plan = make_plan([str(tmp_path / "in")], str(tmp_path / "out"), Request(method=METHODS["nearest"]))
-    running, most, lock = 0, 0, threading.Lock()
+    running, most, expected, changed = 0, 0, 0, threading.Condition()
     original = Request.carry_out
 
     def slow(self: Request, *arguments: object) -> Result:
         nonlocal running, most
-        with lock:
+        with changed:
             running += 1
             most = max(most, running)
-        time.sleep(0.05)
+            changed.notify_all()
+            assert changed.wait_for(lambda: most >= expected, timeout=60)
+        time.sleep(0.01)  # for one more than may be
         result = original(self, *arguments)  # type: ignore[arg-type]
-        with lock:
+        with changed:
             running -= 1
         return result
 

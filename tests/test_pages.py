@@ -153,6 +153,12 @@ def type_page(page: Path, folder: Path, environment: dict[str, str]) -> None:
             assert block.kind == "text", f"{page.name}, line {block.line}: no test runs a block of “{block.kind}”"
 
 
+def dear_ones_long(page: Path) -> Any:
+    """A page as a parameter: of those with commands, only the README is typed in every run."""
+    dear = page != README and any(block.kind in ("sh", "console") for block in blocks(page))
+    return pytest.param(page, id=page.name, marks=[pytest.mark.long] * dear)
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     """The files below a folder, by path; what Python compiles for itself is left out."""
     return {
@@ -171,7 +177,7 @@ def created(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [dear_ones_long(page) for page in PAGES])
 def test_a_page_does_what_it_says(
     page: Path, checkout: Path, environment: dict[str, str], *, created: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

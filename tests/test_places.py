@@ -117,6 +117,7 @@ def test_a_prefix_is_a_folder(store: "Store", up: Run, tmp_path: Path) -> None:
     assert store.contents(bucket, "out/") == store.contents(bucket, "up/") == read(tmp_path / "here") == expected
 
 
+@pytest.mark.long
 def test_what_is_there_stays(store: "Store", up: Run) -> None:
     bucket = store.bucket()
     store.put(bucket, {"in/a.png": photo(1), "in/b.png": photo(2), "in_2x/a.png": b"theirs"})
@@ -235,7 +236,7 @@ def test_targets_are_looked_up_by_a_listing(store: "Store", here: str, monkeypat
     assert sorted(asked) == [f"{root}up/p01.png", f"{root}up/p02.png"]
 
 
-@pytest.mark.parametrize("most", [SPOOL, 100])
+@pytest.mark.parametrize("most", [pytest.param(SPOOL, marks=pytest.mark.long), 100])
 def test_large_ones_go_by_way_of_the_disk(
     store: "Store", here: str, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
@@ -329,9 +330,15 @@ def test_a_store_without_conditions(store: "Store", here: str) -> None:
     ("typed", "said"),
     [
         (("sample.png", "-o", "{file}sample.png", "--overwrite"), "is both an input"),
-        (("{file}sample.png", "-o", "sample.png", "--overwrite"), "is both an input"),
-        (("{file}sample.png", "-o", "FILE:///a.png"), '"FILE:///a.png": write file:// in lower case.'),
-        (("sample.png", "-o", "s3://"), '"s3:///sample.png" names no bucket'),
+        pytest.param(
+            ("{file}sample.png", "-o", "sample.png", "--overwrite"), "is both an input", marks=pytest.mark.long
+        ),
+        pytest.param(
+            ("{file}sample.png", "-o", "FILE:///a.png"),
+            '"FILE:///a.png": write file:// in lower case.',
+            marks=pytest.mark.long,
+        ),
+        pytest.param(("sample.png", "-o", "s3://"), '"s3:///sample.png" names no bucket', marks=pytest.mark.long),
         (("sample.png", "-o", "memory://"), ""),
         (
             ("sample.png", "-o", "file:///proc/none/a.png"),
@@ -339,12 +346,18 @@ def test_a_store_without_conditions(store: "Store", here: str) -> None:
         ),
         (("ftp://127.0.0.1:1/a.png", "-o", "a.png"), '"ftp://127.0.0.1:1/a.png" cannot be reached: the store cannot'),
         (("http://[a/a.png", "-o", "a.png"), '"http://[a/a.png" is not the URL of a file; check it.'),
-        (("http://127.0.0.1:1/a%00.png", "-o", "a.png"), '"http://127.0.0.1:1/a%00.png" is not the URL of a file'),
+        pytest.param(
+            ("http://127.0.0.1:1/a%00.png", "-o", "a.png"),
+            '"http://127.0.0.1:1/a%00.png" is not the URL of a file',
+            marks=pytest.mark.long,
+        ),
         (
             ("sample.png", "-o", "memory://\udcff.png"),
             '"memory://\\xff.png" is no name for an object: it is not UTF-8',
         ),
-        (("http:///a.png", "-o", "a.png"), "cannot be read: that is not a URL; check it."),
+        pytest.param(
+            ("http:///a.png", "-o", "a.png"), "cannot be read: that is not a URL; check it.", marks=pytest.mark.long
+        ),
     ],
 )
 def test_odd_urls(
@@ -430,7 +443,7 @@ def site(request: pytest.FixtureRequest) -> Iterator[type[_Site]]:
         server.shutdown()
 
 
-@pytest.mark.parametrize("ranges", [True, False])
+@pytest.mark.parametrize("ranges", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_pages_are_read(site: Any, up: Run, tmp_path: Path, *, ranges: bool) -> None:
     """Named by their paths, decoded, without what follows them; and asked again when the server is busy."""
     site.ranges = ranges
@@ -449,6 +462,7 @@ def test_pages_are_read(site: Any, up: Run, tmp_path: Path, *, ranges: bool) -> 
     assert len(extents) <= 4
 
 
+@pytest.mark.long
 def test_pages_are_only_read(site: Any, up: Run, tmp_path: Path) -> None:
     site.pages = {"/a.png": photo(1), "/secret.png": photo(2)}
     http = f"http://{site.address}"

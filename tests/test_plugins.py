@@ -331,7 +331,8 @@ def test_an_array_of_our_own_methods_may_be_given_with_p_too(tmp_path: Path) -> 
     assert (tmp_path / "a.npy").read_bytes() == (tmp_path / "b.npy").read_bytes()
 
 
-@pytest.mark.parametrize(("script", "option"), [(s, o) for s in SCRIPTS for o in ("--help", "--version")])
+@pytest.mark.parametrize("option", ["--help", pytest.param("--version", marks=pytest.mark.long)])
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_start_up_does_not_look_for_plug_ins(script: str, option: str) -> None:
     module, _, function = SCRIPTS[script].partition(":")
     code = f"""

@@ -75,7 +75,7 @@ def without(recording: Recording, folders: bool) -> Recording:
     return recording._replace(events=events)
 
 
-QUICK = ("an overwritten file", "a pooled pair")
+QUICK = ("a pooled pair",)
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in QUICK else pytest.mark.long) for n in SCENES])

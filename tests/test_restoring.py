@@ -13,6 +13,7 @@ from support import Array
 
 from upscale_cli import upscale
 from upscale_cli.commands.evaluate import cli as evaluate_cli
+from upscale_cli.commands.fit import cli as fit_cli
 from upscale_cli.commands.upscale import cli
 from upscale_cli.learning.measure import luma, psnr
 from upscale_cli.learning.reduction import reduce
@@ -20,6 +21,7 @@ from upscale_cli.methods.restoring import found_in
 from upscale_cli.work.damage import DAMAGES, read_damage
 
 SAMPLES = Path(__file__).parents[1] / "sample_images"
+KERNELS = Path(__file__).parents[1] / "upscale_cli" / "methods" / "kernels"
 
 
 def call(command: Any, *arguments: object, status: int = 0) -> Result:
@@ -103,6 +105,44 @@ def test_who_asks_is_obeyed(word: str, tmp_path: Path) -> None:
         np.testing.assert_array_equal(np.asarray(image), upscale(decoded(content), 2, "learned", restore=word))
 
 
+def test_no_large_network_restores_and_that_is_said(tmp_path: Path) -> None:
+    (tmp_path / "in.jpg").write_bytes(content := saved(small(), 60))
+    words = tmp_path / "in.jpg", "-m", "learned", "-p", "size=large", "-o", tmp_path / "out.png"
+    said = call(cli, *words).stderr
+    assert "is restored by the small network, because no large one restores; restore=none takes the large one" in said
+    with Image.open(tmp_path / "out.png") as image:
+        np.testing.assert_array_equal(np.asarray(image), upscale(decoded(content), 2, "learned", restore=0.72))
+    assert "restored" not in call(cli, *words, "-p", "restore=none", "--overwrite").stderr
+    with Image.open(tmp_path / "out.png") as image:
+        np.testing.assert_array_equal(np.asarray(image), upscale(decoded(content), 2, "learned", size="large"))
+    refused = call(cli, *words, "-p", "restore=low", "--overwrite", status=2).stderr
+    assert "size=large and restore exclude each other" in refused
+
+
+def test_a_network_without_levels_restores_nothing(tmp_path: Path) -> None:
+    (tmp_path / "in.jpg").write_bytes(content := saved(small(), 60))
+    own = KERNELS / "small-2x.npz"
+    for scale in (1, 2):
+        done = call(
+            cli,
+            tmp_path / "in.jpg",
+            "-m",
+            "learned",
+            "--network",
+            own,
+            "-s",
+            scale,
+            "-v",
+            "-o",
+            tmp_path / f"{scale}.png",
+        )
+        assert scale == 1 or "nothing is restored, because the network given has no levels" in method_said(
+            done.stderr
+        )
+    with Image.open(tmp_path / "1.png") as image:
+        np.testing.assert_array_equal(np.asarray(image), decoded(content))
+
+
 @pytest.mark.parametrize("value", ["lots", "1.5", "-0.1", "nan", ""])
 def test_no_other_level_is_taken(value: str) -> None:
     said = call(cli, SAMPLES / "photo.jpg", "-m", "learned", "-p", f"restore={value}", status=2).stderr
@@ -123,6 +163,47 @@ def test_a_damaged_picture_comes_nearer_to_what_it_was(scale: int, gains: dict[i
             for restore in ("none", level)
         )
         assert with_it > without + gain, quality
+
+
+def test_scale_1_restores_alone(tmp_path: Path) -> None:
+    whole = scene()
+    (tmp_path / "in.jpg").write_bytes(content := saved(whole, 60))
+    done = call(cli, tmp_path / "in.jpg", "-m", "learned", "-s", 1, "-v", "-o", tmp_path / "out.png")
+    assert method_said(done.stderr).endswith(
+        "x2, then an antialiased reduction, because its tables are those of JPEG quality 60"
+    )
+    assert "1 times, as requested\n" in done.stderr
+    with Image.open(tmp_path / "out.png") as image:
+        have = np.asarray(image)
+    np.testing.assert_array_equal(have, upscale(decoded(content), 1, "learned", restore=0.72))
+    assert psnr(luma(have), luma(whole), 0) > psnr(luma(decoded(content)), luma(whole), 0) + 0.3
+    for nothing in ({}, {"restore": "none"}, {"restore": 0}):
+        np.testing.assert_array_equal(upscale(whole, 1, "learned", **nothing), whole)
+
+
+@pytest.mark.parametrize("scale", [1, 2, 3])
+def test_what_is_planned_is_what_the_tables_ask_for(scale: int, tmp_path: Path) -> None:
+    """At x3 the networks that restore are larger, and at x1 there are none without restoring."""
+    (tmp_path / "in.jpg").write_bytes(saved(scene(), 60))
+
+    def estimated(level: str) -> str:
+        words = (
+            "-m",
+            "learned",
+            "-p",
+            f"restore={level}",
+            "-s",
+            scale,
+            "-v",
+            "-o",
+            tmp_path / "out.png",
+            "--overwrite",
+        )
+        said = call(cli, tmp_path / "in.jpg", *words).stderr
+        return next(line for line in said.splitlines() if line.startswith("  memory"))
+
+    assert estimated("auto") == estimated("0.72")
+    assert (estimated("auto") == estimated("none")) == (scale == 2)
 
 
 @pytest.mark.parametrize("level", [0.05, 0.33, 1])
@@ -189,6 +270,33 @@ def test_evaluate_damages_and_restores_by_itself() -> None:
     assert none == pytest.approx(psnr(np.floor(luma(large) + 0.5), np.floor(luma(whole) + 0.5), 2), abs=1e-6)
     table = call(evaluate_cli, SAMPLES / "scene.png", "--damage", "noise:5", "--damage", "jpeg:80").stdout
     assert table.startswith("1 photograph, reduced by a factor of 2 (bicubic, noise:5, jpeg:80).")
+
+
+def test_evaluate_measures_restoring_at_scale_1() -> None:
+    words = ["-s", "1", "-m", "learned:restore=none", "-m", "learned", "--damage", "jpeg:60", "--json"]
+    none, own = (
+        each["psnr"] for each in json.loads(call(evaluate_cli, SAMPLES / "scene.png", *words).stdout)["methods"]
+    )
+    pixels = decoded(saved(scene(), 60))
+    assert none == pytest.approx(psnr(np.floor(luma(pixels) + 0.5), np.floor(luma(scene()) + 0.5), 1), abs=1e-6)
+    assert own > none + 0.3
+    said = call(evaluate_cli, SAMPLES / "scene.png", "-s", "1", status=2).stderr
+    assert said.startswith("upscale-evaluate: --scale must be one factor above 1")
+    assert "or 1 with --damage" in said
+
+
+def test_a_kernel_fitted_to_damage_is_better_on_it(tmp_path: Path) -> None:
+    for name, words in (("clean", []), ("damaged", ["--damage", "jpeg:40"])):
+        call(fit_cli, SAMPLES / "scene.png", "-s", 2, *words, "-o", tmp_path / f"{name}.npy", "-q")
+    kernels = [f"-mtransposed-conv:kernel={tmp_path / name}.npy" for name in ("clean", "damaged")]
+    clean, damaged = (
+        json.loads(call(evaluate_cli, SAMPLES / "photo.jpg", *damage, *kernels, "--json").stdout)["methods"]
+        for damage in ([], ["--damage", "jpeg:40"])
+    )
+    assert clean[0]["psnr"] > clean[1]["psnr"] + 0.05
+    assert damaged[1]["psnr"] > damaged[0]["psnr"] + 0.05
+    said = call(fit_cli, SAMPLES / "scene.png", "-o", tmp_path / "x.npy", "--damage", "jpeg:0", status=2).stderr
+    assert "with a quality of 1 to 100" in said
 
 
 @pytest.mark.parametrize(

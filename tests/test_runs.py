@@ -63,7 +63,7 @@ def check_a_signal(fifty: Path, number: int, share: float, jobs: int, made: Path
     return run.returncode == 0
 
 
-@pytest.mark.parametrize("jobs", [1, 4])
+@pytest.mark.parametrize("jobs", [pytest.param(1, marks=pytest.mark.long), 4])
 @pytest.mark.parametrize("number", STATUSES, ids=lambda number: number.name)
 def test_a_signal_at_a_random_moment(number: int, jobs: int, fifty: Path, tmp_path: Path) -> None:
     moments = random.Random(number * 10 + jobs)
@@ -86,7 +86,8 @@ def test_signals_at_twenty_random_moments(
 def test_signals_that_are_ignored_stay_ignored(fifty: Path, tmp_path: Path) -> None:
     command = f"trap '' HUP INT; exec {' '.join(UPSCALE)} in -o {tmp_path}/made -s 4"
     run = subprocess.Popen(["sh", "-c", command], cwd=fifty, stderr=subprocess.PIPE)
-    time.sleep(0.5)
+    while run.poll() is None and not list(tmp_path.glob("made/*.png")):
+        time.sleep(0.001)
     run.send_signal(signal.SIGHUP)
     run.send_signal(signal.SIGINT)
     run.communicate(timeout=120)
@@ -94,7 +95,9 @@ def test_signals_that_are_ignored_stay_ignored(fifty: Path, tmp_path: Path) -> N
     assert contents(tmp_path / "made") == contents(fifty / "whole")
 
 
-@pytest.mark.parametrize("how", ["--overwrite", "--skip-existing", ""])
+@pytest.mark.parametrize(
+    "how", ["--overwrite", *(pytest.param(w, marks=pytest.mark.long) for w in ("--skip-existing", ""))]
+)
 def test_racing_runs_do_not_harm_each_other(how: str, fifty: Path, tmp_path: Path) -> None:
     command = [*UPSCALE, "in", "-o", str(tmp_path / "made"), "-s", "4", "-j", "2", *how.split()]
     runs = [subprocess.Popen(command, cwd=fifty, stderr=subprocess.PIPE) for _ in range(3)]

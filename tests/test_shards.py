@@ -99,7 +99,7 @@ def shares(names: Iterable[str], of: int) -> list[int]:
     return [counts[number] for number in range(1, of + 1)]
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=30)
 @given(st.text(min_size=1).filter(lambda name: PurePosixPath(name).name != ""), st.integers(1, 40))
 def test_each_name_is_in_one_shard(name: str, of: int) -> None:
     assert [number for number in range(1, of + 1) if Shard(number, of).has(name)] == [shard_of(name, of)]
@@ -655,6 +655,7 @@ def test_the_recipe_for_aws_batch(photos: Path, machine: dict[str, str]) -> None
     assert_all_is_made(photos)
 
 
+@pytest.mark.long
 @needs_parallel
 def test_16_shards_of_500_files_by_gnu_parallel(photos: Path) -> None:
     """Nothing is missing and nothing doubled; the largest shard is at most 1.25 times the mean."""

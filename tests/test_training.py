@@ -105,3 +105,24 @@ def test_a_few_steps_on_damaged_photographs_write_a_network_that_restores(
             own["tail"][1:], own["skip"][1:] = own["tail"][:1], own["skip"][:1]
             expected = upscale(plane, 2, "learned", network=own, restore=level)
             np.testing.assert_allclose(have, expected, rtol=0, atol=1e-5)
+
+
+def test_a_few_steps_on_drawings_change_what_is_made_of_undamaged_pictures(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    from training import pool, restore
+
+    monkeypatch.setattr(pool, "PICTURES", 2)
+    shipped = ROOT / "upscale_cli" / "methods" / "kernels"
+    words = [str(photographs), "--scale", "2", "--state", str(tmp_path / "state"), "--rounds", "2", "--every", "1"]
+    words += ["--drawings", "3", "--start", str(shipped / "restore-2x.npz")]
+    monkeypatch.setattr("sys.argv", ["restore", *words])
+    restore.main()
+    with np.load(tmp_path / "state" / "draw-2x.npz") as archive, np.load(shipped / "restore-2x.npz") as start:
+        for level in range(4):
+            distance = np.abs(archive["weight3"][level] - start["weight3"][level]).max()
+            assert 0 < distance < 0.01, level
+        found = read_network(dict(archive))
+    assert found.levels[0] == 0
+    assert found.training["held out"]["q100"] > 20

@@ -4,8 +4,9 @@ A picture is damaged as a whole, as files are, and serves for many patches. A po
 by little, so that the steps of a training are nearly all convolution.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +25,8 @@ PATCH = 40
 """Side of a small patch, margin not counted."""
 BINS, PICTURES = 12, 150
 """Levels that are told apart while drawing, and the damaged pictures of each."""
+CLEAN = 1 / 4
+"""The share of batches of undamaged pictures, if level 0 is one of the levels."""
 OTHERS = ("box", "lanczos", "bilinear", "bicubic")
 """One of these reduces each photograph besides the bicubic reduction, and serves for a quarter of the pictures."""
 WHITE = 255 * 256
@@ -45,14 +48,26 @@ def luma16(rgb: NDArray[Any]) -> Plane:
     return np.round(rgb.astype(np.float32) @ WEIGHTS * 256).astype(np.uint16)
 
 
-def prepare(paths: Sequence[Path], scale: int, sizes: Sequence[Fraction], seed: int) -> list[Photographed]:
-    """Return every photograph in several sizes, reduced, without the flattest places of all."""
+def opened(path: Path) -> Photograph:
+    """Return the colours of a file."""
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def prepare(
+    sources: Sequence[Any],
+    scale: int,
+    sizes: Sequence[Fraction],
+    seed: int,
+    *,
+    read: Callable[[Any], Photograph] = opened,
+) -> list[Photographed]:
+    """Return every picture that is read in several sizes, reduced, without the flattest places of all."""
     random = np.random.default_rng(seed)
     found: list[tuple[Plane, list[Photograph]]] = []
     places = []
-    for path, size in ((path, size) for size in sizes for path in paths):
-        with Image.open(path) as image:
-            rgb = np.asarray(image.convert("RGB"))
+    for source, size in ((source, size) for size in sizes for source in sources):
+        rgb = read(source)
         if size > 1:
             height, width = (side // size.numerator * size.numerator for side in rgb.shape[:2])
             rgb = _rounded(reduce(rgb[:height, :width], size))
@@ -102,21 +117,25 @@ class Pool:
     photographs : list of Photographed
     scale, seed : int
     levels : (float, float)
-        The lowest and the highest level.
+        The lowest and the highest level. If the lowest is 0, undamaged pictures are levels of their own.
     """
 
     def __init__(self, photographs: list[Photographed], scale: int, seed: int, levels: tuple[float, float]) -> None:
         self.photographs, self.scale, self.random = photographs, scale, np.random.default_rng(seed)
         self._shares = np.cumsum([len(each.places) for each in photographs], dtype=float)
         self._shares /= self._shares[-1]
-        self._edges = np.linspace(*levels, BINS + 1)
+        edges = np.linspace(*levels, BINS + 1)
+        self._bins = list(pairwise(edges))
+        self._clean = CLEAN if levels[0] == 0 else 0
+        if self._clean:
+            self._bins[0] = (0.0, 0.0)
         self._pictures = [[self._draw(bin) for _ in range(PICTURES)] for bin in range(BINS)]
 
     def _draw(self, bin: int) -> Damaged:
         index = int(np.searchsorted(self._shares[:-1], self.random.random()))
         small = self.photographs[index].smalls[int(self.random.random() < 0.25)]
-        level = self.random.uniform(self._edges[bin], self._edges[bin + 1])
-        made, top, left = damaged(small, float(level), self.random)
+        level = float(self.random.uniform(*self._bins[bin]))
+        made, top, left = damaged(small, level, self.random) if level else (small, 0, 0)
         return Damaged(index, luma16(made), top, left)
 
     def batch(self, size: int) -> tuple[Tensor, Tensor, float]:
@@ -124,7 +143,7 @@ class Pool:
 
         One damaged picture is replaced by another.
         """
-        bin = int(self.random.integers(BINS))
+        bin = 0 if self.random.random() < self._clean else int(self.random.integers(BINS))
         self._pictures[bin][self.random.integers(PICTURES)] = self._draw(bin)
         scale, side = self.scale, PATCH + 2 * MARGIN
         small = np.empty((size, 1, side, side), np.float32)
@@ -138,8 +157,8 @@ class Pool:
             turns, flip = int(self.random.integers(4)), int(self.random.integers(2))
             small[i, 0] = _turned(low[top : top + side, left : left + side], turns, flip)
             large[i, 0] = _turned(high[y : y + n, x : x + n], turns, flip)
-        level = (self._edges[bin] + self._edges[bin + 1]) / 2
-        return torch.from_numpy(small / WHITE), torch.from_numpy(large / WHITE), float(level)
+        level = float(sum(self._bins[bin]) / 2)
+        return torch.from_numpy(small / WHITE), torch.from_numpy(large / WHITE), level
 
 
 def _turned(image: NDArray[np.generic], turns: int, flip: int) -> NDArray[np.generic]:

@@ -1,14 +1,18 @@
 """Train a network that is told how damaged a picture is.
 
     python -m training.restore PHOTOS... --scale 2 --state FOLDER
+    python -m training.restore PHOTOS... --scale 2 --state FOLDER --drawings 600 --start restore-2x.npz
 
 PHOTOS are folders of photographs without visible compression. The weights are a polygon over the level of damage. At
 level 0 they are those of the network for undamaged pictures, which stay as they are; at each of `KNOTS` they are
 others. Between, they are interpolated before they meet a picture, which costs nothing for each pixel. Each layer has
 biases, so that it can tell the noise of a known level from detail; what they make of flat areas is subtracted.
 
-FOLDER keeps the progress, a log, and `restore-2x.npz`; the same command goes on from there. Threads share a step, and
-not operations: so they need not wait for each other on a busy machine.
+With `--drawings`, so many drawings and pages of text are learned from (see `drawings`), with photographs for another
+quarter, and level 0 is trained as well.
+
+FOLDER keeps the progress, a log, and `restore-2x.npz` or `draw-2x.npz`; the same command goes on from there. Threads
+share a step, and not operations: so they need not wait for each other on a busy machine.
 """
 
 import argparse
@@ -31,6 +35,7 @@ from torch import Tensor, nn
 
 from training.damage import level_of_quality, saved
 from training.data import SMALLER, SUFFIXES
+from training.drawings import drawing, fonts
 from training.model import MARGIN, SKIP, Arrays, to_kernel, to_phases
 from training.pool import WHITE, Photographed, Plane, Pool, luma16, prepare
 from training.train import BORDER, HELD_OUT, SHIPPED, WARM_UP
@@ -39,21 +44,32 @@ from upscale_cli.learning.measure import psnr
 KNOTS = 1 / 3, 2 / 3, 1.0
 LEVELS = 0.04, 1.0
 """The levels that are trained."""
+SIDE = 384
+"""Side of a drawing, in pixels."""
+PHOTOGRAPHED = 1 / 4
+"""The share of photographs among drawings."""
 BATCH, PARTS = 16, 2
 """Patches in a step, and in how many parts, each of one level, threads compute them."""
 SQUARED = 0.2
 """The share of the steps of a round, the last, that lessen the squared error, which is what PSNR measures."""
 QUALITIES = 90, 75, 60, 40
+UNDAMAGED = 100
+"""Stands among qualities for a picture that was not saved as JPEG."""
 
 
 class Dial(nn.Module):
-    """A network for every level, beginning with that for undamaged pictures: luma to luma, as `model.Network`."""
+    """A network for every level, beginning with that for undamaged pictures: luma to luma, as `model.Network`.
+
+    `knots` are the levels that it learns; at level 0 it stays as it is, unless 0 is one of them.
+    """
 
     reached: Tensor
 
-    def __init__(self, arrays: Mapping[str, NDArray[np.float32]], scale: int) -> None:
+    def __init__(
+        self, arrays: Mapping[str, NDArray[np.float32]], scale: int, knots: tuple[float, ...] = KNOTS
+    ) -> None:
         super().__init__()
-        self.scale, self.side = scale, arrays["tail"].shape[2]
+        self.scale, self.side, self.knots = scale, arrays["tail"].shape[2], knots
         self.layers = sum(name.startswith("weight") for name in arrays)
         given = ("weight", "slopes")
         clean = {name: torch.from_numpy(np.array(arrays[name])) for name in arrays if name.startswith(given)}
@@ -68,7 +84,7 @@ class Dial(nn.Module):
         self.register_buffer("reached", torch.from_numpy(to_phases(ones, scale, 3)), persistent=False)
         # What all knots have other than the clean network, and what each has for itself.
         self.shared = nn.ParameterDict({name: torch.zeros_like(values) for name, values in clean.items()})
-        self.own = nn.ParameterDict({n: torch.zeros((len(KNOTS), *values.shape)) for n, values in clean.items()})
+        self.own = nn.ParameterDict({n: torch.zeros((len(knots), *values.shape)) for n, values in clean.items()})
         for n in range(1, self.layers):
             wide = torch.randn(2 * channels, channels * 9) * (0.1 / (9 * channels)) ** 0.5
             self.shared[f"wide{n}"] = nn.Parameter(wide)
@@ -77,7 +93,8 @@ class Dial(nn.Module):
     def at(self, level: float) -> dict[str, Tensor]:
         """Return the weights for a level."""
         knots = (0.0, *KNOTS)
-        shares = torch.tensor([np.interp(level, knots, row) for row in np.eye(len(knots))[1:]], dtype=torch.float32)
+        rows = np.eye(len(knots))[-len(self.knots) :]
+        shares = torch.tensor([np.interp(level, knots, row) for row in rows], dtype=torch.float32)
         return {name: self._mixed(name, shares) for name in self.names}
 
     def _mixed(self, name: str, shares: Tensor) -> Tensor:
@@ -119,10 +136,14 @@ class Dial(nn.Module):
 
     @torch.no_grad()
     def begin_as(self, other: Arrays) -> None:
-        """Change head and body as another network of this kind does, of any scale."""
-        for name, values in other.items():
-            if name.startswith(("weight", "slopes", "bias")):
-                self.own[name].copy_(torch.from_numpy(values[1:] - values[:1]))
+        """Change head and body as another network of this kind does, and all else if it has the same scale."""
+        found = {name: values for name, values in other.items() if name.startswith(("weight", "slopes", "bias"))}
+        if other["tail"].shape[3:] == (self.side, self.side):
+            found["tail"] = np.stack([to_phases(each, self.scale, 3) for each in other["tail"]])
+            found["skip"] = np.stack([to_phases(each[None, None], self.scale, SKIP) for each in other["skip"]])
+        for name, values in found.items():
+            change = torch.from_numpy(values[-len(self.knots) :]) - getattr(self, f"clean_{name}")
+            self.own[name].copy_(change)
 
 
 class Run:
@@ -186,7 +207,7 @@ class Run:
 
 @torch.no_grad()
 def score(network: Dial, checks: Mapping[int, list[tuple[Plane, Plane]]]) -> dict[str, float]:
-    """Mean PSNR of held-out photographs, in decibels, as JPEG of some qualities."""
+    """Mean PSNR of held-out pictures, in decibels, as JPEG of some qualities."""
     found = {}
     for quality, pairs in checks.items():
         scores = []
@@ -213,6 +234,22 @@ def photographs_of(folders: list[Path], scale: int, cache: Path) -> tuple[list[P
     return [Photographed(*each) for each in learned], [Photographed(*each) for each in held]
 
 
+def with_drawings(
+    count: int, photographs: list[Photographed], scale: int
+) -> tuple[list[Photographed], list[Photographed]]:
+    """Return drawings to learn from, with photographs among them, and drawings that are held out."""
+    faces = fonts()
+
+    def read(seed: int) -> NDArray[np.uint8]:
+        return drawing(seed, SIDE, faces)
+
+    drawn = prepare(range(count), scale, (Fraction(1),), 0, read=read)
+    places, others = (sum(len(each.places) for each in some) for some in (drawn, photographs))
+    step = max(1, round(others / places * (1 - PHOTOGRAPHED) / PHOTOGRAPHED))
+    held = prepare(range(count, count + max(1, count // HELD_OUT)), scale, (Fraction(1),), 1, read=read)
+    return drawn + photographs[::step], held
+
+
 def write(path: Path, network: Dial, facts: Mapping[str, Any]) -> None:
     """Write the network in the layout that `upscale_cli.methods.network` describes."""
     convolutions = [
@@ -230,10 +267,10 @@ def write(path: Path, network: Dial, facts: Mapping[str, Any]) -> None:
     np.savez(path, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **network.arrays())
 
 
-def beginning(scale: int, start: Path | None) -> Dial:
+def beginning(scale: int, start: Path | None, knots: tuple[float, ...] = KNOTS) -> Dial:
     """Return the network that nothing has been trained of."""
     with np.load(SHIPPED / f"small-{scale}x.npz") as arrays:
-        network = Dial(arrays, scale)
+        network = Dial(arrays, scale, knots)
     if start is not None:
         with np.load(start) as arrays:
             network.begin_as({name: arrays[name] for name in arrays})
@@ -246,19 +283,24 @@ def train(told: argparse.Namespace) -> None:
     torch.manual_seed(0)
     folder: Path = told.state
     folder.mkdir(exist_ok=True, parents=True)
-    name, checkpoint = f"restore-{told.scale}x", folder / "checkpoint.pt"
+    name, checkpoint = f"{'draw' if told.drawings else 'restore'}-{told.scale}x", folder / "checkpoint.pt"
+    knots: tuple[float, ...] = KNOTS
+    qualities: tuple[int, ...] = QUALITIES
+    levels = LEVELS
     learned, held = photographs_of(told.photos, told.scale, folder.parent / f"photographs-{told.scale}.pickle")
-    run = Run(beginning(told.scale, told.start), told.rounds, told.rate)
-    averaged = beginning(told.scale, None)
+    if told.drawings:
+        knots, levels, qualities = (0.0, *KNOTS), (0.0, 1.0), (UNDAMAGED, *QUALITIES)
+        learned, held = with_drawings(told.drawings, learned, told.scale)
+    run = Run(beginning(told.scale, told.start, knots), told.rounds, told.rate)
+    averaged = beginning(told.scale, None, knots)
     if checkpoint.exists():
         run.load(checkpoint)
-    pool = Pool(learned, told.scale, seed=run.step, levels=LEVELS)
-    checks = {
-        quality: [
-            (luma16(saved(each.smalls[0], "JPEG", quality=quality, subsampling=2)), each.large) for each in held
-        ]
-        for quality in QUALITIES
-    }
+    pool = Pool(learned, told.scale, seed=run.step, levels=levels)
+
+    def check(small: NDArray[np.uint8], quality: int) -> Plane:
+        return luma16(small if quality == UNDAMAGED else saved(small, "JPEG", quality=quality, subsampling=2))
+
+    checks = {each: [(check(one.smalls[0], each), one.large) for one in held] for each in qualities}
 
     def tell(**values: Any) -> dict[str, Any]:
         averaged.load_state_dict(run.average)
@@ -268,7 +310,8 @@ def train(told: argparse.Namespace) -> None:
             print(json.dumps(said), file=stream)
         return said
 
-    tell(photographs=len(learned), rounds=told.rounds, rate=told.rate, start=str(told.start), process=os.getpid())
+    given = {"drawings": told.drawings, "rounds": told.rounds, "rate": told.rate, "start": str(told.start)}
+    tell(photographs=len(learned), process=os.getpid(), **given)
     total, began = 0.0, time.process_time()
     last, said_at = min(sum(told.rounds), told.until or sum(told.rounds)), run.step
     while run.step < last:
@@ -288,6 +331,7 @@ def main() -> None:
     parser.add_argument("--scale", type=int, choices=(2, 3, 4), required=True)
     parser.add_argument("--state", type=Path, required=True, help="where the progress is kept")
     parser.add_argument("--start", type=Path, help="a network of this kind that it begins as, of any scale")
+    parser.add_argument("--drawings", type=int, default=0, help="learn from so many drawings as well")
     parser.add_argument("--rounds", type=int, nargs="+", default=[3_000, 40_000], help="the steps of each round")
     parser.add_argument("--until", type=int, help="stop there, to go on later")
     parser.add_argument("--rate", type=float, default=1e-3)

@@ -118,6 +118,48 @@ def pytorch_network(job: dict[str, Any]) -> Work:
     return work
 
 
+def onnx_network(job: dict[str, Any]) -> Work:
+    """A network of this package in onnxruntime, on as many threads as are asked for: padded convolutions."""
+    import numpy as np
+    import onnxruntime
+    from onnx import TensorProto, helper, numpy_helper
+
+    with np.load(job["options"]["weights"]) as archive:
+        arrays = dict(archive)
+    about = json.loads(arrays.pop("about").tobytes())
+    scale, at = about["scale"], "x"
+    results: list[str] = []
+    nodes: list[Any] = []
+
+    def stamped(source: str, kernel: str, result: str) -> Any:
+        around = (arrays[kernel].shape[-1] - scale) // 2
+        return helper.make_node("ConvTranspose", [source, kernel], [result], strides=[scale] * 2, pads=[around] * 4)
+
+    for number, layer in enumerate(about["layers"]):
+        name = layer.get("weight")
+        if layer["does"] == "convolution":
+            pads = [arrays[name].shape[-1] // 2] * 4
+            nodes.append(helper.make_node("Conv", [at, name], [f"sum{number}"], pads=pads))
+            arrays[layer["slopes"]] = arrays[layer["slopes"]].reshape(-1, 1, 1)
+            nodes.append(helper.make_node("PRelu", [f"sum{number}", layer["slopes"]], [f"layer{number}"]))
+        elif layer["does"] == "sum":
+            nodes.append(helper.make_node("Add", [at, results[layer["with"]]], [f"layer{number}"]))
+        else:
+            nodes.append(stamped(at, name, f"layer{number}"))
+        results.append(at := f"layer{number}")
+    arrays[about["skip"]] = arrays[about["skip"]][None, None]
+    nodes += [stamped("x", about["skip"], "skipped"), helper.make_node("Add", [at, "skipped"], ["y"])]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 1, None, None)) for name in "xy"]
+    weights = [numpy_helper.from_array(each.astype(np.float32), name) for name, each in arrays.items()]
+    graph = helper.make_graph(nodes, "network", ends[:1], ends[1:], weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = job["options"]["threads"]
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    plane = np.load(job["source"])[None, None]
+    return lambda: session.run(None, {"x": plane})[0][0, 0]
+
+
 LIBRARIES = {
     "upscale": upscale,
     "Pillow": pillow,
@@ -128,6 +170,7 @@ LIBRARIES = {
     "scikit-image": scikit_image,
     "PyTorch": pytorch,
     "network in PyTorch": pytorch_network,
+    "network in onnxruntime": onnx_network,
 }
 
 

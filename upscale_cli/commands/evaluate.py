@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from upscale_cli.commands.options import CONTENDERS, JOBS, PHOTOS, QUIET, REDUCE, VERBOSE, Command, json_option
+from upscale_cli.commands.options import (
+    CONTENDERS,
+    DAMAGE,
+    JOBS,
+    PHOTOS,
+    QUIET,
+    REDUCE,
+    VERBOSE,
+    Command,
+    json_option,
+)
 from upscale_cli.commands.terminal import print_json, refuse_closed_output
 from upscale_cli.commands.values import FACTOR
 from upscale_cli.compare.contenders import Contender, read_contender, self_sufficient_contenders
@@ -37,13 +47,7 @@ OUTRO = (
 @click.option("-s", "--scale", type=FACTOR, default="2", metavar="FACTOR", help="Scale, such as 2 or 1.5 [2].")
 @CONTENDERS
 @REDUCE
-@click.option(
-    "--damage",
-    "damages",
-    multiple=True,
-    metavar="NAME:NUMBER",
-    help="Damage to reduced photographs, such as jpeg:60, twice:60, noise:5, blur:0.5, sharpen:100; repeatable.",
-)
+@DAMAGE
 @JOBS
 @json_option("a JSON object")
 @QUIET
@@ -61,8 +65,10 @@ def cli(
     verbose: int,
 ) -> int:
     """Measure methods on photographs, print a table, and return the exit status."""
-    if scale[0] != scale[1] or scale[0] <= 1:
-        raise UsageError("--scale must be one factor above 1 for both directions, such as 2 or 1.5.")
+    if scale[0] != scale[1] or scale[0] < 1 or (scale[0] == 1 and not damages):
+        raise UsageError(
+            "--scale must be one factor above 1 for both directions, such as 2 or 1.5; or 1 with --damage."
+        )
     refuse_closed_output()
     contenders = [read_contender(text) for text in methods] or self_sufficient_contenders(scale)
     for each in contenders:

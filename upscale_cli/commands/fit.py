@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from upscale_cli.commands.options import OVERWRITE, PHOTOS, QUIET, REDUCE, VERBOSE, Command, json_option
+from upscale_cli.commands.options import DAMAGE, OVERWRITE, PHOTOS, QUIET, REDUCE, VERBOSE, Command, json_option
 from upscale_cli.commands.terminal import print_json, refuse_closed_output, say
 from upscale_cli.errors import UpscaleError, UsageError, as_upscale_error
 
@@ -48,6 +48,7 @@ RIVALS = ("bicubic", "lanczos")
 @click.option("--no-symmetry", is_flag=True, help="Do not also learn from flips and quarter turns.")
 @click.option("--full", is_flag=True, help="Do not require a separable kernel: hardly better, and slower.")
 @click.option("--per-channel", is_flag=True, help="One kernel each for red, green and blue.")
+@DAMAGE
 @OVERWRITE
 @json_option("a JSON object")
 @QUIET
@@ -63,6 +64,7 @@ def cli(
     no_symmetry: bool,
     full: bool,
     per_channel: bool,
+    damages: Sequence[str],
     overwrite: bool,
     as_json: bool,
     quiet: bool,
@@ -72,12 +74,14 @@ def cli(
     from upscale_cli.codecs.npy import write_array
     from upscale_cli.commands.photo_set import PhotoSet
     from upscale_cli.learning.fit import PhotographFit
+    from upscale_cli.work.damage import read_damage
 
     target = _check_output(output, overwrite)
     if as_json:
         refuse_closed_output()
     began = time.perf_counter()
-    fitting = PhotographFit(scale, size, reduction, per_channel)
+    damage = read_damage(damages) if damages else None
+    fitting = PhotographFit(scale, size, reduction, per_channel=per_channel, damage=damage)
     photographs = PhotoSet(photos, quiet)
     held_out = photographs.sources[HELD_OUT - 1 :: HELD_OUT] or photographs.sources[1:][-1:]
     used = [source for source in photographs.sources if source not in held_out]

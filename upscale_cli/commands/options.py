@@ -133,6 +133,13 @@ REDUCE = click.option(
     metavar="NAME",
     help=f"How photographs are reduced: {', '.join(REDUCTION_NAMES)} [{REDUCTION_NAMES[0]}].",
 )
+DAMAGE = click.option(
+    "--damage",
+    "damages",
+    multiple=True,
+    metavar="NAME:NUMBER",
+    help="Damage to reduced photographs, such as jpeg:60, twice:60, noise:5, blur:0.5, sharpen:100; repeatable.",
+)
 MAX_SOURCE_PIXELS = "--max-source-pixels"
 """The option that raises the limit of sources."""
 

@@ -73,8 +73,7 @@ class Trial:
     @classmethod
     def of_damaged(cls, rgb: NDArray[np.uint8], scale: Fraction, reduction: str, damage: Damage) -> "Trial":
         """Return the trial of a photograph (H, W, 3) whose reduction is damaged; cropped, and errors, as for `of`."""
-        rgb = _whole_cells(rgb, scale)
-        small, tables = damage(round_8bit(reduce(rgb, scale, reduction)).astype(np.uint8))
+        rgb, small, tables = damaged(rgb, scale, reduction, damage)
         return cls(luma_8bit(rgb), small, scale, tables)
 
     def score(self, method: str, parameters: Mapping[str, Any], threads: int | None = None) -> Score:
@@ -87,6 +86,14 @@ class Trial:
         seconds = time.perf_counter() - began
         large, border = round_8bit(large if large.ndim == 2 else luma(large)), ceil(self.scale)
         return Score(psnr(large, self.reference, border), ssim(large, self.reference, border), seconds)
+
+
+def damaged(
+    rgb: NDArray[np.uint8], scale: Fraction, reduction: str, damage: Damage
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], tuple[tuple[int, ...], ...]]:
+    """Return a photograph (H, W, 3), cropped, its damaged reduction, and its tables; errors as for `Trial.of`."""
+    rgb = _whole_cells(rgb, scale)
+    return rgb, *damage(round_8bit(reduce(rgb, scale, reduction)).astype(np.uint8))
 
 
 def _whole_cells(image: NDArray[Any], scale: Fraction) -> NDArray[Any]:

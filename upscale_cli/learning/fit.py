@@ -16,7 +16,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from upscale_cli.errors import UpscaleError, UsageError
-from upscale_cli.learning.evaluate import Trial
+from upscale_cli.learning.evaluate import Damage, Trial, damaged
 from upscale_cli.learning.measure import luma_8bit
 from upscale_cli.learning.reduction import reduce
 from upscale_cli.methods.transposed import phase_taps
@@ -68,8 +68,14 @@ class KernelFit:
         self._cross: Float = np.zeros((side * side, stride * stride))
         self.pixels = 0
 
-    def add(self, large: NDArray[Any]) -> None:
-        """Add one channel of a photograph, (H, W), which is reduced here; incomplete cells are left out.
+    def add(self, large: NDArray[Any], small: NDArray[Any] | None = None) -> None:
+        """Add one channel of a photograph, (H, W), and its reduction; incomplete cells are left out.
+
+        Parameters
+        ----------
+        large : array (H, W)
+        small : array (H / stride, W / stride), optional
+            Made here by default.
 
         Raises
         ------
@@ -80,7 +86,7 @@ class KernelFit:
         large = np.asarray(large[: large.shape[0] // s * s, : large.shape[1] // s * s], np.float64)
         if min(large.shape) < (least := s * (2 * r + 1)):
             raise UpscaleError(f"is too small for this kernel, which needs {least} pixels on each side.")
-        small = reduce(large, s, self.reduction)
+        small = reduce(large, s, self.reduction) if small is None else np.asarray(small, np.float64)
         height, width = small.shape[0] - 2 * r, small.shape[1] - 2 * r
         windows = sliding_window_view(small, (2 * r + 1, 2 * r + 1))
         cells = large.reshape(len(small), s, -1, s)[r : r + height, :, r : r + width].transpose(0, 2, 1, 3)
@@ -194,10 +200,15 @@ class PhotographFit:
     stride, size, reduction
         As for `KernelFit`.
     per_channel : bool
+    damage : callable, optional
+        What happens to reduced photographs, whose colours are rounded then.
     """
 
-    def __init__(self, stride: int, size: int | None, reduction: str, per_channel: bool) -> None:
+    def __init__(
+        self, stride: int, size: int | None, reduction: str, *, per_channel: bool, damage: Damage | None = None
+    ) -> None:
         self._fits = [KernelFit(stride, size, reduction) for _ in range(3 if per_channel else 1)]
+        self._damage = damage
 
     @property
     def pixels(self) -> int:
@@ -206,8 +217,11 @@ class PhotographFit:
 
     def add(self, rgb: NDArray[np.uint8]) -> None:
         """Add a photograph (H, W, 3); errors as for `KernelFit.add`."""
-        for fit, plane in zip(self._fits, self._planes(rgb), strict=True):
-            fit.add(plane)
+        pairs: list[tuple[NDArray[Any], ...]] = [(plane,) for plane in self._planes(rgb)]
+        if self._damage is not None:
+            pairs = [(trial.reference, trial.small) for trial in self._trials(rgb)]
+        for fit, pair in zip(self._fits, pairs, strict=True):
+            fit.add(*pair)
 
     def solve(self, ridge: float, symmetric: bool, separable: bool) -> Float:
         """Return the kernel (kh, kw), or (3, kh, kw); parameters and errors as for `KernelFit.solve`."""
@@ -217,12 +231,20 @@ class PhotographFit:
     def compare(self, rgb: NDArray[np.uint8], kernel: Float, rivals: Sequence[str]) -> dict[str, float]:
         """Return the PSNR in decibels of a photograph, reduced and enlarged by the kernel and by other methods."""
         scores: dict[str, list[float]] = {name: [] for name in ("kernel", *rivals)}
-        for plane, own in zip(self._planes(rgb), kernel.reshape(-1, *kernel.shape[-2:]), strict=True):
-            trial = Trial.of(plane, Fraction(self._fits[0].stride), self._fits[0].reduction)
+        for trial, own in zip(self._trials(rgb), kernel.reshape(-1, *kernel.shape[-2:]), strict=True):
             scores["kernel"].append(trial.score("transposed-conv", {"kernel": own}).psnr)
             for name in rivals:
                 scores[name].append(trial.score(name, {}).psnr)
         return {name: float(np.mean(values)) for name, values in scores.items()}
+
+    def _trials(self, rgb: NDArray[np.uint8]) -> list[Trial]:
+        """Return each plane of a photograph with its reduction."""
+        scale, reduction = Fraction(self._fits[0].stride), self._fits[0].reduction
+        if self._damage is None:
+            return [Trial.of(plane, scale, reduction) for plane in self._planes(rgb)]
+        rgb, small, _ = damaged(rgb, scale, reduction, self._damage)
+        pairs = zip(self._planes(rgb), self._planes(small), strict=True)
+        return [Trial(large.astype(np.float64), small.astype(np.float32), scale) for large, small in pairs]
 
     def _planes(self, rgb: NDArray[np.uint8]) -> list[NDArray[Any]]:
         return [luma_8bit(rgb)] if len(self._fits) == 1 else list(np.moveaxis(rgb, 2, 0))

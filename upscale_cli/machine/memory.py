@@ -56,6 +56,18 @@ def _available_in(second: int) -> int:
     return max(0, min((room for each in _rooms for room in each()), default=UNKNOWN))
 
 
+def resident_memory() -> int:
+    """Return the bytes of memory that this process takes."""
+    try:
+        import resource
+
+        return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * resource.getpagesize()
+    except (ImportError, OSError):
+        import psutil
+
+        return int(psutil.Process().memory_info().rss)
+
+
 def limit_memory(room: Callable[[], Iterable[int]]) -> None:
     """Let something else limit the memory of this process, too: a function that yields how much it leaves."""
     _rooms.append(room)

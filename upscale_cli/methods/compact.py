@@ -7,7 +7,6 @@ networks, so results differ near the border.
 """
 
 from collections.abc import Mapping
-from math import isqrt
 from reprlib import repr as shown
 from typing import Any
 
@@ -15,18 +14,28 @@ import numpy as np
 
 from upscale_cli.errors import UpscaleError
 from upscale_cli.methods.layers import Convolution, Described, Layer, Phases, check_total
-from upscale_cli.methods.network import LARGEST_REACH, MOST_LAYERS, SCALES, Network, read_network
+from upscale_cli.methods.network import LARGEST_REACH, MOST_LAYERS, Network, read_network, scale_of
+from upscale_cli.methods.span import read_span
 
 PREFIXES = ("params_ema.", "params.", "module.")
 """What some programs put before all names."""
 
 
 def read_any(arrays: Mapping[str, Any], level: float = 0.0) -> Network:
-    """Return the network of a file's arrays, in layout 1 or of the Compact family; see `read_network`."""
+    """Return the network of a file's arrays, in layout 1, of the Compact family or a SPAN; see `read_network`."""
     for prefix in PREFIXES:
         if arrays and all(name.startswith(prefix) for name in arrays):
             arrays = {name.removeprefix(prefix): arrays[name] for name in arrays}
-    return _read_compact(arrays) if "body.0.weight" in arrays else read_network(arrays, level)
+    if "conv_cat.weight" in arrays:
+        return read_span(arrays)
+    if "body.0.weight" in arrays:
+        return _read_compact(arrays)
+    if arrays and "about" not in arrays:
+        raise UpscaleError(
+            f"layer {shown(next(iter(arrays)))} of the network is of no family that is read, which are Compact and "
+            "SPAN; convert the network to .onnx, and give that file."
+        )
+    return read_network(arrays, level)
 
 
 def _read_compact(arrays: Mapping[str, Any]) -> Network:
@@ -59,12 +68,7 @@ def _read_compact(arrays: Mapping[str, Any]) -> Network:
         layers.append(made)
         check_total(layers)
         channels.append(made.channels(channels[-1]))
-    scale = isqrt(channels[-1] // planes)
-    if channels[-1] != planes * scale * scale or scale not in SCALES:
-        raise UpscaleError(
-            f"layer body.{last} of the network makes {channels[-1]} channels of {planes}; "
-            f"it must make {' or '.join(str(planes * s * s) for s in SCALES)}, for a scale of 2, 3 or 4."
-        )
+    scale = scale_of(channels[-1], planes, f"body.{last}")
     end = layers.pop()
     assert isinstance(end, Convolution)
     nearest = Phases(np.repeat(np.eye(planes), scale * scale, axis=0), 1)

@@ -87,8 +87,8 @@ class Layer(ABC):
     ----------
     last : bool
         Only the last layer of a network is of this kind, and it is always of such a kind.
-    earlier : int or None
-        The index of an earlier layer whose result it needs.
+    earlier : tuple of int
+        The indices of earlier layers whose results it needs.
     reach : int
         How many pixels around a pixel it reads, on each side.
     weights : array, optional
@@ -96,26 +96,26 @@ class Layer(ABC):
     """
 
     last: ClassVar[bool] = False
-    earlier: int | None = None
+    earlier: tuple[int, ...] = ()
     reach: int = 0
     weights: Array | None = None
 
     @classmethod
-    @abstractmethod
     def read(cls, described: Described) -> Self:
-        """Return the layer that a file describes; raise `UpscaleError` if it is invalid."""
+        """Return the layer that a file describes, if files can; raise `UpscaleError` if it is invalid."""
+        raise NotImplementedError
 
     @abstractmethod
     def channels(self, before: int) -> int:
         """Return the channels of its result, for a number of channels of its input."""
 
     @abstractmethod
-    def run(self, values: Array, earlier: Array | None, name: str) -> Array:
+    def run(self, values: Array, earlier: Sequence[Array], name: str) -> Array:
         """Return its result, in the scratch memory called `name`, which may hold the values."""
 
-    @abstractmethod
-    def flat(self, values: Array, earlier: Array | None) -> Array:
-        """Return its result (d,) for an area of constant values (c,)."""
+    def flat(self, values: Array, earlier: Sequence[Array]) -> Array:
+        """Return its result (d,) for an area of constant values (c,), if files can describe it."""
+        raise NotImplementedError
 
     def cast(self, dtype: np.dtype[Any], white: float) -> "Layer":
         """Return the layer with weights of another type, for planes in which full intensity is `white`."""
@@ -167,7 +167,7 @@ class Convolution(Layer):
     def channels(self, before: int) -> int:
         return len(self.weights)
 
-    def run(self, values: Array, earlier: Array | None, name: str) -> Array:
+    def run(self, values: Array, earlier: Sequence[Array], name: str) -> Array:
         result = convolve(values, self.weights, (self.side, self.side), out=_scratch, name=name)
         if self.biases is not None:
             result += self.biases
@@ -175,7 +175,7 @@ class Convolution(Layer):
             _activate(result, self.slopes)
         return result
 
-    def flat(self, values: Array, earlier: Array | None) -> Array:
+    def flat(self, values: Array, earlier: Sequence[Array]) -> Array:
         total: Array = self.weights.reshape(len(self.weights), -1, len(values)).sum(axis=1) @ values
         if self.biases is not None:
             total += self.biases[:, 0]
@@ -191,16 +191,10 @@ class Convolution(Layer):
 
 
 class Sum(Layer):
-    """Adds the result of an earlier layer that has as many channels.
-
-    Attributes
-    ----------
-    earlier : int
-        The index of that layer.
-    """
+    """Adds the result of an earlier layer that has as many channels."""
 
     def __init__(self, earlier: int) -> None:
-        self.earlier = earlier
+        self.earlier = (earlier,)
 
     @classmethod
     def read(cls, described: Described) -> Self:
@@ -215,15 +209,13 @@ class Sum(Layer):
     def channels(self, before: int) -> int:
         return before
 
-    def run(self, values: Array, earlier: Array | None, name: str) -> Array:
-        assert earlier is not None
-        earlier = cropped(earlier, (len(earlier) - len(values)) // 2)
-        result: Array = np.add(values, earlier, out=_scratch.get(name, values.shape, values.dtype))
+    def run(self, values: Array, earlier: Sequence[Array], name: str) -> Array:
+        added = cropped(earlier[0], len(values))
+        result: Array = np.add(values, added, out=_scratch.get(name, values.shape, values.dtype))
         return result
 
-    def flat(self, values: Array, earlier: Array | None) -> Array:
-        assert earlier is not None
-        return values + earlier
+    def flat(self, values: Array, earlier: Sequence[Array]) -> Array:
+        return np.asarray(values + earlier[0])
 
 
 class Phases(Convolution):
@@ -270,8 +262,9 @@ def check_total(layers: Sequence[Layer]) -> None:
         raise UpscaleError(f"the layers of the network have more than {MOST_WEIGHTS:,} weights together.")
 
 
-def cropped(values: Array, border: int) -> Array:
-    """Return values (rows, channels, columns) without the outer rows and columns."""
+def cropped(values: Array, rows: int) -> Array:
+    """Return values (rows, channels, columns) without outer rows, so that `rows` are left, and as many columns."""
+    border = (len(values) - rows) // 2
     return values[border : len(values) - border, :, border : values.shape[2] - border]
 
 

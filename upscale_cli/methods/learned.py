@@ -1,4 +1,4 @@
-"""Networks on images: luma through the network, colour through a fitted kernel, opacity by bicubic interpolation.
+"""Networks on images: luma through the network, colour by a fitted kernel and after luma, opacity by cubics.
 
 Opacity that is data goes through the network like a grey image.
 
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from upscale_cli.methods import shipped
+from upscale_cli.methods.chroma import KEPT, LUMA, Slopes, luma, with_differences
 from upscale_cli.methods.filling import FILLING, Flat, filled
 from upscale_cli.methods.filters import FILTERS
 from upscale_cli.methods.kernel import check_kernel
@@ -27,10 +28,6 @@ from upscale_cli.methods.taps import CONTINUED, Axes, filter_axes
 from upscale_cli.methods.transposed import Stamping, transposed
 from upscale_cli.methods.upsampler import Array, Block, SampleReader, Scratch, Upsampler
 
-LUMA = (0.299, 0.587, 0.114)
-"""Weights of red, green and blue in luma (ITU-R BT.601, 2.5.1)."""
-BAND, TILE = 64, 96
-"""Approximate rows and columns of the source that are computed together: their results stay in the cache."""
 COST = 8
 """Approximate cost of one output value, relative to a filter; strips are smaller accordingly."""
 FURTHER = 8
@@ -52,17 +49,23 @@ class Networks:
     network : callable
         One of these factors to its network.
     first : callable, optional
-        The same for the first network of a chain, if that is another.
+        The same for the first network of a chain, if that is another: one that restores, at scale 1, too.
+    turns : int
+        Of how many flips and turns of a picture each network's results are averaged: 1 or 8.
     """
 
     factors: tuple[int, ...]
     network: Callable[[int], Network]
     first: Callable[[int], Network] | None = None
+    turns: int = 1
 
     def chain(self, scale: float) -> list[Network]:
         """Return the networks that together enlarge at least by a scale."""
-        first, *others = factors(scale, self.factors) or [0]
-        return [(self.first or self.network)(first), *map(self.network, others)] if first else []
+        if self.first is None:
+            own = self.factors if self.factors == (1,) else factors(scale, self.factors)
+            return [self.network(factor) for factor in own]
+        first, *others = factors(scale, self.factors) or [min(self.factors)]
+        return [self.first(first), *map(self.network, others)]
 
 
 class Learned(Upsampler):
@@ -78,26 +81,43 @@ class Learned(Upsampler):
     network : Network
         Cast for the reader's floats.
     reader : SampleReader
+    white : float
+        Full intensity.
     colours : int
         The channels of colour; those after them have their own meaning.
     opacity : bool
         The last channel that is read is opacity.
+    turns : int
+        See `Networks`.
     """
 
-    cost = COST
-
-    def __init__(self, source: Any, network: Network, reader: SampleReader, *, colours: int, opacity: bool) -> None:
+    def __init__(
+        self,
+        source: Any,
+        network: Network,
+        reader: SampleReader,
+        *,
+        white: float,
+        colours: int,
+        opacity: bool,
+        turns: int = 1,
+    ) -> None:
         height, width = source.shape[:2]
         scale = network.scale
         self.source, self.read, self.dtype = source, reader.read, reader.dtype
         self.shape = (height * scale, width * scale, reader.channels)
         self._network, self._colours, self._width = network, colours, width
+        self._turns, self.cost = turns, COST * turns
         self._own = reader.channels - opacity
-        self._cells = cells(height)
+        self._cells, self._tile = network.tile(height, width)
         self.band = self._cells * scale
         size = self.shape[:2]
-        self._differences = self._opacity = None
-        if self._colours == 3 and network.planes == 1:
+        self._differences = self._slopes = self._opacity = None
+        colourful = self._colours == 3 and network.planes == 1
+        differences = replace(reader, read=lambda rows: with_differences(reader.read(rows)[..., :3]), channels=3)
+        if colourful and scale not in shipped.FACTORS:
+            self._differences = resampled(source, cubic_axes(source.shape, size), differences)
+        elif colourful:
             kernel = shipped.kernel((scale, scale))
             crop = (len(kernel) - scale) // 2
             stamping = Stamping(
@@ -107,8 +127,11 @@ class Learned(Upsampler):
                 crop=(crop, crop),
                 edge="repeat",
             )
-            differences = replace(reader, read=self._read_differences, channels=3)
             self._differences = transposed(source, stamping, differences)
+        if colourful and reader.finite:
+            axes = filter_axes(source.shape, size, FILTERS["bilinear"].default())
+            slopes: Any = Slopes(source, reader.read, white)
+            self._slopes = resampled(slopes, axes, replace(reader, read=lambda rows: rows, channels=2))
         if opacity:
             alone = replace(reader, read=lambda rows: reader.read(rows)[..., -1:], channels=1)
             self._opacity = resampled(source, cubic_axes(source.shape, size), alone)
@@ -119,26 +142,58 @@ class Learned(Upsampler):
         stop = min(top + self.band, self.shape[0])
         # A source may be `Rows` of another `Learned`, which uses the same scratch memory: read it first.
         differences = None if self._differences is None else self._differences.rows(top, stop)
+        slopes = None if self._slopes is None else self._slopes.rows(top, stop)
         opacity = None if self._opacity is None else self._opacity.rows(top, stop)
-        planes = self._planes(band * self._cells, (stop - top) // scale)
-        for left in range(0, self._width, TILE):
-            right = min(left + TILE, self._width)
+        rows = self._cells if self._network.padded else (stop - top) // scale
+        planes = self._planes(band * self._cells, rows)
+        for left in range(0, self._width, self._tile):
+            right = min(left + self._tile, self._width)
             part = slice(left * scale, right * scale)
             values = _scratch.get("values", (stop - top, part.stop - part.start, self.shape[2]), self.dtype)
             for channel, group in enumerate(planes, self._own - len(planes)):
-                large = self._network.run(group[..., left : right + 2 * margin])
+                large = self._enlarged(group[..., left : left + self._tile + 2 * margin])
+                large = large[:, : stop - top, : part.stop - part.start]
                 if self._colours != 3 or channel > 2:
-                    values[..., channel] = large[0] if len(large) == 1 else _luma(np.moveaxis(large, 0, 2))
+                    values[..., channel] = large[0] if len(large) == 1 else luma(np.moveaxis(large, 0, 2))
                     continue
                 # One channel at a time: loops over three values are slow.
-                for colour in range(3):
-                    if differences is None:
+                if differences is None:
+                    for colour in range(3):
                         values[..., colour] = large[colour]
-                    else:
-                        np.add(large[0], differences[:, part, colour], out=values[..., colour])
+                    continue
+                detail = large[0] - differences[:, part, 0]
+                green = np.zeros_like(detail)
+                for n, colour in enumerate((0, 2), 1):
+                    made = differences[:, part, n]
+                    if slopes is not None:
+                        made = made + slopes[:, part, n - 1] * detail
+                    np.add(large[0], made, out=values[..., colour])
+                    green -= made * values.dtype.type(LUMA[colour] / LUMA[1])
+                np.add(large[0], green, out=values[..., 1])
             if opacity is not None:
                 values[..., -1:] = opacity[:, part]
             yield Block(top, part.start, 0, values)
+
+    def _enlarged(self, planes: Array) -> Array:
+        """Return what the network makes of planes with margins, the mean over flips and turns, in scratch memory.
+
+        Margins are turned with the rest, so it is what the network would make of the turned picture.
+        """
+        if self._turns == 1:
+            return self._network.run(planes)
+        total: Array | None = None
+        for turn in range(self._turns):
+            turned = np.rot90(planes[..., :: -1 if turn > 3 else 1], turn % 4, (1, 2))
+            large = np.rot90(self._network.run(np.ascontiguousarray(turned)), -turn % 4, (1, 2))
+            large = large[..., :: -1 if turn > 3 else 1]
+            if total is None:
+                total = _scratch.get("total", large.shape, large.dtype)
+                np.copyto(total, large)
+            else:
+                # The mean so far, so that equal values stay as they are.
+                total += (large - total) / (turn + 1)
+        assert total is not None
+        return total
 
     def _planes(self, top: int, rows: int) -> Array:
         """Return rows from `top` with mirrored margins: (groups, planes of the network, rows, columns).
@@ -156,37 +211,15 @@ class Learned(Upsampler):
         several, colours = self._network.planes, 3 if self._colours == 3 else 0
         groups = np.repeat(planes[colours:, None], several, axis=1)
         if colours:
-            groups = np.concatenate(((_luma(values)[None] if several == 1 else planes[:3])[None], groups))
-        columns = mirrored(np.arange(-margin, width + margin), width)
+            groups = np.concatenate(((luma(values)[None] if several == 1 else planes[:3])[None], groups))
+        across = ceil(width / self._tile) * self._tile if self._network.padded else width
+        columns = mirrored(np.arange(-margin, across + margin), width)
         return np.ascontiguousarray(groups[:, :, lines - first][..., columns])
-
-    def _read_differences(self, rows: Array) -> Array:
-        """Return colours minus luma."""
-        colours = self.read(rows)[..., :3]
-        return colours - _luma(colours)[..., None]
 
 
 def cubic_axes(shape: tuple[int, ...], size: Size) -> Axes:
     """Return the axes of the method `bicubic`, which enlarges opacity and reduces what became too large."""
     return filter_axes(shape, size, FILTERS["bicubic"].default())
-
-
-def cells(height: int) -> int:
-    """Return the rows of the source for a band; bands of similar height keep threads equally busy.
-
-    >>> cells(64), cells(90), cells(100), cells(200)
-    (64, 90, 50, 67)
-    """
-    return ceil(height / max(1, round(height / BAND)))
-
-
-def _luma(colours: Array) -> Array:
-    # Not a matrix product, which may add in another order if the memory layout differs.
-    red, green, blue = (colours[..., n] * colours.dtype.type(weight) for n, weight in enumerate(LUMA))
-    red += green
-    red += blue
-    luma: Array = red
-    return luma
 
 
 class Rows:
@@ -250,13 +283,16 @@ def chained(source: Array, size: Size, networks: Networks, samples: Samples) -> 
     scale = max(out / side for out, side in zip(size, source.shape[:2], strict=True))
     opacity = samples.translucent and not samples.apart
     colours = samples.channels - samples.translucent
-    chain = [network.cast(samples.working, white(samples.stored)) for network in networks.chain(scale)]
+    full = white(samples.stored)
+    chain = [network.cast(samples.working, full) for network in networks.chain(scale)]
     own = filled(source, FURTHER + sum(network.margin for network in chain)) if opacity else source
     image: Any = own
     reader = samples.reader(own)
     upsampler: Upsampler | None = None
     for network in chain:
-        upsampler = Learned(image, network, reader, colours=colours, opacity=opacity)
+        upsampler = Learned(
+            image, network, reader, white=full, colours=colours, opacity=opacity, turns=networks.turns
+        )
         # If samples are not finite, the upsamplers that follow need the complete image.
         image = Rows(upsampler) if reader.finite else upsampler.rows(0, upsampler.shape[0])
         reader = replace(reader, read=lambda rows: rows)
@@ -278,12 +314,17 @@ def chain_memory(shape: Shape, size: Size, networks: Networks) -> WorkingMemory:
             # An intermediate image: the bands that are kept, the one being made, and the rows that are read.
             shared += channels * width * min(height, KEPT_BANDS * rows)
             each += channels * width * 2 * rows
-        lines, margin, factor = cells(height), network.margin, network.scale
+        (lines, columns), margin, factor = network.tile(height, width), network.margin, network.scale
         rows = lines * factor
         # The rows that are read, and luma with its margins three times; enlarged colours; a tile at work.
-        each += (lines + 2 * margin) * (width + 2 * margin) * (3 * channels + 9)
+        each += (lines + 2 * margin) * (width + columns * network.padded + 2 * margin) * (3 * channels + 9)
+        if channels > 2 and network.planes == 1:
+            each += width * (KEPT * (lines + 4) + 2 * rows * factor)
         each += rows * width * factor * channels
-        each += network.scratch(lines, min(width, TILE)) + rows * min(width, TILE) * factor * channels
+        tile = rows * columns * factor
+        each += network.scratch(lines, columns) + tile * channels
+        # A turned tile, the mean, and two differences from it.
+        each += (networks.turns > 1) * network.planes * 4 * tile
         height, width = height * factor, width * factor
     if (height, width) != tuple(size):
         shared += channels * width * min(height, KEPT_BANDS * rows)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from upscale_cli.errors import UsageError
 from upscale_cli.methods.method import Method, Parameters, Shape, Size, WorkingMemory, rounded_shape
@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from upscale_cli.methods.upsampler import Array, Upsampler
 
 
+class NetworkValue(ArchiveValue):
+    """The arrays of a network, or one that computes by itself, as those of ONNX files do."""
+
+    def read(self, value: Any) -> Any:
+        return value if callable(getattr(value, "run", None)) else super().read(value)
+
+
 def networks(parameters: Parameters) -> "Networks":
     """Return the networks that the parameters choose: the user's own, or the shipped ones of a size."""
     from upscale_cli.methods import shipped
@@ -23,25 +30,45 @@ def networks(parameters: Parameters) -> "Networks":
     from upscale_cli.methods.learned import Networks
 
     level = 0.0 if parameters["restore"] == "auto" else parameters["restore"]
+    turns = int(parameters["ensemble"] or 1)
     if parameters["network"] is not None:
-        own, first = (read_any(parameters["network"], of) for of in (0.0, level))
-        return Networks(factors=(own.scale,), network=lambda factor: own, first=lambda factor: first)
+        given = parameters["network"]
+        own, first = (read_any(given, of) if isinstance(given, Mapping) else given for of in (0.0, level))
+        return Networks(
+            factors=(own.scale,),
+            network=lambda factor: own,
+            first=(lambda factor: first) if level else None,
+            turns=turns,
+        )
+    if parameters["content"] == "drawing":
+        return Networks(
+            factors=shipped.RESTORED,
+            network=lambda factor: shipped.restoring(factor, 0.0, "draw"),
+            first=(lambda factor: shipped.restoring(factor, level, "draw")) if level else None,
+            turns=turns,
+        )
     size = parameters["size"] or "small"
     return Networks(
         factors=shipped.RESTORED if level else shipped.FACTORS,
         network=lambda factor: shipped.network(size, factor),
         first=(lambda factor: shipped.restoring(factor, level)) if level else None,
+        turns=turns,
     )
 
 
 def output_shape(shape: Shape, scale: Scale, parameters: Parameters) -> Shape:
-    """Return the output's shape; raises `UpscaleError` for an invalid network, or both a network and a size."""
+    """Return the output's shape; raises `UpscaleError` for an invalid network, or two choices of one."""
     networks(parameters)
-    if parameters["network"] is not None and parameters["size"] is not None:
-        raise UsageError("learned: size and network exclude each other; omit one.")
+    chosen = {"size": parameters["size"], "content": parameters["content"], "network": parameters["network"]}
+    if len(both := [name for name, value in chosen.items() if value not in (None, "photo")]) > 1:
+        raise UsageError(f"learned: {both[0]} and {both[1]} exclude each other; omit one.")
     level, own = parameters["restore"], parameters["network"]
     if own is not None and type(level) is float and level and not networks(parameters).network(0).levels:
         raise UsageError("learned: the network given has no levels to restore by; omit restore.")
+    if parameters["size"] == "large" and type(level) is float and level:
+        raise UsageError("learned: size=large and restore exclude each other; no large network restores. Omit one.")
+    if own is not None and networks(parameters).factors == (1,) and max(scale) > 1:
+        raise UsageError("learned: the network given keeps the size of pictures; use scale 1.")
     return rounded_shape(shape, scale, parameters)
 
 
@@ -60,34 +87,48 @@ def make(source: "Array", /, *, scale: Scale, size: Size, samples: "Samples", pa
     return chained(source, size, networks(parameters), samples)
 
 
-def steady(parameters: Parameters) -> bool:
-    """Return whether a constant image stays constant, which only layout 1 promises."""
-    given = parameters.get("network")
-    return not isinstance(given, Mapping) or "about" in given
+def settle(parameters: Parameters) -> dict[str, bool]:
+    """Return the promises that do not hold: only layout 1 keeps constants, and what restores changes pixels."""
+    given, level = parameters.get("network"), parameters.get("restore", "auto")
+    foreign = given is not None and not (isinstance(given, Mapping) and "about" in given)
+    restores = level not in ("auto", 0) or getattr(given, "scale", 0) == 1
+    return dict.fromkeys(["keeps_constants"] * foreign + ["interpolates"] * restores, False)
 
 
 def explain_networks(shape: Shape, scale: Scale, parameters: Parameters) -> str:
     """Describe which networks are used, one after the other."""
-    from upscale_cli.methods.learned import factors
-
     own, level = parameters["network"] is not None, parameters["restore"]
-    chain = factors(float(max(scale)), networks(parameters).factors)
+    chain = [each.scale for each in networks(parameters).chain(float(max(scale)))]
+    if not chain:
+        return "nothing to do"
     sizes = [Fraction(round_side(side, factor), side) for side, factor in zip(shape[:2], scale, strict=True)]
     steps = [f"x{factor}" for factor in chain]
     if any(size != prod(chain) for size in sizes):
         steps.append("an antialiased reduction")
-    kind = "restoring" if level not in ("auto", 0) else parameters["size"] or "small"
-    whose = "the network given" if own else f"the {kind} network"
+    drawn = parameters["content"] == "drawing"
+    kind = "restoring " if level not in ("auto", 0) else "" if drawn else f"{parameters['size'] or 'small'} "
+    given = f"the network given{networks(parameters).network(0).note}" if own else ""
+    whose = given or f"the {kind}network{' for drawings' if drawn else ''}"
     chosen = "" if level else "; nothing is restored"
     reason = f"{chosen}, because {level.why}" if isinstance(level, Found) else ""
-    return f"{whose}: {', then '.join(steps)}{reason}"
+    turns = ", mean of eight flips and turns" if parameters["ensemble"] == "8" else ""
+    return f"{whose}: {', then '.join(steps)}{turns}{reason}"
 
 
 def heed(parameters: Parameters, tables: Sequence[Sequence[int]], lossless: bool) -> Parameters:
     """Return the parameters for a file, whose tables say how much is to be restored."""
     if parameters["restore"] != "auto":
         return parameters
+    if parameters["network"] is not None and not networks(parameters).network(0).levels:
+        return {**parameters, "restore": Found(0, "the network given has no levels")}
     return {**parameters, "restore": found_in(tables, lossless)}
+
+
+def warn_of_size(shape: Shape, scale: Scale, parameters: Parameters) -> str | None:
+    """Return a warning if a JPEG is restored, which no large network does."""
+    if parameters["size"] == "large" and parameters["restore"] not in ("auto", 0):
+        return "is restored by the small network, because no large one restores; restore=none takes the large one"
+    return None
 
 
 LEARNED = Method(
@@ -109,9 +150,15 @@ LEARNED = Method(
         ),
         Parameter(
             name="network",
-            kind=ArchiveValue("a mapping of arrays, as numpy.load gives them"),
+            kind=NetworkValue("a mapping of arrays, as numpy.load gives them, or what load_network returns"),
             default=None,
-            summary="a network of your own in a .npz file, or a Compact one in a .safetensors file.",
+            summary="a network of your own in a .npz file, of others in a .safetensors or .onnx file.",
+        ),
+        Parameter(
+            name="content",
+            kind=Choice("photo", "drawing"),
+            default=None,
+            summary="what the picture shows: photo, or drawing, also for text and screenshots [photo]",
         ),
         Parameter(
             name="restore",
@@ -119,14 +166,21 @@ LEARNED = Method(
             default="auto",
             summary="how much damage of JPEG, noise or sharpening to remove [auto: as a JPEG's tables say]",
         ),
+        Parameter(
+            name="ensemble",
+            kind=Choice("1", "8"),
+            default=None,
+            summary="8 is the mean over flips and turns: slightly better, eight times slower [1]",
+        ),
     ),
-    variants=("size=large", "restore=high"),
+    variants=("size=large", "content=drawing", "restore=high"),
     resizable=True,
     independent=False,
     straight=True,
     symmetric=False,
     explain=explain_networks,
+    warn=warn_of_size,
     heed=heed,
-    steady=steady,
+    settle=settle,
     working_memory=working_memory,
 )

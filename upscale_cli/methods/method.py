@@ -98,9 +98,9 @@ def no_remark(shape: Shape, scale: Scale, parameters: Parameters) -> str | None:
     return None
 
 
-def without_zeros(parameters: Parameters) -> bool:
-    """Return whether there are no zeros beyond the border."""
-    return parameters.get("edge") != "zero"
+def settle_border(parameters: Parameters) -> dict[str, Any]:
+    """Return that constants do not stay constant, if there are zeros beyond the border."""
+    return {"keeps_constants": False} if parameters.get("edge") == "zero" else {}
 
 
 def no_heed(parameters: Parameters, tables: Sequence[Sequence[int]], lossless: bool) -> Parameters:
@@ -170,8 +170,8 @@ class Method(NamedTuple):
         A constant image stays constant.
     interpolates : bool
         Scale 1 is the identity.
-    steady : callable(parameters) -> bool
-        Whether parameters leave it at that: with zeros beyond the border, constants do not stay constant.
+    settle : callable(parameters) -> dict of str to bool
+        Which of these promises parameters change: with zeros beyond the border, constants do not stay constant.
     independent : bool
         No channel influences another.
     volumes : bool
@@ -212,7 +212,7 @@ class Method(NamedTuple):
     factors: tuple[int, ...] = ()
     resizable: bool = False
     keeps_constants: bool = True
-    steady: Callable[[Parameters], bool] = without_zeros
+    settle: Callable[[Parameters], dict[str, Any]] = settle_border
     interpolates: bool = True
     independent: bool = True
     volumes: bool = False
@@ -235,8 +235,8 @@ class Method(NamedTuple):
         return read_parameters(self.name, self.parameters, given)
 
     def settled(self, parameters: Parameters) -> "Method":
-        """Return the method as parameters make it: with some of them, constants do not stay constant."""
-        return self if self.steady(parameters) else self._replace(keeps_constants=False)
+        """Return the method as parameters make it; see `settle`."""
+        return self._replace(**self.settle(parameters))
 
     @property
     def demands(self) -> str:

@@ -33,8 +33,9 @@ All of it is computed as matrix products (see `convolution`).
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import ceil, isqrt
 from reprlib import repr as shown
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -48,7 +49,19 @@ SCALES = (2, 3, 4)
 TOLERANCE = 1e-4
 """Tolerance of sums that must be 0 or 1; the difference is removed."""
 
+BAND, TILE = 64, 96
+"""Approximate rows and columns of the source that are computed together: their results stay in the cache."""
+
 _scratch = Scratch()
+
+
+def cells(height: int) -> int:
+    """Return the rows of the source for a band; bands of similar height keep threads equally busy.
+
+    >>> cells(64), cells(90), cells(100), cells(200)
+    (64, 90, 50, 67)
+    """
+    return ceil(height / max(1, round(height / BAND)))
 
 
 @dataclass(frozen=True)
@@ -60,7 +73,7 @@ class Network:
     scale : int
     layers : tuple of Layer
         The last makes the scale² phases of each pixel.
-    skip : Phases
+    skip : Phases, optional
         Makes the phases of the linear skip.
     training : mapping
         What the file says about its training.
@@ -68,14 +81,26 @@ class Network:
         The levels of damage that it has weights for, if it restores.
     planes : int
         How many planes it enlarges at once: 1, or red, green and blue.
+    white : float
+        What planes are divided by, and results multiplied with.
+    proportional : bool
+        Values twice as large, and biases, give results twice as large, so planes need not be divided.
+    padded : bool
+        All tiles of a picture are equally large, those at its end, too.
+    note : str
+        What is said about it with -v.
     """
 
     scale: int
     layers: tuple[Layer, ...]
-    skip: Layer
+    skip: Layer | None
     training: Mapping[str, Any] = field(default_factory=dict)
     levels: tuple[float, ...] = ()
     planes: int = 1
+    white: float = 1.0
+    proportional: bool = True
+    padded: ClassVar[bool] = False
+    note: ClassVar[str] = ""
 
     @property
     def reach(self) -> int:
@@ -85,18 +110,23 @@ class Network:
     @property
     def margin(self) -> int:
         """Pixels around a plane that its result depends on, on each side."""
-        return max(self.reach, self.skip.reach)
+        return max(self.reach, self.skip.reach if self.skip else 0)
 
     @property
     def multiplications(self) -> int:
         """The number per pixel of the source. Taps beyond the end of a kernel do not count."""
-        weights = [layer.weights for layer in (*self.layers, self.skip) if layer.weights is not None]
+        layers = (*self.layers, self.skip) if self.skip else self.layers
+        weights = [layer.weights for layer in layers if layer.weights is not None]
         return sum(int(np.count_nonzero(each)) for each in weights)
+
+    def tile(self, height: int, width: int) -> tuple[int, int]:
+        """Return the rows and columns of tiles of a picture, without margins."""
+        return cells(height), min(width, TILE)
 
     def scratch(self, rows: int, columns: int) -> int:
         """Return how many values of scratch memory `run` needs for a plane of this size, margins not included."""
         area = (rows + 2 * self.margin) * (columns + 2 * self.margin)
-        kept = {layer.earlier for layer in self.layers}
+        kept = {index for layer in self.layers for index in layer.earlier}
         earlier = copies = 0
         widest = channels = self.planes
         for index, layer in enumerate(self.layers):
@@ -109,8 +139,10 @@ class Network:
 
     def cast(self, dtype: np.dtype[Any], white: float) -> "Network":
         """Return the network with weights of another type, for planes in which full intensity is `white`."""
-        layers = tuple(layer.cast(dtype, white) for layer in self.layers)
-        return replace(self, layers=layers, skip=self.skip.cast(dtype, white))
+        own, outer = (white, 1.0) if self.proportional else (1.0, white)
+        layers = tuple(layer.cast(dtype, own) for layer in self.layers)
+        skip = self.skip and self.skip.cast(dtype, own)
+        return replace(self, layers=layers, skip=skip, white=outer)
 
     def run(self, planes: Array) -> Array:
         """Return planes (planes, h + 2·margin, w + 2·margin) enlarged: (planes, h·scale, w·scale), in scratch memory.
@@ -118,15 +150,22 @@ class Network:
         They have the float type of the weights.
         """
         lines = planes.transpose(1, 0, 2)
-        wanted = {layer.earlier for layer in self.layers}
-        kept: dict[int | None, Array] = {}
-        values = cropped(lines, self.margin - self.reach)
+        if self.white != 1:
+            lines = lines / lines.dtype.type(self.white)
+        wanted = {index for layer in self.layers for index in layer.earlier}
+        kept: dict[int, Array] = {}
+        rows = len(lines) - 2 * self.margin
+        values = cropped(lines, rows + 2 * self.reach)
         for index, layer in enumerate(self.layers):
-            values = layer.run(values, kept.get(layer.earlier), f"layer {index}" if index in wanted else "values")
+            earlier = [kept[each] for each in layer.earlier]
+            values = layer.run(values, earlier, f"layer {index}" if index in wanted else "values")
             if index in wanted:
                 kept[index] = values
-        values += self.skip.run(cropped(lines, self.margin - self.skip.reach), None, "skip")
-        rows, _, columns = values.shape
+        if self.skip:
+            values += self.skip.run(cropped(lines, rows + 2 * self.skip.reach), (), "skip")
+        if self.white != 1:
+            values *= values.dtype.type(self.white)
+        columns = values.shape[2]
         large = _scratch.get("large", (self.planes, rows, self.scale, columns, self.scale), values.dtype)
         phases = np.moveaxis(values.reshape((rows, self.planes, self.scale, self.scale, columns)), 1, 0)
         # One phase at a time, or NumPy's innermost loop would be over the phases, which are few.
@@ -196,6 +235,17 @@ def read_network(arrays: Mapping[str, Any], level: float = 0.0) -> Network:
     return network
 
 
+def scale_of(channels: int, planes: int, layer: str) -> int:
+    """Return the scale of a network whose last layer makes so many channels; raises `UpscaleError`."""
+    scale = isqrt(channels // planes)
+    if channels != planes * scale * scale or scale not in SCALES:
+        raise UpscaleError(
+            f"layer {layer} of the network makes {channels} channels of {planes}; "
+            f"it must make {' or '.join(str(planes * s * s) for s in SCALES)}, for a scale of 2, 3 or 4."
+        )
+    return scale
+
+
 def _keep_flat(layers: Sequence[Layer]) -> None:
     """Let the last layer subtract what biases make of flat areas, of which the first layer makes 0."""
     last = layers[-1]
@@ -203,7 +253,7 @@ def _keep_flat(layers: Sequence[Layer]) -> None:
         values: Array = np.zeros(1)
         results: list[Array] = []
         for layer in layers:
-            values = layer.flat(values, None if layer.earlier is None else results[layer.earlier])
+            values = layer.flat(values, [results[index] for index in layer.earlier])
             results.append(values)
         last.biases = -values[:, None]
 

@@ -129,13 +129,13 @@ def per_axis(name: str, values: tuple[Any, ...], axes: int) -> tuple[Any, ...]:
 
 
 class Choice(Kind):
-    """One of some words."""
+    """One of some words, which may be numbers: `Choice("1", "8")` takes 8 as well."""
 
     def __init__(self, *words: str) -> None:
         self.words, self.domain = words, " or ".join(words)
 
     def read(self, value: Any) -> str:
-        if value not in self.words:
+        if str(value) not in self.words:
             raise ValueError
         return str(value)
 

@@ -63,7 +63,7 @@ def found_in(tables: Sequence[Sequence[int]], lossless: bool) -> Found:
 
     >>> found = found_in([[3] * 64], False)
     >>> float(found), found.why
-    (0.31, 'its tables are those of JPEG quality 90')
+    (0.32, 'its tables are those of JPEG quality 90')
     """
     if not tables:
         return Found(0, "its file is lossless" if lossless else "only the tables of a JPEG tell how much")

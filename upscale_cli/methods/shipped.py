@@ -19,7 +19,7 @@ FOLDER = Path(__file__).with_name("kernels")
 FACTORS = (2, 3, 4)
 """Factors of the kernels, and of the networks of each size."""
 RESTORED = (2, 4)
-"""Factors of the networks that restore."""
+"""Factors of the networks that restore, and of those for drawings."""
 
 
 @cache
@@ -56,9 +56,9 @@ def network(size: str, scale: int) -> Network:
 
 
 @lru_cache(16)
-def restoring(scale: int, level: float) -> Network:
-    """Return the network for one of `RESTORED` and a level of damage; errors as for `network`."""
-    with _own_file(f"restore-{scale}x.npz") as stream, np.load(stream) as arrays:
+def restoring(scale: int, level: float, kind: str = "restore") -> Network:
+    """Return the network for one of `RESTORED` and a level of damage, or `draw` for drawings; errors as above."""
+    with _own_file(f"{kind}-{scale}x.npz") as stream, np.load(stream) as arrays:
         return read_network(arrays, level)
 
 

@@ -48,7 +48,7 @@ def enlarge(
     with open_picture(source.open(), request.reading) as picture:
         request = request.of(picture)
         parameters, remembered = request.read_parameters(source, picture.values)
-        parameters = dict(request.method.heed(parameters, picture.encoding.tables, picture.encoding.lossless))
+        parameters = request.heeding(parameters, picture)
         format, result = request.format_for(picture), Result()
         check_frames(picture, format)
         work = _Enlargement(
@@ -129,7 +129,7 @@ class _Enlargement(NamedTuple):
         if not result.decisions:
             result.decisions = {
                 "method": method_explained(method, before, scale, parameters),
-                "size": size_explained(request, self.remembered, scale),
+                "size": size_explained(request, self.remembered, scale, method),
                 "colour": ready.colour,
             }
         result.before, result.after, result.frames = sides[::-1], size[::-1], picture.count
@@ -200,7 +200,7 @@ def method_explained(method: Method, shape: tuple[int, int, int], scale: Scale, 
     return f"{', '.join([method.name, *values])}: {own or f'{method.summary} ({method.source})'}"
 
 
-def size_explained(request: "Request", remembered: Size | None, scale: Scale) -> str:
+def size_explained(request: "Request", remembered: Size | None, scale: Scale, method: Method) -> str:
     """Describe the factors, and who chose them."""
     each = [f"{float(s):.4g}" for s in reversed(scale)]
     factors = each[0] if len(set(each)) == 1 else "x".join(each)
@@ -210,5 +210,5 @@ def size_explained(request: "Request", remembered: Size | None, scale: Scale) ->
         why = "as the indices file says"
     else:
         why = "as requested" if request.scale is not None else "the default"
-    unchanged = ", which changes no pixel" if set(scale) == {1} and request.method.interpolates else ""
+    unchanged = ", which changes no pixel" if set(scale) == {1} and method.interpolates else ""
     return f"{factors} times, {why}{unchanged}"

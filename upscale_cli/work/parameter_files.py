@@ -1,4 +1,4 @@
-"""Arrays that methods take from `.npy`, `.npz` and `.safetensors` files: read without trusting them, once a run."""
+"""Arrays and networks that methods take from files, read without trusting them, once a run."""
 
 import os
 from collections.abc import Callable
@@ -13,6 +13,7 @@ from upscale_cli.errors import UpscaleError
 from upscale_cli.methods import Parameter, Size
 from upscale_cli.methods.upsampler import Array
 from upscale_cli.places.place import Source
+from upscale_cli.work.onnx_network import read_onnx
 from upscale_cli.work.safetensors import is_safetensors, read_safetensors
 
 MAX_VALUES = 1 << 23
@@ -60,9 +61,9 @@ def load_parameter(
         If it cannot be read, or holds something else.
     """
     try:
-        loaded = load_arrays(source, most, outline)
         if parameter.archive:
-            return loaded, None
+            return read_onnx(source) or load_arrays(source, most, outline), None
+        loaded = load_arrays(source, most, outline)
         if parameter.name not in loaded and "" not in loaded:
             names = ", ".join(shortened(name) for name in list(loaded)[:MAX_NAMES]) or "none"
             others = f" and {len(loaded) - MAX_NAMES:,} others" if len(loaded) > MAX_NAMES else ""
@@ -117,7 +118,7 @@ def load_arrays(source: Source, most: int = MAX_VALUES, outline: bool = False) -
                 return read_safetensors(stream, length, left)
             if not magic.startswith(b"PK"):
                 raise UpscaleError(
-                    "is not a .npy, .npz or .safetensors file; save it with numpy.save or numpy.savez."
+                    "is not a .npy, .npz, .safetensors or .onnx file; save it with numpy.save or numpy.savez."
                 )
             return _unpacked(stream, read)
         except OSError as error:

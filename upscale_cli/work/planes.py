@@ -85,7 +85,7 @@ class Planes(NamedTuple):
             expected.note(f"is interlaced ({film.fields}), and both fields are enlarged as one picture")
         expected.decisions = {
             "method": method_explained(method, before, scale, parameters),
-            "size": size_explained(request, remembered, scale),
+            "size": size_explained(request, remembered, scale, method.settled(parameters)),
             "colour": f"planes of {film.bits} bits, kept{'; chroma in its place' if film.chroma else ''}",
         }
         own: dict[str, Any] = {"parameters": parameters, "scale": scale, "expected": expected}

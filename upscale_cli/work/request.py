@@ -157,6 +157,7 @@ class Request(NamedTuple):
     def check(self, picture: Picture, source: Source) -> Result:
         request = self.of(picture)
         parameters, remembered = request.read_parameters(source, picture.values, outline=True)
+        parameters = request.heeding(parameters, picture)
         format = request.format_for(picture)
         before = (*picture.sides, picture.channels)
         scale, shape, size = request.resolved(before, remembered, parameters)
@@ -210,6 +211,10 @@ class Request(NamedTuple):
             hundredths=self.method.hundredths,
             working_memory=lru_cache(1)(self.method.working_memory(shape, parameters)),  # asked four times a size
         )
+
+    def heeding(self, parameters: Mapping[str, Any], picture: Picture) -> dict[str, Any]:
+        """Return the parameters as the method makes them for a picture of a file; see `Method.heed`."""
+        return dict(self.method.heed(parameters, picture.encoding.tables, picture.encoding.lossless))
 
     def reads_by_rows(self, picture: Picture, format: Format) -> bool:
         """Return whether a source is read while its result is written, and is not in memory as a whole."""

@@ -1,0 +1,190 @@
+"""Drawings and text: what the networks for them reach, colours that follow luma, and the generator for training."""
+
+import io
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from drawn import SUBJECTS
+from PIL import Image
+from support import Array
+
+from upscale_cli import upscale
+from upscale_cli.commands.upscale import cli
+from upscale_cli.errors import UpscaleError
+from upscale_cli.learning.measure import luma_8bit, psnr, ssim
+from upscale_cli.learning.reduction import reduce
+from upscale_cli.methods import network
+from upscale_cli.methods.restoring import found_in
+
+ROOT = Path(__file__).parents[1]
+LUMA = np.array([0.299, 0.587, 0.114])
+
+
+@cache
+def subject(name: str, scale: int) -> Array:
+    """At ×4 the picture is drawn twice as large as at ×2, so that the sources are as legible."""
+    return SUBJECTS[name](scale // 2)
+
+
+@cache
+def source(name: str, scale: int, quality: int | None = None) -> tuple[Array, float]:
+    """The picture, reduced, saved as JPEG 4:2:0 if there is a quality; and the level that its tables tell."""
+    small = np.clip(np.round(reduce(subject(name, scale), scale)), 0, 255).astype(np.uint8)
+    if quality is None:
+        return small, 0.0
+    stream = io.BytesIO()
+    Image.fromarray(small).save(stream, "JPEG", quality=quality, subsampling=2)
+    with Image.open(stream) as image:
+        return np.asarray(image), float(found_in([tuple(image.quantization[0])], False))  # type: ignore[attr-defined]
+
+
+def as_before(small: Array, scale: int, level: float) -> Array:
+    """Luma by the network for photographs, and colour differences by the kernel alone."""
+    y = small @ LUMA
+    large = 255 * upscale(y / 255, scale, "learned", restore=level)
+    made = large[..., None] + upscale(small - y[..., None], scale, "transposed-conv")
+    return np.asarray(np.clip(np.round(made), 0, 255).astype(np.uint8))
+
+
+def colours(made: Array, name: str, scale: int) -> float:
+    return psnr(made, subject(name, scale), scale)
+
+
+def structure(made: Array, name: str, scale: int) -> float:
+    return ssim(luma_8bit(made), luma_8bit(subject(name, scale)), scale)
+
+
+@pytest.mark.parametrize(
+    ("name", "scale", "gain"),
+    [
+        ("drawing", 2, 4.0),
+        *(
+            pytest.param(*each, marks=pytest.mark.long)
+            for each in (("text", 2, 2.2), ("drawing", 4, 1.9), ("text", 4, 1.0))
+        ),
+    ],
+)
+def test_drawings_come_nearer_than_photographs_did(name: str, scale: int, gain: float) -> None:
+    small, _ = source(name, scale)
+    made = upscale(small, scale, "learned", content="drawing")
+    assert colours(made, name, scale) > colours(as_before(small, scale, 0), name, scale) + gain
+    assert structure(made, name, scale) > structure(upscale(small, scale, "lanczos"), name, scale)
+
+
+def test_the_edges_of_luma_alone_help_a_drawing() -> None:
+    small, _ = source("drawing", 2)
+    made = upscale(small, 2, "learned")
+    assert colours(made, "drawing", 2) > colours(as_before(small, 2, 0), "drawing", 2) + 2
+    assert structure(made, "drawing", 2) > structure(as_before(small, 2, 0), "drawing", 2) - 0.001
+
+
+@pytest.mark.parametrize(("name", "least"), [("drawing", 0.975), ("text", 0.93)])
+def test_a_jpeg_of_a_drawing_is_clean_again(name: str, least: float) -> None:
+    small, level = source(name, 2, 75)
+    made = structure(upscale(small, 2, "learned", content="drawing", restore=level), name, 2)
+    assert made >= least
+    assert made > structure(upscale(small, 2, "learned", restore=level), name, 2) + 0.005
+    assert made > structure(upscale(small, 2, "lanczos"), name, 2) + 0.04
+
+
+def test_saturated_text_on_saturated_ground_gets_no_halo() -> None:
+    small, _ = source("text", 2)
+    lines = subject("text", 2)
+    rows = np.flatnonzero((lines[:, 2] == (190, 0, 60)).all(axis=1))
+    inside = slice(rows[0] + 4, rows[-1] - 3)
+
+    def beyond(made: Array) -> float:
+        part = made[inside].astype(float)
+        low, high = lines[inside].min(axis=(0, 1)), lines[inside].max(axis=(0, 1))
+        return float(np.mean(np.maximum(part - high, 0) + np.maximum(low - part, 0)))
+
+    assert beyond(upscale(small, 2, "learned", content="drawing")) < beyond(as_before(small, 2, 0))
+
+
+@pytest.mark.parametrize("level", [0, 0.5, 1])
+def test_flat_areas_and_the_mean_colour_stay(level: float) -> None:
+    for colour in ([0, 0, 0], [255, 255, 255], [10, 200, 77]):
+        for kind in (np.uint8, np.uint16):
+            flat = np.tile(np.array(colour, kind), (23, 31, 1))
+            assert (upscale(flat, 2.5, "learned", content="drawing", restore=level) == flat[:1, :1]).all()
+    small, _ = source("drawing", 4)
+    shift = upscale(small, 2, "learned", content="drawing", restore=level).mean(axis=(0, 1)) - small.mean(axis=(0, 1))
+    assert np.abs(shift).max() < 0.7
+
+
+def test_flat_colour_under_alpha_stays_flat() -> None:
+    pixels = np.empty((40, 40, 4), np.uint8)
+    pixels[..., :3] = (200, 30, 90)
+    pixels[..., 3] = np.where(np.hypot(*(np.indices((40, 40)) - 20)) < 14, 255, 0)
+    made = upscale(pixels, 2, "learned", content="drawing")
+    seen = made[..., 3] > 0
+    assert 0 < seen.mean() < 1
+    assert (made[seen][:, :3] == (200, 30, 90)).all()
+
+
+def test_strips_tiles_and_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = source("drawing", 2)[0][:150] / 255.0
+    expected = upscale(small, 2, "learned", content="drawing")
+    np.testing.assert_array_equal(upscale(small, 2, "learned", content="drawing", threads=3), expected)
+    monkeypatch.setattr(network, "BAND", 16)
+    monkeypatch.setattr(network, "TILE", 25)
+    np.testing.assert_allclose(upscale(small, 2, "learned", content="drawing"), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("content", ["photo", "drawing"])
+@pytest.mark.parametrize("level", [0, 0.6])
+def test_bits_and_floats_mean_the_same(content: str, level: float) -> None:
+    told: dict[str, Any] = {"content": content, "restore": level}
+    small = source("text", 2)[0][:60]
+    expected = np.clip(upscale(small / 255, 2, "learned", **told), 0, 1)
+    for white, kind in ((255, np.uint8), (65535, np.uint16)):
+        made = upscale((small.astype(np.uint32) * (white // 255)).astype(kind), 2, "learned", **told)
+        # Arrays of floats are computed in double precision: two code values of 16 bits are the noise of the other.
+        assert np.abs(made / white - expected).max() <= 0.51 / white + 3e-5
+
+
+def test_values_that_have_no_square_have_no_slope() -> None:
+    huge = np.random.default_rng(0).random((12, 12, 3)) * 1e200
+    assert np.isfinite(upscale(huge, 2, "learned")).all()
+
+
+def test_the_user_says_what_the_picture_shows(tmp_path: Path) -> None:
+    small, level = source("drawing", 2, 75)
+    Image.fromarray(small).save(tmp_path / "in.png")
+    stream: dict[str, Any] = {"quality": 75, "subsampling": 2}
+    Image.fromarray(source("drawing", 2)[0]).save(tmp_path / "in.jpg", **stream)
+    for name, kind, why in (
+        ("in.png", "the network", "; nothing is restored, because its file is lossless"),
+        ("in.jpg", "the restoring network", ", because its tables are those of JPEG quality 75"),
+    ):
+        words = [tmp_path / name, "-m", "learned", "-p", "content=drawing", "-v", "-o", tmp_path / f"{name}.png"]
+        done = CliRunner().invoke(cli, [str(word) for word in words])
+        assert done.exit_code == 0, done.output
+        assert f"{kind} for drawings: x2{why}" in done.stderr
+    with Image.open(tmp_path / "in.jpg.png") as image:
+        expected = upscale(small, 2, "learned", content="drawing", restore=level)
+        np.testing.assert_array_equal(np.asarray(image), expected)
+
+
+def test_there_is_one_size_of_networks_for_drawings() -> None:
+    with pytest.raises(UpscaleError, match="size and content exclude each other; omit one"):
+        upscale(np.zeros((9, 9, 3), np.uint8), 2, "learned", content="drawing", size="large")
+
+
+def test_the_generator_draws_the_same_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    from training import drawings
+
+    made = [drawings.drawing(seed, 96, drawings.fonts()) for seed in range(24)]
+    again = [drawings.drawing(seed, 96, drawings.fonts()) for seed in range(24)]
+    np.testing.assert_array_equal(made, again)
+    assert all((a != b).any() for a, b in zip(made[1:], made, strict=False))
+    # Without a font of the list, Pillow's own serves; every kind of picture was among them.
+    shares = [share for share, _ in drawings.KINDS]
+    seen = {int(np.random.default_rng(seed).choice(len(shares), p=shares)) for seed in range(24)}
+    assert len(seen) == len(shares)
+    assert drawings.drawing(3, 96, []).shape == (96, 96, 3)

@@ -1,0 +1,319 @@
+"""Networks in ONNX files: models that are built here, beside sums of our own and onnxruntime on the whole picture."""
+
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+from support import Array, Floats
+from test_ensemble import by_hand
+from test_foreign_networks import Arrays, compact, plainly
+
+from upscale_cli import UpscaleError, upscale
+from upscale_cli.commands.upscale import cli
+from upscale_cli.testing import assert_near
+from upscale_cli.work import onnx_network
+from upscale_cli.work.onnx_network import OnnxNetwork, load_network
+
+onnx = pytest.importorskip("onnx", reason="onnx is needed to build networks; pip install '.[onnx]'")
+onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is needed; pip install '.[onnx]'")
+FLOAT = onnx.TensorProto.FLOAT
+node = onnx.helper.make_node
+
+
+def model(
+    nodes: Sequence[Any], arrays: Arrays, shape: Sequence[Any] = (None, 3, None, None), kind: int = FLOAT
+) -> Any:
+    """Return a model from `x` to `y`."""
+    ends = [onnx.helper.make_tensor_value_info("x", kind, shape)]
+    out = [onnx.helper.make_tensor_value_info("y", kind, (None, None, None, None))]
+    weights = [onnx.numpy_helper.from_array(values, name) for name, values in arrays.items()]
+    graph = onnx.helper.make_graph(list(nodes), "graph", ends, out, weights)
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+
+
+def network(*given: Any, **named: Any) -> OnnxNetwork:
+    return OnnxNetwork(model(*given, **named).SerializeToString())
+
+
+def as_onnx(arrays: Arrays, scale: int, dtype: str = "f4", sides: tuple[int | None, ...] = (None, None)) -> bytes:
+    """Return a network of the Compact family as a model."""
+    planes, last = arrays["body.0.weight"].shape[1], max(int(name.split(".")[1]) for name in arrays)
+    given = {
+        name: (v.reshape(-1, 1, 1) if int(name.split(".")[1]) % 2 else v).astype(dtype) for name, v in arrays.items()
+    }
+    nodes, at = [], "x"
+    for n in range(0, last + 1, 2):
+        nodes.append(node("Conv", [at, f"body.{n}.weight", f"body.{n}.bias"], [at := f"conv{n}"], pads=[1] * 4))
+        if n < last:
+            nodes.append(node("PRelu", [at, f"body.{n + 1}.weight"], [at := f"prelu{n}"]))
+    nodes.append(node("DepthToSpace", [at], ["large"], blocksize=scale, mode="CRD"))
+    given["scales"] = np.array([1, 1, scale, scale], "f4")
+    floor = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    nodes += [
+        node("Resize", ["x", "", "scales"], ["near"], mode="nearest", **floor),
+        node("Add", ["large", "near"], ["y"]),
+    ]
+    kind = onnx.TensorProto.FLOAT16 if dtype == "f2" else FLOAT
+    made: bytes = model(nodes, given, (1, planes, *sides), kind).SerializeToString()
+    return made
+
+
+def noise(*shape: int, seed: int = 0) -> Floats:
+    return np.random.default_rng(seed).random(shape).astype("f4")
+
+
+def weights(*shape: int, seed: int = 0) -> Array:
+    return (np.random.default_rng(seed).normal(size=shape) / np.prod(shape[1:]) ** 0.5).astype("f4")
+
+
+@pytest.mark.parametrize(("scale", "planes"), [(2, 3), (3, 3), (4, 3), (2, 1)])
+@pytest.mark.parametrize("sides", [(None, None), (40, 56), (24, None)], ids=str)
+def test_a_network_in_onnx_is_run_by_tiles(scale: int, planes: int, sides: tuple[int | None, ...]) -> None:
+    arrays = compact(scale, planes=planes, seed=scale)
+    made = OnnxNetwork(as_onnx(arrays, scale, sides=sides))
+    assert (made.scale, made.planes, made.margin, made.step, made.whole) == (scale, planes, 4, 1, False)
+    for shape in ((213, 70, 3), (5, 3, 3)):
+        source = noise(*shape) if planes == 3 else noise(*shape[:2])
+        expected = np.moveaxis(plainly(arrays, np.moveaxis(source.reshape(*shape[:2], -1), 2, 0), scale), 0, 2)
+        assert_near(
+            upscale(source, scale, "learned", network=made), expected.reshape(-1, *expected.shape[1:]).squeeze(), 1e-5
+        )
+
+
+def test_half_floats_and_whole_numbers() -> None:
+    arrays = compact()
+    source = np.random.default_rng(1).integers(0, 256, (40, 50, 3), np.uint8)
+    expected = upscale(source, 2, "learned", network=arrays)
+    np.testing.assert_array_equal(upscale(source, 2, "learned", network=OnnxNetwork(as_onnx(arrays, 2))), expected)
+    half = upscale(source, 2, "learned", network=OnnxNetwork(as_onnx(arrays, 2, "f2")))
+    assert np.abs(half.astype(int) - expected).max() <= 1
+    deep = source.astype(np.uint16) * 257
+    far = np.abs(upscale(deep, 2, "learned", network=OnnxNetwork(as_onnx(arrays, 2))) / 257 - expected)
+    assert far.max() <= 0.51
+
+
+def wide() -> OnnxNetwork:
+    """Return a network that reads 6 pixels around each: a kernel of 5 x 5 with holes of 3."""
+    nodes = [
+        node("Conv", ["x", "w"], ["c"], dilations=[3, 3], pads=[6] * 4),
+        node("DepthToSpace", ["c"], ["y"], blocksize=2, mode="CRD"),
+    ]
+    return network(nodes, {"w": weights(12, 3, 5, 5)})
+
+
+def grid(times: int = 2, sides: tuple[int | None, ...] = (None, None)) -> OnnxNetwork:
+    """Return a network that works on cells, as those for x2 of Real-ESRGAN do: it makes x2 of them, or x4."""
+    n = times
+    nodes = [
+        node("SpaceToDepth", ["x"], ["cells"], blocksize=n),
+        node("Conv", ["cells", "w"], ["c"], pads=[1] * 4),
+        node("Relu", ["c"], ["r"]),
+        node("Conv", ["r", "v"], ["d"], pads=[1] * 4),
+        node("DepthToSpace", ["d"], ["y"], blocksize=2 * n),
+    ]
+    return network(
+        nodes, {"w": weights(8, 3 * n * n, 3, 3), "v": weights(12 * n * n, 8, 3, 3, seed=1)}, shape=(1, 3, *sides)
+    )
+
+
+@pytest.mark.parametrize(("make", "margin", "step"), [(wide, 6, 1), (grid, 8, 2), (lambda: grid(8), 32, 8)])
+def test_tiles_leave_no_seams(
+    make: Callable[[], OnnxNetwork], margin: int, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, source = make(), noise(203, 150, 3)
+    assert (made.step, made.whole, made.scale) == (step, False, 2)
+    assert made.margin in range(margin - step, margin + step + 1)
+    whole = upscale(source, 2, "learned", network=made)
+    np.testing.assert_array_equal(upscale(source, 2, "learned", network=made, threads=3), whole)
+    for tile in (30, 77, 1000):
+        monkeypatch.setattr(onnx_network, "TILE", tile)
+        assert_near(upscale(source, 2, "learned", network=made), whole, 1e-5)
+    # The session alone, on a picture that is mirrored far beyond its border.
+    around = 64
+    mirrored = np.pad(source, ((around, around + 5), (around, around + 2), (0, 0)), mode="symmetric")
+    (direct,) = made._session.run(None, {"x": np.moveaxis(mirrored, 2, 0)[None]})
+    inner = direct[0, :, 2 * around :, 2 * around :][:, : 2 * 203, : 2 * 150]
+    assert_near(whole, np.moveaxis(inner, 0, 2), 1e-5)
+
+
+def test_tiles_of_a_fixed_size_lie_on_the_grid() -> None:
+    source = noise(61, 150, 3)
+    made = upscale(source, 2, "learned", network=grid(4, (72, 60)))
+    assert_near(made, upscale(source, 2, "learned", network=grid(4)), 1e-5)
+    with pytest.raises(UpscaleError, match="takes only 24 x 24 pixels, and reads too far for tiles of that size"):
+        grid(4, (24, 24))
+
+
+def attentive(sides: tuple[int | None, ...] = (None, None)) -> OnnxNetwork:
+    """Return a network whose results depend on the mean of the picture."""
+    nodes = [
+        node("GlobalAveragePool", ["x"], ["mean"]),
+        node("Mul", ["x", "mean"], ["m"]),
+        node("Conv", ["m", "w"], ["c"], pads=[1] * 4),
+        node("DepthToSpace", ["c"], ["y"], blocksize=2),
+    ]
+    return network(nodes, {"w": weights(12, 3, 3, 3)}, shape=(1, 3, *sides))
+
+
+def test_a_network_that_reads_everything_is_given_everything() -> None:
+    made, source = attentive(), noise(210, 301, 3)
+    assert made.whole
+    assert "the complete picture" in made.note
+    (direct,) = made._session.run(None, {"x": np.moveaxis(source, 2, 0)[None].copy()})
+    assert_near(upscale(source, 2, "learned", network=made), np.moveaxis(direct[0], 0, 2), 1e-5)
+    with pytest.raises(UpscaleError, match="takes only 64 x 64 pixels, and reads too far"):
+        attentive((64, 64))
+
+
+@pytest.mark.parametrize("scale", [1, 8])
+@pytest.mark.parametrize("planes", [1, 3])
+def test_any_integer_scale(scale: int, planes: int) -> None:
+    nodes = [node("Conv", ["x", "w"], ["c"], pads=[1] * 4), node("DepthToSpace", ["c"], ["y"], blocksize=scale)]
+    made = network(nodes, {"w": weights(planes * scale**2, planes, 3, 3)}, shape=(1, planes, None, None))
+    assert made.scale == scale
+    result = upscale(noise(20, 30, 3), scale, "learned", network=made)
+    assert result.shape == (20 * scale, 30 * scale, 3)
+    assert np.isfinite(result).all()
+    if scale == 1:
+        with pytest.raises(UpscaleError, match="keeps the size of pictures; use scale 1"):
+            upscale(noise(20, 30, 3), 2, "learned", network=made)
+
+
+def test_the_ensemble_is_the_mean_over_flips_and_turns() -> None:
+    made, source = OnnxNetwork(as_onnx(compact(), 2)), noise(31, 22, 3)
+    have = upscale(source, 2, "learned", network=made, ensemble=8)
+    assert_near(have, by_hand(source, 2, network=made), 1e-5)
+
+
+def outside() -> bytes:
+    """Return a model whose weights are in a file beside it."""
+    made = model([node("Conv", ["x", "w"], ["y"])], {"w": weights(3, 3, 1, 1)})
+    (tensor,) = made.graph.initializer
+    tensor.ClearField("raw_data")
+    tensor.data_location = 1
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", "w.bin"
+    return bytes(made.SerializeToString())
+
+
+def endless() -> bytes:
+    body = onnx.helper.make_graph(
+        [node("Identity", ["c"], ["d"]), node("Identity", ["v"], ["u"])],
+        "body",
+        [onnx.helper.make_tensor_value_info(name, kind, ()) for name, kind in (("i", 7), ("c", 9))]
+        + [onnx.helper.make_tensor_value_info("v", FLOAT, None)],
+        [onnx.helper.make_tensor_value_info("d", 9, ()), onnx.helper.make_tensor_value_info("u", FLOAT, None)],
+    )
+    return bytes(model([node("Loop", ["", "", "x"], ["y"], name="round", body=body)], {}).SerializeToString())
+
+
+def vast() -> bytes:
+    nodes = [
+        node("ReduceMean", ["x"], ["m"], axes=[2, 3], keepdims=1),
+        node("Expand", ["m", "sides"], ["e"]),
+        node("Add", ["e", "e"], ["y"]),
+    ]
+    return bytes(model(nodes, {"sides": np.array([1, 3, 1 << 20, 1 << 20])}).SerializeToString())
+
+
+def simple(*shape: Any, kind: int = FLOAT, op: str = "Identity") -> bytes:
+    return bytes(model([node(op, ["x"], ["y"])], {}, shape, kind).SerializeToString())
+
+
+BAD: list[tuple[str, Callable[[], bytes], str]] = [
+    ("outside", outside, 'keeps the weights "w" in another file, which is never read'),
+    ("endless", endless, 'has a layer "round" (Loop), which might never end'),
+    ("vast", vast, "the network failed"),
+    ("damaged", lambda: as_onnx(compact(), 2)[:-100], "is not a valid .onnx file"),
+    ("garbage", lambda: b"\x08" + bytes(range(256)) * 9, "is not a valid .onnx file"),
+    ("empty model", lambda: b"\x08\x08", "is not a network that onnxruntime runs"),
+    ("unknown layer", lambda: simple(1, 3, None, None, op="Enlarge"), "Enlarge"),
+    ("four channels", lambda: simple(1, 4, None, None), "must be (1, 1 or 3, height, width)"),
+    ("channels last", lambda: simple(1, None, None, 3), "must be (1, 1 or 3, height, width)"),
+    ("batches", lambda: simple(2, 3, None, None), "must be (1, 1 or 3, height, width)"),
+    ("bytes", lambda: simple(1, 3, None, None, kind=2), "it must be of floats"),
+    (
+        "smaller",
+        lambda: bytes(
+            model([node("MaxPool", ["x"], ["y"], kernel_shape=[2, 2], strides=[2, 2])], {}).SerializeToString()
+        ),
+        "sides that are larger by one integer",
+    ),
+    (
+        "classes",
+        lambda: bytes(model([node("GlobalAveragePool", ["x"], ["y"])], {}).SerializeToString()),
+        "sides that are larger by one integer",
+    ),
+    (
+        "constant",
+        lambda: bytes(model([node("Sub", ["x", "x"], ["y"])], {}).SerializeToString()),
+        "do not depend on its input",
+    ),
+    ("text", lambda: b"\x08 is no number of a version", "is not a valid .onnx file"),
+    ("other", lambda: b"version https://git-lfs", "is not a .npy, .npz, .safetensors or .onnx file"),
+]
+
+
+@pytest.mark.parametrize(("content", "words"), [each[1:] for each in BAD], ids=[each[0] for each in BAD])
+def test_what_is_no_network_is_refused_in_one_line(
+    content: Callable[[], bytes], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("w.bin").write_bytes(weights(3, 3, 1, 1).tobytes())
+    Path("bad.onnx").write_bytes(content())
+    Image.new("RGB", (4, 4)).save("in.png")
+    result = CliRunner().invoke(cli, ["in.png", "-m", "learned", "--network", "bad.onnx", "-o", "out.png"])
+    assert result.exit_code == 1, result.output
+    assert words in result.stderr
+    assert '"bad.onnx"' in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not Path("out.png").exists()
+
+
+def test_commands_take_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    arrays = compact()
+    Path("their.onnx").write_bytes(as_onnx(arrays, 2))
+    source = np.random.default_rng(1).integers(0, 256, (30, 40, 3), np.uint8)
+    for name in "ab":
+        Image.fromarray(source).save(f"{name}.png")
+    line = ["a.png", "b.png", "-m", "learned", "--network", "their.onnx", "-o", "out", "-v"]
+    done = CliRunner().invoke(cli, line)
+    assert done.exit_code == 0, done.output
+    assert "by onnxruntime on CPU, which reads 4 pixels around each" in done.stderr
+    (made,) = {Path(f"out/{name}.png").read_bytes() for name in "ab"}
+    with Image.open("out/a.png") as image:
+        np.testing.assert_array_equal(
+            np.asarray(image), upscale(source, 2, "learned", network=load_network("their.onnx"))
+        )
+    command = [sys.executable, "-m", "upscale_cli", *line[:-2], "processes", "--executor", "processes"]
+    subprocess.run(command, check=True, timeout=120)
+    assert Path("processes/b.png").read_bytes() == made
+    with pytest.raises(UpscaleError, match=r'network file "a.png" is not an .onnx file'):
+        load_network("a.png")
+
+
+def test_it_travels_as_bytes() -> None:
+    made, source = OnnxNetwork(as_onnx(compact(), 2)), noise(9, 8, 3)
+    again = pickle.loads(pickle.dumps(made))
+    np.testing.assert_array_equal(
+        upscale(source, 2, "learned", network=again), upscale(source, 2, "learned", network=made)
+    )
+
+
+def test_without_the_extra_it_is_said(tmp_path: Path) -> None:
+    (tmp_path / "x.onnx").write_bytes(as_onnx(compact(), 2))
+    Image.new("RGB", (4, 4)).save(tmp_path / "in.png")
+    code = "import sys\nsys.modules['onnxruntime'] = None\nfrom upscale_cli.commands.upscale import main; main()"
+    line = [sys.executable, "-c", code, "in.png", "-m", "learned", "--network", "x.onnx", "-o", "out.png"]
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr.endswith("network file \"x.onnx\" needs an extra: pip install 'upscale-cli[onnx]'.\n")
+    assert len(done.stderr.splitlines()) == 1
