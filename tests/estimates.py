@@ -14,8 +14,9 @@ from upscale_cli.methods import Method
 Case = list[Any]
 
 LONG = [(1_000_000, 1), (1, 1_000_000)]
-SHAPES = [(1000, 1000), (1500, 700), (700, 1500), (6000, 150), (150, 6000), (60_000, 16), (16, 60_000), (37, 41)]
-SMALL = [(300, 200), (200, 300), (1500, 40), (40, 1500), (8000, 7), (7, 8000), (37, 41)]
+SHAPES = [(1000, 1000), (1500, 700), (700, 1500), (6000, 150), (150, 6000), (60_000, 16), (16, 60_000)]
+SHAPES += [(400, 300), (3000, 30), (30, 3000)]
+SMALL = [(300, 200), (200, 300), (1500, 40), (40, 1500), (8000, 7), (7, 8000)]
 """Shapes for networks, which take a thousand times as long."""
 SCALES = ["2", "3", "4/3", "1.0137", "2.5", "7/5x3", "1", "16/15x16/15"]
 SLOW = {"avif", "heif", "jxl", "webp", "jpeg2000", "gif"}
@@ -68,7 +69,7 @@ VOLUMES: list[Case] = [
         ("dcm", 30, "nifti", "bicubic", "2x2x3", 1),
         ("dcm", 30, "nii.gz", "nearest", "2", 2),
         ("npy", 80, "npy", "lanczos", "2", 8),
-        ("npy", 60, "npy", "transposed-conv", "2", 2),
+        ("npy", 60, "npy", "transposed-conv:kernel=4", "2", 2),
         ("npy", 50, "npy", "bed-of-nails", "3x2x1", 1),
         ("npy", 60, "npy", "bilinear", "1.37", 1),
     )
@@ -123,17 +124,22 @@ def _case(rng: random.Random, way: str, source: str) -> Case:
     ending, _, detail = source.partition("+")
     frames = int(detail) if detail.isdigit() else 1
     mode = rng.choice(MODES[source].split())
-    scale = rng.choice(_scales(method))
+    scale = rng.choice(["2", "3", "4"] if way == "transposed-conv" else _scales(method))
     format = FORMATS[rng.choice(_formats(ending, mode, frames))]
     learned = method.name == "learned"
     most = (160_000 if learned else 2_000_000 if {format.name, ending} & SLOW else 8_000_000) // frames
     longest = min(format.longest, {"webp": 16_383, "heic": 16_384, "avif": 32_768, "jpg": 65_500}.get(ending, 65_535))
-    fits = [sides for sides in (SMALL if learned else SHAPES) if _fits(sides, scale, most, longest)]
+    fits = [sides for sides in (SMALL if learned else SHAPES) if _fits(sides, scale, most, longest)] or [(37, 41)]
     threads = rng.choice((1, 1, 2, 8))
     more: dict[str, Any] = {}
     if "linear" in method.heeds and mode in ("RGB", "RGBA") and ending not in ("npy", "jp2") and rng.random() < 0.2:
         more = {"linear": True}
-    elif "alpha" in method.heeds and mode.startswith("RGBA") and rng.random() < 0.3:
+    elif (
+        "alpha" in method.heeds
+        and format.name in ("png", "tiff", "webp")
+        and mode.startswith("RGBA")
+        and rng.random() < 0.5
+    ):
         more = {"alpha": "separate"}
     return [mode, *rng.choice(fits), source, format.name, way, scale, threads, more]
 

@@ -7,6 +7,7 @@ of a method take is not measured, because all images of a process share it.
 """
 
 import ctypes
+import importlib
 import json
 import os
 import sys
@@ -51,6 +52,8 @@ OF_TIFF: dict[str, dict[str, Any]] = {
     **{name: {"compression": name, "rowsperstrip": 16} for name in ("lzw", "deflate")},
     "jpeg": {"compression": "jpeg", "tile": (256, 256)},
 }
+PLUGINS = {"heic": "pillow_heif.HeifImagePlugin", "jxl": "pillow_jxl"}
+"""Modules that let Pillow save sources by their extensions."""
 EXTENSIONS = {"jpeg2000": "jp2", "jpeg": "jpg", "heif": "heic", "nifti": "nii"}
 
 
@@ -73,8 +76,8 @@ def main() -> None:
                     break
 
 
-def _drawn(folder: Path, mode: str, width: int, height: int, source: str, *_: Any) -> None:
-    ending, detail = (*source.split("+"), "")[:2]
+def _drawn(folder: Path, mode: str, width: int, height: int, source: str, *more: Any) -> None:
+    ending, _, detail = source.partition("+")
     count = int(detail) if detail.isdigit() else 1
     rng = np.random.default_rng(0)
     channels, dtype = KINDS.get(mode, (1, np.uint8))
@@ -112,11 +115,11 @@ def _save(path: Path, samples: Any, mode: str, detail: str) -> None:
     elif mode in ("RGB16", "RGBA16"):
         path.write_bytes(deep_png(samples))
     else:
+        if ending in PLUGINS:
+            importlib.import_module(PLUGINS[ending])
         first, *others = _images(samples, mode, detail)
         more: dict[str, Any] = {"save_all": True, "append_images": others} if others else {}
-        if ending == "png":
-            more["compress_level"] = 1
-        first.save(path, **more)
+        first.save(path, **more | ({"compress_level": 1} if ending == "png" else {}))
 
 
 def _images(samples: Any, mode: str, detail: str) -> Iterator[Image.Image]:
@@ -128,7 +131,7 @@ def _images(samples: Any, mode: str, detail: str) -> Iterator[Image.Image]:
 
 
 def _measured(folder: Path, *case: Any) -> None:
-    _, _, _, source, format, method, scale, count, more = case
+    source, format, method, scale, count, more = case[3:]
     ending, name = source.partition("+")[0], FORMATS[format].name
     request = _request(name, method, scale, dict(more))
     small, large = (
@@ -155,7 +158,7 @@ def _request(format: str, method: str, scale: str, more: dict[str, Any]) -> Requ
     name, _, text = method.partition(":")
     given: dict[str, Any] = dict(pair.split("=") for pair in filter(None, text.split(",")))
     if "kernel" in given:
-        given["kernel"] = np.ones((int(given["kernel"]),) * 2, np.float32)
+        given["kernel"] = np.ones((int(given["kernel"]),) * more.get("axes", 2), np.float32)
     chosen = find_method(name)
     return Request(
         method=chosen,

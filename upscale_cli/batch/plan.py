@@ -182,14 +182,13 @@ def make_plan(
             work = work.with_format(named)
 
     plan, opened, found, works = Plan(), dict[Source, tuple[int, ...]](), list[Source](), [work]
-    folder = output if into_folder and isinstance(output, str) else None
+    checked = dict[Hashable, Result]()
 
     def look(source: Source) -> Job:
         """Return what is to be done with a source, as its header says."""
         with open_picture(source.header(), work.reading) as picture:
             opened[source] = picture.sides[::-1]
-            expected = work.check(picture, source)
-            format = work.format_for(picture)
+            expected, format = _expected(work, picture, source, checked), work.format_for(picture)
         if template:
             name = filled(str(output), source, _extension(source, format), work.fields(expected))
             target: Target = place_of(name).target(name)
@@ -198,7 +197,8 @@ def make_plan(
             target = _target(source, output, format, into_folder=into_folder, label=label)
         return Job(source, target, _of_format(works, format), expected, skips=skip_existing)
 
-    sources = find_sources(inputs, folder, plan.failures, plan.left_alone, standard_input=standard_input)
+    left_out = output if into_folder and isinstance(output, str) else None
+    sources = find_sources(inputs, left_out, plan.failures, plan.left_alone, standard_input=standard_input)
     for source, looked_at in _each(look, filter(wanted, sources)):
         progress(1)
         found.append(source)
@@ -219,6 +219,17 @@ def make_plan(
     refuse_conflicts(plan.jobs)
     _settle(plan, skip_existing)
     return plan
+
+
+def _expected(work: Work, picture: Picture, source: Source, checked: dict[Hashable, Result]) -> Result:
+    """Return what a header tells about a result. To check one takes as long as to open it, and many are alike."""
+    if picture.volume is not None or work.reads_beside:
+        return work.check(picture, source)
+    if (found := checked.get(picture.header)) is None:
+        found = work.check(picture, source)
+        if len(checked) < 1000:  # keys take memory, too
+            checked[picture.header] = found
+    return found
 
 
 def _of_format(works: list[Work], format: Format) -> Work:

@@ -3,7 +3,7 @@
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
 from math import prod
 from typing import BinaryIO, NamedTuple, NoReturn, Self, cast
@@ -166,6 +166,12 @@ class Picture(ABC):
     def values(self) -> int:
         """The samples of all frames, as far as the header tells."""
         return self.count * prod(self.sides) * self.channels
+
+    @property
+    def header(self) -> tuple[Hashable, ...]:
+        """What its header says of its pixels: results of pictures that have it in common are planned alike."""
+        memory = self.decoded, self.by_rows, self.itemsize
+        return (self.format.name, self.sides, self.channels, self.count, self.ndim, self.ink, self.encoding, *memory)
 
     @property
     def sides(self) -> tuple[int, ...]:
