@@ -37,6 +37,9 @@ FIRST = 3.0
 PRELOADED = ("numpy.random", "numpy.testing", "hypothesis", "PIL.Image", "PIL.PngImagePlugin", "click", "tqdm")
 """What is imported once, and not again for each change."""
 
+PRELOADING = ("-W", "ignore::pytest.PytestAssertRewriteWarning")
+"""Pytest warns of plug-ins that were imported before it."""
+
 
 def used() -> float:
     """Seconds of processor time of this process and its ended children."""
@@ -114,7 +117,7 @@ class Copy:
                 self._prepare(seconds)
                 make, *given = plugin
                 status = pytest.main(
-                    ["-p", "no:cacheprovider", "--tb=line", "--rootdir=.", *arguments], [make(*given)]
+                    ["-p", "no:cacheprovider", "--tb=line", "--rootdir=.", *PRELOADING, *arguments], [make(*given)]
                 )
             except BaseException:
                 traceback.print_exc()

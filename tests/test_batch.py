@@ -10,7 +10,7 @@ from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExec
 from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -21,10 +21,17 @@ from upscale_cli.batch.executors import EXECUTORS, find_executor
 from upscale_cli.batch.plan import make_plan
 from upscale_cli.batch.report import Report
 from upscale_cli.batch.run import Run
+from upscale_cli.codecs.formats import FORMATS
+from upscale_cli.codecs.picture import IMAGES, Header, Picture, open_picture
 from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.methods import METHODS
+from upscale_cli.methods.pooling import Windows
 from upscale_cli.places import files
+from upscale_cli.places.files import FileSource
+from upscale_cli.work.pool import Pooling
 from upscale_cli.work.request import Request
+
+SAMPLES = Path(__file__).parents[1] / "sample_images"
 
 
 @pytest.fixture
@@ -242,6 +249,38 @@ def test_letter_case_and_composed_accents_are_one_target(tmp_path: Path, monkeyp
     with pytest.raises(ValueError, match="Several inputs would be written to the same file: ") as error:
         make_plan(inputs, str(tmp_path / "out"), Request(method=METHODS["nearest"]))
     assert str(error.value).count(" → ") == 2
+
+
+class Recorded:
+    """A picture that records which of its attributes are read."""
+
+    def __init__(self, picture: Picture, read: set[str]) -> None:
+        self._picture, self._read = picture, read
+
+    def __getattr__(self, name: str) -> Any:
+        self._read.add(name)
+        return getattr(self._picture, name)
+
+
+@pytest.mark.parametrize("name", ["photo.jpg", "scan.tif", "animation.gif", "gradient-16.png", "kernel-box-2x2.npy"])
+@pytest.mark.parametrize("command", ["lanczos", "learned", "--size", "--if-smaller", "webp", "npy", "pool"])
+def test_planning_reads_of_a_picture_only_what_makes_it_alike(command: str, name: str) -> None:
+    """Results of pictures with the same `header` are planned once: it must hold everything that decides."""
+    asked = Request(method=METHODS["learned" if command == "learned" else "lanczos"])
+    works: dict[str, Any] = {
+        "--size": asked._replace(scale=None, size="30x", allow_smaller=True),
+        "--if-smaller": asked._replace(scale=None, size="900x", if_smaller="skip"),
+        "webp": asked._replace(format=FORMATS["webp"]),
+        "npy": asked._replace(format=FORMATS["npy"]),
+        "pool": Pooling(windows=Windows()),
+    }
+    read: set[str] = set()
+    source = FileSource(SAMPLES / name)
+    with open_picture(source.open(), IMAGES) as picture, suppress(UpscaleError):
+        works.get(command, asked).check(cast(Picture, Recorded(picture, read)), source)
+    held = {*Header._fields, "count", "values", "width", "height", "volume"}
+    assert "sides" in read
+    assert read <= held
 
 
 def test_statuses() -> None:

@@ -14,7 +14,7 @@ from upscale_cli.batch.conflicts import refuse_conflicts
 from upscale_cli.batch.names import filled, is_result, is_template, named_format
 from upscale_cli.codecs.finding import extension_of, format_of, stem_of
 from upscale_cli.codecs.format import Format
-from upscale_cli.codecs.picture import Picture, Reading, open_picture
+from upscale_cli.codecs.picture import Header, Picture, Reading, open_picture
 from upscale_cli.errors import NeedlessError, UpscaleError, UsageError, as_upscale_error
 from upscale_cli.methods.strips import Workers
 from upscale_cli.places import place_of
@@ -182,7 +182,7 @@ def make_plan(
             work = work.with_format(named)
 
     plan, opened, found, works = Plan(), dict[Source, tuple[int, ...]](), list[Source](), [work]
-    checked = dict[Hashable, Result]()
+    checked = dict[Header, Result]()
 
     def look(source: Source) -> Job:
         """Return what is to be done with a source, as its header says."""
@@ -221,7 +221,7 @@ def make_plan(
     return plan
 
 
-def _expected(work: Work, picture: Picture, source: Source, checked: dict[Hashable, Result]) -> Result:
+def _expected(work: Work, picture: Picture, source: Source, checked: dict[Header, Result]) -> Result:
     """Return what a header tells about a result. To check one takes as long as to open it, and many are alike."""
     if picture.volume is not None or work.reads_beside:
         return work.check(picture, source)

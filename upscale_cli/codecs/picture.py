@@ -3,7 +3,7 @@
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from math import prod
 from typing import BinaryIO, NamedTuple, NoReturn, Self, cast
@@ -106,6 +106,21 @@ class Volume(NamedTuple):
     offset: bool = False
 
 
+class Header(NamedTuple):
+    """What decides about the results of a picture that is no volume; see `Picture`."""
+
+    format: str
+    sides: tuple[int, ...]
+    channels: int
+    itemsize: int
+    frames: int
+    ndim: int
+    ink: bool
+    encoding: Encoding
+    decoded: float
+    by_rows: int
+
+
 class Picture(ABC):
     """An opened image: what its header says, and its frames. It closes its stream.
 
@@ -168,10 +183,10 @@ class Picture(ABC):
         return self.count * prod(self.sides) * self.channels
 
     @property
-    def header(self) -> tuple[Hashable, ...]:
-        """What its header says of its pixels: results of pictures that have it in common are planned alike."""
-        memory = self.decoded, self.by_rows, self.itemsize
-        return (self.format.name, self.sides, self.channels, self.count, self.ndim, self.ink, self.encoding, *memory)
+    def header(self) -> Header:
+        """What decides about its results."""
+        pixels = self.format.name, self.sides, self.channels, self.itemsize, self.count, self.ndim, self.ink
+        return Header(*pixels, self.encoding, self.decoded, self.by_rows)
 
     @property
     def sides(self) -> tuple[int, ...]:
