@@ -16,7 +16,7 @@ Case = list[Any]
 LONG = [(1_000_000, 1), (1, 1_000_000)]
 SHAPES = [(1000, 1000), (1500, 700), (700, 1500), (6000, 150), (150, 6000), (60_000, 16), (16, 60_000)]
 SHAPES += [(400, 300), (3000, 30), (30, 3000)]
-SMALL = [(300, 200), (200, 300), (1500, 40), (40, 1500), (8000, 7), (7, 8000)]
+SMALL = [(200, 150), (150, 200), (1000, 30), (30, 1000), (5000, 6), (6, 5000)]
 """Shapes for networks, which take a thousand times as long."""
 SCALES = ["2", "3", "4/3", "1.0137", "2.5", "7/5x3", "1", "16/15x16/15"]
 SLOW = {"avif", "heif", "jxl", "webp", "jpeg2000", "gif"}
@@ -26,7 +26,7 @@ VARIANTS = {
     "bicubic": ["a=-0.75", "edge=zero"],
     "ewa-lanczos": ["a=4", "blur=1.2"],
     "transposed-conv": ["edge=zero", "kernel=9"],
-    "learned": ["size=small", "size=large", "size=small,restore=high", "size=large,restore=high"],
+    "learned": ["size=small", "size=large", "restore=high", "content=drawing,restore=0.5"],
 }
 """Parameters that take memory, besides those of `Method.variants`; `kernel` says how long one is."""
 MODES = {
@@ -124,10 +124,11 @@ def _case(rng: random.Random, way: str, source: str) -> Case:
     ending, _, detail = source.partition("+")
     frames = int(detail) if detail.isdigit() else 1
     mode = rng.choice(MODES[source].split())
-    scale = rng.choice(["2", "3", "4"] if way == "transposed-conv" else _scales(method))
+    own = way.startswith("transposed-conv") and "kernel" not in way
+    scale = rng.choice(["2", "3", "4"] if own else _scales(method))
     format = FORMATS[rng.choice(_formats(ending, mode, frames))]
     learned = method.name == "learned"
-    most = (160_000 if learned else 2_000_000 if {format.name, ending} & SLOW else 8_000_000) // frames
+    most = (600_000 if learned else 2_000_000 if {format.name, ending} & SLOW else 8_000_000) // frames
     longest = min(format.longest, {"webp": 16_383, "heic": 16_384, "avif": 32_768, "jpg": 65_500}.get(ending, 65_535))
     fits = [sides for sides in (SMALL if learned else SHAPES) if _fits(sides, scale, most, longest)] or [(37, 41)]
     threads = rng.choice((1, 1, 2, 8))
