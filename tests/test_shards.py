@@ -118,6 +118,11 @@ def test_shards_stay_the_same() -> None:
     """Machines with other versions share one job, and records are read years later; so this may never change."""
     names = ["a.png", "in/b.jpg", "frame0007.tif", "2026/11/27/IMG_0815.jpg", "žluťoučký kůň.png", "x_1_2_3_4.png"]
     assert [shard_of(name, 1000) for name in names] == [254, 184, 430, 56, 140, 842]
+    assert [f"{point_of(name):016x}" for name in names[:3]] == [
+        "40f89e395b66422f",
+        "2f08eee953ddd255",
+        "6dd87dba7dd68712",
+    ]
 
 
 SEQUENCES: dict[str, list[str]] = {
