@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from breaking import needs_posix
+from breaking import contents, needs_posix
 from executing import Held, HeldCluster, Near, Runs, finished
 from PIL import Image
 
@@ -17,7 +17,7 @@ from upscale_cli.batch.plan import Job, Plan, make_plan
 from upscale_cli.batch.run import DISK_FULL, Run, Stopped, run_job_elsewhere
 from upscale_cli.errors import DiskFullError, UpscaleError
 from upscale_cli.machine import durable
-from upscale_cli.machine.replacing import PREFIX, _system
+from upscale_cli.machine.replacing import PREFIX, _system, abandon
 from upscale_cli.methods import METHODS
 from upscale_cli.work.request import Request
 from upscale_cli.work.result import Result
@@ -275,6 +275,44 @@ def test_what_a_stopped_run_has_at_work_in_processes_is_waited_for(
     assert runs.ended() == {one: ""}
     assert held.jobs == {}
     assert len(runs.run.left) == 6
+
+
+@pytest.mark.parametrize("end", ["soon", "after the run"])
+@pytest.mark.parametrize("error", [None, KeyError])
+def test_what_a_stopped_run_leaves_behind_becomes_nothing(
+    end: str, error: type[Exception] | None, plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An encoder at work asks nobody whether it shall stop; that its file is gone is no failure of the image."""
+    begun, goes_on, over = threading.Event(), threading.Event(), threading.Event()
+
+    def encode(self: Request, source: Any, target: Any, *_: object) -> Result:
+        try:
+            with target.commit(False) as (stream,):
+                stream.write(b"half")
+                begun.set()
+                assert goes_on.wait(60)
+                if error is not None:
+                    raise error
+            return Result()
+        finally:
+            over.set()
+
+    def abandoned() -> None:
+        abandon()
+        if end == "soon":
+            goes_on.set()
+            assert over.wait(60)
+
+    monkeypatch.setattr(module, "PATIENCE", 0)
+    monkeypatch.setattr(module, "abandon", abandoned)
+    monkeypatch.setattr(Request, "carry_out", encode)
+    runs = Runs(first(plan, 1), 1, None)
+    assert begun.wait(60)
+    runs.run.stop()
+    assert runs.ended() == {}
+    goes_on.set()
+    assert over.wait(60)
+    assert contents(tmp_path / "out") == {}
 
 
 @pytest.mark.parametrize("patience", [0, 600])
