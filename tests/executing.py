@@ -4,11 +4,13 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from upscale_cli.batch.executors import Cluster
 from upscale_cli.batch.plan import Job, Plan
 from upscale_cli.batch.run import Outcome, Run
+
+T = TypeVar("T")
 
 PATIENCE = 30
 """Seconds after which a run that does not end fails its test."""
@@ -22,6 +24,20 @@ def finished(run: Run) -> list[Outcome]:
         return list(run)
     finally:
         timer.cancel()
+
+
+def soon(function: Callable[[], T]) -> T:
+    """Return what a function returns, or raise what it raises; fail if it does not end."""
+    future: Future[T] = Future()
+
+    def call() -> None:
+        try:
+            future.set_result(function())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=call, daemon=True).start()
+    return future.result(PATIENCE)
 
 
 class Near(Cluster):

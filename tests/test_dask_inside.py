@@ -65,13 +65,13 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def plan(tmp_path: Path) -> Plan:
     (tmp_path / "in").mkdir()
-    for number in range(40):
+    for number in range(12):
         Image.new("L", (6, 5), number).save(tmp_path / "in" / f"{number:02}.png")
     return make_plan([str(tmp_path / "in")], str(tmp_path / "out"), NEAREST)
 
 
 def test_a_cluster_makes_what_threads_make(address: str, plan: Plan, tmp_path: Path) -> None:
-    assert [outcome.failure for outcome in finished(Run(plan, 2))] == [None] * 40
+    assert [outcome.failure for outcome in finished(Run(plan, 2))] == [None] * 12
     here = contents(tmp_path / "out")
     for path in (tmp_path / "out").iterdir():
         path.unlink()
@@ -84,11 +84,11 @@ def test_a_cluster_makes_what_threads_make(address: str, plan: Plan, tmp_path: P
 
     cluster._client.submit = counted
     try:
-        assert [outcome.failure for outcome in finished(Run(plan, 2, cluster))] == [None] * 40
+        assert [outcome.failure for outcome in finished(Run(plan, 2, cluster))] == [None] * 12
     finally:
         cluster.shutdown()
     assert contents(tmp_path / "out") == here
-    assert sum(parcels) == 40
+    assert sum(parcels) == 12
     assert max(parcels) <= dask_cluster.MOST_IN_PARCEL
     assert cluster._client.status == "closed"
 

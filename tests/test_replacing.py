@@ -179,7 +179,15 @@ def test_without_locks_files_are_written_and_none_is_swept(tmp_path: Path, monke
     left = tmp_path / f"{PREFIX}{replacing._system(tmp_path)}-{'0' * 16}.tmp"
     left.write_bytes(b"half")
     replacing.sweep.cache_clear()
-    write(tmp_path / "a")
+    link = os.link
+
+    def renamed(old: Path, new: Path) -> None:
+        assert stream.closed, "Windows renames no open file"
+        link(old, new)
+
+    monkeypatch.setattr(os, "link", renamed)
+    with replacing.replacing(tmp_path / "a", overwrite=False) as (stream,):
+        stream.write(b"new")
     assert contents(tmp_path) == {"a": b"new", left.name: b"half"}
 
 

@@ -318,6 +318,17 @@ def test_a_record_says_what_was_planned_and_what_became_of_it(photos: Path) -> N
     )
 
 
+def test_a_record_says_why_an_image_failed_although_its_header_was_good(photos: Path) -> None:
+    bad = photos / "in" / "day1" / "photo001.png"
+    bad.write_bytes(bad.read_bytes()[:45])
+    call("in", "-o", "out", "--shard", "1/1", "-q", status=1)
+    (failed,) = (line for line in lines(photos / "out") if line.get("state") == "failed")
+    assert failed["why"] == "cannot be decoded: image file is truncated."
+    assert failed["seconds"] >= 0
+    assert report("out", status=1)["failed"] == {"day1/photo001.png": failed["why"]}
+    assert {"why" in line for line in lines(photos / "out") if line.get("state") == "done"} == {False}
+
+
 def test_only_what_failed_is_tried_again(photos: Path) -> None:
     bad = photos / "in" / "day1" / "photo001.png"
     good = bad.read_bytes()

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from executing import soon
 from pictures import deep_png, encoded, enlarged, noise
 from PIL import Image
 from support import FILTERS, Array, Floats, Weight, keys
@@ -295,15 +296,15 @@ def test_the_end_of_frames_in_turn(way: str) -> None:
 
     turn = InTurn(frames(), make, 2)
     taken = iter(turn)
-    assert [next(taken) for _ in range(3)] == [0, 1, 2]
+    assert [soon(lambda: next(taken)) for _ in range(3)] == [0, 1, 2]
     assert not turn.over
     if way == "it is stopped":
         turn.stop()
     if way == "nobody takes more":
-        taken.close()
+        soon(taken.close)
     else:
         with pytest.raises(Stopped if way == "it is stopped" else KeyError):
-            list(taken)
+            soon(lambda: list(taken))
     assert turn.over
     for _ in range(3000):
         if threading.active_count() == before:
