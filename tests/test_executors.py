@@ -12,7 +12,9 @@ from breaking import contents, needs_posix
 from executing import Held, HeldCluster, Near, Runs, finished
 from PIL import Image
 
+from upscale_cli.batch import executors
 from upscale_cli.batch import run as module
+from upscale_cli.batch.executors import EXECUTORS
 from upscale_cli.batch.plan import Job, Plan, make_plan
 from upscale_cli.batch.run import DISK_FULL, Run, Stopped, run_job_elsewhere
 from upscale_cli.errors import DiskFullError, UpscaleError
@@ -211,6 +213,17 @@ def test_names_that_others_have_made_are_confirmed_here(plan: Plan, monkeypatch:
     held.end(other, BrokenExecutor())
     runs.ended()
     assert durable._changed == {Path(plan.jobs[0].target.name).parent}
+
+
+@pytest.mark.parametrize(("jobs", "count"), [(None, 5), (2, 2)])
+def test_there_are_as_many_processes_as_jobs_or_processors(
+    jobs: int | None, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executors, "processors", lambda: 5)
+    started: list[int] = []
+    monkeypatch.setattr(executors, "_Processes", started.append)
+    assert EXECUTORS["processes"].start(jobs, "") is None
+    assert started == [count]
 
 
 # Disks that fill, and signals ---------------------------------------------------------------------------------------
