@@ -265,15 +265,10 @@ def _is(path: Path, status: os.stat_result) -> bool:
 
 def _place_new(temporary: Path, target: Path) -> None:
     """Give a temporary file its target's name; raise `FileExistsError` if another program has taken it meanwhile."""
-    try:
+    with suppress(OSError):  # no hard links here, or the name is taken, which renaming finds, too
         os.link(temporary, target)
-        if os.path.exists(target):
+        if os.path.exists(target):  # some file systems only say that they made it
             return
-    except FileExistsError:
-        raise
-    except OSError:
-        pass
-    # a file system without hard links, or one that says to have made one
     _rename_new(temporary, target)
 
 
