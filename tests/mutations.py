@@ -26,7 +26,10 @@ SILENT = {"annotation", "returns", "decorator_list", "exc", "cause", "msg"}
 
 @dataclass(frozen=True)
 class Mutant:
-    """A change of one place: bytes `start` to `stop` of a file become `text`; `called` if it is of a function's body."""
+    """A change of one place: bytes `start` to `stop` of a file become `text`.
+
+    Unless it is of the body of a function, so `called`, it is executed when the module is imported.
+    """
 
     path: str
     lines: tuple[int, int]

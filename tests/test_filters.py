@@ -1,9 +1,10 @@
 """Filters by their names, against tables of others; anti-ringing against a plain loop; light bent into a sigmoid."""
 
 import pickle
+import re
 from collections.abc import Iterator
 from fractions import Fraction
-from math import ceil, floor
+from math import ceil, floor, pi
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from upscale_cli.commands.upscale import cli
 from upscale_cli.methods import resampling
 from upscale_cli.methods.filters import FILTERS
 from upscale_cli.methods.method import GROUPS
+from upscale_cli.methods.polar_filters import POLAR
 from upscale_cli.methods.samples import SRGB, Samples, sigmoidal
 from upscale_cli.methods.weights import WINDOWS
 from upscale_cli.places.files import FileSource, FileTarget
@@ -117,6 +119,17 @@ def test_weights_never_cancel(row: Any) -> None:
         assert sums.min() > 0.1
         parameters: dict[str, Any] = {"blur": blur} if blurs else {}
         assert np.isfinite(upscale(np.eye(3), 3.7, METHODS[row.name], **parameters)).all()
+
+
+def test_summaries_say_how_many_pixels_a_result_is_made_of() -> None:
+    """By default: those of a square, or those of a disc, both as wide as the filter."""
+    counted = 0
+    for method in METHODS.values():
+        if method.filter and (said := re.search(r"(\d+ x )?(\d+) (nearest )?pixels", method.summary)):
+            radius = method.filter.of(method.read_parameters({})).radius
+            assert int(said[2]) == round(pi * radius**2 if method.filter.polar else 2 * radius), method.name
+            counted += 1
+    assert counted == len(FILTERS) + len(POLAR) - 2  # all but box and spline
 
 
 def test_every_method_of_the_package_has_a_group_and_fits_on_a_line() -> None:

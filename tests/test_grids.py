@@ -142,6 +142,11 @@ def test_uneven_copies_are_those_of_the_grid() -> None:
     assert warn is not None
     for grid, exact in (("half-pixel", "1.556"), ("asymmetric", "1.444")):
         assert str(warn((9, 4, 1), (Fraction(3, 2),) * 2, {"grid": grid})).startswith(exact)
+        assert str(warn((4, 9, 1), (Fraction(2), Fraction(3, 2)), {"grid": grid})).startswith(exact)
+        assert warn((4, 6, 1), (Fraction(3, 2),) * 2, {"grid": grid}) == (
+            "1.5 is not an integer factor: pixels are repeated 1 or 2 times, which shows in pixel art"
+        )
+        assert warn((4, 6, 1), (Fraction(2), Fraction(3)), {"grid": grid}) is None
 
 
 LINEAR_ALIGNED = [0, 1.714286, 2.714286, 1.571428, 3.000001, 7, 5.42857, 2]

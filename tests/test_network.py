@@ -13,10 +13,13 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 from support import Array, Floats, keys
+from test_foreign_networks import compact
+from test_span import span
 
 from upscale_cli import METHODS, UpscaleError, upscale
 from upscale_cli.commands.upscale import cli
-from upscale_cli.methods import learned, network, shipped
+from upscale_cli.methods import layers, learned, network, shipped
+from upscale_cli.methods.compact import read_any
 from upscale_cli.methods.network import read_network
 from upscale_cli.testing import assert_near
 
@@ -387,6 +390,67 @@ def test_what_is_no_network_is_refused(change: Callable[[dict[str, Any], Arrays]
         upscale(np.ones((4, 4)), 2, "learned", network=described(about, **arrays))
     assert words in str(caught.value)
     assert str(caught.value).endswith(".")
+
+
+def long(count: int = 3, *, side: int = 1, last: int = 1, levels: int = 0, channels: int = 3) -> Arrays:
+    """Return a sound network with so many layers: the first, others of a side with a last one, and the phases."""
+    about, arrays = tiny(channels=channels)
+    middle = [{"does": "convolution", "weight": "m", "slopes": "q"}] * (count - 3)
+    about["layers"] = [about["layers"][0], *middle, {**about["layers"][1], "weight": "n"}, about["layers"][-1]]
+    arrays |= {name: np.full((channels, channels, k, k), 1e-3) for name, k in (("m", side), ("n", last))}
+    if levels:
+        about["levels"] = np.linspace(0, 1, levels).tolist()
+        arrays = {name: np.stack([values] * levels) for name, values in arrays.items()}
+    return described(about, **arrays)
+
+
+@pytest.mark.parametrize(
+    ("most", "beyond", "words"),
+    [
+        (lambda: long(100), lambda: long(101), "layers must be a list of 1 to 100"),
+        (lambda: long(last=31), lambda: long(last=33), "kernels of 33 x 33"),
+        (lambda: long(channels=512), lambda: long(channels=513), "empty or too large"),
+        (
+            lambda: long(11, side=31, last=13),
+            lambda: long(11, side=31, last=15),
+            "129 pixels on each side; at most 128",
+        ),
+        (lambda: long(levels=16), lambda: long(levels=17), "they must be 2 to 16 ascending numbers"),
+        (lambda: long(levels=2), lambda: long(levels=1), "they must be 2 to 16 ascending numbers"),
+        (
+            lambda: compact(layers=48),
+            lambda: compact(layers=50),
+            "the network has 103 layers; a Compact one has an odd",
+        ),
+        (lambda: compact(channels=512, layers=1), lambda: compact(channels=513, layers=1), "empty or too large"),
+    ],
+    ids=["layers", "side", "channels", "reach", "levels", "level", "compact layers", "compact channels"],
+)
+def test_limits_are_those_that_are_said(most: Callable[[], Arrays], beyond: Callable[[], Arrays], words: str) -> None:
+    read_any(most())
+    with pytest.raises(UpscaleError) as caught:
+        read_any(beyond())
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "total"),
+    [
+        (lambda: long(5, channels=8, last=3), 8 * 9 + 2 * 8 * 8 + 8 * 8 * 9),
+        (compact, 9 * (3 * 5 + 2 * 5 * 5 + 5 * 12)),
+        (span, 9 * (3 * 4 + 19 * 4 * 4) + 16 * 4),
+    ],
+    ids=["layout 1", "compact", "span"],
+)
+def test_all_weights_together_have_a_limit(
+    make: Callable[[], Arrays], total: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are counted as they are used: an array that layers share for each of them, branches as their sum."""
+    monkeypatch.setattr(layers, "MOST_WEIGHTS", total)
+    read_any(made := make())
+    monkeypatch.setattr(layers, "MOST_WEIGHTS", total - 1)
+    with pytest.raises(UpscaleError, match=f"more than {total - 1:,} weights together"):
+        read_any(made)
 
 
 @pytest.mark.parametrize(
