@@ -16,7 +16,7 @@ from support import Array, Floats, lanczos, resampled
 
 from upscale_cli import METHODS, UpscaleError, upscale
 from upscale_cli.commands.upscale import cli
-from upscale_cli.methods import resampling
+from upscale_cli.methods import resampling, taps
 from upscale_cli.methods.filters import FILTERS
 from upscale_cli.methods.method import GROUPS
 from upscale_cli.methods.polar_filters import POLAR
@@ -309,6 +309,14 @@ def test_smaller_results_are_held_too(tmp_path: Path) -> None:
         )
         exact[y, x] = rows @ source @ columns / rows.sum() / columns.sum()
     assert_rounded(np.asarray(Image.open(tmp_path / "out.png"))[..., None], held(exact, source[..., None], 1))
+
+
+@pytest.mark.parametrize("method", ["lanczos", "bilinear"])
+def test_long_sides_are_held_as_short_ones(method: str) -> None:
+    source = np.random.default_rng(4).random((1, taps.LONGEST // 2 + 1, 2))
+    have = upscale(source, 2, METHODS[method], antiring=1)
+    for part, kept in ((np.s_[:, :90], np.s_[:, :160]), (np.s_[:, -90:], np.s_[:, -160:])):
+        assert_near(have[kept], upscale(source[part], 2, METHODS[method], antiring=1)[kept], 1e-12)
 
 
 def test_strength_is_checked() -> None:

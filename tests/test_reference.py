@@ -583,6 +583,13 @@ def test_opaque_alpha_changes_nothing(dtype: str) -> None:
         assert np.abs(rendered(source, alpha=True).astype(float) - have).max() <= 1
 
 
+def test_what_is_less_than_half_opaque_is_without_data() -> None:
+    samples = Samples(np.dtype("u1"), 2, np.dtype("u1"), alpha=True, no_data=7)
+    values, out = np.array([[[50, 127], [50, 128], [50, 255]]], "f4"), np.empty((1, 3, 1), "u1")
+    samples.finish(values, out)
+    assert out.tolist() == [[[7], [100], [50]]]
+
+
 def test_hidden_colour_does_not_bleed() -> None:
     """A red disc on transparent green keeps a red edge; on white, where the target has no alpha, a pink one."""
     y, x = np.mgrid[-8:9, -8:9]

@@ -363,6 +363,7 @@ def test_bias_comes_before_rounding_and_in_every_kind_of_kernel() -> None:
     ("shape", "scale", "parameters", "words"),
     [
         ((4, 4), (2, 2, 2), {}, "no volume has the shape (4, 4)"),
+        ((4,), (2, 2), {}, "(N, H, W, C) are images; for lines give one factor."),
         ((4, 4, 4, 4, 4), (2, 2), {}, "(N, H, W, C) are images; for volumes give one factor, or 3."),
         ((1, 4, 9, 9, 9), 2, {}, "may be (N, C, D, H, W) or (N, D, H, W, C); say which"),
         ((9, 9), (2,), {}, "may be (C, W) or (W, C); say which"),

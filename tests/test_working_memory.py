@@ -51,6 +51,8 @@ def peak(work: Callable[[], object]) -> int:
         ("lanczos", (1, 9005, 3), 1.37, {"antiring": 1}, (0.6, 1.1)),
         ("ewa-lanczos", (103, 305, 3), 2, {}, (0.6, 1.1)),
         ("ewa-lanczos", (103, 307, 3), 1.37, {}, (0.6, 1.1)),
+        ("transposed-conv", (30, 3003, 3), 2, {}, (0.38, 1.05)),
+        ("transposed-conv", (30, 3001, 1), 2, {"kernel": np.ones((4, 4)), "dilation": 9}, (0.45, 1.05)),
         ("learned", (40, 208, 3), 2, {"size": "small"}, (0.9, 1.05)),
         ("learned", (40, 210, 4), 2, {"size": "small"}, (0.5, 1.05)),
         ("learned", (40, 212, 1), 2.3, {"size": "small"}, (0.8, 1.05)),
