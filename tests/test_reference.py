@@ -469,6 +469,10 @@ def test_ceil_keeps_the_last_partial_window_unless_it_begins_beyond_the_image() 
     assert max_pool(source, Windows(ceil=True)).values[:, :, 0].tolist() == [[6, 8, 9], [16, 18, 19], [21, 23, 24]]
     assert max_pool(source[:4, :4], Windows(stride=(3,), ceil=True)).values[:, :, 0].tolist() == [[6, 8], [16, 18]]
     assert max_pool(source[:3, :3], Windows((1,), (3,), ceil=True)).values[:, :, 0].tolist() == [[0]]
+    # The only window may lack samples, but fewer than the stride.
+    assert max_pool(source[:3, :3], Windows((5,), (3,), ceil=True)).values[:, :, 0].tolist() == [[12]]
+    with pytest.raises(UpscaleError, match="does not fit"):
+        max_pool(source[:3, :3], Windows((6,), (3,), ceil=True))
 
 
 def test_pooling_keeps_not_a_number() -> None:
@@ -588,6 +592,7 @@ def test_what_is_less_than_half_opaque_is_without_data() -> None:
     values, out = np.array([[[50, 127], [50, 128], [50, 255]]], "f4"), np.empty((1, 3, 1), "u1")
     samples.finish(values, out)
     assert out.tolist() == [[[7], [100], [50]]]
+    assert samples.channels_out == 1
 
 
 def test_hidden_colour_does_not_bleed() -> None:

@@ -73,9 +73,9 @@ def test_working_memory_is_near_to_what_is_taken(
     if translucent := chosen.straight and shape[-1] == 4:
         source[: len(source) // 2, ..., -1] = 0
     exact, (*size, channels) = resolve(chosen, shape, scale=read_scale(scale), size=None, parameters=parameters)
-    meaning = {"alpha": translucent, "straight": chosen.straight}
-    keeps = chosen.settled(parameters).keeps_constants
-    samples = Samples(source.dtype, channels, source.dtype, constants=keeps, **meaning)
+    meaning: dict[str, Any] = {"alpha": translucent, "straight": chosen.straight}
+    meaning["constants"] = chosen.settled(parameters).keeps_constants
+    samples = Samples(source.dtype, channels, source.dtype, **meaning)
     needed = chosen.working_memory(shape, parameters)(tuple(size))
     made: list[int] = []
 
