@@ -21,6 +21,7 @@ from store import Store, needs_store
 from upscale_cli.batch.plan import Plan, Work, make_plan
 from upscale_cli.batch.run import Outcome, Run, Stopped, run_job
 from upscale_cli.codecs.formats import FORMATS
+from upscale_cli.errors import NeedlessError, UpscaleError
 from upscale_cli.machine import durable, replacing
 from upscale_cli.methods import METHODS
 from upscale_cli.methods.pooling import Windows
@@ -454,6 +455,56 @@ def test_a_job_of_a_run_that_is_stopped_is_not_begun_again(tmp_path: Path, monke
     with pytest.raises(Stopped):
         run_job(job, progress=stopped)
     assert len(begun) == 1
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.ESTALE, errno.EIO])
+@pytest.mark.parametrize("within", [False, True], ids=["itself", "behind another"])
+def test_what_vanishes_again_and_again_is_tried_four_times(
+    number: int, within: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its pixels are counted once, and any other error is final."""
+    picture(tmp_path / "in" / "a.png")
+    (job,) = planned(tmp_path, LANCZOS).jobs
+    carry_out, begun, told = Request.carry_out, list[int](), list[int]()
+
+    def vanished(work: Any, source: Any, target: Any, workers: Any, progress: Callable[[int], None]) -> Any:
+        begun.append(1)
+        progress(100)
+        if len(begun) == fails + 1:
+            return carry_out(work, source, target, workers, progress)
+        try:
+            raise OSError(number, "gone")
+        except OSError:
+            if within:
+                raise UpscaleError("has gone") from None
+            raise
+
+    monkeypatch.setattr(Request, "carry_out", vanished)
+    for fails in (3, 9):
+        begun.clear()
+        told.clear()
+        outcome = run_job(job, progress=told.append)
+        again = number != errno.EIO
+        assert (outcome.failure is None) == (fails == 3 and again)
+        assert len(begun) == (4 if again else 1)
+        assert told[0] == 100
+        assert set(told[1:]) <= {0}
+
+
+def test_a_pair_that_others_take_again_and_again_is_refused_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture(tmp_path / "in" / "a.png")
+    (job,) = planned(tmp_path, LANCZOS).jobs
+    begun: list[object] = []
+
+    def taken(*arguments: object) -> None:
+        begun.append(arguments)
+        raise NeedlessError("exists already.")
+
+    monkeypatch.setattr(Request, "carry_out", taken)
+    assert str(run_job(job).failure) == "exists already."
+    assert len(begun) == 4
 
 
 def test_a_result_that_was_there_is_confirmed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

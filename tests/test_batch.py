@@ -4,8 +4,10 @@ import gc
 import os
 import signal
 import subprocess
+import threading
 import time
 import weakref
+from collections.abc import Iterator
 from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExecutor
 from contextlib import suppress
 from multiprocessing import get_context
@@ -17,6 +19,7 @@ import pytest
 from breaking import UPSCALE, contents, ended, status_here
 from PIL import Image
 
+from upscale_cli.batch import plan as plans
 from upscale_cli.batch.executors import EXECUTORS, find_executor
 from upscale_cli.batch.plan import make_plan
 from upscale_cli.batch.report import Report
@@ -28,6 +31,7 @@ from upscale_cli.methods import METHODS
 from upscale_cli.methods.pooling import Windows
 from upscale_cli.places import files
 from upscale_cli.places.files import FileSource
+from upscale_cli.places.place import Source
 from upscale_cli.work.pool import Pooling
 from upscale_cli.work.request import Request
 
@@ -289,3 +293,98 @@ def test_statuses() -> None:
         1,
         0,
     ]
+
+
+# Plans --------------------------------------------------------------------------------------------------------------
+
+
+class Far(Source):
+    """A source that is far away: several are looked at at once."""
+
+    at_once = 3
+
+    def __init__(self, number: int) -> None:
+        self.number, self.shown = number, str(number)
+
+    def open(self) -> Any:
+        raise NotImplementedError
+
+    def default_target(self, label: str, extension: str) -> Any:
+        raise NotImplementedError
+
+
+def test_sources_far_away_are_looked_at_at_once_and_come_in_order() -> None:
+    """Twice as many as are looked at are begun; those that were begun when nobody wants more are left."""
+    asked, looked, before = list[int](), list[int](), {*threading.enumerate()}
+    together = threading.Barrier(Far.at_once)
+
+    def sources() -> Iterator[Far]:
+        for number in range(30):
+            asked.append(number)
+            yield Far(number)
+
+    def look(source: Source) -> Any:
+        assert isinstance(source, Far)
+        if source.number < Far.at_once:
+            together.wait(60)
+        if source.number == 4:
+            assert goes_on.wait(60)
+        looked.append(source.number)
+        return source.number
+
+    goes_on = threading.Event()
+    found = plans._each(look, sources())
+    for number in range(4):
+        source, looked_at = next(found)
+        shown: Any = looked_at()
+        assert (source.shown, shown) == (str(number), number)
+        assert len(asked) == number + plans.AHEAD * Far.at_once
+    found.close()  # type: ignore[attr-defined]
+    goes_on.set()
+    for thread in {*threading.enumerate()} - before:
+        thread.join(60)
+    assert len(looked) < len(asked) == 9
+
+
+def test_sources_at_hand_are_looked_at_one_after_the_other_without_threads() -> None:
+    class Near(Far):
+        at_once = 1
+
+    before = {*threading.enumerate()}
+
+    def look(source: Source) -> Any:
+        assert {*threading.enumerate()} <= before
+        return source.shown
+
+    found: Any = plans._each(look, map(Near, range(5)))
+    assert [looked_at() for _, looked_at in found] == ["0", "1", "2", "3", "4"]
+
+
+@pytest.mark.parametrize("count", [9, 12])
+def test_a_plan_lists_ten_conflicts(count: int, tmp_path: Path) -> None:
+    for number in range(count):
+        for name in (f"a/{number:02}.png", f"b/{number:02}.png", f"b/free{number}.png"):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            Image.new("L", (1, 1)).save(tmp_path / name)
+    inputs = [str(tmp_path / "a"), str(tmp_path / "b")]
+    with pytest.raises(UsageError) as error:
+        make_plan(inputs, str(tmp_path / "out"), Request(method=METHODS["nearest"]))
+    listed = str(error.value).partition("file: ")[2].partition(". Rename")[0].split("; ")
+    assert listed == [
+        f"{tmp_path}/a/{number:02}.png, {tmp_path}/b/{number:02}.png → {tmp_path}/out/{number:02}.png"
+        for number in range(min(count, 10))
+    ]
+
+
+@pytest.mark.parametrize("most", [200, 10_000])
+def test_a_result_of_an_earlier_run_is_no_failure(most: int, tmp_path: Path) -> None:
+    """It would be too large itself, or is large enough already: it was not meant."""
+    Image.new("L", (8, 6)).save(tmp_path / "a.png")
+    Image.new("L", (16, 12)).save(tmp_path / "a_2x.png")
+    inputs = [str(tmp_path / name) for name in ("a.png", "a_2x.png")]
+    work = Request(method=METHODS["nearest"], max_pixels=most, overwrite=True)
+    for asked in (work, work._replace(size="12x", if_smaller="skip")):
+        plan = make_plan(inputs, None, asked)
+        assert [job.source.shown for job in plan.jobs] == inputs[:1]
+        assert [(each.shown, each.why) for each in plan.skipped] == [(inputs[1], f"is a result of {inputs[0]}.")]
+        assert (plan.failures, plan.results) == ([], inputs[1:])

@@ -8,8 +8,8 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -25,11 +25,6 @@ from scripts import ROOT
 from store import Store, needs_store
 
 from upscale_cli import __version__
-from upscale_cli.batch import executors
-from upscale_cli.batch.plan import Job, Plan, make_plan
-from upscale_cli.batch.run import Run
-from upscale_cli.methods import METHODS
-from upscale_cli.work.request import Request
 
 distributed = pytest.importorskip("distributed", reason="the extra dask is not installed")
 
@@ -426,81 +421,6 @@ def test_images_wait_for_each_others_memory() -> None:
     memory._available_in.cache_clear()
     assert 60 < most[0] <= 100
     assert gate._taken == []
-
-
-# What a run does with any cluster -----------------------------------------------------------------------------------
-
-
-class Near(executors.Cluster):
-    """A cluster of threads here, which may end as others do.
-
-    Parameters
-    ----------
-    room : int
-    after : callable
-        Called with each job when it has been carried out, and with how many there were.
-    """
-
-    def __init__(self, room: int, after: Callable[[Job, int], object] = lambda job, number: None) -> None:
-        self.room, self._after, self._pool = room, after, ThreadPoolExecutor(room)
-        self.order, self.waiting, self.most = list[int](), 0, 0
-
-    def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
-        self.waiting += 1
-        self.most = max(self.most, self.waiting)
-        self.order.append(arguments[0].pixels)
-        return self._pool.submit(self._carry_out, function, arguments[0])
-
-    def _carry_out(self, function: Callable[..., Any], job: Job) -> Any:
-        outcome = function(job)
-        self._after(job, len(self.order))
-        self.waiting -= 1
-        return outcome
-
-
-@pytest.fixture
-def plan(tmp_path: Path) -> Plan:
-    (tmp_path / "in").mkdir()
-    for number in range(9):
-        Image.new("L", (5 + 7 * number % 9, 4)).save(tmp_path / "in" / f"{number}.png")
-    return make_plan([str(tmp_path / "in")], str(tmp_path / "out"), Request(method=METHODS["nearest"]))
-
-
-def test_a_cluster_gets_the_largest_first_and_no_more_than_it_takes(plan: Plan) -> None:
-    cluster = Near(2)
-    said: list[str] = []
-    outcomes = list(Run(plan, 1, cluster, say=said.append))
-    assert [outcome.failure for outcome in outcomes] == [None] * 9
-    assert cluster.order == sorted((job.pixels for job in plan.jobs), reverse=True)
-    assert len(set(cluster.order)) > 5
-    assert (cluster.most, said) == (2, [])
-
-
-def test_a_cluster_that_is_lost_leaves_what_it_has_not_told(plan: Plan) -> None:
-    def lose(job: Job, number: int) -> None:
-        if number == 4:
-            near.lost = "it is gone"
-            raise OSError
-
-    near = Near(1, lose)
-    run = Run(plan, 1, near)
-    outcomes = list(run)
-    assert run.reason == "it is gone"
-    told = [outcome.job.source.shown for outcome in outcomes if outcome.failure is None]
-    assert len(told) == 3
-    assert {*told, *(job.source.shown for job in run.left)} | {
-        outcome.job.source.shown for outcome in outcomes if outcome.failure is not None
-    } == {job.source.shown for job in plan.jobs}
-
-
-def test_results_that_lie_elsewhere_are_told(plan: Plan) -> None:
-    def hide(job: Job, number: int) -> None:
-        Path(job.target.name).unlink()
-
-    said: list[str] = []
-    outcomes = list(Run(plan, 1, Near(1, hide), say=said.append))
-    first = outcomes[0].job.target.shown
-    assert said == [f"{first} was made, but not where this machine sees it; workers need the same folders."]
 
 
 # What a scheduler does ----------------------------------------------------------------------------------------------

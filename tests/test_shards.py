@@ -118,6 +118,11 @@ def test_shards_stay_the_same() -> None:
     """Machines with other versions share one job, and records are read years later; so this may never change."""
     names = ["a.png", "in/b.jpg", "frame0007.tif", "2026/11/27/IMG_0815.jpg", "žluťoučký kůň.png", "x_1_2_3_4.png"]
     assert [shard_of(name, 1000) for name in names] == [254, 184, 430, 56, 140, 842]
+    assert [f"{point_of(name):016x}" for name in names[:3]] == [
+        "40f89e395b66422f",
+        "2f08eee953ddd255",
+        "6dd87dba7dd68712",
+    ]
 
 
 SEQUENCES: dict[str, list[str]] = {
@@ -311,6 +316,17 @@ def test_a_record_says_what_was_planned_and_what_became_of_it(photos: Path) -> N
     assert outcomes(photos / "out") == Counter(
         {(name, "failed" if name == "day1/photo001.png" else "done"): 1 for name in names}
     )
+
+
+def test_a_record_says_why_an_image_failed_although_its_header_was_good(photos: Path) -> None:
+    bad = photos / "in" / "day1" / "photo001.png"
+    bad.write_bytes(bad.read_bytes()[:45])
+    call("in", "-o", "out", "--shard", "1/1", "-q", status=1)
+    (failed,) = (line for line in lines(photos / "out") if line.get("state") == "failed")
+    assert failed["why"] == "cannot be decoded: image file is truncated."
+    assert failed["seconds"] >= 0
+    assert report("out", status=1)["failed"] == {"day1/photo001.png": failed["why"]}
+    assert {"why" in line for line in lines(photos / "out") if line.get("state") == "done"} == {False}
 
 
 def test_only_what_failed_is_tried_again(photos: Path) -> None:

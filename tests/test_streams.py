@@ -19,11 +19,13 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from executing import soon
 from pictures import deep_png, encoded, enlarged, noise
 from PIL import Image
 from support import FILTERS, Array, Floats, Weight, keys
 
 from upscale_cli.batch.in_turn import AHEAD, InTurn
+from upscale_cli.batch.run import Stopped
 from upscale_cli.commands.pool import cli as pool
 from upscale_cli.commands.upscale import cli
 from upscale_cli.methods import resampling
@@ -269,6 +271,47 @@ def test_frames_come_in_turn_and_are_not_read_ahead_of_it() -> None:
         time.sleep(0.005)
         assert len(read) <= number + 1 + 3 + AHEAD, "memory is bounded by the threads"
     assert list(made) == list(range(10, 40))
+
+
+@pytest.mark.parametrize("way", ["reading fails", "making fails", "it is stopped", "nobody takes more"])
+def test_the_end_of_frames_in_turn(way: str) -> None:
+    """What comes before it is given out, nothing is begun after it, and no thread is left."""
+    before, made = threading.active_count(), list[int]()
+
+    def frames() -> Iterator[int]:
+        for number in range(100):
+            if way == "reading fails" and number == 3:
+                raise KeyError(number)
+            yield number
+
+    def make(number: int) -> int:
+        made.append(number)
+        if way == "making fails" and number == 3:
+            raise KeyError(number)
+        for _ in range(3000):
+            if number < 3 or turn.over or way.endswith("fails"):
+                return number
+            time.sleep(0.01)
+        raise AssertionError("nobody said that it is over")
+
+    turn = InTurn(frames(), make, 2)
+    taken = iter(turn)
+    assert [soon(lambda: next(taken)) for _ in range(3)] == [0, 1, 2]
+    assert not turn.over
+    if way == "it is stopped":
+        turn.stop()
+    if way == "nobody takes more":
+        soon(taken.close)
+    else:
+        with pytest.raises(Stopped if way == "it is stopped" else KeyError):
+            soon(lambda: list(taken))
+    assert turn.over
+    for _ in range(3000):
+        if threading.active_count() == before:
+            break
+        time.sleep(0.01)
+    assert threading.active_count() == before, "a thread waits for ever"
+    assert max(made) < 3 + 2 + AHEAD + 1
 
 
 def test_a_frame_is_written_while_the_next_is_on_its_way() -> None:

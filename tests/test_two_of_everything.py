@@ -229,10 +229,14 @@ def test_extended_attributes_and_access_control_lists_are_kept(attributes: Path)
     assert os.listxattr(plain) == []
 
 
-def test_a_read_only_file_is_replaced_if_it_may_be_overwritten(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", [0o444, 0o777, 0o011])
+def test_any_file_is_replaced_if_it_may_be_overwritten(mode: int, tmp_path: Path) -> None:
     (target := tmp_path / "a").write_bytes(b"old")
-    target.chmod(0o444)
-    assert stat.S_IMODE(overwrite(target).st_mode) == 0o444
+    target.chmod(mode)
+    with replacing.replacing(target, overwrite=True) as (stream,):
+        stream.write(b"new")
+        assert os.fstat(stream.fileno()).st_mode & 0o077 == 0, "others may read it too early"
+    assert stat.S_IMODE(target.stat().st_mode) == mode
 
 
 # What is synchronised ----------------------------------------------------------------------------------------------

@@ -222,7 +222,7 @@ class Run:
         self._ended_elsewhere()
 
     def _ended_elsewhere(self) -> None:
-        """Remove what processes that were killed have left, and say why a cluster has not done everything."""
+        """Remove what killed processes have left, let names be confirmed, and say why a cluster ended early."""
         sweep.cache_clear()
         for job in self._plan.jobs if self._begun else ():
             job.target.clean()
@@ -320,7 +320,6 @@ class Run:
         if error is None:
             if elsewhere:
                 self._progress(job.pixels)
-                job.target.clean()  # only this process confirms names
                 self._look_for(job, ended.result()[2])
             outcome = Outcome(job, *ended.result()) if elsewhere else cast(Outcome, ended.result())
             if outcome.failure is not None and outcome.failure.disk_full:

@@ -126,7 +126,6 @@ class _Temporary:
         sweep(self.folder)
         # Nobody else reads the new content before it has the old file's group.
         self._path, descriptor = _created(self.folder, 0o666 if self._old is None else self._old.st_mode & 0o700)
-        self._lock = os.dup(descriptor) if fcntl else None
         self.stream: BinaryIO = os.fdopen(descriptor, "w+b")
         _unfinished.add(self._path)
 
@@ -136,7 +135,8 @@ class _Temporary:
         if self._old is not None:
             self._keep(self._old, self.stream.fileno())
         synchronise(self.stream.fileno())
-        self.stream.close()
+        if fcntl is None:  # Windows renames no open file; elsewhere it stays locked until it has its name
+            self.stream.close()
 
     def _keep(self, old: os.stat_result, descriptor: int) -> None:
         """Take over the rights and extended attributes of the old target, as far as the user may."""
@@ -184,9 +184,6 @@ class _Temporary:
         with suppress(OSError):  # After a rename it does not exist.
             os.unlink(self._path)
         _unfinished.discard(self._path)
-        if self._lock is not None:
-            # Last, because other runs remove what they can lock.
-            os.close(self._lock)
 
 
 def _created(folder: Path, mode: int) -> tuple[Path, int]:
