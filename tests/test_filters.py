@@ -108,6 +108,12 @@ def test_presets_are_their_filters_with_parameters() -> None:
         np.testing.assert_array_equal(have, upscale(source, 2.5, METHODS[other], **parameters))
 
 
+def test_equal_parameters_make_the_same_filter() -> None:
+    """So what is planned with it is kept for the next frame."""
+    for row in (*FILTERS.values(), *POLAR):
+        assert row.default() is row.default()
+
+
 @pytest.mark.parametrize("row", FILTERS.values(), ids=lambda row: row.name)
 def test_weights_never_cancel(row: Any) -> None:
     """However it is blurred, a filter leaves something of every position, at borders too."""

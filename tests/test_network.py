@@ -362,7 +362,10 @@ def test_shipped_scores_are_what_the_tool_measures(scale: int) -> None:
         (lambda n, a: n.update(layers=[]), "layers must be a list of 1 to 100"),
         (lambda n, a: n.update(layers="abc"), "layers must be a list of 1 to 100"),
         (lambda n, a: n.update(layers=n["layers"] * 30), "layers must be a list of 1 to 100"),
-        (lambda n, a: n["layers"].pop(), "layer 4 of the network does 'sum'"),
+        (
+            lambda n, a: n["layers"].pop(),
+            "layer 4 of the network does 'sum'; layers must do convolution or sum, and the last one transposed-conv",
+        ),
         (lambda n, a: n["layers"].insert(0, {"does": "exec"}), "layer 0 of the network does 'exec'"),
         (lambda n, a: n["layers"].insert(0, 7), "layer 0 of the network does None"),
         (lambda n, a: n["layers"].insert(0, n["layers"][-1]), "layer 0 of the network does"),
