@@ -258,6 +258,16 @@ def test_a_factor_in_float32_stands_for_the_simple_one() -> None:
     factor = np.float32(1.23)
     have = upscale(np.arange(200)[None], (1, float(factor)), "nearest", grid="asymmetric", rounding="floor")[0]
     assert have.tolist() == np.floor(np.arange(246, dtype="f4") / factor).tolist()
+    assert upscale(np.zeros((1, 1000)), (1, float(np.float32(1.234))), "nearest", grid="asymmetric").shape == (
+        1,
+        1234,
+    )
+
+
+def test_factors_of_many_digits_are_exact_on_long_sides() -> None:
+    """Positions as integers over a common divisor would be more than 64 bits hold."""
+    have = upscale(np.arange(5000)[None], (1, math.pi), "nearest", grid="asymmetric", rounding="floor")[0]
+    assert have.tolist() == np.floor(np.arange(math.floor(5000 * math.pi)) / math.pi).tolist()
 
 
 # What they mean for images.

@@ -167,6 +167,8 @@ def test_a_network_without_levels_restores_only_if_nobody_asks() -> None:
         ([0.5], "levels are [0.5]; they must be 2 to 16 ascending numbers of 0 to 1"),
         ([0, 0.5, 0.5], "ascending"),
         ([1, 0.5, 0], "ascending"),
+        ([0, 1.5], "ascending"),
+        ([-0.5, 1], "ascending"),
         ([0, True, 1], "ascending"),
         ([0, float("nan"), 1], "ascending"),
         ([n / 20 for n in range(20)], "2 to 16"),

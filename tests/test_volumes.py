@@ -389,7 +389,7 @@ def test_what_is_no_volume_is_refused(shape: Sides, scale: Any, parameters: dict
             "transposed-conv: dilation has 2 numbers, but there are 3 axes; give one number, or 3",
         ),
         ({"output_shape": 8}, "output_shape applies only to padding=same-upper or same-lower"),
-        ({"padding": "same-upper", "output_shape": 12}, "output_shape 12 is more than the kernel reaches"),
+        ({"padding": "same-upper", "output_shape": 10}, "output_shape 10 is more than the kernel reaches"),
         ({"padding": "same-upper", "edge": "zero"}, "edge applies only to padding=same"),
         ({"bias": [1.0, 2.0]}, "bias is float64 of shape (2,); it must be one number for each of 1 channels"),
         ({"kernel": np.ones((2, 2))}, "it must be (kd, kh, kw), (channels, kd, kh, kw) or (channels in,"),

@@ -93,6 +93,16 @@ def test_working_memory_is_near_to_what_is_taken(
     assert near[0] * expected <= taken <= near[1] * expected, f"{taken:,} bytes taken, {expected:,} expected"
 
 
+@pytest.mark.parametrize("method", ["nearest", "bed-of-nails", "lanczos"])
+def test_bands_of_volumes_have_as_many_rows_as_is_estimated(method: str) -> None:
+    chosen, shape = METHODS[method], (2, 1200, 1800, 2)
+    parameters = chosen.read_parameters({})
+    source, scale, size = np.zeros(shape, np.uint8), read_scale((2, 1, 1)), (4, 1200, 1800)
+    samples = Samples(source.dtype, 2, source.dtype)
+    made = chosen.make(source, scale=scale, size=size, samples=samples, parameters=parameters)
+    assert made.band <= chosen.working_memory(shape, parameters)(size).rows == 1200
+
+
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.parametrize("size", ["small", "large"])
 def test_scratch_memory_of_networks_is_near_to_what_is_taken(size: str, scale: int) -> None:
