@@ -258,10 +258,8 @@ def test_a_factor_in_float32_stands_for_the_simple_one() -> None:
     factor = np.float32(1.23)
     have = upscale(np.arange(200)[None], (1, float(factor)), "nearest", grid="asymmetric", rounding="floor")[0]
     assert have.tolist() == np.floor(np.arange(246, dtype="f4") / factor).tolist()
-    assert upscale(np.zeros((1, 1000)), (1, float(np.float32(1.234))), "nearest", grid="asymmetric").shape == (
-        1,
-        1234,
-    )
+    factor = np.float32(1.234)
+    assert upscale(np.zeros((1, 1000)), (1, float(factor)), "nearest", grid="asymmetric").shape == (1, 1234)
 
 
 def test_factors_of_many_digits_are_exact_on_long_sides() -> None:
