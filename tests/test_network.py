@@ -116,6 +116,15 @@ def test_a_network_is_the_sums_that_it_names(scale: int) -> None:
         assert_near(upscale(plane.astype("f4"), scale, "learned", network=described(about, **arrays)), have, 1e-5)
 
 
+def test_a_skip_may_read_further_than_the_layers() -> None:
+    about, arrays = tiny()
+    skip = np.random.default_rng(2).random((9, 2, 9, 2))
+    arrays["skip"] = (skip / skip.sum(axis=(0, 2), keepdims=True)).reshape(18, 18)
+    plane = np.random.default_rng(3).random((11, 12))
+    have = upscale(plane, 2, "learned", network=described(about, **arrays))
+    assert_near(have, plainly(about, arrays, plane), 1e-12)
+
+
 def restoring(scale: int) -> tuple[dict[str, Any], Arrays]:
     """Return a network with biases and three levels, whose arrays have nothing in common but the skip."""
     about, _ = tiny(scale)
