@@ -196,6 +196,7 @@ def test_an_executor_that_fails_is_a_line_for_each_job(executor: Executor, said:
     outcomes = list(Run(plan, 2, executor))
     assert time.perf_counter() - began < 10
     assert sorted(o.job.source.shown for o in outcomes) == sorted(job.source.shown for job in plan.jobs)
+    assert {o.seconds for o in outcomes} == {0}
     assert [str(o.failure) for o in outcomes] == [said] * 6
     assert not list(folder.glob("out/*"))
 
@@ -374,6 +375,20 @@ def test_a_plan_lists_ten_conflicts(count: int, tmp_path: Path) -> None:
         f"{tmp_path}/a/{number:02}.png, {tmp_path}/b/{number:02}.png → {tmp_path}/out/{number:02}.png"
         for number in range(min(count, 10))
     ]
+
+
+def test_a_result_lies_beside_its_source(tmp_path: Path) -> None:
+    """An image elsewhere that has the name and size of a result is none, although the result exists."""
+    for name, size in (("one/a.png", (8, 6)), ("one/a_2x.png", (16, 12)), ("other/a_2x.png", (16, 12))):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("L", size).save(tmp_path / name)
+    inputs = [str(tmp_path / name) for name in ("one/a.png", "other/a_2x.png")]
+    plan = make_plan(inputs, None, Request(method=METHODS["nearest"], overwrite=True))
+    assert [job.source.shown for job in plan.jobs] == inputs
+    plan = make_plan(
+        [*inputs, str(tmp_path / "one/a_2x.png")], None, Request(method=METHODS["nearest"], overwrite=True)
+    )
+    assert [job.source.shown for job in plan.jobs] == inputs
 
 
 @pytest.mark.parametrize("most", [200, 10_000])

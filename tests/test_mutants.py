@@ -37,6 +37,7 @@ def changes(source: str) -> set[str]:
     return {mutant.applied(source.encode()).decode() for mutant in mutants("a.py", source.encode())}
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="mutants are processes that fork")
 def test_what_no_test_notices_is_found(tmp_path: Path) -> None:
     """One test starts a process, as most tests of commands do, so this process must have the change, too.

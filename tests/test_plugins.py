@@ -301,6 +301,7 @@ def test_the_contract_holds_methods_of_another_package(outer: Path) -> None:
 # From the command line.
 
 
+@pytest.mark.long
 def test_the_command_uses_and_lists_them(outer: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "in.npy", np.arange(12.0).reshape(3, 4))
     np.save(tmp_path / "k.npy", np.ones((2, 2)))
