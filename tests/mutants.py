@@ -196,13 +196,18 @@ class Map:
         return collecting, {test: (times[test], lines[test]) for test in times}
 
     def stages(self, mutant: Mutant, limit: float) -> Iterator[tuple[list[str], float]]:
-        """Yield tests, and the seconds that they take: a few that execute the line, then others."""
+        """Yield tests, and the seconds that they take: a few that execute the line, then others.
+
+        Any test may notice what is executed when a module is imported, as tables are.
+        """
         near, far = list[tuple[float, str]](), list[tuple[float, str]]()
+        others = list[tuple[float, str]]()
         for _, collecting, tests in self._tests.values():
             for test, (seconds, lines) in tests.items():
-                if found := lines.get(mutant.path):
-                    hit = any(mutant.lines[0] <= line <= mutant.lines[1] for line in found)
-                    (near if hit else far).append((seconds + collecting / len(tests), test))
+                found = lines.get(mutant.path, [])
+                hit = any(mutant.lines[0] <= line <= mutant.lines[1] for line in found)
+                (near if hit else far if found else others).append((seconds + collecting / len(tests), test))
+        far += [] if mutant.called else others
         chosen, total, rest = list[str](), 0.0, limit
         for number, (seconds, test) in enumerate([*sorted(near), *sorted(far)]):
             if chosen and rest == limit and (total + seconds > FIRST or number == len(near)):

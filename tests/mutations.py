@@ -26,13 +26,17 @@ SILENT = {"annotation", "returns", "decorator_list", "exc", "cause", "msg"}
 
 @dataclass(frozen=True)
 class Mutant:
-    """A change of one place: bytes `start` to `stop` of a file become `text`."""
+    """A change of one place: bytes `start` to `stop` of a file become `text`.
+
+    Unless it is of the body of a function, so `called`, it is executed when the module is imported.
+    """
 
     path: str
     lines: tuple[int, int]
     start: int
     stop: int
     text: str
+    called: bool
 
     def applied(self, source: bytes) -> bytes:
         """The source of the file with this change."""
@@ -85,20 +89,20 @@ def mutants(path: str, source: bytes) -> list[Mutant]:
     starts = [0, *(at + 1 for at, byte in enumerate(source) if byte == ord("\n"))]
     found: dict[Mutant, None] = {}
 
-    def walk(node: ast.AST, statement: tuple[int, int]) -> None:
+    def walk(node: ast.AST, statement: tuple[int, int], called: bool) -> None:
         if isinstance(node, ast.stmt):
             last = node.body[0].lineno - 1 if hasattr(node, "body") else node.end_lineno
             statement = (node.lineno, max(last or 0, node.lineno))
         for part, text in changed(node):
             start = starts[part.lineno - 1] + part.col_offset  # type: ignore[attr-defined]
             stop = starts[part.end_lineno - 1] + part.end_col_offset  # type: ignore[attr-defined]
-            found[Mutant(path, statement, start, stop, text)] = None
+            found[Mutant(path, statement, start, stop, text, called)] = None
         for name, value in ast.iter_fields(node):
             for child in value if isinstance(value, list) else [value]:
                 if isinstance(child, ast.AST) and name not in SILENT and not _silent(child):
-                    walk(child, statement)
+                    walk(child, statement, called or (isinstance(node, ast.FunctionDef) and name == "body"))
 
-    walk(ast.parse(source), (1, 1))
+    walk(ast.parse(source), (1, 1), False)
     return list(found)
 
 

@@ -140,6 +140,7 @@ def test_sizes() -> None:
         ({"kernel": np.array([[None]])}, "must hold real numbers"),
         ({"kernel": [[1, 2], [3]]}, "is not an array"),
         ({"kernel": [[np.nan]]}, "not finite"),
+        ({"kernel": [[1, 2], [np.nan, 3]]}, "not finite"),
         ({"kernel": [[np.inf]]}, "not finite"),
         ({"kernel": [[1e39]]}, "not finite"),
         ({"kernel": [1, 2]}, "shape (2,)"),

@@ -61,10 +61,10 @@ def structure(made: Array, name: str, scale: int) -> float:
 @pytest.mark.parametrize(
     ("name", "scale", "gain"),
     [
-        ("drawing", 2, 4.0),
+        ("text", 2, 2.2),
         *(
             pytest.param(*each, marks=pytest.mark.long)
-            for each in (("text", 2, 2.2), ("drawing", 4, 1.9), ("text", 4, 1.0))
+            for each in (("drawing", 2, 4.0), ("drawing", 4, 1.9), ("text", 4, 1.0))
         ),
     ],
 )
@@ -111,7 +111,7 @@ def test_flat_areas_and_the_mean_colour_stay(level: float) -> None:
         for kind in (np.uint8, np.uint16):
             flat = np.tile(np.array(colour, kind), (23, 31, 1))
             assert (upscale(flat, 2.5, "learned", content="drawing", restore=level) == flat[:1, :1]).all()
-    small, _ = source("drawing", 4)
+    small, _ = source("drawing", 2)
     shift = upscale(small, 2, "learned", content="drawing", restore=level).mean(axis=(0, 1)) - small.mean(axis=(0, 1))
     assert np.abs(shift).max() < 0.7
 

@@ -1,9 +1,10 @@
 """Filters by their names, against tables of others; anti-ringing against a plain loop; light bent into a sigmoid."""
 
 import pickle
+import re
 from collections.abc import Iterator
 from fractions import Fraction
-from math import ceil, floor
+from math import ceil, floor, pi
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from support import Array, Floats, lanczos, resampled
 
 from upscale_cli import METHODS, UpscaleError, upscale
 from upscale_cli.commands.upscale import cli
-from upscale_cli.methods import resampling
+from upscale_cli.methods import resampling, taps
 from upscale_cli.methods.filters import FILTERS
 from upscale_cli.methods.method import GROUPS
+from upscale_cli.methods.polar_filters import POLAR
 from upscale_cli.methods.samples import SRGB, Samples, sigmoidal
 from upscale_cli.methods.weights import WINDOWS
 from upscale_cli.places.files import FileSource, FileTarget
@@ -106,6 +108,12 @@ def test_presets_are_their_filters_with_parameters() -> None:
         np.testing.assert_array_equal(have, upscale(source, 2.5, METHODS[other], **parameters))
 
 
+def test_equal_parameters_make_the_same_filter() -> None:
+    """So what is planned with it is kept for the next frame."""
+    for row in (*FILTERS.values(), *POLAR):
+        assert row.default() is row.default()
+
+
 @pytest.mark.parametrize("row", FILTERS.values(), ids=lambda row: row.name)
 def test_weights_never_cancel(row: Any) -> None:
     """However it is blurred, a filter leaves something of every position, at borders too."""
@@ -117,6 +125,17 @@ def test_weights_never_cancel(row: Any) -> None:
         assert sums.min() > 0.1
         parameters: dict[str, Any] = {"blur": blur} if blurs else {}
         assert np.isfinite(upscale(np.eye(3), 3.7, METHODS[row.name], **parameters)).all()
+
+
+def test_summaries_say_how_many_pixels_a_result_is_made_of() -> None:
+    """By default: those of a square, or those of a disc, both as wide as the filter."""
+    counted = 0
+    for method in METHODS.values():
+        if method.filter and (said := re.search(r"(\d+ x )?(\d+) (nearest )?pixels", method.summary)):
+            radius = method.filter.of(method.read_parameters({})).radius
+            assert int(said[2]) == round(pi * radius**2 if method.filter.polar else 2 * radius), method.name
+            counted += 1
+    assert counted == len(FILTERS) + len(POLAR) - 2  # all but box and spline
 
 
 def test_every_method_of_the_package_has_a_group_and_fits_on_a_line() -> None:
@@ -296,6 +315,14 @@ def test_smaller_results_are_held_too(tmp_path: Path) -> None:
         )
         exact[y, x] = rows @ source @ columns / rows.sum() / columns.sum()
     assert_rounded(np.asarray(Image.open(tmp_path / "out.png"))[..., None], held(exact, source[..., None], 1))
+
+
+@pytest.mark.parametrize("method", ["lanczos", "bilinear"])
+def test_long_sides_are_held_as_short_ones(method: str) -> None:
+    source = np.random.default_rng(4).random((1, taps.LONGEST // 2 + 1, 2))
+    have = upscale(source, 2, METHODS[method], antiring=1)
+    for part, kept in ((np.s_[:, :90], np.s_[:, :160]), (np.s_[:, -90:], np.s_[:, -160:])):
+        assert_near(have[kept], upscale(source[part], 2, METHODS[method], antiring=1)[kept], 1e-12)
 
 
 def test_strength_is_checked() -> None:

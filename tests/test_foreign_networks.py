@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from PIL import Image
 from support import Array, Floats
 
-from upscale_cli import UpscaleError, upscale
+from upscale_cli import METHODS, UpscaleError, upscale
 from upscale_cli.commands.upscale import cli
 from upscale_cli.testing import assert_near
 from upscale_cli.work.safetensors import is_safetensors, read_safetensors
@@ -87,6 +87,14 @@ def test_a_compact_network_enlarges_colours_together(scale: int) -> None:
         bytes_ = np.round(source * 255).astype(np.uint8)
         near = 255 * np.moveaxis(plainly(arrays, np.moveaxis(bytes_ / 255, 2, 0), scale), 0, 2)
         assert_near(enlarged(arrays, bytes_, scale), near.clip(0, 255), 0.501)
+
+
+def test_networks_of_others_promise_no_flat_areas() -> None:
+    """So integers are rounded after them, and not by what is added to their samples before."""
+    learned = METHODS["learned"]
+    for given, keeps in (({}, True), ({"restore": 1}, True), ({"network": compact()}, False)):
+        settled = learned.settled(learned.read_parameters(given))
+        assert (settled.keeps_constants, settled.interpolates) == (keeps, "restore" not in given)
 
 
 def test_what_is_not_three_colours_is_enlarged_as_grey() -> None:

@@ -142,6 +142,11 @@ def test_uneven_copies_are_those_of_the_grid() -> None:
     assert warn is not None
     for grid, exact in (("half-pixel", "1.556"), ("asymmetric", "1.444")):
         assert str(warn((9, 4, 1), (Fraction(3, 2),) * 2, {"grid": grid})).startswith(exact)
+        assert str(warn((4, 9, 1), (Fraction(2), Fraction(3, 2)), {"grid": grid})).startswith(exact)
+        assert warn((4, 6, 1), (Fraction(3, 2),) * 2, {"grid": grid}) == (
+            "1.5 is not an integer factor: pixels are repeated 1 or 2 times, which shows in pixel art"
+        )
+        assert warn((4, 6, 1), (Fraction(2), Fraction(3)), {"grid": grid}) is None
 
 
 LINEAR_ALIGNED = [0, 1.714286, 2.714286, 1.571428, 3.000001, 7, 5.42857, 2]
@@ -253,6 +258,14 @@ def test_a_factor_in_float32_stands_for_the_simple_one() -> None:
     factor = np.float32(1.23)
     have = upscale(np.arange(200)[None], (1, float(factor)), "nearest", grid="asymmetric", rounding="floor")[0]
     assert have.tolist() == np.floor(np.arange(246, dtype="f4") / factor).tolist()
+    factor = np.float32(1.234)
+    assert upscale(np.zeros((1, 1000)), (1, float(factor)), "nearest", grid="asymmetric").shape == (1, 1234)
+
+
+def test_factors_of_many_digits_are_exact_on_long_sides() -> None:
+    """Positions as integers over a common divisor would be more than 64 bits hold."""
+    have = upscale(np.arange(5000)[None], (1, math.pi), "nearest", grid="asymmetric", rounding="floor")[0]
+    assert have.tolist() == np.floor(np.arange(math.floor(5000 * math.pi)) / math.pi).tolist()
 
 
 # What they mean for images.

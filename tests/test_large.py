@@ -19,7 +19,7 @@ from upscale_cli.codecs import npy, tiff_samples, writing
 from upscale_cli.codecs.formats import FORMATS
 from upscale_cli.codecs.picture import open_picture
 from upscale_cli.errors import UpscaleError
-from upscale_cli.methods import METHODS, resolve, rows
+from upscale_cli.methods import METHODS, pieces, resampling, resolve, rows
 from upscale_cli.methods.rows import Rows
 from upscale_cli.methods.samples import Samples
 from upscale_cli.places.files import FileSource, FileTarget
@@ -140,9 +140,24 @@ def test_what_is_looked_for_in_all_rows_is_found(name: str, expected: Array) -> 
     assert made.shape[2] == 3 or (made[..., 3] == 255).all() == (expected[..., 3] == 255).all()
 
 
+READ_BY_ROWS = sorted(METHODS.keys() - {"bed-of-nails", "max-unpooling", "learned"})
+"""The methods that large pictures can be enlarged with in little memory."""
+
+
+def test_most_methods_read_large_pictures_by_rows() -> None:
+    assert sorted(name for name, method in METHODS.items() if method.by_rows) == READ_BY_ROWS
+
+
 @pytest.mark.usefixtures("_short")
-@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.by_rows])
-def test_only_rows_near_those_that_are_made_are_read(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "longest"), [*product(READ_BY_ROWS, [1 << 14]), ("lanczos", 32), ("transposed-conv", 32)]
+)
+def test_only_rows_near_those_that_are_made_are_read(
+    name: str, longest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long sides are made in pieces, which read no more."""
+    for module in (pieces, resampling):
+        monkeypatch.setattr(module, "LONGEST", longest)
     source = _samples(3, "float32").repeat(60, axis=0).repeat(30, axis=1)
     method, read = METHODS[name], set[int]()
 

@@ -13,10 +13,13 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 from support import Array, Floats, keys
+from test_foreign_networks import compact
+from test_span import span
 
 from upscale_cli import METHODS, UpscaleError, upscale
 from upscale_cli.commands.upscale import cli
-from upscale_cli.methods import learned, network, shipped
+from upscale_cli.methods import layers, learned, network, shipped
+from upscale_cli.methods.compact import read_any
 from upscale_cli.methods.network import read_network
 from upscale_cli.testing import assert_near
 
@@ -113,6 +116,15 @@ def test_a_network_is_the_sums_that_it_names(scale: int) -> None:
         assert_near(upscale(plane.astype("f4"), scale, "learned", network=described(about, **arrays)), have, 1e-5)
 
 
+def test_a_skip_may_read_further_than_the_layers() -> None:
+    about, arrays = tiny()
+    skip = np.random.default_rng(2).random((9, 2, 9, 2))
+    arrays["skip"] = (skip / skip.sum(axis=(0, 2), keepdims=True)).reshape(18, 18)
+    plane = np.random.default_rng(3).random((11, 12))
+    have = upscale(plane, 2, "learned", network=described(about, **arrays))
+    assert_near(have, plainly(about, arrays, plane), 1e-12)
+
+
 def restoring(scale: int) -> tuple[dict[str, Any], Arrays]:
     """Return a network with biases and three levels, whose arrays have nothing in common but the skip."""
     about, _ = tiny(scale)
@@ -164,6 +176,8 @@ def test_a_network_without_levels_restores_only_if_nobody_asks() -> None:
         ([0.5], "levels are [0.5]; they must be 2 to 16 ascending numbers of 0 to 1"),
         ([0, 0.5, 0.5], "ascending"),
         ([1, 0.5, 0], "ascending"),
+        ([0, 1.5], "ascending"),
+        ([-0.5, 1], "ascending"),
         ([0, True, 1], "ascending"),
         ([0, float("nan"), 1], "ascending"),
         ([n / 20 for n in range(20)], "2 to 16"),
@@ -197,12 +211,22 @@ def test_a_shipped_network_is_the_sums_that_it_names(file: str) -> None:
     assert_near(have, plainly(about, arrays, plane), 2e-6)
 
 
+MULTIPLICATIONS = {
+    "small": {2: 37_468, 3: 38_673, 4: 39_304},
+    "large": {2: 292_564, 3: 294_849, 4: 298_048},
+}
+"""For each pixel of the source, as docs/learned.md has them."""
+
+
 @pytest.mark.parametrize("file", FILES)
 def test_shipped_networks_keep_to_their_budget(file: str) -> None:
     size, scale = file.removesuffix("x").split("-")
     found = shipped.network(size, int(scale))
     assert found.scale == int(scale)
-    assert found.multiplications <= {"small": 40_000, "large": 300_000}[size]
+    assert found.skip is not None
+    weights = [layer.weights for layer in (*found.layers, found.skip) if layer.weights is not None]
+    # Taps beyond the end of a kernel are zeros, and do not count.
+    assert sum(map(np.count_nonzero, weights)) == MULTIPLICATIONS[size][int(scale)]
     assert found.training["photographs"] > 300
 
 
@@ -349,7 +373,10 @@ def test_shipped_scores_are_what_the_tool_measures(scale: int) -> None:
         (lambda n, a: n.update(layers=[]), "layers must be a list of 1 to 100"),
         (lambda n, a: n.update(layers="abc"), "layers must be a list of 1 to 100"),
         (lambda n, a: n.update(layers=n["layers"] * 30), "layers must be a list of 1 to 100"),
-        (lambda n, a: n["layers"].pop(), "layer 4 of the network does 'sum'"),
+        (
+            lambda n, a: n["layers"].pop(),
+            "layer 4 of the network does 'sum'; layers must do convolution or sum, and the last one transposed-conv",
+        ),
         (lambda n, a: n["layers"].insert(0, {"does": "exec"}), "layer 0 of the network does 'exec'"),
         (lambda n, a: n["layers"].insert(0, 7), "layer 0 of the network does None"),
         (lambda n, a: n["layers"].insert(0, n["layers"][-1]), "layer 0 of the network does"),
@@ -366,6 +393,7 @@ def test_shipped_scores_are_what_the_tool_measures(scale: int) -> None:
         (lambda n, a: a.update(b=a["b"].astype(complex)), "complex128"),
         (lambda n, a: a.update(b=a["b"].astype(object)), "object"),
         (lambda n, a: a.update(b=a["b"] * np.nan), "not finite"),
+        (lambda n, a: a["b"].__setitem__((2, 1, 0, 0), np.nan), "not finite"),
         (lambda n, a: a.update(skip=np.full((2, 2), np.inf)), "not finite"),
         (lambda n, a: a.update(b=np.ones((3, 3, 2, 2))), "kernels of 2 x 2"),
         (lambda n, a: a.update(b=np.ones((3, 3, 1, 3))), "kernels of 1 x 3"),
@@ -387,6 +415,67 @@ def test_what_is_no_network_is_refused(change: Callable[[dict[str, Any], Arrays]
         upscale(np.ones((4, 4)), 2, "learned", network=described(about, **arrays))
     assert words in str(caught.value)
     assert str(caught.value).endswith(".")
+
+
+def long(count: int = 3, *, side: int = 1, last: int = 1, levels: int = 0, channels: int = 3) -> Arrays:
+    """Return a sound network with so many layers: the first, others of a side with a last one, and the phases."""
+    about, arrays = tiny(channels=channels)
+    middle = [{"does": "convolution", "weight": "m", "slopes": "q"}] * (count - 3)
+    about["layers"] = [about["layers"][0], *middle, {**about["layers"][1], "weight": "n"}, about["layers"][-1]]
+    arrays |= {name: np.full((channels, channels, k, k), 1e-3) for name, k in (("m", side), ("n", last))}
+    if levels:
+        about["levels"] = np.linspace(0, 1, levels).tolist()
+        arrays = {name: np.stack([values] * levels) for name, values in arrays.items()}
+    return described(about, **arrays)
+
+
+@pytest.mark.parametrize(
+    ("most", "beyond", "words"),
+    [
+        (lambda: long(100), lambda: long(101), "layers must be a list of 1 to 100"),
+        (lambda: long(last=31), lambda: long(last=33), "kernels of 33 x 33"),
+        (lambda: long(channels=512), lambda: long(channels=513), "empty or too large"),
+        (
+            lambda: long(11, side=31, last=13),
+            lambda: long(11, side=31, last=15),
+            "129 pixels on each side; at most 128",
+        ),
+        (lambda: long(levels=16), lambda: long(levels=17), "they must be 2 to 16 ascending numbers"),
+        (lambda: long(levels=2), lambda: long(levels=1), "they must be 2 to 16 ascending numbers"),
+        (
+            lambda: compact(layers=48),
+            lambda: compact(layers=50),
+            "the network has 103 layers; a Compact one has an odd",
+        ),
+        (lambda: compact(channels=512, layers=1), lambda: compact(channels=513, layers=1), "empty or too large"),
+    ],
+    ids=["layers", "side", "channels", "reach", "levels", "level", "compact layers", "compact channels"],
+)
+def test_limits_are_those_that_are_said(most: Callable[[], Arrays], beyond: Callable[[], Arrays], words: str) -> None:
+    read_any(most())
+    with pytest.raises(UpscaleError) as caught:
+        read_any(beyond())
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "total"),
+    [
+        (lambda: long(5, channels=8, last=3), 8 * 9 + 2 * 8 * 8 + 8 * 8 * 9),
+        (compact, 9 * (3 * 5 + 2 * 5 * 5 + 5 * 12)),
+        (span, 9 * (3 * 4 + 19 * 4 * 4) + 16 * 4),
+    ],
+    ids=["layout 1", "compact", "span"],
+)
+def test_all_weights_together_have_a_limit(
+    make: Callable[[], Arrays], total: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are counted as they are used: an array that layers share for each of them, branches as their sum."""
+    monkeypatch.setattr(layers, "MOST_WEIGHTS", total)
+    read_any(made := make())
+    monkeypatch.setattr(layers, "MOST_WEIGHTS", total - 1)
+    with pytest.raises(UpscaleError, match=f"more than {total - 1:,} weights together"):
+        read_any(made)
 
 
 @pytest.mark.parametrize(

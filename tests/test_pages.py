@@ -280,6 +280,7 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
     assert set(PAGES) <= seen
 
 
+@pytest.mark.long
 def test_every_picture_is_made_by_the_tool_and_shown(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, ROOT / "docs" / "make_pictures.py", tmp_path],

@@ -92,6 +92,7 @@ OTHERS = {
 }
 
 
+@pytest.mark.long
 def test_a_prefix_is_a_folder(store: "Store", up: Run, tmp_path: Path) -> None:
     """Every way between a bucket and a folder gives the same files, and says the same."""
     bucket = store.bucket()
@@ -236,7 +237,8 @@ def test_targets_are_looked_up_by_a_listing(store: "Store", here: str, monkeypat
     assert sorted(asked) == [f"{root}up/p01.png", f"{root}up/p02.png"]
 
 
-@pytest.mark.parametrize("most", [pytest.param(SPOOL, marks=pytest.mark.long), 100])
+@pytest.mark.long
+@pytest.mark.parametrize("most", [SPOOL, 100])
 def test_large_ones_go_by_way_of_the_disk(
     store: "Store", here: str, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:

@@ -301,6 +301,7 @@ def test_the_contract_holds_methods_of_another_package(outer: Path) -> None:
 # From the command line.
 
 
+@pytest.mark.long
 def test_the_command_uses_and_lists_them(outer: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "in.npy", np.arange(12.0).reshape(3, 4))
     np.save(tmp_path / "k.npy", np.ones((2, 2)))
@@ -428,6 +429,8 @@ def test_a_misspelt_format_or_executor_is_an_error(formats: Path, tmp_path: Path
         run = command(formats, tmp_path / "a.png", option, "outer-nothing", "-o", tmp_path / "out.png", status=2)
         assert f'unknown {what} "outer-nothing".' in run.stderr
         assert run.stderr.count("\n") == 1
+    run = command(formats, tmp_path / "a.png", "--executor", "outer-thread", "-o", tmp_path / "out.png", status=2)
+    assert 'Did you mean "outer-threads"? Executors: threads, processes, dask, outer-threads.' in run.stderr
     assert not (tmp_path / "out.png").exists()
 
 

@@ -58,7 +58,16 @@ def test_indices_have_the_layout_of_the_array(count: int) -> None:
     np.testing.assert_array_equal(alone, first[2][0])
 
 
-DOUBTFUL = [(1, 3, 8, 8), (5, 64, 64), (3, 48, 64), (1, 1, 20, 30), (2, 64, 7, 9), (64, 56, 56), (16, 16, 16)]
+DOUBTFUL = [
+    (1, 3, 8, 8),
+    (5, 64, 64),
+    (3, 48, 64),
+    (1, 1, 20, 30),
+    (2, 64, 7, 9),
+    (64, 56, 56),
+    (16, 16, 16),
+    (7, 7, 7),
+]
 ACCEPTED = [
     (8, 8, 64),
     (7, 9, 64),

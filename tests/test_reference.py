@@ -310,7 +310,7 @@ def test_padding_same_is_exactly_the_scale(shape: Pair, edge: str, product: bool
 
 
 def test_long_transposed_convolutions_in_many_bands_and_blocks() -> None:
-    source, kernel = noise((90, 150, 2)), noise((2, 1, 4, 5), seed=1)
+    source, kernel = noise((90, 230, 2)), noise((2, 1, 4, 5), seed=1)
     full = stamped(source, kernel, (2, 4), groups=2)
     have = upscale(source, (2, 4), "transposed-conv", kernel=kernel, groups=2, padding=0)
     assert_near(have, full, 1e-12)
@@ -469,6 +469,10 @@ def test_ceil_keeps_the_last_partial_window_unless_it_begins_beyond_the_image() 
     assert max_pool(source, Windows(ceil=True)).values[:, :, 0].tolist() == [[6, 8, 9], [16, 18, 19], [21, 23, 24]]
     assert max_pool(source[:4, :4], Windows(stride=(3,), ceil=True)).values[:, :, 0].tolist() == [[6, 8], [16, 18]]
     assert max_pool(source[:3, :3], Windows((1,), (3,), ceil=True)).values[:, :, 0].tolist() == [[0]]
+    # The only window may lack samples, but fewer than the stride.
+    assert max_pool(source[:3, :3], Windows((5,), (3,), ceil=True)).values[:, :, 0].tolist() == [[12]]
+    with pytest.raises(UpscaleError, match="does not fit"):
+        max_pool(source[:3, :3], Windows((6,), (3,), ceil=True))
 
 
 def test_pooling_keeps_not_a_number() -> None:
@@ -581,6 +585,14 @@ def test_opaque_alpha_changes_nothing(dtype: str) -> None:
     assert (have[:, :, 3] == full).all()
     if dtype != "float32":
         assert np.abs(rendered(source, alpha=True).astype(float) - have).max() <= 1
+
+
+def test_what_is_less_than_half_opaque_is_without_data() -> None:
+    samples = Samples(np.dtype("u1"), 2, np.dtype("u1"), alpha=True, no_data=7)
+    values, out = np.array([[[50, 127], [50, 128], [50, 255]]], "f4"), np.empty((1, 3, 1), "u1")
+    samples.finish(values, out)
+    assert out.tolist() == [[[7], [100], [50]]]
+    assert samples.channels_out == 1
 
 
 def test_hidden_colour_does_not_bleed() -> None:

@@ -58,11 +58,12 @@ def method_said(text: str) -> str:
 
 @pytest.mark.parametrize("quality", [10, 30, 40, 60, 75, 90, 98])
 def test_a_jpeg_says_its_quality_and_a_worse_one_is_restored_more(quality: int) -> None:
+    """The numbers of fine tables are so small that rounding them makes 98 as good as 97."""
     with Image.open(io.BytesIO(saved(small(), quality))) as image:
         found = found_in([tuple(image.quantization[0])], False)  # type: ignore[attr-defined]
     with Image.open(io.BytesIO(saved(small(), quality - 5))) as image:
         worse = found_in([tuple(image.quantization[0])], False)  # type: ignore[attr-defined]
-    assert abs(int(found.why.split()[-1]) - quality) <= 1
+    assert found.why == f"its tables are those of JPEG quality {min(quality, 97)}"
     assert 0 < found < worse or float(found) == float(worse) == 1
 
 

@@ -95,9 +95,7 @@ def test_signals_that_are_ignored_stay_ignored(fifty: Path, tmp_path: Path) -> N
     assert contents(tmp_path / "made") == contents(fifty / "whole")
 
 
-@pytest.mark.parametrize(
-    "how", ["--overwrite", *(pytest.param(w, marks=pytest.mark.long) for w in ("--skip-existing", ""))]
-)
+@pytest.mark.parametrize("how", ["--overwrite", "--skip-existing", ""])
 def test_racing_runs_do_not_harm_each_other(how: str, fifty: Path, tmp_path: Path) -> None:
     command = [*UPSCALE, "in", "-o", str(tmp_path / "made"), "-s", "4", "-j", "2", *how.split()]
     runs = [subprocess.Popen(command, cwd=fifty, stderr=subprocess.PIPE) for _ in range(3)]

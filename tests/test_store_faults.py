@@ -18,6 +18,7 @@ pytestmark = needs_store
 IMPATIENT = {"FSSPEC_S3": '{"config_kwargs": {"read_timeout": 1, "connect_timeout": 5}}'}
 """The variable that makes a client wait for a second in place of a minute."""
 ALL = (BUSY, BROKEN, Fault("reset"), Fault("lost"), Fault("cut"), Fault("silent"))
+KILLS = 20
 
 
 # One request in five ------------------------------------------------------------------------------------------------
@@ -96,16 +97,14 @@ class Kill:
             self.client.send_signal(signal.SIGKILL)
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.long)])
-def test_a_client_that_is_killed_leaves_whole_objects(
-    kills: int, store: Store, tmp_path: Path, record_property: Record
-) -> None:
+@pytest.mark.long
+def test_a_client_that_is_killed_leaves_whole_objects(store: Store, tmp_path: Path, record_property: Record) -> None:
     """Twenty times at a random moment, among them the middle of an upload, and before the store's answer to one."""
     objects = pictures(7) | pictures(1, side=300)
     expected, moments = made_here(tmp_path, objects, "-s", "4"), random.Random(17)
     (tmp_path / "spool").mkdir()
     some = 0
-    for number in range(kills):
+    for number in range(KILLS):
         bucket = store.bucket()
         store.fill(bucket, list(objects), *objects.values(), prefix="in/")
         words = ("-s", "4", f"s3://{bucket}/in/", "-o", f"s3://{bucket}/out/", "--skip-existing")
@@ -125,8 +124,8 @@ def test_a_client_that_is_killed_leaves_whole_objects(
         assert done.returncode == 0, done.stderr.decode()
         assert store.contents(bucket, "out/") == expected
         assert store.uploads(bucket) == []
-    assert some >= kills // 2, "most clients were killed before or after all of their work: nothing was tested"
-    record_property("kills", [kills, some])
+    assert some >= KILLS // 2, "most clients were killed before or after all of their work: nothing was tested"
+    record_property("kills", [KILLS, some])
 
 
 @pytest.mark.long

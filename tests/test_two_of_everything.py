@@ -294,29 +294,3 @@ def test_a_folder_that_cannot_be_synchronised(tmp_path: Path, monkeypatch: pytes
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
     assert f'"{tmp_path}" cannot be written: Input/output error.' in result.stderr
     assert sorted(contents(tmp_path)) == ["in.png", "out.png"]
-
-
-def test_drives_are_told_to_empty_their_memory_where_the_system_can(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls: list[object] = []
-
-    class Fcntl:
-        F_FULLFSYNC = 51
-        error = 0
-
-        def fcntl(self, descriptor: int, command: int) -> None:
-            calls.append(command)
-            if self.error:
-                raise OSError(self.error, "")
-
-    monkeypatch.setattr(durable, "fcntl", system := Fcntl())
-    monkeypatch.setattr(os, "fsync", lambda descriptor: calls.append("fsync"))
-    durable.synchronise(0)
-    assert calls == [51]
-    system.error = 45 if 45 in durable.NO_SYNC else 95  # ENOTSUP
-    durable.synchronise(0)
-    assert calls == [51, 51, "fsync"]
-    system.error = 5
-    with pytest.raises(OSError, match="5"):
-        durable.synchronise(0)

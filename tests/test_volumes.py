@@ -363,6 +363,7 @@ def test_bias_comes_before_rounding_and_in_every_kind_of_kernel() -> None:
     ("shape", "scale", "parameters", "words"),
     [
         ((4, 4), (2, 2, 2), {}, "no volume has the shape (4, 4)"),
+        ((4,), (2, 2), {}, "(N, H, W, C) are images; for lines give one factor."),
         ((4, 4, 4, 4, 4), (2, 2), {}, "(N, H, W, C) are images; for volumes give one factor, or 3."),
         ((1, 4, 9, 9, 9), 2, {}, "may be (N, C, D, H, W) or (N, D, H, W, C); say which"),
         ((9, 9), (2,), {}, "may be (C, W) or (W, C); say which"),
@@ -388,7 +389,7 @@ def test_what_is_no_volume_is_refused(shape: Sides, scale: Any, parameters: dict
             "transposed-conv: dilation has 2 numbers, but there are 3 axes; give one number, or 3",
         ),
         ({"output_shape": 8}, "output_shape applies only to padding=same-upper or same-lower"),
-        ({"padding": "same-upper", "output_shape": 12}, "output_shape 12 is more than the kernel reaches"),
+        ({"padding": "same-upper", "output_shape": 10}, "output_shape 10 is more than the kernel reaches"),
         ({"padding": "same-upper", "edge": "zero"}, "edge applies only to padding=same"),
         ({"bias": [1.0, 2.0]}, "bias is float64 of shape (2,); it must be one number for each of 1 channels"),
         ({"kernel": np.ones((2, 2))}, "it must be (kd, kh, kw), (channels, kd, kh, kw) or (channels in,"),

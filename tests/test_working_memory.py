@@ -51,8 +51,11 @@ def peak(work: Callable[[], object]) -> int:
         ("lanczos", (1, 9005, 3), 1.37, {"antiring": 1}, (0.6, 1.1)),
         ("ewa-lanczos", (103, 305, 3), 2, {}, (0.6, 1.1)),
         ("ewa-lanczos", (103, 307, 3), 1.37, {}, (0.6, 1.1)),
+        ("transposed-conv", (30, 3003, 3), 2, {}, (0.38, 1.05)),
+        ("transposed-conv", (30, 3001, 1), 2, {"kernel": np.ones((4, 4)), "dilation": 9}, (0.45, 1.05)),
         ("learned", (40, 208, 3), 2, {"size": "small"}, (0.9, 1.05)),
-        ("learned", (40, 210, 4), 2, {"size": "small"}, (0.5, 1.05)),
+        ("learned", (40, 210, 4), 2, {"size": "small"}, (0.8, 1.05)),
+        ("learned", (1000, 8, 4), 2, {"size": "small"}, (0.85, 1.05)),
         ("learned", (40, 212, 1), 2.3, {"size": "small"}, (0.8, 1.05)),
         ("learned", (40, 90, 3), 6, {"size": "small"}, (0.68, 1.05)),
         ("learned", (20, 3000, 3), 2, {"size": "small"}, (0.6, 1.05)),
@@ -67,8 +70,12 @@ def test_working_memory_is_near_to_what_is_taken(
     chosen = METHODS[method]
     parameters = chosen.read_parameters(given)
     source = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    if translucent := chosen.straight and shape[-1] == 4:
+        source[: len(source) // 2, ..., -1] = 0
     exact, (*size, channels) = resolve(chosen, shape, scale=read_scale(scale), size=None, parameters=parameters)
-    samples = Samples(source.dtype, channels, source.dtype, constants=chosen.settled(parameters).keeps_constants)
+    meaning: dict[str, Any] = {"alpha": translucent, "straight": chosen.straight}
+    meaning["constants"] = chosen.settled(parameters).keeps_constants
+    samples = Samples(source.dtype, channels, source.dtype, **meaning)
     needed = chosen.working_memory(shape, parameters)(tuple(size))
     made: list[int] = []
 
@@ -84,6 +91,16 @@ def test_working_memory_is_near_to_what_is_taken(
 
     taken, expected = peak(work) - made[0], (needed.values + needed.values_per_thread) * FLOAT
     assert near[0] * expected <= taken <= near[1] * expected, f"{taken:,} bytes taken, {expected:,} expected"
+
+
+@pytest.mark.parametrize("method", ["nearest", "bed-of-nails", "lanczos"])
+def test_bands_of_volumes_have_as_many_rows_as_is_estimated(method: str) -> None:
+    chosen, shape = METHODS[method], (2, 1200, 1800, 2)
+    parameters = chosen.read_parameters({})
+    source, scale, size = np.zeros(shape, np.uint8), read_scale((2, 1, 1)), (4, 1200, 1800)
+    samples = Samples(source.dtype, 2, source.dtype)
+    made = chosen.make(source, scale=scale, size=size, samples=samples, parameters=parameters)
+    assert made.band <= chosen.working_memory(shape, parameters)(size).rows == 1200
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])

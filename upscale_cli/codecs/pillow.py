@@ -2,6 +2,7 @@
 
 import io
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import suppress
@@ -278,11 +279,13 @@ def _jpeg(image: Image.Image, options: dict[str, Any]) -> bytes:
 
     Pillow does not look at how many bytes the system has written, so the end of the file must be there.
     """
-    with suppress(OSError, AttributeError), os.fdopen(os.memfd_create("upscale"), "w+b") as stream:
-        image.save(stream, "JPEG", **options)
-        stream.seek(0)
-        data = stream.read()
-        return data if data.endswith(b"\xff\xd9") else b""
+    with suppress(OSError, AttributeError):
+        if sys.platform == "linux":
+            with os.fdopen(os.memfd_create("upscale"), "w+b") as stream:
+                image.save(stream, "JPEG", **options)
+                stream.seek(0)
+                data = stream.read()
+            return data if data.endswith(b"\xff\xd9") else b""
     return b""
 
 

@@ -6,14 +6,13 @@ synchronise a folder takes as long as a small file, so folders wait for the end 
 
 import errno
 import os
+import sys
 from pathlib import Path
 
 from upscale_cli.errors import as_upscale_error
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 NO_SYNC = frozenset((errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTTY))
 """The answers of file systems that cannot synchronise a folder, or do not know `F_FULLFSYNC`."""
@@ -47,7 +46,7 @@ def confirm() -> None:
 
 def synchronise(descriptor: int) -> None:
     """Put a file or a folder on the disk; `fsync` of macOS leaves it in the memory of the drive."""
-    if hasattr(fcntl, "F_FULLFSYNC"):
+    if sys.platform == "darwin":
         try:
             fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
         except OSError as error:

@@ -1,5 +1,7 @@
 """How much memory this process may still use."""
 
+import mmap
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -59,10 +61,8 @@ def _available_in(second: int) -> int:
 def resident_memory() -> int:
     """Return the bytes of memory that this process takes."""
     try:
-        import resource
-
-        return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * resource.getpagesize()
-    except (ImportError, OSError):
+        return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * mmap.PAGESIZE
+    except OSError:
         import psutil
 
         return int(psutil.Process().memory_info().rss)
@@ -126,17 +126,17 @@ def _group_room() -> Iterator[int]:
 
 def address_room() -> Iterator[int]:
     """Yield what `ulimit -v` leaves of the address space; nothing where there is no such limit."""
-    try:
-        import resource
-    except ImportError:  # Windows has no such limits
+    if sys.platform == "win32":  # has no such limits
         return
+    import resource
+
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     try:
         pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
     except OSError:
         pages = 0
     if limit != resource.RLIM_INFINITY:
-        yield limit - pages * resource.getpagesize() - BLAS_ADDRESSES
+        yield limit - pages * mmap.PAGESIZE - BLAS_ADDRESSES
 
 
 _rooms: list[Callable[[], Iterable[int]]] = [_system_room, _group_room, address_room]

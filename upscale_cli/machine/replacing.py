@@ -19,6 +19,7 @@ import functools
 import os
 import re
 import stat
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -29,10 +30,8 @@ from zlib import crc32
 from upscale_cli.errors import NeedlessError, taken_meanwhile
 from upscale_cli.machine.durable import changed, synchronise, synchronise_folder
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows: files are not locked, and none are removed
-    fcntl = None  # type: ignore[assignment]
 
 PREFIX = ".upscale-"
 """The beginning of the names of temporary files."""
@@ -135,27 +134,28 @@ class _Temporary:
         if self._old is not None:
             self._keep(self._old, self.stream.fileno())
         synchronise(self.stream.fileno())
-        if fcntl is None:  # Windows renames no open file; elsewhere it stays locked until it has its name
+        if sys.platform == "win32":  # renames no open file; elsewhere it stays locked until it has its name
             self.stream.close()
 
     def _keep(self, old: os.stat_result, descriptor: int) -> None:
-        """Take over the rights and extended attributes of the old target, as far as the user may."""
+        """Take over the rights and extended attributes of the old target, as far as the user and Python may."""
         new, mode = os.fstat(descriptor), old.st_mode & 0o777
-        if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
+        if sys.platform != "win32" and (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
             for owner in (old.st_uid, -1):
                 with suppress(OSError):
                     os.fchown(descriptor, owner, old.st_gid)
                     break
             else:  # Another group gets no more rights than everybody.
                 mode &= ~0o070 | mode << 3
-        with suppress(OSError, AttributeError):  # a file system, or a system, without extended attributes
-            ours, theirs = os.listxattr(descriptor), os.listxattr(self._target)
-            for name in {*ours, *theirs} - OF_CONTENT:
-                with suppress(OSError):
-                    if name in theirs:
-                        os.setxattr(descriptor, name, os.getxattr(self._target, name))
-                    else:  # an access control list that the folder gives to new files
-                        os.removexattr(descriptor, name)
+        if sys.platform == "linux":  # Python knows no others
+            with suppress(OSError):  # a file system without extended attributes
+                ours, theirs = os.listxattr(descriptor), os.listxattr(self._target)
+                for name in {*ours, *theirs} - OF_CONTENT:
+                    with suppress(OSError):
+                        if name in theirs:
+                            os.setxattr(descriptor, name, os.getxattr(self._target, name))
+                        else:  # an access control list that the folder gives to new files
+                            os.removexattr(descriptor, name)
         if stat.S_IMODE(os.fstat(descriptor).st_mode) != mode:
             os.chmod(self._path, mode)
 
@@ -207,15 +207,15 @@ def _created(folder: Path, mode: int) -> tuple[Path, int]:
 
 def _lock(descriptor: int) -> bool | None:
     """Return whether we have locked a file; None if files cannot be locked here."""
-    if fcntl is None:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return None
-    return True
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return None
+        return True
+    return None
 
 
 @functools.cache
@@ -241,6 +241,10 @@ def sweep(folder: Path) -> None:
 
 def _remove_abandoned(path: Path, system: str) -> None:
     """Remove a temporary file unless its owner is running, or may be running."""
+    if sys.platform == "win32":  # which removes no open file
+        if time.time() - os.stat(path).st_mtime > ABANDONED:
+            os.unlink(path)
+        return
     flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     with ExitStack() as stack:
         descriptor = os.open(path, flags)

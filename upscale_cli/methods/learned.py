@@ -329,5 +329,4 @@ def chain_memory(shape: Shape, size: Size, networks: Networks) -> WorkingMemory:
     if (height, width) != tuple(size):
         shared += channels * width * min(height, KEPT_BANDS * rows)
         each += channels * width * 3 * rows
-        rows = min(rows, size[0])
     return WorkingMemory(rows, shared, each)

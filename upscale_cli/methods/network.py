@@ -112,13 +112,6 @@ class Network:
         """Pixels around a plane that its result depends on, on each side."""
         return max(self.reach, self.skip.reach if self.skip else 0)
 
-    @property
-    def multiplications(self) -> int:
-        """The number per pixel of the source. Taps beyond the end of a kernel do not count."""
-        layers = (*self.layers, self.skip) if self.skip else self.layers
-        weights = [layer.weights for layer in layers if layer.weights is not None]
-        return sum(int(np.count_nonzero(each)) for each in weights)
-
     def tile(self, height: int, width: int) -> tuple[int, int]:
         """Return the rows and columns of tiles of a picture, without margins."""
         return cells(height), min(width, TILE)

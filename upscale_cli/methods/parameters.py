@@ -296,8 +296,6 @@ def read_scale(value: Any, smaller: bool = False, most: int = 3) -> Scale:
     >>> read_scale("4x") == read_scale("x4") == read_scale("400%") == read_scale("4×4") == (4, 4)
     True
     """
-    if isinstance(value, Uniform):
-        return value
     parts, single = value, False
     if isinstance(value, str):
         parts = reversed(re.sub("[×*]", "x", value.lower().strip()).removeprefix("x").removesuffix("x").split("x"))

@@ -270,6 +270,6 @@ def _limits(dtype: np.dtype[Any], working: np.dtype[Any]) -> tuple[float, float]
         return 0.0, 1.5
     info = np.iinfo(dtype)
     high = info.max + 0.5
-    if float(high) > info.max + 0.75 or working.type(high) >= float(info.max) + 1:
+    if working.type(high) >= float(info.max) + 1:
         high = float(np.nextafter(working.type(float(info.max)), working.type(0)))
     return float(info.min), high

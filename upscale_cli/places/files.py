@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+import sys
 import unicodedata
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -15,7 +16,7 @@ from upscale_cli.codecs.series import Slices, is_slice, series_of
 from upscale_cli.errors import UpscaleError
 from upscale_cli.machine.durable import changed
 from upscale_cli.machine.replacing import PREFIX, replacing, sweep
-from upscale_cli.places.folders import Sieve, of_users
+from upscale_cli.places.folders import Sieve, of_users, windows_has
 from upscale_cli.places.place import LINKED, SPECIAL, LeftAlone, Source, Target, Times, Unreadable
 
 
@@ -245,4 +246,9 @@ class Files:
             raise UpscaleError(f'"{name}" cannot be read: {error.strerror}.') from None
 
     def target(self, name: str, parts: Sequence[str] = ()) -> FileTarget:
-        return FileTarget(Path(name, *parts))
+        path = Path(name, *parts)
+        if sys.platform == "win32":
+            for part in path.parts[bool(path.anchor) :]:
+                if part != ".." and not windows_has(part):
+                    raise UpscaleError(f'cannot become "{path}": Windows has no file "{part}"; use another --output.')
+        return FileTarget(path)

@@ -15,6 +15,23 @@ OF_SYSTEMS = frozenset(
 )
 """What systems put into folders of their users, in lower case; beside names that begin with a dot."""
 
+DEVICES = frozenset(("con", "prn", "aux", "nul", "conin$", "conout$")) | {
+    f"{port}{number}" for port in ("com", "lpt") for number in "123456789¹²³"
+}
+"""What Windows takes for a device, whatever extension follows."""
+FORBIDDEN = frozenset('<>:"|?*\\/') | {chr(code) for code in range(32)}
+"""What no name has on Windows; after a colon, it writes into a hidden stream of another file."""
+
+
+def windows_has(name: str) -> bool:
+    """Return whether Windows has files of a name. It drops dots and spaces at the end without a word.
+
+    >>> [windows_has(name) for name in ("a.png", "aux.png", "a:b.png", "a.", "auxiliary.png")]
+    [True, False, False, False, True]
+    """
+    device = name.partition(".")[0].rstrip().lower() in DEVICES
+    return not device and name == name.rstrip(". ") and FORBIDDEN.isdisjoint(name)
+
 
 def _kind_of(path: PurePath) -> str:
     """Return what people call a kind of files: their extension, or that they have none."""
