@@ -10,6 +10,9 @@ from pathlib import Path
 
 from upscale_cli.machine.groups import group_files
 
+if sys.platform != "win32":
+    import resource
+
 BLAS_ADDRESSES = 64 << 20
 """Bytes of address space that BLAS reserves for its first product."""
 
@@ -126,17 +129,16 @@ def _group_room() -> Iterator[int]:
 
 def address_room() -> Iterator[int]:
     """Yield what `ulimit -v` leaves of the address space; nothing where there is no such limit."""
-    if sys.platform == "win32":  # has no such limits
-        return
-    import resource
-
-    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
-    try:
-        pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
-    except OSError:
-        pages = 0
-    if limit != resource.RLIM_INFINITY:
-        yield limit - pages * mmap.PAGESIZE - BLAS_ADDRESSES
+    if sys.platform == "win32":
+        yield from ()  # it has no such limits
+    else:
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        try:
+            pages = int(Path("/proc/self/statm").read_text("ascii").split()[0])
+        except OSError:
+            pages = 0
+        if limit != resource.RLIM_INFINITY:
+            yield limit - pages * mmap.PAGESIZE - BLAS_ADDRESSES
 
 
 _rooms: list[Callable[[], Iterable[int]]] = [_system_room, _group_room, address_room]
