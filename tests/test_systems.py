@@ -64,21 +64,21 @@ def test_drives_are_told_to_empty_their_memory_where_the_system_can(
         error = 0
 
         def fcntl(self, descriptor: int, command: int) -> None:
-            calls.append(command)
+            calls.append((descriptor, command))
             if self.error:
                 raise OSError(self.error, "")
 
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setattr(durable, "fcntl", system := Fcntl())
     monkeypatch.setattr(os, "fsync", lambda descriptor: calls.append("fsync"))
-    durable.synchronise(0)
-    assert calls == [51]
+    durable.synchronise(7)
+    assert calls == [(7, 51)]
     system.error = 45 if 45 in durable.NO_SYNC else 95  # ENOTSUP
-    durable.synchronise(0)
-    assert calls == [51, 51, "fsync"]
+    durable.synchronise(7)
+    assert calls == [(7, 51), (7, 51), "fsync"]
     system.error = 5
     with pytest.raises(OSError, match="5"):
-        durable.synchronise(0)
+        durable.synchronise(7)
 
 
 def test_a_console_that_cannot_print_an_arrow_gets_its_number(tmp_path: Path) -> None:
