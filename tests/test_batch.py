@@ -1,6 +1,7 @@
 """Plan, run, report, as a program uses them."""
 
 import gc
+import logging
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from concurrent.futures import CancelledError, Executor, Future, ProcessPoolExec
 from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, cast
 
 import numpy as np
@@ -20,6 +22,7 @@ from breaking import UPSCALE, contents, ended, status_here
 from PIL import Image
 
 from upscale_cli.batch import plan as plans
+from upscale_cli.batch import run as running
 from upscale_cli.batch.executors import EXECUTORS, find_executor
 from upscale_cli.batch.plan import make_plan
 from upscale_cli.batch.report import Report
@@ -233,6 +236,26 @@ def test_progress_is_told_in_output_pixels(folder: Path, names: int) -> None:
     outcomes = list(Run(plan, 2, progress=told.append))
     assert len(outcomes) == names
     assert sum(told) == sum(job.pixels for job in plan.jobs)
+
+
+def test_jobs_end_that_found_no_memory_to_say_so(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(SimpleQueue[Any]):
+        told = 0
+
+        def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+            self.told += 1
+            if self.told % 2:
+                raise MemoryError
+            super().put(item, block, timeout)
+
+    monkeypatch.setattr(running, "SimpleQueue", Full)
+    monkeypatch.setattr(running, "MOMENT", 0.001)
+    logging.disable()
+    try:
+        plan = make_plan([str(folder / "in")], str(folder / "out"), Request(method=METHODS["nearest"]))
+        assert [o.failure for o in Run(plan)] == [None] * 6
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def test_a_file_that_vanishes_after_the_plan_fails_alone(folder: Path) -> None:

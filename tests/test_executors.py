@@ -1,7 +1,7 @@
 """What a run does with an executor: clusters that shrink and end, processes that die, disks that fill, signals."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import BrokenExecutor, Future
 from dataclasses import replace
 from pathlib import Path
@@ -273,8 +273,8 @@ def test_what_a_stopped_run_has_at_work_in_processes_is_waited_for(
     gone = threading.Event()
     wait, moments = runs.run._wait, []
 
-    def waited() -> Future[Any] | None:
-        moments.append(wait())
+    def waited(jobs: Iterable[Future[Any]]) -> Future[Any] | None:
+        moments.append(wait(jobs))
         if len(moments) == 3:
             gone.set()
         return moments[-1]

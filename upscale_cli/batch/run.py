@@ -5,7 +5,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Collection, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -213,9 +213,10 @@ class Run:
                     continue
                 if not running and (not waiting or self._ending):
                     break
-                ended = self._wait()
-                if ended is not None and (outcome := self._outcome(ended, running.pop(ended))) is not None:
-                    yield outcome
+                ended = self._wait(running)
+                if ended is not None and ended in running:
+                    if (outcome := self._outcome(ended, running.pop(ended))) is not None:
+                        yield outcome
                 elif ended is None and self._is_given_up(stack, threads):
                     break
         self.left = [*running.values(), *waiting, *self._suspects]
@@ -276,11 +277,11 @@ class Run:
         self._abandoned, self._patience = True, time.monotonic() + MOMENT
         return False
 
-    def _wait(self) -> Future[Any] | None:
+    def _wait(self, running: Iterable[Future[Any]]) -> Future[Any] | None:
         """Return a job that has ended, or None after a moment: a signal that comes just before a wait ends none."""
         with suppress(Empty):
             return self._ended.get(timeout=MOMENT)
-        return None
+        return next((job for job in running if job.done()), None)  # without memory, no end can be told
 
     def _look_for(self, job: Job, failure: UpscaleError | None) -> None:
         """Say if the first image that a cluster has made is not to be seen here."""
