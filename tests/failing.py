@@ -71,7 +71,7 @@ def _ended(number: int, always: int) -> tuple[int, str]:
     said = os.open("said", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(said, 2)
     sys.argv[1:] = COMMAND
-    faulthandler.register(signal.SIGALRM, said, all_threads=False, chain=True)
+    faulthandler.register(signal.SIGALRM, said, all_threads=True, chain=True)
     shim = ctypes.CDLL(None)
     if not number:
         leave = terminal._leave

@@ -92,7 +92,7 @@ def main() -> int:
     )
     table(
         "Allocations that fail",
-        ["which fail", "runs", "partial", "crashed in Pillow", "hung in Python's Thread.start"],
+        ["which fail", "runs", "partial", "crashed in a library", "hung in Python's Thread.start"],
         recorded["allocations"],
     )
     estimates = sorted(recorded["estimate"], key=lambda each: -each[-1])

@@ -25,6 +25,7 @@ from upscale_cli.errors import NeedlessError, UpscaleError
 from upscale_cli.machine import durable, replacing
 from upscale_cli.methods import METHODS
 from upscale_cli.methods.pooling import Windows
+from upscale_cli.places import files
 from upscale_cli.work.pool import Pooling
 from upscale_cli.work.request import Request
 
@@ -308,6 +309,30 @@ def test_what_another_program_wrote_is_refused_and_stays(name: str, tmp_path: Pa
     said = "was written by another program meanwhile; use --overwrite to replace it."
     assert str(outcome.failure) == f'"{tmp_path}/made/a.png" {said}'
     assert contents(tmp_path / "made") == before
+
+
+@pytest.mark.parametrize(("stale", "fails"), [(6, False), (99, True)])
+def test_what_is_there_may_be_stale_for_a_while(
+    stale: int, fails: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture(tmp_path / "in" / "a.png")
+    plan, there = planned(tmp_path, LANCZOS), tmp_path / "made" / "a.png"
+    carried_out(plan)
+    opened = open
+    left = [stale]
+
+    def failing_open(path: Any, *more: Any) -> Any:
+        if path == there and left[0]:
+            left[0] -= 1
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+        return opened(path, *more)
+
+    monkeypatch.setattr(files, "open", failing_open, raising=False)
+    (outcome,) = carried_out(plan)
+    if fails:
+        assert str(outcome.failure) == f'"{there}" cannot be read: {os.strerror(errno.ESTALE)}.'
+    else:
+        assert notes_of(outcome) == [SAME]
 
 
 # Network file systems ----------------------------------------------------------------------------------------------

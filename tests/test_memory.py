@@ -142,9 +142,9 @@ def test_where_an_allocation_fails_the_target_is_old_or_new(
     assert len(runs) >= 4, done.stderr.decode()
     crashed = hung = 0
     for number, status, kept, said in runs:
-        # Pillow 12 and 13 crash if their decoder finds no memory for its own state.
+        # Pillow 12 and 13 crash if their decoder finds no memory for its own state, NumPy 2.4 in sums.
         crashed += (crash := (status, said) == (-signal.SIGSEGV, ""))
-        # Python waits for ever for a new thread that finds no memory to begin (gh-140746).
+        # Python waits for ever for a new thread that finds no memory to begin (gh-140746); any thread may start one.
         hung += (hang := status == -signal.SIGALRM and 'threading.py", line' in said and " in start\n" in said)
         told = status == 1 and said.count("\n") == 1
         good = (

@@ -35,7 +35,7 @@ def test_what_windows_would_write_elsewhere_is_refused(tmp_path: Path, monkeypat
     assert Files().target(str(tmp_path), ("sub", "a.png")).name == str(tmp_path / "sub" / "a.png")
     for parts in (("aux.png",), ("nul", "a.png"), ("a:b.png",)):
         with pytest.raises(
-            UpscaleError, match=r'cannot become ".*": Windows has no file "(aux.png|nul|a:b.png)"; use'
+            UpscaleError, match=r'cannot become ".*": Windows has no file "(aux.png|nul|a:b.png)"; rename'
         ):
             Files().target(str(tmp_path), parts)
 

@@ -22,8 +22,9 @@ from upscale_cli.work.result import Result
 if TYPE_CHECKING:
     from upscale_cli.batch.plan import Job
 
-TRIES = 4
-"""How often a job is carried out: a file may vanish, its result be there, and half of a pair become the whole."""
+TRIES = 8
+"""How often a job is carried out: its result may be there, half of a pair become the whole, and each step of writing
+meet a file that has vanished: the folder, the new file, what is there, two synchronisations, and the name."""
 
 VANISHED = frozenset((errno.ENOENT, errno.ESTALE))
 """The errors of a file or folder that somebody has removed or replaced, on this host or another."""
@@ -43,11 +44,15 @@ def carried_out(job: "Job", workers: Workers | None, progress: Callable[[int], N
                 raise
             target = _Settled(job.target, job.work.reading)
         except Exception as error:
-            vanished = any(getattr(each, "errno", 0) in VANISHED for each in (error, error.__context__))
-            if not (left and vanished):
+            if not (left and _has_vanished(error)):
                 raise
         progress(0)  # A run that is stopped removes temporary files itself.
         advance = lambda pixels: progress(0)  # noqa: E731  they are counted already
+
+
+def _has_vanished(error: BaseException | None) -> bool:
+    """Return whether an error is due to a file that has vanished."""
+    return error is not None and (getattr(error, "errno", 0) in VANISHED or _has_vanished(error.__context__))
 
 
 class _Settled(Target):
@@ -89,7 +94,10 @@ class _Settled(Target):
         """Return whether a target is the result that was made, or missing; raise `UpscaleError` if it is another."""
         if not target.exists():
             return False
-        rounded = difference(made, target.content(), self._reading)
+        try:
+            rounded = difference(made, target.content(), self._reading)
+        except UpscaleError as error:
+            raise UpscaleError(f"{target.shown} {error}") from error
         if rounded is None:
             raise UpscaleError(taken_meanwhile(target.shown))
         # Of a pair, the longer one is told.

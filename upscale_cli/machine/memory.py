@@ -1,6 +1,5 @@
 """How much memory this process may still use."""
 
-import mmap
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -64,7 +63,8 @@ def _available_in(second: int) -> int:
 def resident_memory() -> int:
     """Return the bytes of memory that this process takes."""
     try:
-        return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * mmap.PAGESIZE
+        lines = Path("/proc/self/status").read_text("ascii", "replace").splitlines()
+        return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmRSS:"))
     except OSError:
         import psutil
 
@@ -138,7 +138,7 @@ def address_room() -> Iterator[int]:
         except OSError:
             pages = 0
         if limit != resource.RLIM_INFINITY:
-            yield limit - pages * mmap.PAGESIZE - BLAS_ADDRESSES
+            yield limit - pages * resource.getpagesize() - BLAS_ADDRESSES
 
 
 _rooms: list[Callable[[], Iterable[int]]] = [_system_room, _group_room, address_room]

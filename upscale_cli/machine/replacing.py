@@ -12,6 +12,7 @@ A run that is killed between 1 and 3 leaves its temporary file. The system relea
 whatever way. So a temporary file that can be locked belongs to no running process, and the next run that writes into
 the folder removes it. Process numbers would not tell: another process may have the number by then, and each container
 counts its own. On a network file system another host's lock may be invisible: there the file must also be a day old.
+Windows has no such locks, and removes no open file: there the file must be a day old, and none has it open.
 """
 
 import contextlib

@@ -250,5 +250,6 @@ class Files:
         if sys.platform == "win32":
             for part in path.parts[bool(path.anchor) :]:
                 if part != ".." and not windows_has(part):
-                    raise UpscaleError(f'cannot become "{path}": Windows has no file "{part}"; use another --output.')
+                    why = f'Windows has no file "{part}"; rename the source, or use another --output'
+                    raise UpscaleError(f'cannot become "{path}": {why}.')
         return FileTarget(path)
