@@ -16,20 +16,17 @@ MAX_CONFLICTS = 10
 
 def refuse_conflicts(jobs: "list[Job]") -> None:
     """Raise `UsageError` if a target is also a source, by name or link, or several sources have one target."""
-    read: dict[Hashable, str] = {}
-    for job in jobs:
-        for source in (job.source, *job.work.reads):
-            if (identity := source.identity()) is not None:
-                read[identity] = source.shown
     writers: dict[Hashable, list[tuple[Job, Target]]] = defaultdict(list)
+    there: dict[Hashable, Target] = {}
     for job in jobs:
         for target in job.work.targets(job.target) if job.target.portable else ():
-            identity = target.identity()
-            if identity is not None and identity in read:
-                raise UsageError(
-                    f"{target.shown} is both an input ({read[identity]}) and an output; use another --output."
-                )
+            if (identity := target.identity()) is not None:
+                there[identity] = target
             writers[target.key()].append((job, target))
+    # Most targets are new, and then sources need not be looked at.
+    for source in (each for job in jobs if there for each in (job.source, *job.work.reads)):
+        if (taken := there.get(source.identity())) is not None:
+            raise UsageError(f"{taken.shown} is both an input ({source.shown}) and an output; use another --output.")
     conflicts = [same for alike in writers.values() if len(alike) > 1 for same in _of_one_target(alike)]
     if conflicts:
         listed = "; ".join(

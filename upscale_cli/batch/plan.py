@@ -193,7 +193,7 @@ def make_plan(
             name = filled(str(output), source, _extension(source, format), work.fields(expected))
             target: Target = place_of(name).target(name)
         else:
-            label = work.label(expected, several=source.place is not None)
+            label = "" if output is not None else work.label(expected, several=source.place is not None)
             target = _target(source, output, format, into_folder=into_folder, label=label)
         return Job(source, target, _of_format(works, format), expected, skips=skip_existing)
 
@@ -264,15 +264,16 @@ def _each(look: Callable[[Source], Job], sources: Iterable[Source]) -> Iterator[
 
 def _leave_results(plan: Plan, opened: Mapping[Source, tuple[int, ...]], targets: Mapping[Hashable, Job]) -> None:
     """Take the results of earlier runs out of a plan: by name and size, or because they are `targets` of this run."""
+    stems = {source: stem_of(source.name) for source in opened}
     by_stem: dict[str, list[Source]] = defaultdict(list)
-    for source in opened:
-        by_stem[stem_of(source.name)].append(source)
+    for source, stem in stems.items():
+        by_stem[stem].append(source)
     results: dict[str, str] = {}
     for source, size in opened.items():
-        job = targets.get(source.identity())
+        job = targets.get(source.identity()) if targets else None
         if job is not None and job.source is not source and job.expected.after == size:
             results[source.shown] = job.source.shown
-        for other in by_stem.get(stem_of(source.name).rpartition("_")[0], ()):
+        for other in by_stem.get(stems[source].rpartition("_")[0], ()):
             if is_result(source, other, (size, opened[other])):
                 results[source.shown] = other.shown
     plan.jobs = [job for job in plan.jobs if job.source.shown not in results]

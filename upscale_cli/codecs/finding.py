@@ -1,8 +1,9 @@
 """Finding a format: by the name that a user types, by an extension, by content."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import PurePath
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from upscale_cli.codecs.format import Format
 from upscale_cli.codecs.formats import FORMATS
@@ -56,13 +57,7 @@ def written_for(format: Format) -> Format:
 
 def format_of(path: PurePath) -> Format | None:
     """Return the format that a path's extension names; None if it names none."""
-    name = path.name.lower()
-    # One extension may have two dots. A name that is only an extension is that of a hidden file.
-    return (
-        _first(lambda format: name.endswith(format.extensions) and name not in format.extensions)
-        if path.suffix
-        else None
-    )
+    return _parts(path.name, len(FORMATS)).format
 
 
 def extension_of(path: PurePath) -> str:
@@ -71,8 +66,7 @@ def extension_of(path: PurePath) -> str:
     >>> extension_of(PurePath("brain.t1.nii.gz")), extension_of(PurePath("a.tar.gz"))
     ('.nii.gz', '.gz')
     """
-    format, double = format_of(path), "".join(path.suffixes[-2:])
-    return double if format is not None and double.lower() in format.extensions else path.suffix
+    return _parts(path.name, len(FORMATS)).extension
 
 
 def options_of(format: Format) -> frozenset[str]:
@@ -94,9 +88,28 @@ def stem_of(path: PurePath) -> str:
     >>> stem_of(PurePath("shot.0001")), stem_of(PurePath("St. Anna"))
     ('shot.0001', 'St. Anna')
     """
-    last, extension = path.suffix[1:], extension_of(path)
-    named = (last.isalnum() and not last.isdecimal()) or format_of(path) is not None
-    return path.name[: -len(extension)] if named else path.name
+    return _parts(path.name, len(FORMATS)).stem
+
+
+class _Parts(NamedTuple):
+    format: Format | None
+    extension: str
+    stem: str
+
+
+@lru_cache(maxsize=64)
+def _parts(name: str, rows: int) -> _Parts:
+    """Return what a file's name says, for which a plan asks ten times; plug-ins add `rows` and change the answer."""
+    dot, lower = name.rfind("."), name.lower()
+    extension = name[dot:] if 0 < dot < len(name) - 1 else ""
+    last, second, format = extension[1:], name.rfind(".", 0, dot), None
+    if extension:
+        # One extension may have two dots. A name that is only an extension is that of a hidden file.
+        format = _first(lambda each: lower.endswith(each.extensions) and lower not in each.extensions)
+    named = format is not None or (last.isalnum() and not last.isdecimal())
+    if format is not None and second > 0 and lower[second:] in format.extensions:
+        extension = name[second:]
+    return _Parts(format, extension, name[: -len(extension)] if named else name)
 
 
 def format_of_content(head: bytes) -> Format | None:

@@ -41,6 +41,8 @@ def say(text: str) -> None:
 
 def visible(text: str) -> str:
     """Return a line with control and bidirectional characters of odd names made visible."""
+    if text.isprintable():
+        return text
     return "".join(c if unicodedata.category(c)[0] != "C" else _escaped(c) for c in text)
 
 
