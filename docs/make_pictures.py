@@ -75,8 +75,8 @@ def drawn_sheet() -> Image.Image:
     made = {}
     for name, (top, left) in {"text": (150, 8), "drawing": (150, 300)}.items():
         whole = SUBJECTS[name](1)
-        damaged, tables = read_damage(["jpeg:75"])(np.clip(reduce(whole, 2) + 0.5, 0, 255).astype(np.uint8))
-        level = float(found_in(tables, False))
+        damaged, losses = read_damage(["jpeg:75"])(np.clip(reduce(whole, 2) + 0.5, 0, 255).astype(np.uint8))
+        level = float(found_in(losses))
         shown = {
             "lanczos": upscale(damaged, 2, "lanczos"),
             "learned, restore=none": upscale(damaged, 2, "learned", restore=0),

@@ -25,9 +25,9 @@ def measured(picture: Array, scale: int, damages: list[str], contender: Contende
     """Return PSNR of red, green and blue, and SSIM of luma, of a picture that is reduced, damaged and enlarged."""
     height, width = (side // scale * scale for side in picture.shape[:2])
     picture = picture[:height, :width]
-    small, tables = read_damage(damages)(np.clip(np.round(reduce(picture, scale)), 0, 255).astype(np.uint8))
+    small, losses = read_damage(damages)(np.clip(np.round(reduce(picture, scale)), 0, 255).astype(np.uint8))
     chosen = contender.method
-    heeded = chosen.heed(chosen.read_parameters(contender.parameters), tables, not tables)
+    heeded = chosen.heed(chosen.read_parameters(contender.parameters), losses)
     large = upscale(small, scale, chosen, **{name: value for name, value in heeded.items() if value is not None})
     return psnr(large, picture, scale), ssim(luma_8bit(large), luma_8bit(picture), scale)
 

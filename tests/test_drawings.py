@@ -18,7 +18,7 @@ from upscale_cli.errors import UpscaleError
 from upscale_cli.learning.measure import luma_8bit, psnr, ssim
 from upscale_cli.learning.reduction import reduce
 from upscale_cli.methods import network
-from upscale_cli.methods.restoring import found_in
+from upscale_cli.methods.restoring import Losses, found_in
 
 ROOT = Path(__file__).parents[1]
 LUMA = np.array([0.299, 0.587, 0.114])
@@ -39,7 +39,7 @@ def source(name: str, scale: int, quality: int | None = None) -> tuple[Array, fl
     stream = io.BytesIO()
     Image.fromarray(small).save(stream, "JPEG", quality=quality, subsampling=2)
     with Image.open(stream) as image:
-        return np.asarray(image), float(found_in([tuple(image.quantization[0])], False))  # type: ignore[attr-defined]
+        return np.asarray(image), float(found_in(Losses(False, [tuple(image.quantization[0])])))  # type: ignore[attr-defined]
 
 
 def as_before(small: Array, scale: int, level: float) -> Array:

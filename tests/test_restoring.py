@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ from PIL import Image
 from support import Array
 
 from upscale_cli import upscale
+from upscale_cli.codecs.vp8 import STEPS, step
 from upscale_cli.commands.evaluate import cli as evaluate_cli
 from upscale_cli.commands.fit import cli as fit_cli
 from upscale_cli.commands.upscale import cli
 from upscale_cli.learning.measure import luma, psnr
 from upscale_cli.learning.reduction import reduce
-from upscale_cli.methods.restoring import found_in
+from upscale_cli.methods.restoring import Losses, found_in
 from upscale_cli.work.damage import DAMAGES, read_damage
 
 SAMPLES = Path(__file__).parents[1] / "sample_images"
@@ -60,9 +62,9 @@ def method_said(text: str) -> str:
 def test_a_jpeg_says_its_quality_and_a_worse_one_is_restored_more(quality: int) -> None:
     """The numbers of fine tables are so small that rounding them makes 98 as good as 97."""
     with Image.open(io.BytesIO(saved(small(), quality))) as image:
-        found = found_in([tuple(image.quantization[0])], False)  # type: ignore[attr-defined]
+        found = found_in(Losses(False, [tuple(image.quantization[0])]))  # type: ignore[attr-defined]
     with Image.open(io.BytesIO(saved(small(), quality - 5))) as image:
-        worse = found_in([tuple(image.quantization[0])], False)  # type: ignore[attr-defined]
+        worse = found_in(Losses(False, [tuple(image.quantization[0])]))  # type: ignore[attr-defined]
     assert found.why == f"its tables are those of JPEG quality {min(quality, 97)}"
     assert 0 < found < worse or float(found) == float(worse) == 1
 
@@ -83,7 +85,7 @@ def test_auto_follows_the_tables_and_verbose_says_so(tmp_path: Path) -> None:
     ("name", "options", "why"),
     [
         ("in.png", {}, "because its file is lossless"),
-        ("in.webp", {"quality": 30}, "because only the tables of a JPEG tell how much"),
+        ("in.avif", {"quality": 30}, "because only a JPEG or a WebP tells how much"),
         ("in.webp", {"lossless": True}, "because its file is lossless"),
     ],
 )
@@ -95,6 +97,56 @@ def test_what_does_not_tell_is_not_restored(name: str, options: dict[str, Any], 
         expected = upscale(np.asarray(image), 2, "learned", restore="none")
     with Image.open(tmp_path / "out.png") as image:
         np.testing.assert_array_equal(np.asarray(image), expected)
+
+
+@pytest.mark.parametrize(
+    ("frame", "segments", "expected"),
+    [
+        # Made by cwebp 1.2.4; the segments' indices and probabilities are those that webpinfo 1.2.4 tells, and the
+        # steps of the indices those of RFC 6386, 14.1.
+        ("1019009d012a600040003ecd50a04ba7a4a321b01bfca8", [(51, 55), (40, 44), (32, 36), (23, 27)], (128, 191, 149)),
+        ("9015009d012a60004000040068", [(52, 56)] * 4, (255, 255, 255)),
+        ("9034009d012a600040003e410490482291514b50", [(16, 20), (2, 6), (16, 20), (16, 20)], (255, 106, 255)),
+    ],
+)
+def test_the_step_of_a_webp_is_the_mean_of_its_segments(
+    frame: str, segments: list[tuple[int, int]], expected: tuple[int, int, int]
+) -> None:
+    first, second, third = (each / 256 for each in expected)
+    shares = first * second, first * (1 - second), (1 - first) * third, (1 - first) * (1 - third)
+    mean = sum(share * value for share, (_, value) in zip(shares, segments, strict=True))
+    assert step(bytes.fromhex(frame)) == pytest.approx(mean, rel=1e-12)
+    assert [STEPS[index] for index, _ in segments] == [value for _, value in segments]
+    assert step(b"\x11" + bytes.fromhex(frame)[1:]) == 0  # no key frame
+    for length in range(len(frame) // 2):  # whatever is missing, it ends
+        assert 0 <= step(bytes.fromhex(frame)[:length]) <= 284
+
+
+def test_steps_of_webp_are_those_of_the_standard() -> None:
+    known = {0: 4, 54: 58, 55: 60, 83: 116, 84: 119, 102: 173, 103: 177, 116: 229, 117: 234, 121: 254, 127: 284}
+    assert {index: STEPS[index] for index in known} == known
+    assert len(STEPS) == 128
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+def test_auto_follows_a_webp_too_and_a_worse_one_is_restored_more(frames: int, tmp_path: Path) -> None:
+    levels = []
+    for quality in (95, 75, 40):
+        path, out = tmp_path / f"{quality}.webp", tmp_path / f"{quality}.png"
+        pictures = [Image.fromarray(np.roll(small(), n, axis=0)) for n in range(frames)]
+        pictures[0].save(path, quality=quality, save_all=frames > 1, append_images=pictures[1:])
+        said = method_said(call(cli, path, "-m", "learned", "-v", "-o", out, "-f", "png").stderr)
+        found = re.fullmatch(
+            r"learned, restore=(0\.\d+): the restoring network: x2, "
+            r"because as a WebP it is quantised like JPEG quality \d\d",
+            said,
+        )
+        assert found, said
+        levels.append(float(found[1]))
+        with Image.open(path) as source, Image.open(out) as made:
+            expected = upscale(np.asarray(source.convert("RGB")), 2, "learned", restore=levels[-1])
+            np.testing.assert_array_equal(np.asarray(made.convert("RGB")), expected)
+    assert 0.05 < levels[0] < 0.2 < levels[1] < 0.5 < levels[2] < 0.7
 
 
 @pytest.mark.parametrize("word", ["none", "0.5", "high"])
@@ -158,7 +210,7 @@ def test_a_damaged_picture_comes_nearer_to_what_it_was(scale: int, gains: dict[i
     for quality, gain in gains.items():
         pixels = decoded(saved(low, quality))
         with Image.open(io.BytesIO(saved(low, quality))) as image:
-            level = float(found_in([tuple(image.quantization[0])], False))  # type: ignore[attr-defined]
+            level = float(found_in(Losses(False, [tuple(image.quantization[0])])))  # type: ignore[attr-defined]
         without, with_it = (
             psnr(luma(upscale(pixels, scale, "learned", restore=restore)), luma(whole), scale)
             for restore in ("none", level)
@@ -222,10 +274,10 @@ def test_restoring_keeps_flat_areas_and_the_mean_colour(level: float) -> None:
 
 @pytest.mark.parametrize("quality", [30, 75, 95])
 def test_jpeg_damage_is_that_of_pillow(quality: int) -> None:
-    pixels, tables = read_damage([f"jpeg:{quality}"])(small())
+    pixels, losses = read_damage([f"jpeg:{quality}"])(small())
     np.testing.assert_array_equal(pixels, decoded(saved(small(), quality)))
     with Image.open(io.BytesIO(saved(small(), quality))) as image:
-        assert tables[0] == tuple(image.quantization[0])  # type: ignore[attr-defined]
+        assert losses.tables[0] == tuple(image.quantization[0])  # type: ignore[attr-defined]
 
 
 def test_twice_is_saved_twice_and_the_second_grid_lies_elsewhere() -> None:
@@ -253,11 +305,13 @@ def test_noise_blur_and_sharpening_are_as_strong_as_asked() -> None:
 
 def test_damages_follow_one_another_and_only_a_last_jpeg_has_tables() -> None:
     blurred = read_damage(["blur:1"])(small())[0]
-    pixels, tables = read_damage(["blur:1", "jpeg:60"])(small())
+    pixels, losses = read_damage(["blur:1", "jpeg:60"])(small())
     np.testing.assert_array_equal(pixels, decoded(saved(blurred, 60)))
-    assert tables
-    assert read_damage(["jpeg:60", "sharpen:50"])(small())[1] == ()
-    assert DAMAGES.keys() == {"jpeg", "twice", "noise", "blur", "sharpen"}
+    assert losses.tables
+    assert not losses.lossless
+    assert read_damage(["jpeg:60", "webp:60"])(small())[1].step > 30
+    assert read_damage(["jpeg:60", "sharpen:50"])(small())[1] == Losses()
+    assert DAMAGES.keys() == {"jpeg", "webp", "twice", "noise", "blur", "sharpen"}
 
 
 def test_evaluate_damages_and_restores_by_itself() -> None:
@@ -269,6 +323,9 @@ def test_evaluate_damages_and_restores_by_itself() -> None:
     whole = scene()[: len(scene()) // 2 * 2, : scene().shape[1] // 2 * 2]
     large = upscale(decoded(saved(small(), 60)), 2, "learned", restore="none")
     assert none == pytest.approx(psnr(np.floor(luma(large) + 0.5), np.floor(luma(whole) + 0.5), 2), abs=1e-6)
+    found = json.loads(call(evaluate_cli, SAMPLES / "scene.png", *words[:4], "--damage", "webp:60", "--json").stdout)
+    none, own = (each["psnr"] for each in found["methods"])
+    assert own > none + 0.2
     table = call(evaluate_cli, SAMPLES / "scene.png", "--damage", "noise:5", "--damage", "jpeg:80").stdout
     assert table.startswith("1 photograph, reduced by a factor of 2 (bicubic, noise:5, jpeg:80).")
 
@@ -303,7 +360,7 @@ def test_a_kernel_fitted_to_damage_is_better_on_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        ("jpg:60", 'unknown damage "jpg". Did you mean "jpeg"? Damages: jpeg, twice, noise, blur, sharpen.'),
+        ("jpg:60", 'unknown damage "jpg". Did you mean "jpeg"? Damages: jpeg, webp, twice, noise, blur, sharpen.'),
         ("jpeg", 'damage "jpeg" is not jpeg:NUMBER with a quality of 1 to 100.'),
         ("jpeg:0", "with a quality of 1 to 100"),
         ("noise:nan", "with a standard deviation, for values of 0 to 255, of 0 to 128"),

@@ -18,6 +18,7 @@ from upscale_cli.codecs.splitting import MANY
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.pixels import Frame
 from upscale_cli.machine.memory import UNKNOWN, available_memory
+from upscale_cli.methods.restoring import Losses
 from upscale_cli.methods.rows import Rows
 from upscale_cli.methods.upsampler import Array
 
@@ -71,12 +72,20 @@ class Encoding(NamedTuple):
         The quantisation tables of a JPEG, one for each of its channels as `subsampling` stores them.
     subsampling : {"4:4:4", "4:2:2", "4:2:0"} or None
         The resolution of the colour of an upright JPEG; the nearest that is not less.
+    step : float
+        The mean quantisation step of the brightness of a lossy WebP, of its first frame; 0 for others.
     """
 
     lossless: bool = True
     exact: bool = False
     tables: tuple[tuple[int, ...], ...] = ()
     subsampling: str | None = None
+    step: float = 0
+
+    @property
+    def losses(self) -> Losses:
+        """What it tells about what was lost."""
+        return Losses(self.lossless, self.tables, self.step)
 
 
 class Volume(NamedTuple):

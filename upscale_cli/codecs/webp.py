@@ -8,6 +8,7 @@ from typing import BinaryIO
 from upscale_cli.codecs.format import Format
 from upscale_cli.codecs.picture import Encoding, Reading
 from upscale_cli.codecs.pillow import PillowPicture, save
+from upscale_cli.codecs.vp8 import HEADER, step
 from upscale_cli.codecs.writing import Enlarged, Writing, alike
 
 EFFORT = 50
@@ -21,18 +22,23 @@ class WebpPicture(PillowPicture):
 
     def __init__(self, stream: BinaryIO, format: Format, reading: Reading) -> None:
         super().__init__(stream, format, reading)
-        lossless = set(_codings(stream, 12, stream.seek(0, SEEK_END))) == {b"VP8L"}
-        self.encoding = Encoding(lossless=lossless, exact=lossless)
+        codings = [*_codings(stream, 12, stream.seek(0, SEEK_END))]
+        lossless = {name for name, _ in codings} == {b"VP8L"}
+        stream.seek(next((start for name, start in codings if name == b"VP8 "), 0))
+        self.encoding = Encoding(lossless=lossless, exact=lossless, step=step(stream.read(HEADER)))
 
 
-def _codings(stream: BinaryIO, start: int, stop: int) -> Iterator[bytes]:
-    """Yield the kind of every chunk of pixels, in frames too: VP8L, which is lossless, or VP8 (RFC 9649, 2.7)."""
+def _codings(stream: BinaryIO, start: int, stop: int) -> Iterator[tuple[bytes, int]]:
+    """Yield the kind of every chunk of pixels, in frames too, and where they begin (RFC 9649, 2.7).
+
+    VP8L is lossless, VP8 is not.
+    """
     while start + 8 <= stop:
         stream.seek(start)
         name, size = struct.unpack("<4sI", stream.read(8))
         start += 8
         if name in (b"VP8 ", b"VP8L"):
-            yield name
+            yield name, start
         elif name == b"ANMF":
             yield from _codings(stream, start + 16, min(start + size, stop))
         start += size + size % 2

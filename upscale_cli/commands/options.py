@@ -138,7 +138,8 @@ DAMAGE = click.option(
     "damages",
     multiple=True,
     metavar="NAME:NUMBER",
-    help="Damage to reduced photographs, such as jpeg:60, twice:60, noise:5, blur:0.5, sharpen:100; repeatable.",
+    help="Damage to reduced photographs, such as jpeg:60, webp:60, twice:60, noise:5, blur:0.5, sharpen:100; "
+    "repeatable.",
 )
 MAX_SOURCE_PIXELS = "--max-source-pixels"
 """The option that raises the limit of sources."""

@@ -10,7 +10,7 @@ of them. Luma is compared even so.
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil
 from typing import Any
@@ -23,9 +23,10 @@ from upscale_cli.errors import UpscaleError
 from upscale_cli.learning.measure import luma, luma_8bit, psnr, round_8bit, ssim
 from upscale_cli.learning.reduction import reduce
 from upscale_cli.methods import find_method
+from upscale_cli.methods.restoring import Losses
 
-Damage = Callable[[NDArray[np.uint8]], tuple[NDArray[np.uint8], tuple[tuple[int, ...], ...]]]
-"""From a photograph (H, W, 3) to a damaged one, and the quantisation tables of the JPEG that it was at the end."""
+Damage = Callable[[NDArray[np.uint8]], tuple[NDArray[np.uint8], Losses]]
+"""From a photograph (H, W, 3) to a damaged one, and what the file that it was at the end tells of it."""
 WINDOW = 11
 """Side of the window of SSIM, in pixels: the smallest image that it can compare."""
 
@@ -49,14 +50,14 @@ class Trial:
         8-bit code values, 0 … 255; in the protocol, of luma.
     small : float32 (H / scale, W / scale), or uint8 (H / scale, W / scale, 3)
     scale : Fraction
-    tables : tuple of tuple of int
-        The quantisation tables of the JPEG that the reduction was; see `Method.heed`.
+    losses : Losses
+        What the file of the reduction tells of its damage; see `Method.heed`.
     """
 
     reference: NDArray[np.float64]
     small: NDArray[Any]
     scale: Fraction
-    tables: tuple[tuple[int, ...], ...] = ()
+    losses: Losses = field(default_factory=Losses)
 
     @classmethod
     def of(cls, plane: NDArray[Any], scale: Fraction, reduction: str = "bicubic") -> "Trial":
@@ -73,13 +74,13 @@ class Trial:
     @classmethod
     def of_damaged(cls, rgb: NDArray[np.uint8], scale: Fraction, reduction: str, damage: Damage) -> "Trial":
         """Return the trial of a photograph (H, W, 3) whose reduction is damaged; cropped, and errors, as for `of`."""
-        rgb, small, tables = damaged(rgb, scale, reduction, damage)
-        return cls(luma_8bit(rgb), small, scale, tables)
+        rgb, small, losses = damaged(rgb, scale, reduction, damage)
+        return cls(luma_8bit(rgb), small, scale, losses)
 
     def score(self, method: str, parameters: Mapping[str, Any], threads: int | None = None) -> Score:
         """Enlarge the reduced plane with a method, and compare it with the reference."""
         chosen = find_method(method)
-        heeded = chosen.heed(chosen.read_parameters(parameters), self.tables, not self.tables)
+        heeded = chosen.heed(chosen.read_parameters(parameters), self.losses)
         given = {name: value for name, value in heeded.items() if value is not None}
         began = time.perf_counter()
         large: NDArray[Any] = upscale(self.small, self.scale, chosen, threads=threads, **given)
@@ -90,8 +91,8 @@ class Trial:
 
 def damaged(
     rgb: NDArray[np.uint8], scale: Fraction, reduction: str, damage: Damage
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8], tuple[tuple[int, ...], ...]]:
-    """Return a photograph (H, W, 3), cropped, its damaged reduction, and its tables; errors as for `Trial.of`."""
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], Losses]:
+    """Return a photograph (H, W, 3), cropped, its damaged reduction, and its losses; errors as for `Trial.of`."""
     rgb = _whole_cells(rgb, scale)
     return rgb, *damage(round_8bit(reduce(rgb, scale, reduction)).astype(np.uint8))
 

@@ -1,6 +1,6 @@
 """The method `learned`, and how it is made; `learned` has the arithmetic."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from upscale_cli.errors import UsageError
 from upscale_cli.methods.method import Method, Parameters, Shape, Size, WorkingMemory, rounded_shape
 from upscale_cli.methods.parameters import ArchiveValue, Choice, Parameter, Scale, round_side
-from upscale_cli.methods.restoring import Found, Restoration, found_in
+from upscale_cli.methods.restoring import Found, Losses, Restoration, found_in
 
 if TYPE_CHECKING:
     from upscale_cli.methods.learned import Networks
@@ -112,17 +112,17 @@ def explain_networks(shape: Shape, scale: Scale, parameters: Parameters) -> str:
     return f"{whose}: {', then '.join(steps)}{turns}{reason}"
 
 
-def heed(parameters: Parameters, tables: Sequence[Sequence[int]], lossless: bool) -> Parameters:
-    """Return the parameters for a file, whose tables say how much is to be restored."""
+def heed(parameters: Parameters, losses: Losses) -> Parameters:
+    """Return the parameters for a file, which says how much is to be restored."""
     if parameters["restore"] != "auto":
         return parameters
     if parameters["network"] is not None and not networks(parameters).network(0).levels:
         return {**parameters, "restore": Found(0, "the network given has no levels")}
-    return {**parameters, "restore": found_in(tables, lossless)}
+    return {**parameters, "restore": found_in(losses)}
 
 
 def warn_of_size(shape: Shape, scale: Scale, parameters: Parameters) -> str | None:
-    """Return a warning if a JPEG is restored, which no large network does."""
+    """Return a warning if a picture is restored, which no large network does."""
     if parameters["size"] == "large" and parameters["restore"] not in ("auto", 0):
         return "is restored by the small network, because no large one restores; restore=none takes the large one"
     return None
@@ -161,7 +161,7 @@ LEARNED = Method(
             name="restore",
             kind=Restoration(),
             default="auto",
-            summary="how much damage of JPEG, noise or sharpening to remove [auto: as a JPEG's tables say]",
+            summary="how much damage of JPEG, noise or sharpening to remove [auto: as a JPEG or WebP says]",
         ),
         Parameter(
             name="ensemble",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.methods.parameters import Parameter, Scale, read_parameters, round_side
+from upscale_cli.methods.restoring import Losses
 
 if TYPE_CHECKING:
     from upscale_cli.methods.filters import NamedFilter
@@ -103,7 +104,7 @@ def settle_border(parameters: Parameters) -> dict[str, Any]:
     return {"keeps_constants": False} if parameters.get("edge") == "zero" else {}
 
 
-def no_heed(parameters: Parameters, tables: Sequence[Sequence[int]], lossless: bool) -> Parameters:
+def no_heed(parameters: Parameters, losses: Losses) -> Parameters:
     """Return the parameters as they are."""
     return parameters
 
@@ -187,9 +188,8 @@ class Method(NamedTuple):
         What a user should know about these parameters before using the result.
     explain : callable(shape, scale, parameters) -> str or None
         What the method decided by itself, shown with -v.
-    heed : callable(parameters, tables, lossless) -> parameters
-        The parameters for a source from a file, which has the quantisation tables of a JPEG, or none, and stores its
-        pixels as they are, or not.
+    heed : callable(parameters, losses) -> parameters
+        The parameters for a source from a file, of which compression took so much.
     filter : NamedFilter, optional
         The filter that it is, for planes off the grid; see `planes`.
     working_memory : callable(shape, parameters) -> callable(size) -> WorkingMemory
@@ -221,7 +221,7 @@ class Method(NamedTuple):
     symmetric: bool = True
     warn: Remark = no_remark
     explain: Remark = no_remark
-    heed: Callable[[Parameters, Sequence[Sequence[int]], bool], Parameters] = no_heed
+    heed: Callable[[Parameters, Losses], Parameters] = no_heed
     filter: "NamedFilter | None" = None
     working_memory: Callable[[Shape, Parameters], Callable[[Size], WorkingMemory]] = placed_memory
 

@@ -14,9 +14,9 @@ from upscale_cli.codecs.writing import Writing, file_of
 from upscale_cli.errors import UsageError, did_you_mean
 from upscale_cli.image.metadata import Metadata
 from upscale_cli.image.pixels import Frame
+from upscale_cli.methods.restoring import Losses
 from upscale_cli.work.photographs import Photograph
 
-Tables = tuple[tuple[int, ...], ...]
 SHIFT = 4
 """How far the second grid of `twice` lies from the first, in pixels: in the middle of its blocks."""
 USUAL = Encoding(lossless=False, subsampling="4:2:0")
@@ -32,38 +32,46 @@ class Damage(NamedTuple):
         What users type, and what its number means.
     limits : (float, float)
         The smallest and the largest number.
-    do : callable(photograph, number) -> (photograph, tables)
-        The damaged photograph, and the quantisation tables of the JPEG that it was, if it was one at the end.
+    do : callable(photograph, number) -> (photograph, losses)
+        The damaged photograph, and what the file tells of it that it was, if it was one at the end.
     """
 
     name: str
     unit: str
     limits: tuple[float, float]
-    do: Callable[[Photograph, float], tuple[Photograph, Tables]]
+    do: Callable[[Photograph, float], tuple[Photograph, Losses]]
 
 
-def _jpeg(photograph: Photograph, quality: float) -> tuple[Photograph, Tables]:
-    how = Writing(format=FORMATS["jpeg"], metadata=Metadata(), quality=round(quality), encoding=USUAL)
+def _jpeg(photograph: Photograph, quality: float) -> tuple[Photograph, Losses]:
+    return _saved(photograph, "jpeg", quality)
+
+
+def _webp(photograph: Photograph, quality: float) -> tuple[Photograph, Losses]:
+    return _saved(photograph, "webp", quality)
+
+
+def _saved(photograph: Photograph, format: str, quality: float) -> tuple[Photograph, Losses]:
+    how = Writing(format=FORMATS[format], metadata=Metadata(), quality=round(quality), encoding=USUAL)
     with open_picture(io.BytesIO(file_of(Frame(photograph, "RGB"), how))) as picture:
-        return next(picture.frames()).samples, picture.encoding.tables
+        return next(picture.frames()).samples, picture.encoding.losses
 
 
-def _twice(photograph: Photograph, quality: float) -> tuple[Photograph, Tables]:
+def _twice(photograph: Photograph, quality: float) -> tuple[Photograph, Losses]:
     moved = np.pad(photograph, ((SHIFT, 0), (SHIFT, 0), (0, 0)), mode="edge")
     return _jpeg(_jpeg(moved, quality)[0][SHIFT:, SHIFT:], quality)
 
 
-def _noise(photograph: Photograph, deviation: float) -> tuple[Photograph, Tables]:
-    return _rounded(photograph + np.random.default_rng(0).normal(scale=deviation, size=photograph.shape)), ()
+def _noise(photograph: Photograph, deviation: float) -> tuple[Photograph, Losses]:
+    return _rounded(photograph + np.random.default_rng(0).normal(scale=deviation, size=photograph.shape)), Losses()
 
 
-def _blur(photograph: Photograph, deviation: float) -> tuple[Photograph, Tables]:
-    return _rounded(_blurred(photograph, deviation)), ()
+def _blur(photograph: Photograph, deviation: float) -> tuple[Photograph, Losses]:
+    return _rounded(_blurred(photograph, deviation)), Losses()
 
 
-def _sharpen(photograph: Photograph, percent: float) -> tuple[Photograph, Tables]:
+def _sharpen(photograph: Photograph, percent: float) -> tuple[Photograph, Losses]:
     """Unsharp masking: what a blur of 1 pixel takes away is added once more."""
-    return _rounded(photograph + percent / 100 * (photograph - _blurred(photograph, 1))), ()
+    return _rounded(photograph + percent / 100 * (photograph - _blurred(photograph, 1))), Losses()
 
 
 def _blurred(photograph: Photograph, deviation: float) -> NDArray[np.float64]:
@@ -85,6 +93,7 @@ DAMAGES = {
     each.name: each
     for each in (
         Damage("jpeg", "quality", (1, 100), _jpeg),
+        Damage("webp", "quality", (0, 100), _webp),
         Damage("twice", "quality, of JPEG saved twice on shifted grids,", (1, 100), _twice),
         Damage("noise", "standard deviation, for values of 0 to 255,", (0, 128), _noise),
         Damage("blur", "standard deviation in pixels", (0, 8), _blur),
@@ -94,7 +103,7 @@ DAMAGES = {
 """Every kind of damage, by name."""
 
 
-def read_damage(texts: Sequence[str]) -> Callable[[Photograph], tuple[Photograph, Tables]]:
+def read_damage(texts: Sequence[str]) -> Callable[[Photograph], tuple[Photograph, Losses]]:
     """Return the function that does all of some damages, typed as NAME:NUMBER, one after the other.
 
     Raises
@@ -104,11 +113,11 @@ def read_damage(texts: Sequence[str]) -> Callable[[Photograph], tuple[Photograph
     """
     found = [_read(text) for text in texts]
 
-    def damage(photograph: Photograph) -> tuple[Photograph, Tables]:
-        tables: Tables = ()
+    def damage(photograph: Photograph) -> tuple[Photograph, Losses]:
+        losses = Losses()
         for each, number in found:
-            photograph, tables = each.do(photograph, number)
-        return photograph, tables
+            photograph, losses = each.do(photograph, number)
+        return photograph, losses
 
     return damage
 

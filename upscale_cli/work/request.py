@@ -214,7 +214,7 @@ class Request(NamedTuple):
 
     def heeding(self, parameters: Mapping[str, Any], picture: Picture) -> dict[str, Any]:
         """Return the parameters as the method makes them for a picture of a file; see `Method.heed`."""
-        return dict(self.method.heed(parameters, picture.encoding.tables, picture.encoding.lossless))
+        return dict(self.method.heed(parameters, picture.encoding.losses))
 
     def reads_by_rows(self, picture: Picture, format: Format) -> bool:
         """Return whether a source is read while its result is written, and is not in memory as a whole."""
