@@ -63,8 +63,8 @@ def format_of(path: PurePath) -> Format | None:
 def extension_of(path: PurePath) -> str:
     """Return the extension of a path, with both dots if a format's has two.
 
-    >>> extension_of(PurePath("brain.t1.nii.gz")), extension_of(PurePath("a.tar.gz"))
-    ('.nii.gz', '.gz')
+    >>> [extension_of(PurePath(name)) for name in ("brain.t1.nii.gz", "İ.NII.GZ", "a.tar.gz")]
+    ['.nii.gz', '.NII.GZ', '.gz']
     """
     return _parts(path.name, len(FORMATS)).extension
 
@@ -107,7 +107,7 @@ def _parts(name: str, rows: int) -> _Parts:
         # One extension may have two dots. A name that is only an extension is that of a hidden file.
         format = _first(lambda each: lower.endswith(each.extensions) and lower not in each.extensions)
     named = format is not None or (last.isalnum() and not last.isdecimal())
-    if format is not None and second > 0 and lower[second:] in format.extensions:
+    if format is not None and second > 0 and name[second:].lower() in format.extensions:
         extension = name[second:]
     return _Parts(format, extension, name[: -len(extension)] if named else name)
 
