@@ -93,6 +93,7 @@ def by_vips(path: Path) -> Iterator[Array]:
     """The first picture, upright."""
     import pyvips
 
+    pyvips.cache_set_max(0)  # which knows files by their names, and returns what another file of this name held
     image = pyvips.Image.new_from_file(str(path), access="random")
     yield np.asarray(image.autorot().numpy()).reshape(*image.autorot().numpy().shape[:2], -1)
 
