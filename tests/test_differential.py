@@ -32,7 +32,7 @@ def test_no_tiff_is_read_wrong(tmp_path: Path) -> None:
 def check(maker: str, folder: Path, thorough: bool) -> None:
     outcomes = list(compared(maker, thorough, folder))
     unconfirmed = [found for found in outcomes if found[1] not in ("equal", "refused")]
-    if MAGICK is None and (unconfirmed or maker.startswith("by ")):
+    if MAGICK is None and (maker.startswith("by ") or {outcome for _, outcome, _ in unconfirmed} == {"alone"}):
         pytest.skip("ImageMagick is not installed, and no other decoder reads all of these")
     assert unconfirmed == []
     for name, outcome, why in outcomes:

@@ -25,7 +25,8 @@ class WebpPicture(PillowPicture):
         codings = [*_codings(stream, 12, stream.seek(0, SEEK_END))]
         lossless = {name for name, _ in codings} == {b"VP8L"}
         stream.seek(next((start for name, start in codings if name == b"VP8 "), 0))
-        self.encoding = Encoding(lossless=lossless, exact=lossless, step=step(stream.read(HEADER)))
+        # In whole numbers, so that files of one quality have one header, and a plan checks it once.
+        self.encoding = Encoding(lossless=lossless, exact=lossless, step=round(step(stream.read(HEADER))))
 
 
 def _codings(stream: BinaryIO, start: int, stop: int) -> Iterator[tuple[bytes, int]]:

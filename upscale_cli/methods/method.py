@@ -189,7 +189,7 @@ class Method(NamedTuple):
     explain : callable(shape, scale, parameters) -> str or None
         What the method decided by itself, shown with -v.
     heed : callable(parameters, losses) -> parameters
-        The parameters for a source from a file, of which compression took so much.
+        The parameters for a source from a file, with what it tells of its losses.
     filter : NamedFilter, optional
         The filter that it is, for planes off the grid; see `planes`.
     working_memory : callable(shape, parameters) -> callable(size) -> WorkingMemory

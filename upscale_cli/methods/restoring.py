@@ -16,8 +16,6 @@ LOWEST = (16, 11, 10, 16, 24, 12, 12, 14, 19, 14, 13, 16, 14, 17, 18)
 """The standard table of luma (ITU-T T.81, table K.1), row by row, as far as row + column ≤ 4."""
 KNEE, STRONGEST = 0.2, 5 / 3
 """Multiples of the standard table: levels are nearly proportional far below the first; the second is level 1."""
-
-
 WEBP_STEP, WEBP_POWER = 84, 1.3
 """A lossy WebP counts as this power of its step, as a multiple of the first.
 
