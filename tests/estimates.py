@@ -26,7 +26,7 @@ VARIANTS = {
     "bicubic": ["a=-0.75", "edge=zero"],
     "ewa-lanczos": ["a=4", "blur=1.2"],
     "transposed-conv": ["edge=zero", "kernel=9"],
-    "learned": ["size=small", "size=large", "restore=high", "content=drawing,restore=0.5"],
+    "learned": ["size=small", "size=large", "restore=high", "size=large,restore=high", "content=drawing,restore=0.5"],
 }
 """Parameters that take memory, besides those of `Method.variants`; `kernel` says how long one is."""
 MODES = {

@@ -73,7 +73,7 @@ def test_auto_follows_the_tables_and_verbose_says_so(tmp_path: Path) -> None:
     (tmp_path / "in.jpg").write_bytes(content := saved(small(), 60))
     done = call(cli, tmp_path / "in.jpg", "-m", "learned", "-v", "-o", tmp_path / "out.png")
     assert method_said(done.stderr) == (
-        "learned, restore=0.72: the restoring network: x2, because its tables are those of JPEG quality 60"
+        "learned, restore=0.72: the small restoring network: x2, because its tables are those of JPEG quality 60"
     )
     with Image.open(tmp_path / "out.png") as image:
         have = np.asarray(image)
@@ -137,7 +137,7 @@ def test_auto_follows_a_webp_too_and_a_worse_one_is_restored_more(frames: int, t
         pictures[0].save(path, quality=quality, save_all=frames > 1, append_images=pictures[1:])
         said = method_said(call(cli, path, "-m", "learned", "-v", "-o", out, "-f", "png").stderr)
         found = re.fullmatch(
-            r"learned, restore=(0\.\d+): the restoring network: x2, "
+            r"learned, restore=(0\.\d+): the small restoring network: x2, "
             r"because as a WebP it is quantised like JPEG quality \d\d",
             said,
         )
@@ -158,18 +158,23 @@ def test_who_asks_is_obeyed(word: str, tmp_path: Path) -> None:
         np.testing.assert_array_equal(np.asarray(image), upscale(decoded(content), 2, "learned", restore=word))
 
 
-def test_no_large_network_restores_and_that_is_said(tmp_path: Path) -> None:
-    (tmp_path / "in.jpg").write_bytes(content := saved(small(), 60))
-    words = tmp_path / "in.jpg", "-m", "learned", "-p", "size=large", "-o", tmp_path / "out.png"
-    said = call(cli, *words).stderr
-    assert "is restored by the small network, because no large one restores; restore=none takes the large one" in said
+def test_a_large_network_restores_better(tmp_path: Path) -> None:
+    whole = scene()[:, :180]
+    (tmp_path / "in.jpg").write_bytes(content := saved(reduce(whole, 2).clip(0, 255).round().astype(np.uint8), 90))
+    words = tmp_path / "in.jpg", "-m", "learned", "-p", "size=large", "-o", tmp_path / "out.png", "--overwrite"
+    said = method_said(call(cli, *words, "-v").stderr)
+    assert "the large restoring network: x2, because its tables are those of JPEG quality 90" in said
     with Image.open(tmp_path / "out.png") as image:
-        np.testing.assert_array_equal(np.asarray(image), upscale(decoded(content), 2, "learned", restore=0.72))
-    assert "restored" not in call(cli, *words, "-p", "restore=none", "--overwrite").stderr
+        have = np.asarray(image)
+    pixels = decoded(content)
+    np.testing.assert_array_equal(have, upscale(pixels, 2, "learned", size="large", restore=0.31))
+    with_it = psnr(luma(have), luma(whole), 2)
+    others: list[dict[str, Any]] = [{"size": "large", "restore": "none"}, {"restore": 0.31}]
+    for other in others:
+        assert with_it > psnr(luma(upscale(pixels, 2, "learned", **other)), luma(whole), 2) + 0.05, other
+    call(cli, *words, "-p", "restore=none")
     with Image.open(tmp_path / "out.png") as image:
-        np.testing.assert_array_equal(np.asarray(image), upscale(decoded(content), 2, "learned", size="large"))
-    refused = call(cli, *words, "-p", "restore=low", "--overwrite", status=2).stderr
-    assert "size=large and restore exclude each other" in refused
+        np.testing.assert_array_equal(np.asarray(image), upscale(pixels, 2, "learned", size="large"))
 
 
 def test_a_network_without_levels_restores_nothing(tmp_path: Path) -> None:

@@ -26,10 +26,13 @@ def test_a_few_steps_write_a_network_that_the_tool_takes(
     photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.syspath_prepend(str(ROOT))
+    from training import train
     from training.model import Network
-    from training.train import train
 
-    train(photographs, "small", 2, steps=6, out=tmp_path / "made", every=3)
+    monkeypatch.setattr(torch, "compile", lambda network: network)
+    words = [str(photographs), "--scale", "2", "--size", "small", "--steps", "6", "--every", "3"]
+    monkeypatch.setattr("sys.argv", ["train", *words, "--out", str(tmp_path / "made")])
+    train.main()
     assert len(capsys.readouterr().out.splitlines()) == 3
     with np.load(tmp_path / "made" / "small-2x.npz") as archive:
         arrays = dict(archive)
@@ -69,6 +72,7 @@ def test_a_few_steps_on_damaged_photographs_write_a_network_that_restores(
     from training import pool, restore
 
     monkeypatch.setattr(pool, "PICTURES", 2)
+    monkeypatch.setattr(torch, "compile", lambda network: network)
     words = [
         str(photographs),
         "--scale",
@@ -100,7 +104,7 @@ def test_a_few_steps_on_damaged_photographs_write_a_network_that_restores(
         for name in ("tail", "skip"):
             network.own[name].zero_()
         for level in (0.2, 1.0):
-            have = network(around, level)[0, 0, 40:-40, 40:-40].numpy()
+            have = network(around, network.shares(level))[0, 0, 40:-40, 40:-40].numpy()
             own = {name: values.copy() for name, values in arrays.items()}
             own["tail"][1:], own["skip"][1:] = own["tail"][:1], own["skip"][:1]
             expected = upscale(plane, 2, "learned", network=own, restore=level)
@@ -114,6 +118,7 @@ def test_a_few_steps_on_drawings_change_what_is_made_of_undamaged_pictures(
     from training import pool, restore
 
     monkeypatch.setattr(pool, "PICTURES", 2)
+    monkeypatch.setattr(torch, "compile", lambda network: network)
     shipped = ROOT / "upscale_cli" / "methods" / "kernels"
     words = [str(photographs), "--scale", "2", "--state", str(tmp_path / "state"), "--rounds", "2", "--every", "1"]
     words += ["--drawings", "3", "--start", str(shipped / "restore-2x.npz")]
@@ -126,3 +131,39 @@ def test_a_few_steps_on_drawings_change_what_is_made_of_undamaged_pictures(
         found = read_network(dict(archive))
     assert found.levels[0] == 0
     assert found.training["held out"]["q100"] > 20
+
+
+def test_the_biases_alone_of_a_large_network_depend_on_the_level(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    from training import pool, restore
+
+    monkeypatch.setattr(pool, "PICTURES", 2)
+    monkeypatch.setattr(torch, "compile", lambda network: network)
+    words = [str(photographs), "--scale", "2", "--state", str(tmp_path / "state"), "--rounds", "3", "--every", "3"]
+    monkeypatch.setattr("sys.argv", ["restore", *words, "--size", "large"])
+    restore.main()
+    with np.load(tmp_path / "state" / "restore-large-2x.npz") as archive:
+        arrays = dict(archive)
+    assert {name for name, values in arrays.items() if len(values) == 4} == {n for n in arrays if "bias" in n}
+    assert read_network(arrays, 0.5).levels == read_network(arrays, 0.0).levels
+    plane = np.random.default_rng(0).random((30, 34)).astype("f4")
+    low, high = (upscale(plane, 2, "learned", network=arrays, restore=level) for level in (0.1, 0.9))
+    assert 0 < np.abs(low - high).max() < 0.01
+    assert np.abs(low - upscale(plane, 2, "learned", size="large")).max() < 0.05
+
+
+def test_layers_that_the_beginning_lacks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    from training.model import Network, Shape
+
+    with np.load(ROOT / "upscale_cli" / "methods" / "kernels" / "small-2x.npz") as archive:
+        arrays = {name: values for name, values in archive.items() if name != "about"}
+    deeper = Network(Shape(2, 24, 9, 6))
+    deeper.become(arrays)
+    luma = torch.rand(1, 1, 40, 40)
+    with torch.no_grad():
+        # Zeros around the picture reach two pixels farther in.
+        expected, made = (each(luma)[..., 20:-20, 20:-20] for each in (Network.of(arrays), deeper))
+    assert torch.allclose(made, expected, atol=1e-5)

@@ -1,10 +1,18 @@
 """Train one of the shipped networks.
 
-    python -m training.train PHOTOS --scale 2 --size small
+    python -m training.train PHOTOS... --scale 2 --size small
 
-PHOTOS is a folder of photographs without visible compression. Everything else is in `RECIPES`, seed included. A run
+PHOTOS are folders of photographs without visible compression. Everything else is in `RECIPES`, seed included. A run
 that was cut off goes on from its last checkpoint (in `training/checkpoints/`) when the same command is typed again.
 The network goes to `upscale_cli/methods/kernels/`, its log to `training/logs/`.
+
+The large networks begin with a shallow one, which is not shipped; it was called large-2x when its log was written:
+
+    python -m training.train PHOTOS... --scale 2 --size shallow --out FOLDER
+    python -m training.train PHOTOS... --scale 2 --size large --start FOLDER/shallow-2x.npz
+
+PyTorch compiles the network for the processor, which needs a C++ compiler and half a minute, and halves the time of a
+step.
 """
 
 import argparse
@@ -56,7 +64,7 @@ class Recipe:
     batch, patch : int
         Patches in a step, and their side in pixels of the small image.
     start : str, optional
-        The network whose head and body it begins with.
+        The network whose head and body it begins with; layers that this one lacks begin as the identity.
     coarse : float
         The share of a round's steps, the first, whose body is computed in bfloat16.
     squared : float
@@ -98,36 +106,35 @@ RECIPES = {
         40,
         "small-2x",
     ),
-    ("large", 2): Recipe(
+    ("shallow", 2): Recipe(
         Shape(2, 48, 14, 6),
         (Round(24_000, 1.2e-3), Round(20_000, 1e-3), Round(12_000, 1e-3, True)),
         8,
         48,
         coarse=0.75,
     ),
-    **{
-        ("large", scale): Recipe(
-            Shape(scale, 48, 14, 3 * scale),
-            (Round(5_000, 1e-3), Round(3_000, 8e-4), Round(6_000, 1e-3, True)),
-            8,
-            48,
-            "large-2x",
-            coarse=0.75,
-        )
-        for scale in (3, 4)
-    },
+    ("large", 2): Recipe(Shape(2, 48, 19, 6), (Round(30_000, 1e-3, True),), 8, 48, "shallow-2x", coarse=0.97),
+    ("large", 3): Recipe(
+        Shape(3, 48, 14, 9),
+        (Round(5_000, 1e-3), Round(3_000, 8e-4), Round(6_000, 1e-3, True)),
+        8,
+        48,
+        "shallow-2x",
+        coarse=0.75,
+    ),
+    ("large", 4): Recipe(Shape(4, 48, 19, 12), (Round(11_000, 1e-3, True),), 8, 48, "large-2x", coarse=0.97),
 }
 
 
 class Run:
     """A network on its way: weights, their running average, the optimiser, and how far it is."""
 
-    def __init__(self, recipe: Recipe, pairs: Pairs) -> None:
+    def __init__(self, recipe: Recipe, pairs: Pairs, start: Path | None) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe, self.pairs, self.step, self.seconds = recipe, pairs, 0, 0.0
         self.network = Network(recipe.shape)
-        if recipe.start is not None:
-            with np.load(SHIPPED / f"{recipe.start}.npz") as arrays:
+        if start is not None:
+            with np.load(start) as arrays:
                 self.network.become(dict(arrays))
         fit = KernelFit(recipe.shape.scale, SKIP * recipe.shape.scale)
         for _, large in pairs.pairs[:40]:
@@ -135,7 +142,10 @@ class Run:
         self.network.become_skip(fit.solve().astype(np.float32))
         self.network.to(DEVICE)
         self.average = {name: values.clone() for name, values in self.network.state_dict().items()}
-        self.optimiser = torch.optim.Adam(self.network.parameters(), recipe.rounds[0].rate, betas=(0.9, 0.99))
+        self.made = torch.compile(self.network)
+        self.optimiser = torch.optim.Adam(
+            self.network.parameters(), recipe.rounds[0].rate, betas=(0.9, 0.99), fused=True
+        )
 
     def advance(self) -> float:
         """One step; the error."""
@@ -146,7 +156,7 @@ class Run:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         small, large = (part.to(DEVICE) for part in self.pairs.batch(recipe.batch, round.smaller))
-        made = self.network(small, torch.bfloat16 if progress < recipe.coarse else torch.float32)
+        made = self.made(small, torch.bfloat16 if progress < recipe.coarse else torch.float32)
         border = BORDER * recipe.shape.scale
         error = (made - large)[:, :, border:-border, border:-border]
         # An absolute error of 0.02 is usual: the two have gradients of about the same size.
@@ -201,18 +211,24 @@ def score(network: Network, pairs: Pairs) -> float:
     return float(np.mean(results))
 
 
-def train(photos: Path, size: str, scale: int, *, steps: int | None, out: Path, every: int) -> None:
+def divided(folders: list[Path]) -> tuple[list[Path], list[Path]]:
+    """Return the photographs of folders to learn from, and those that are held out."""
+    by_folder = [sorted(path for path in f.iterdir() if path.suffix.lower() in SUFFIXES) for f in folders]
+    held_out = [path for paths in by_folder for path in paths[5::HELD_OUT]]
+    return [path for paths in by_folder for path in paths if path not in held_out], held_out
+
+
+def train(told: argparse.Namespace) -> None:
     """Train one network, from its last checkpoint if there is one, and write it with what is known of it."""
-    recipe = RECIPES[size, scale]
+    recipe, scale, steps, every = RECIPES[told.size, told.scale], told.scale, told.steps, told.every
     if steps is not None:
         recipe = replace(recipe, rounds=(Round(steps, recipe.rounds[0].rate),))
-    paths = sorted(path for path in photos.iterdir() if path.suffix.lower() in SUFFIXES)
-    held_out = paths[5::HELD_OUT]
-    name = f"{size}-{scale}x"
+    name = f"{told.size}-{scale}x"
     log = (HERE / "logs" / f"{name}.log") if steps is None else None
     smaller = SMALLER if any(round.smaller for round in recipe.rounds) else ()
-    learned = [path for path in paths if path not in held_out]
-    run = Run(recipe, Pairs(learned, scale, recipe.patch, seed=recipe.seed, smaller=smaller))
+    learned, held_out = divided(told.photos)
+    start = told.start or (SHIPPED / f"{recipe.start}.npz" if recipe.start else None)
+    run = Run(recipe, Pairs(learned, scale, recipe.patch, seed=recipe.seed, smaller=smaller), start)
     check = Pairs(held_out, scale, recipe.patch, seed=recipe.seed)
     checkpoint = HERE / "checkpoints" / f"{name}.pt"
     if checkpoint.exists() and steps is None:
@@ -243,7 +259,7 @@ def train(photos: Path, size: str, scale: int, *, steps: int | None, out: Path, 
         "seconds": round(run.seconds),
         "recipe": asdict(recipe),
     }
-    write(out / f"{name}.npz", run.averaged(), facts)
+    write(told.out / f"{name}.npz", run.averaged(), facts)
 
 
 def write(path: Path, network: Network, facts: dict[str, Any]) -> None:
@@ -266,9 +282,10 @@ def write(path: Path, network: Network, facts: dict[str, Any]) -> None:
 def main() -> None:
     """Read the arguments, and train."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("photos", type=Path)
+    parser.add_argument("photos", type=Path, nargs="+")
     parser.add_argument("--scale", type=int, choices=(2, 3, 4), required=True)
-    parser.add_argument("--size", choices=("small", "large"), required=True)
+    parser.add_argument("--size", choices=("small", "shallow", "large"), required=True)
+    parser.add_argument("--start", type=Path, help="the network that it begins with [shipped, as the recipe says]")
     parser.add_argument("--steps", type=int, help="so many instead of the recipe's, without log or checkpoints")
     parser.add_argument("--out", type=Path, default=SHIPPED)
     parser.add_argument("--every", type=int, default=2000, help="steps between lines of the log")
@@ -276,7 +293,7 @@ def main() -> None:
     told = parser.parse_args()
     if told.threads:
         torch.set_num_threads(told.threads)
-    train(told.photos, told.size, told.scale, steps=told.steps, out=told.out, every=told.every)
+    train(told)
 
 
 if __name__ == "__main__":

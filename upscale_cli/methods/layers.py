@@ -36,7 +36,7 @@ class Described:
     layer : mapping
         The layer's own description.
     shares : array (levels,), optional
-        How much of each level's weights; the arrays then have levels as their first axis.
+        How much of each level's weights; arrays with one axis more then have levels as their first.
     prelu : bool
         A convolution has PReLU.
     number : int or str
@@ -63,7 +63,8 @@ class Described:
                 f"layer {self.number} of the network names an array that the file does not have ({shown(name)})."
             )
         array = np.asarray(self.arrays[name])
-        if self.shares is not None and array.dtype.kind in "fiu" and array.shape[:1] == self.shares.shape:
+        by_level = array.ndim == len(shape) + 1 and array.dtype.kind in "fiu"
+        if self.shares is not None and by_level and array.shape[:1] == self.shares.shape:
             array = np.tensordot(self.shares, array.astype(np.float64), 1)
         fits = array.ndim == len(shape) and all(w in (None, n) for n, w in zip(array.shape, shape, strict=True))
         if not fits or array.dtype.kind not in "fiu":

@@ -31,19 +31,19 @@ def networks(parameters: Parameters) -> "Networks":
     from upscale_cli.methods.learned import Networks
 
     level = 0.0 if parameters["restore"] == "auto" else parameters["restore"]
-    given, drawn = parameters["network"], parameters["content"] == "drawing"
+    given, size = parameters["network"], parameters["size"] or "small"
+    drawn = parameters["content"] == "drawing"
+    kind = "draw" if drawn else "restore" if size == "small" else "restore-large"
 
     def at(level: float) -> "Callable[[int], Network]":
         if given is not None:
             own = read_any(given, level) if isinstance(given, Mapping) else given
             return lambda factor: own
-        if drawn:
-            return lambda factor: shipped.restoring(factor, level, "draw")
-        if level:
-            return lambda factor: shipped.restoring(factor, level)
-        return lambda factor: shipped.network(parameters["size"] or "small", factor)
+        if level or drawn:
+            return lambda factor: shipped.restoring(kind, factor, level)
+        return lambda factor: shipped.network(size, factor)
 
-    undamaged, factors = at(0.0), shipped.RESTORED if level or drawn else shipped.FACTORS
+    undamaged, factors = at(0.0), shipped.RESTORED[kind] if level or drawn else shipped.FACTORS
     return Networks(
         factors=factors if given is None else (undamaged(0).scale,),
         network=undamaged,
@@ -61,8 +61,6 @@ def output_shape(shape: Shape, scale: Scale, parameters: Parameters) -> Shape:
     level, own = parameters["restore"], parameters["network"]
     if own is not None and type(level) is float and level and not found.network(0).levels:
         raise UsageError("learned: the network given has no levels to restore by; omit restore.")
-    if parameters["size"] == "large" and type(level) is float and level:
-        raise UsageError("learned: size=large and restore exclude each other; no large network restores. Omit one.")
     if own is not None and found.factors == (1,) and max(scale) > 1:
         raise UsageError("learned: the network given keeps the size of pictures; use scale 1.")
     return rounded_shape(shape, scale, parameters)
@@ -103,7 +101,8 @@ def explain_networks(shape: Shape, scale: Scale, parameters: Parameters) -> str:
     if any(size != prod(chain) for size in sizes):
         steps.append("an antialiased reduction")
     drawn = parameters["content"] == "drawing"
-    kind = "restoring " if level not in ("auto", 0) else "" if drawn else f"{parameters['size'] or 'small'} "
+    kind = "" if drawn else f"{parameters['size'] or 'small'} "
+    kind += "restoring " if level not in ("auto", 0) else ""
     given = f"the network given{found.network(0).note}" if own else ""
     whose = given or f"the {kind}network{' for drawings' if drawn else ''}"
     chosen = "" if level else "; nothing is restored"
@@ -119,13 +118,6 @@ def heed(parameters: Parameters, losses: Losses) -> Parameters:
     if parameters["network"] is not None and not networks(parameters).network(0).levels:
         return {**parameters, "restore": Found(0, "the network given has no levels")}
     return {**parameters, "restore": found_in(losses)}
-
-
-def warn_of_size(shape: Shape, scale: Scale, parameters: Parameters) -> str | None:
-    """Return a warning if a picture is restored, which no large network does."""
-    if parameters["size"] == "large" and parameters["restore"] not in ("auto", 0):
-        return "is restored by the small network, because no large one restores; restore=none takes the large one"
-    return None
 
 
 LEARNED = Method(
@@ -176,7 +168,6 @@ LEARNED = Method(
     straight=True,
     symmetric=False,
     explain=explain_networks,
-    warn=warn_of_size,
     heed=heed,
     settle=settle,
     working_memory=working_memory,

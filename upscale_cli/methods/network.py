@@ -24,8 +24,9 @@ of each filter of the first layer sum to 0, and each phase of `skip` sums to 1; 
 is subtracted at the end. So a flat area keeps its value, whatever that is. Without biases the range of the numbers
 does not matter. `training` is information for people. Beyond its border, the plane is mirrored.
 
-A network that restores has `levels`, ascending numbers of 0 … 1, and every array has them as its first axis. For a
-level between, the weights are interpolated before they meet a picture, which costs nothing for each pixel.
+A network that restores has `levels`, ascending numbers of 0 … 1. Arrays that depend on them have them as their first
+axis; others lack that axis. For a level between, the weights are interpolated before they meet a picture, which costs
+nothing for each pixel.
 
 All of it is computed as matrix products (see `convolution`).
 """

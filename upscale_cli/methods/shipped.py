@@ -18,8 +18,8 @@ from upscale_cli.methods.network import Network, read_network
 FOLDER = Path(__file__).with_name("kernels")
 FACTORS = (2, 3, 4)
 """Factors of the kernels, and of the networks of each size."""
-RESTORED = (2, 4)
-"""Factors of the networks that restore, and of those for drawings."""
+RESTORED = {"restore": (2, 4), "restore-large": (2,), "draw": (2, 4)}
+"""Factors of the networks that restore: for photographs, small and large, and for drawings."""
 
 
 @cache
@@ -56,8 +56,8 @@ def network(size: str, scale: int) -> Network:
 
 
 @lru_cache(16)
-def restoring(scale: int, level: float, kind: str = "restore") -> Network:
-    """Return the network for one of `RESTORED` and a level of damage, or `draw` for drawings; errors as above."""
+def restoring(kind: str, scale: int, level: float) -> Network:
+    """Return the network of a kind, for one of its factors in `RESTORED` and a level of damage; errors as above."""
     with _own_file(f"{kind}-{scale}x.npz") as stream, np.load(stream) as arrays:
         return read_network(arrays, level)
 

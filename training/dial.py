@@ -1,0 +1,120 @@
+"""A network that is told how damaged a picture is, as PyTorch trains it."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from training.model import SKIP, Arrays, stored, to_kernel, to_phases
+
+KNOTS = 1 / 3, 2 / 3, 1.0
+ALL = "weight", "slopes", "bias", "tail", "skip"
+
+
+class Dial(nn.Module):
+    """A network for every level, beginning with that for undamaged pictures: luma to luma, as `model.Network`.
+
+    `knots` are the levels that it learns; at level 0 it stays as it is, unless 0 is one of them. `kinds` are the
+    arrays that each knot has for itself; the others are the same for all.
+    """
+
+    reached: Tensor
+
+    def __init__(
+        self,
+        arrays: Mapping[str, NDArray[np.float32]],
+        scale: int,
+        knots: tuple[float, ...] = KNOTS,
+        kinds: tuple[str, ...] = ALL,
+    ) -> None:
+        super().__init__()
+        self.scale, self.side, self.knots = scale, arrays["tail"].shape[2], knots
+        self.layers = sum(name.startswith("weight") for name in arrays)
+        given = ("weight", "slopes")
+        clean = {name: torch.from_numpy(arrays[name].astype(np.float32)) for name in arrays if name.startswith(given)}
+        clean["tail"] = torch.from_numpy(to_phases(arrays["tail"], scale, 3))
+        clean["skip"] = torch.from_numpy(to_phases(arrays["skip"][None, None], scale, SKIP))
+        channels = len(clean["weight0"])
+        clean |= {f"bias{n}": torch.zeros(channels) for n in range(self.layers)}
+        self.names = list(clean)
+        for name, values in clean.items():
+            self.register_buffer(f"clean_{name}", values)
+        ones = np.ones((1, 1, self.side, self.side), np.float32)
+        self.register_buffer("reached", torch.from_numpy(to_phases(ones, scale, 3)), persistent=False)
+        # What all knots have other than the clean network, and what each has for itself.
+        self.shared = nn.ParameterDict({name: torch.zeros_like(values) for name, values in clean.items()})
+        own = {name: values for name, values in clean.items() if name.startswith(kinds)}
+        self.own = nn.ParameterDict({n: torch.zeros((len(knots), *values.shape)) for n, values in own.items()})
+        for n in range(1, self.layers):
+            wide = torch.randn(2 * channels, channels * 9) * (0.1 / (9 * channels)) ** 0.5
+            self.shared[f"wide{n}"] = nn.Parameter(wide)
+            self.shared[f"narrow{n}"] = nn.Parameter(torch.zeros(channels, 2 * channels))
+
+    def shares(self, level: float) -> Tensor:
+        """Return how much of each knot a level has: (knots,)."""
+        knots = (0.0, *KNOTS)
+        rows = np.eye(len(knots))[-len(self.knots) :]
+        return torch.tensor([np.interp(level, knots, row) for row in rows], dtype=torch.float32)
+
+    def mixed(self, name: str, shares: Tensor) -> Tensor:
+        """Return an array for the shares of the knots; the rest is the clean network's."""
+        change = shares.sum() * self.shared[name]
+        if name in self.own:
+            change = change + torch.tensordot(shares, self.own[name], 1)
+        n = name.removeprefix("weight")
+        if n not in (name, "0"):
+            change = change + shares.sum() * (self.shared[f"narrow{n}"] @ self.shared[f"wide{n}"]).view_as(change)
+        if name in ("weight0", "skip"):
+            change = change - change.mean(dim=(2, 3), keepdim=True)
+        clean: Tensor = getattr(self, f"clean_{name}")
+        return clean + (change * self.reached if name == "tail" else change)
+
+    def forward(self, luma: Tensor, shares: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Return the enlarged luma of pictures of a level, given by `shares`; full intensity is 1.
+
+        `dtype` is the precision of the body.
+        """
+        w = {name: self.mixed(name, shares) for name in self.names}
+        values, flat = luma[:, :, 1:-1, 1:-1], torch.zeros(1)
+        first = first_flat = values
+        for n in range(self.layers):
+            weight, bias, slopes = (w[f"{kind}{n}"] for kind in ("weight", "bias", "slopes"))
+            own = dtype if n else torch.float32
+            values = F.conv2d(values, weight.to(own), bias.to(own), padding=1 if n else 0)
+            values = F.prelu(values, slopes.to(own))
+            flat = weight.sum((2, 3)) @ flat + bias
+            flat = flat.clamp(min=0) + slopes * flat.clamp(max=0)
+            if n == 0:
+                values = values.to(dtype, memory_format=torch.channels_last)
+                first, first_flat = values, flat
+        detail = F.conv2d(values + first, w["tail"].to(dtype), padding=1).float()
+        detail = detail - (w["tail"].sum((2, 3)) @ (flat + first_flat))[:, None, None]
+        return F.pixel_shuffle(detail + F.conv2d(luma, w["skip"]), self.scale)
+
+    @torch.no_grad()
+    def arrays(self) -> Arrays:
+        """Return the weights of level 0 and of each knot, or the only ones, by the names that they have in a file."""
+        levels = [self.shares(level) for level in (0.0, *KNOTS)]
+        found: Arrays = {}
+        for name in self.names:
+            made = [self.mixed(name, shares).numpy() for shares in levels]
+            if name == "tail":
+                made = [to_kernel(each, self.scale, self.side) for each in made]
+            elif name == "skip":
+                made = [to_kernel(each, self.scale, SKIP * self.scale)[0, 0] for each in made]
+            found[name] = np.stack(made) if name in self.own else made[-1]
+        return stored(found)
+
+    @torch.no_grad()
+    def begin_as(self, other: Arrays) -> None:
+        """Change head and body as another network of this kind does, and all else if it has the same scale."""
+        found = {name: values for name, values in other.items() if name.startswith(("weight", "slopes", "bias"))}
+        if other["tail"].shape[3:] == (self.side, self.side):
+            found["tail"] = np.stack([to_phases(each, self.scale, 3) for each in other["tail"]])
+            found["skip"] = np.stack([to_phases(each[None, None], self.scale, SKIP) for each in other["skip"]])
+        for name, values in found.items():
+            change = torch.from_numpy(values[-len(self.knots) :]) - getattr(self, f"clean_{name}")
+            self.own[name].copy_(change)
