@@ -169,6 +169,9 @@ def test_arrays_without_levels_serve_all() -> None:
         assert_near(have, expected, 1e-12)
         results.append(have)
     assert np.abs(results[0] - results[1]).max() > 0.01
+    none = {name: values[1] for name, values in arrays.items()}
+    with pytest.raises(UpscaleError, match="has levels, but no array of it depends on them"):
+        read_network(described(about, **none))
 
 
 def test_only_the_first_network_of_several_restores() -> None:

@@ -6,7 +6,7 @@ outer rows and columns of its input.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from reprlib import repr as shown
 from typing import Any, ClassVar, Self
 
@@ -37,6 +37,8 @@ class Described:
         The layer's own description.
     shares : array (levels,), optional
         How much of each level's weights; arrays with one axis more then have levels as their first.
+    mixed : set of str
+        Gets the names of these arrays when they are read.
     prelu : bool
         A convolution has PReLU.
     number : int or str
@@ -53,6 +55,7 @@ class Described:
     channels: Sequence[int]
     scale: int
     shares: NDArray[np.float64] | None = None
+    mixed: set[str] = field(default_factory=set)
     prelu: bool = True
 
     def weights(self, key: str, shape: tuple[int | None, ...]) -> NDArray[np.float64]:
@@ -66,6 +69,7 @@ class Described:
         by_level = array.ndim == len(shape) + 1 and array.dtype.kind in "fiu"
         if self.shares is not None and by_level and array.shape[:1] == self.shares.shape:
             array = np.tensordot(self.shares, array.astype(np.float64), 1)
+            self.mixed.add(name)
         fits = array.ndim == len(shape) and all(w in (None, n) for n, w in zip(array.shape, shape, strict=True))
         if not fits or array.dtype.kind not in "fiu":
             wanted = ", ".join("k" if n is None else str(n) for n in shape)
