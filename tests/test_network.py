@@ -170,7 +170,9 @@ def test_arrays_without_levels_serve_all() -> None:
         results.append(have)
     assert np.abs(results[0] - results[1]).max() > 0.01
     none = {name: values[1] for name, values in arrays.items()}
-    with pytest.raises(UpscaleError, match="has levels, but no array of it depends on them"):
+    with pytest.raises(
+        UpscaleError, match="has 3 levels, but none of its arrays has them as an axis more; omit levels"
+    ):
         read_network(described(about, **none))
 
 
@@ -249,6 +251,10 @@ def test_shipped_networks_keep_to_their_budget(file: str) -> None:
     # Taps beyond the end of a kernel are zeros, and do not count.
     assert sum(map(np.count_nonzero, weights)) == MULTIPLICATIONS[size][int(scale)]
     assert found.training["photographs"] > 300
+
+
+def test_what_is_shipped_is_no_burden() -> None:
+    assert sum(file.stat().st_size for file in KERNELS.iterdir()) < 8_000_000
 
 
 def test_pytorch_computes_the_same() -> None:

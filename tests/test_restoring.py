@@ -177,6 +177,14 @@ def test_a_large_network_restores_better(tmp_path: Path) -> None:
         np.testing.assert_array_equal(np.asarray(image), upscale(pixels, 2, "learned", size="large"))
 
 
+def test_at_scale_4_the_large_network_for_undamaged_pictures_follows() -> None:
+    plane = np.random.default_rng(0).random((12, 10)).astype("f4")
+    once = upscale(plane, 2, "learned", size="large", restore="medium")
+    twice = upscale(once, 2, "learned", size="large")
+    have = upscale(plane, 4, "learned", size="large", restore="medium")
+    np.testing.assert_allclose(have, twice, rtol=0, atol=1e-5)
+
+
 def test_a_network_without_levels_restores_nothing(tmp_path: Path) -> None:
     (tmp_path / "in.jpg").write_bytes(content := saved(small(), 60))
     own = KERNELS / "small-2x.npz"

@@ -1,5 +1,7 @@
 """Training, for seconds: a smoke test, where PyTorch is."""
 
+from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -22,17 +24,28 @@ def photographs(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_few_steps_write_a_network_that_the_tool_takes(
-    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def run(photographs: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Return what runs a module of training at ×2 with words, on few damaged pictures, and compiles nothing."""
     monkeypatch.syspath_prepend(str(ROOT))
-    from training import train
+    from training import pool
+
+    monkeypatch.setattr(pool, "PICTURES", 2)
+    monkeypatch.setattr(torch, "compile", lambda network: network)
+
+    def typed(name: str, *words: object) -> None:
+        monkeypatch.setattr("sys.argv", [name, str(photographs), "--scale", "2", *map(str, words)])
+        import_module(f"training.{name}").main()
+
+    return typed
+
+
+def test_a_few_steps_write_a_network_that_the_tool_takes(
+    run: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     from training.model import Network
 
-    monkeypatch.setattr(torch, "compile", lambda network: network)
-    words = [str(photographs), "--scale", "2", "--size", "small", "--steps", "6", "--every", "3"]
-    monkeypatch.setattr("sys.argv", ["train", *words, "--out", str(tmp_path / "made")])
-    train.main()
+    run("train", "--size", "small", "--steps", 6, "--every", 3, "--out", tmp_path / "made")
     assert len(capsys.readouterr().out.splitlines()) == 3
     with np.load(tmp_path / "made" / "small-2x.npz") as archive:
         arrays = dict(archive)
@@ -40,6 +53,7 @@ def test_a_few_steps_write_a_network_that_the_tool_takes(
     assert found.training["photographs"] == 6
     assert [steps for steps, *_ in found.training["recipe"]["rounds"]] == [6]
     assert (upscale(np.full((9, 9), 77, np.uint8), 2, "learned", network=arrays) == 77).all()
+    assert {values.dtype for name, values in arrays.items() if name != "about"} == {np.dtype(np.float32)}
     again = Network.of(arrays).arrays()
     for name, values in again.items():
         np.testing.assert_allclose(values, arrays[name], rtol=0, atol=1e-5)
@@ -66,28 +80,12 @@ def test_phases_and_kernels_are_two_ways_to_write_one_thing(
 
 
 def test_a_few_steps_on_damaged_photographs_write_a_network_that_restores(
-    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.syspath_prepend(str(ROOT))
-    from training import pool, restore
+    from training import restore
 
-    monkeypatch.setattr(pool, "PICTURES", 2)
-    monkeypatch.setattr(torch, "compile", lambda network: network)
-    words = [
-        str(photographs),
-        "--scale",
-        "2",
-        "--state",
-        str(tmp_path / "state"),
-        "--rounds",
-        "4",
-        "2",
-        "--every",
-        "2",
-    ]
-    for until, lines in (("4", 3), ("6", 2)):
-        monkeypatch.setattr("sys.argv", ["restore", *words, "--until", until])
-        restore.main()
+    for until, lines in ((4, 3), (6, 2)):
+        run("restore", "--state", tmp_path / "state", "--rounds", 4, 2, "--every", 2, "--until", until)
         assert len(capsys.readouterr().out.splitlines()) == lines
     with np.load(tmp_path / "state" / "restore-2x.npz") as archive:
         arrays = dict(archive)
@@ -112,18 +110,11 @@ def test_a_few_steps_on_damaged_photographs_write_a_network_that_restores(
 
 
 def test_a_few_steps_on_drawings_change_what_is_made_of_undamaged_pictures(
-    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., None], tmp_path: Path
 ) -> None:
-    monkeypatch.syspath_prepend(str(ROOT))
-    from training import pool, restore
-
-    monkeypatch.setattr(pool, "PICTURES", 2)
-    monkeypatch.setattr(torch, "compile", lambda network: network)
     shipped = ROOT / "upscale_cli" / "methods" / "kernels"
-    words = [str(photographs), "--scale", "2", "--state", str(tmp_path / "state"), "--rounds", "2", "--every", "1"]
-    words += ["--drawings", "3", "--start", str(shipped / "restore-2x.npz")]
-    monkeypatch.setattr("sys.argv", ["restore", *words])
-    restore.main()
+    drawn = "--drawings", 3, "--start", shipped / "restore-2x.npz"
+    run("restore", "--state", tmp_path / "state", "--rounds", 2, "--every", 1, *drawn)
     with np.load(tmp_path / "state" / "draw-2x.npz") as archive, np.load(shipped / "restore-2x.npz") as start:
         for level in range(4):
             distance = np.abs(archive["weight3"][level] - start["weight3"][level]).max()
@@ -134,20 +125,18 @@ def test_a_few_steps_on_drawings_change_what_is_made_of_undamaged_pictures(
 
 
 def test_the_biases_alone_of_a_large_network_depend_on_the_level(
-    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.syspath_prepend(str(ROOT))
-    from training import pool, restore
-
-    monkeypatch.setattr(pool, "PICTURES", 2)
-    monkeypatch.setattr(torch, "compile", lambda network: network)
-    words = [str(photographs), "--scale", "2", "--state", str(tmp_path / "state"), "--rounds", "3", "--every", "3"]
-    monkeypatch.setattr("sys.argv", ["restore", *words, "--size", "large"])
-    restore.main()
+    words = "--state", tmp_path / "state", "--rounds", 3, "--every", 3, "--size", "large"
+    with pytest.raises(SystemExit):
+        run("restore", *words, "--drawings", 3)
+    assert "omit --drawings and --start" in capsys.readouterr().err
+    run("restore", *words)
     with np.load(tmp_path / "state" / "restore-large-2x.npz") as archive:
         arrays = dict(archive)
     assert {name for name, values in arrays.items() if len(values) == 4} == {n for n in arrays if "bias" in n}
-    assert read_network(arrays, 0.5).levels == read_network(arrays, 0.0).levels
+    halved = {name for name, values in arrays.items() if values.dtype == np.float16}
+    assert halved == {name for name in arrays if name.startswith("weight")} - {"weight0"}
     plane = np.random.default_rng(0).random((30, 34)).astype("f4")
     low, high = (upscale(plane, 2, "learned", network=arrays, restore=level) for level in (0.1, 0.9))
     assert 0 < np.abs(low - high).max() < 0.01

@@ -27,7 +27,8 @@ MARGIN = 2
 SKIP = 5
 """Side of the neighbourhood of the linear skip."""
 HALF = 48
-"""The body of networks of so many channels is stored in half precision. Of flat areas, it sees only zeros."""
+"""The body of networks of so many channels is stored in half precision. Flat areas stay exact: the head makes zeros
+of them, and what biases make of zeros is subtracted by whoever reads the file."""
 WIDER = 2
 """Channels inside a trained layer for each channel outside."""
 
@@ -151,7 +152,7 @@ class Network(nn.Module):
 def stored(arrays: Mapping[str, NDArray[Any]]) -> Arrays:
     """Return arrays as files store them.
 
-    Half precision loses less than 0.001 dB (Kodak, large, ×2), and files are half as long.
+    Half precision changes PSNR by less than 0.001 dB (six Kodak photographs, large, ×2), and files are half as long.
     """
     halved = [name for name in arrays if name.startswith("weight") and name != "weight0"]
     if len(arrays["weight0"]) < HALF:

@@ -251,7 +251,10 @@ def main() -> None:
     parser.add_argument("--until", type=int, help="stop there, to go on later")
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--every", type=int, default=250, help="steps between checkpoints")
-    train(parser.parse_args())
+    told = parser.parse_args()
+    if told.size == "large" and (told.drawings or told.start):
+        parser.error("--size large begins as the large network, for photographs: omit --drawings and --start")
+    train(told)
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ class Described:
     shares : array (levels,), optional
         How much of each level's weights; arrays with one axis more then have levels as their first.
     mixed : set of str
-        Gets the names of these arrays when they are read.
+        The names of these arrays are added to it when they are read.
     prelu : bool
         A convolution has PReLU.
     number : int or str

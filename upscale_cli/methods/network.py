@@ -192,7 +192,8 @@ def read_network(arrays: Mapping[str, Any], level: float = 0.0) -> Network:
         raise UpscaleError(f"the network's layers must be a list of 1 to {MOST_LAYERS}.")
     levels = _levels(about)
     shares = np.array([np.interp(level, levels, own) for own in np.eye(len(levels))]) if levels else None
-    common: dict[str, Any] = {"arrays": arrays, "scale": scale, "shares": shares, "mixed": set()}
+    mixed: set[str] = set()
+    common: dict[str, Any] = {"arrays": arrays, "scale": scale, "shares": shares, "mixed": mixed}
     layers: list[Layer] = []
     channels = [1]
     for number, layer in enumerate(described):
@@ -210,8 +211,10 @@ def read_network(arrays: Mapping[str, Any], level: float = 0.0) -> Network:
         channels.append(made.channels(channels[-1]))
     own = Described(**common, layer={"skip": about.get("skip")}, number="skip", channels=[1])
     skip = Phases.of(own.weights("skip", (None, None))[None], scale, "skip")
-    if levels and not common["mixed"]:
-        raise UpscaleError("the network has levels, but no array of it depends on them.")
+    if levels and not mixed:
+        raise UpscaleError(
+            f"the network has {len(levels)} levels, but none of its arrays has them as an axis more; omit levels."
+        )
     first = layers[0] if len(layers) > 1 else Convolution(np.zeros((1, 1)), 1)
     for each, total, name in ((first, 0, "filter of the first layer"), (skip, 1, "phase of the skip")):
         assert each.weights is not None
