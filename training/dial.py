@@ -84,7 +84,7 @@ class Dial(nn.Module):
         `dtype` is the precision of the body.
         """
         w = {name: self.mixed(name, shares) for name in self.names}
-        values, flat = planes[:, :, 1:-1, 1:-1], torch.zeros(self.planes)
+        values, flat = planes[:, :, 1:-1, 1:-1], planes.new_zeros(self.planes)
         first = first_flat = values
         for n in range(self.layers):
             weight, bias, slopes = (w[f"{kind}{n}"] for kind in ("weight", "bias", "slopes"))

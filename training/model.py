@@ -10,8 +10,10 @@ more contrast gives proportionally more detail, whatever range of numbers a pict
 al. 2020).
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from itertools import product
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -158,6 +160,20 @@ def stored(arrays: Mapping[str, NDArray[Any]]) -> Arrays:
     if len(arrays["weight0"]) < HALF:
         halved = []
     return {name: values.astype(np.float16 if name in halved else np.float32) for name, values in arrays.items()}
+
+
+def write(path: Path, arrays: Arrays, about: Mapping[str, Any]) -> None:
+    """Write a network in the layout that `upscale_cli.methods.network` describes, with what else is said about it."""
+    kinds = {"weight": "weight", "slopes": "slopes"} | ({"biases": "bias"} if "bias0" in arrays else {})
+    count = sum(name.startswith("weight") for name in arrays)
+    layers = [
+        *({"does": "convolution"} | {key: f"{kind}{n}" for key, kind in kinds.items()} for n in range(count)),
+        {"does": "sum", "with": 0},
+        {"does": "transposed-convolution", "weight": "tail"},
+    ]
+    text = json.dumps({"layout": 1, **about, "layers": layers, "skip": "skip"})
+    everything: dict[str, Any] = {"about": np.frombuffer(text.encode(), np.uint8), **arrays}
+    np.savez(path, **everything)
 
 
 def to_phases(kernel: NDArray[np.float32], scale: int, side: int) -> NDArray[np.float32]:

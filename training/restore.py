@@ -22,7 +22,6 @@ on from there. PyTorch compiles the network, as in `train`.
 
 import argparse
 import json
-import math
 import pickle
 import time
 from collections.abc import Mapping
@@ -38,9 +37,10 @@ from training.damage import level_of_quality, saved
 from training.data import SMALLER
 from training.dial import ALL, KNOTS, Dial, coloured
 from training.drawings import drawing, fonts
-from training.model import MARGIN, Arrays
+from training.learner import Learner, Round
+from training.model import MARGIN, Arrays, write
 from training.pool import WHITE, Photographed, Planes, Pool, planes16, prepare
-from training.train import BORDER, HELD_OUT, SHIPPED, WARM_UP, divided
+from training.train import HELD_OUT, SHIPPED, divided
 from upscale_cli.learning.measure import psnr
 
 LEVELS = 0.04, 1.0
@@ -52,64 +52,21 @@ PHOTOGRAPHED = 1 / 4
 BATCH, PARTS = 16, 2
 """Patches in a step, and in how many parts, each of one level."""
 COARSE, SQUARED = 0.97, 0.2
-"""The shares of the steps of a round: the first, whose body is computed in bfloat16, and the last, that lessen the
-squared error, which is what PSNR measures."""
+"""See `Learner`."""
 QUALITIES = 90, 75, 60, 40
 UNDAMAGED = 100
 """Stands among qualities for a picture that was not saved as JPEG."""
 
 
-class Run:
-    """A network on its way: weights, their running average, the optimiser, and how far it is."""
+class Run(Learner):
+    """A network on its way through damaged pictures."""
 
-    def __init__(self, network: Dial, rounds: list[int], rate: float) -> None:
-        self.network, self.rounds, self.rate, self.step = network, rounds, rate, 0
-        self.average = {name: values.clone() for name, values in network.state_dict().items()}
-        self.optimiser = torch.optim.Adam(network.parameters(), rate, betas=(0.9, 0.99), fused=True)
-        self.made = torch.compile(network)
+    network: Dial
 
     def advance(self, pool: Pool) -> float:
-        """One step; the error. In each round the rate rises for `WARM_UP` steps and falls as a cosine."""
-        before, steps = self.step, 0
-        for steps in self.rounds:
-            if before < steps:
-                break
-            before -= steps
-        progress = before / steps
-        for group in self.optimiser.param_groups:
-            fall = 0.5 + 0.5 * math.cos(math.pi * progress) + 0.005
-            group["lr"] = self.rate * min(1, (before + 1) / WARM_UP) * fall
-        dtype = torch.bfloat16 if progress < COARSE else torch.float32
-        border = BORDER * self.network.scale
-        self.optimiser.zero_grad()
-        total = 0.0
-        for _ in range(PARTS):
-            small, large, level = pool.batch(BATCH // PARTS)
-            made = self.made(small, self.network.shares(level), dtype)
-            error = (made - large)[:, :, border:-border, border:-border]
-            # An absolute error of 0.02 is usual: the two have gradients of about the same size.
-            loss = 25 * (error * error).mean() if progress >= 1 - SQUARED else error.abs().mean()
-            (loss / PARTS).backward()
-            total += float(loss.detach()) / PARTS
-        self.optimiser.step()
-        self.step += 1
-        keep = min(0.999, self.step / (self.step + 20))
-        for name, values in self.network.state_dict().items():
-            self.average[name].lerp_(values, 1 - keep)
-        return total
-
-    def save(self, path: Path) -> None:
-        """Write a checkpoint."""
-        state = {"step": self.step, "network": self.network.state_dict(), "average": self.average}
-        torch.save(state | {"optimiser": self.optimiser.state_dict()}, path.with_suffix(".new"))
-        path.with_suffix(".new").replace(path)
-
-    def load(self, path: Path) -> None:
-        """Go on from a checkpoint."""
-        state: dict[str, Any] = torch.load(path, weights_only=True)
-        self.step, self.average = state["step"], state["average"]
-        self.network.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        """One step; the error."""
+        batches = [pool.batch(BATCH // PARTS) for _ in range(PARTS)]
+        return self.learn([((small, self.network.shares(level)), large) for small, large, level in batches])
 
 
 @torch.no_grad()
@@ -163,24 +120,6 @@ def with_drawings(
     return drawn + photographs[::step], held
 
 
-def write(path: Path, network: Dial, facts: Mapping[str, Any]) -> None:
-    """Write the network in the layout that `upscale_cli.methods.network` describes."""
-    convolutions = [
-        {"does": "convolution", "weight": f"weight{n}", "slopes": f"slopes{n}", "biases": f"bias{n}"}
-        for n in range(network.layers)
-    ]
-    about = {
-        "layout": 1,
-        "scale": network.scale,
-        "planes": network.planes,
-        "levels": [0, *KNOTS],
-        "layers": [*convolutions, {"does": "sum", "with": 0}, {"does": "transposed-convolution", "weight": "tail"}],
-        "skip": "skip",
-        "training": facts,
-    }
-    np.savez(path, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **network.arrays())
-
-
 def beginning(
     scale: int, start: Path | None, knots: tuple[float, ...] = KNOTS, *, size: str = "small", planes: int = 1
 ) -> Dial:
@@ -216,7 +155,8 @@ def train(told: argparse.Namespace) -> None:
     if told.size == "large":
         knots = (0.0, *KNOTS)
     network = beginning(told.scale, told.start, knots, size=told.size, planes=planes)
-    run = Run(network, told.rounds, told.rate)
+    rounds = [Round(steps, told.rate) for steps in told.rounds]
+    run = Run(network, rounds, told.scale, coarse=COARSE, squared=SQUARED)
     averaged = beginning(told.scale, None, knots, size=told.size, planes=planes)
     if checkpoint.exists():
         run.load(checkpoint)
@@ -253,7 +193,9 @@ def train(told: argparse.Namespace) -> None:
             said = tell(loss=loss, processor_seconds=round(time.process_time() - began))
             total, said_at = 0.0, run.step
             run.save(checkpoint)
-            write(folder / f"{name}.npz", averaged, {"photographs": len(learned), "held out": said})
+            facts = {"photographs": len(learned), "held out": said}
+            about = {"scale": told.scale, "planes": planes, "levels": [0, *KNOTS], "training": facts}
+            write(folder / f"{name}.npz", averaged.arrays(), about)
 
 
 def main() -> None:

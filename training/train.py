@@ -17,18 +17,18 @@ large one 1.6 times as fast.
 
 import argparse
 import json
-import math
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from training.data import SMALLER, SUFFIXES, Pairs
-from training.model import MARGIN, SKIP, Network, Shape
+from training.learner import DEVICE, Learner, Round, place
+from training.model import MARGIN, SKIP, Network, Shape, write
 from upscale_cli.learning.fit import KernelFit
 from upscale_cli.learning.measure import psnr, round_8bit
 
@@ -36,20 +36,6 @@ HERE = Path(__file__).parent
 SHIPPED = HERE.parent / "upscale_cli" / "methods" / "kernels"
 HELD_OUT = 25
 """One photograph in this many is held out of training and measures its progress."""
-BORDER = 4
-"""Outer pixels of a patch, left out of the error: there, the body reads zeros, not the image's next pixels."""
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-
-
-class Round(NamedTuple):
-    """So many steps of Adam, whose learning rate rises for `WARM_UP` steps and falls as a cosine, almost to 0.
-
-    `smaller` learns from photographs made smaller too.
-    """
-
-    steps: int
-    rate: float
-    smaller: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,15 +46,12 @@ class Recipe:
     ----------
     shape : Shape
     rounds : tuple of Round
-        One after another (warm restarts: Loshchilov & Hutter 2017).
     batch, patch : int
         Patches in a step, and their side in pixels of the small image.
     start : str, optional
         The network whose head and body it begins with; layers that this one lacks begin as the identity.
-    coarse : float
-        The share of a round's steps, the first, whose body is computed in bfloat16.
-    squared : float
-        The share of a round's steps, the last, that lessen the squared error, which is what PSNR measures.
+    coarse, squared : float
+        See `Learner`.
     seed : int
     """
 
@@ -86,16 +69,7 @@ class Recipe:
         """Of all rounds together."""
         return sum(round.steps for round in self.rounds)
 
-    def at(self, step: int) -> tuple[Round, int]:
-        """The round that a step belongs to, and how many of its steps came before."""
-        for round in self.rounds:
-            if step < round.steps:
-                return round, step
-            step -= round.steps
-        raise IndexError(f"the recipe ends {step} steps before this one")
 
-
-WARM_UP = 200
 RECIPES = {
     ("small", 2): Recipe(Shape(2, 24, 7, 6), (Round(36_000, 2e-3), Round(12_000, 1e-3, True)), 16, 40),
     ("small", 3): Recipe(Shape(3, 24, 7, 9), (Round(13_000, 1.5e-3), Round(10_000, 1e-3, True)), 16, 40, "small-2x"),
@@ -126,49 +100,27 @@ RECIPES = {
 }
 
 
-class Run:
-    """A network on its way: weights, their running average, the optimiser, and how far it is."""
+class Run(Learner):
+    """A recipe on its way."""
 
     def __init__(self, recipe: Recipe, pairs: Pairs, start: Path | None) -> None:
         torch.manual_seed(recipe.seed)
-        self.recipe, self.pairs, self.step, self.seconds = recipe, pairs, 0, 0.0
-        self.network = Network(recipe.shape)
+        self.recipe, self.pairs, self.seconds = recipe, pairs, 0.0
+        network = Network(recipe.shape)
         if start is not None:
             with np.load(start) as arrays:
-                self.network.become(dict(arrays))
+                network.become(dict(arrays))
         fit = KernelFit(recipe.shape.scale, SKIP * recipe.shape.scale)
         for _, large in pairs.pairs[:40]:
             fit.add(large)
-        self.network.become_skip(fit.solve().astype(np.float32))
-        self.network.to(DEVICE)
-        self.average = {name: values.clone() for name, values in self.network.state_dict().items()}
-        self.made = torch.compile(self.network)
-        self.optimiser = torch.optim.Adam(
-            self.network.parameters(), recipe.rounds[0].rate, betas=(0.9, 0.99), fused=True
-        )
+        network.become_skip(fit.solve().astype(np.float32))
+        super().__init__(network, recipe.rounds, recipe.shape.scale, coarse=recipe.coarse, squared=recipe.squared)
 
     def advance(self) -> float:
         """One step; the error."""
-        recipe = self.recipe
-        round, before = recipe.at(self.step)
-        progress = before / round.steps
-        rate = round.rate * min(1, (before + 1) / WARM_UP) * (0.5 + 0.5 * math.cos(math.pi * progress) + 0.005)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
-        small, large = (part.to(DEVICE) for part in self.pairs.batch(recipe.batch, round.smaller))
-        made = self.made(small, torch.bfloat16 if progress < recipe.coarse else torch.float32)
-        border = BORDER * recipe.shape.scale
-        error = (made - large)[:, :, border:-border, border:-border]
-        # An absolute error of 0.02 is usual: the two have gradients of about the same size.
-        loss = error.abs().mean() if progress < 1 - recipe.squared else 25 * (error * error).mean()
-        self.optimiser.zero_grad()
-        loss.backward()
-        self.optimiser.step()
-        self.step += 1
-        keep = min(0.999, self.step / (self.step + 20))
-        for name, values in self.network.state_dict().items():
-            self.average[name].lerp_(values, 1 - keep)
-        return float(loss.detach())
+        round, _ = place(self.rounds, self.step)
+        small, large = self.pairs.batch(self.recipe.batch, round.smaller)
+        return self.learn([((small,), large)])
 
     def averaged(self) -> Network:
         """The network of the averaged weights."""
@@ -176,26 +128,14 @@ class Run:
         network.load_state_dict(self.average)
         return network
 
-    def save(self, path: Path) -> None:
+    def keep(self, path: Path) -> None:
         """Write a checkpoint."""
-        state = {
-            "step": self.step,
-            "seconds": self.seconds,
-            "network": self.network.state_dict(),
-            "average": self.average,
-            "optimiser": self.optimiser.state_dict(),
-            "random": self.pairs.random.bit_generator.state,
-        }
-        path.parent.mkdir(exist_ok=True)
-        torch.save(state, path.with_suffix(".new"))
-        path.with_suffix(".new").replace(path)
+        self.save(path, seconds=self.seconds, random=self.pairs.random.bit_generator.state)
 
-    def load(self, path: Path) -> None:
+    def go_on(self, path: Path) -> None:
         """Go on from a checkpoint."""
-        state: dict[str, Any] = torch.load(path, map_location=DEVICE, weights_only=True)
-        self.step, self.seconds, self.average = state["step"], state["seconds"], state["average"]
-        self.network.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        state = self.load(path)
+        self.seconds = state["seconds"]
         self.pairs.random.bit_generator.state = state["random"]
 
 
@@ -232,7 +172,7 @@ def train(told: argparse.Namespace) -> None:
     check = Pairs(held_out, scale, recipe.patch, seed=recipe.seed)
     checkpoint = HERE / "checkpoints" / f"{name}.pt"
     if checkpoint.exists() and steps is None:
-        run.load(checkpoint)
+        run.go_on(checkpoint)
 
     def tell(**values: Any) -> None:
         line = json.dumps({"step": run.step, "seconds": round(run.seconds)} | values)
@@ -252,31 +192,15 @@ def train(told: argparse.Namespace) -> None:
             tell(loss=round(total / every, 6), held_out=round(score(run.averaged(), check), 3))
             total = 0.0
             if steps is None:
-                run.save(checkpoint)
+                run.keep(checkpoint)
     facts = {
         "photographs": len(learned),
         "held out": round(score(run.averaged(), check), 3),
         "seconds": round(run.seconds),
         "recipe": asdict(recipe),
     }
-    write(told.out / f"{name}.npz", run.averaged(), facts)
-
-
-def write(path: Path, network: Network, facts: dict[str, Any]) -> None:
-    """Write the network in the layout that `upscale_cli.methods.network` describes."""
-    convolutions = [
-        {"does": "convolution", "weight": f"weight{n}", "slopes": f"slopes{n}"}
-        for n in range(network.shape.layers + 1)
-    ]
-    about = {
-        "layout": 1,
-        "scale": network.shape.scale,
-        "layers": [*convolutions, {"does": "sum", "with": 0}, {"does": "transposed-convolution", "weight": "tail"}],
-        "skip": "skip",
-        "training": facts,
-    }
-    path.parent.mkdir(exist_ok=True)
-    np.savez(path, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **network.cpu().arrays())
+    told.out.mkdir(exist_ok=True, parents=True)
+    write(told.out / f"{name}.npz", run.averaged().cpu().arrays(), {"scale": scale, "training": facts})
 
 
 def main() -> None:
