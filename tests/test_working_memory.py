@@ -57,10 +57,10 @@ def peak(work: Callable[[], object]) -> int:
         ("learned", (40, 210, 4), 2, {"size": "small"}, (0.8, 1.05)),
         ("learned", (1000, 8, 4), 2, {"size": "small"}, (0.85, 1.05)),
         ("learned", (40, 212, 1), 2.3, {"size": "small"}, (0.8, 1.05)),
-        ("learned", (40, 90, 3), 6, {"size": "small"}, (0.68, 1.05)),
+        ("learned", (40, 90, 3), 6, {"size": "small"}, (0.9, 1.05)),
         ("learned", (20, 3000, 3), 2, {"size": "small"}, (0.6, 1.05)),
         ("learned", (20, 1501, 3), 2.3, {"size": "small"}, (0.68, 1.05)),
-        ("learned", (60, 701, 3), 6, {"size": "small"}, (0.36, 1.05)),
+        ("learned", (60, 701, 3), 6, {"size": "small"}, (0.42, 1.05)),
         ("lanczos", (40, 50, 60, 1), (2, 2, 2), {}, (0.6, 1.4)),
     ],
 )
@@ -108,5 +108,5 @@ def test_bands_of_volumes_have_as_many_rows_as_is_estimated(method: str) -> None
 def test_scratch_memory_of_networks_is_near_to_what_is_taken(size: str, scale: int) -> None:
     network = shipped.network(size, scale).cast(np.dtype(np.float32), 255.0)
     planes = np.zeros((1, 40 + 2 * network.margin, 64 + 2 * network.margin), np.float32)
-    taken, expected = peak(lambda: network.run(planes)), network.scratch(40, 64) * FLOAT
+    taken, expected = peak(lambda: network.run(planes)), sum(network.scratch(40, 64)) * FLOAT
     assert 0.75 * expected <= taken <= expected, f"{taken:,} bytes taken, {expected:,} expected"

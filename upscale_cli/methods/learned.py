@@ -305,7 +305,9 @@ def chain_memory(shape: Shape, size: Size, networks: Networks) -> WorkingMemory:
     """Return an estimate of what `chained` needs from a source (H, W, C) to a size, if all samples are finite."""
     height, width, channels = shape
     scale = max(size[0] / height, size[1] / width)
-    rows, shared, each = 1, 0, 0
+    rows = 1
+    # What all threads share; the scratch memory of a thread, which all networks use; and what else a thread has.
+    shared = layers = phases = each = 0
     if channels in (2, 4):
         # Probably transparent: colours for transparent pixels.
         shared += height * width * (channels + FILLING)
@@ -322,11 +324,12 @@ def chain_memory(shape: Shape, size: Size, networks: Networks) -> WorkingMemory:
             each += width * (KEPT * (lines + 4) + 2 * rows * factor)
         each += rows * width * factor * channels
         tile = rows * columns * factor
-        each += network.scratch(lines, columns) + tile * channels
         # A turned tile, the mean, and two differences from it.
-        each += (networks.turns > 1) * network.planes * 4 * tile
+        turned = (networks.turns > 1) * network.planes * 4 * tile
+        inner, outer = network.scratch(lines, columns)
+        layers, phases = max(layers, inner), max(phases, outer + tile * channels + turned)
         height, width = height * factor, width * factor
     if (height, width) != tuple(size):
         shared += channels * width * min(height, KEPT_BANDS * rows)
         each += channels * width * 3 * rows
-    return WorkingMemory(rows, shared, each)
+    return WorkingMemory(rows, shared, layers + phases + each)

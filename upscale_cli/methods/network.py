@@ -119,8 +119,12 @@ class Network:
         """Return the rows and columns of tiles of a picture, without margins."""
         return cells(height), min(width, TILE)
 
-    def scratch(self, rows: int, columns: int) -> int:
-        """Return how many values of scratch memory `run` needs for a plane of this size, margins not included."""
+    def scratch(self, rows: int, columns: int) -> tuple[int, int]:
+        """Return how many values of scratch memory `run` needs for a plane of this size, margins not included.
+
+        The first number is that of the layers, the second that of the phases: networks that follow one another use
+        the same memory, of each as much as the one that needs most.
+        """
         area = (rows + 2 * self.margin) * (columns + 2 * self.margin)
         kept = {index for layer in self.layers for index in layer.earlier}
         earlier = copies = 0
@@ -131,7 +135,7 @@ class Network:
             widest = max(widest, channels)
             earlier += channels if index in kept else 0
         # The widest layer twice: values, and products with slopes. Phases three times: layers, skip, and sorted.
-        return area * (max(1, copies) + 2 * widest + earlier + 3 * self.planes * self.scale**2)
+        return area * (max(1, copies) + 2 * widest + earlier), area * 3 * self.planes * self.scale**2
 
     def cast(self, dtype: np.dtype[Any], white: float) -> "Network":
         """Return the network with weights of another type, for planes in which full intensity is `white`."""

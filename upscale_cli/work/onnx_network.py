@@ -85,10 +85,10 @@ class OnnxNetwork:
         rows, columns = (ceil(side / ceil(side / TILE) / self.step) * self.step for side in (height, width))
         return rows, columns
 
-    def scratch(self, rows: int, columns: int) -> int:
-        """Return how many floats `run` needs for a tile."""
+    def scratch(self, rows: int, columns: int) -> tuple[int, int]:
+        """Return how many floats the layers and the results of `run` need for a tile."""
         area = (rows + 2 * self.margin) * (columns + 2 * self.margin)
-        return area * (self._bytes // 4 + 3 * self.planes * self.scale**2)
+        return area * (self._bytes // 4), area * 3 * self.planes * self.scale**2
 
     def cast(self, dtype: np.dtype[Any], white: float) -> "OnnxNetwork":
         """Return the network for planes of another type, in which full intensity is `white`."""
