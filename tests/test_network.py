@@ -34,15 +34,15 @@ def described(about: Mapping[str, Any], **arrays: Any) -> Arrays:
     return {"about": text} | {name: np.asarray(values) for name, values in arrays.items()}
 
 
-def tiny(scale: int = 2, channels: int = 3, seed: int = 0, planes: int = 1) -> tuple[dict[str, Any], Arrays]:
+def tiny(scale: int = 2, channels: int = 3, seed: int = 0) -> tuple[dict[str, Any], Arrays]:
     """Return a small sound network: its description and its arrays. One of its middle layers is a sum."""
     random = np.random.default_rng(seed)
-    head = random.normal(size=(channels, planes, 3, 3))
+    head = random.normal(size=(channels, 1, 3, 3))
     arrays = {
         "a": head - head.mean(axis=(2, 3), keepdims=True),
         "b": random.normal(size=(channels, channels, 3, 3)) / 3,
         "c": random.normal(size=(channels, channels, 1, 1)) / 3,
-        "tail": random.normal(size=(channels, planes, 3 * scale, 3 * scale)) / 3,
+        "tail": random.normal(size=(channels, 1, 3 * scale, 3 * scale)) / 3,
         "skip": np.ones((scale, scale)),
         "p": random.uniform(-0.5, 1.5, channels),
         "q": np.full(channels, 0.25),
@@ -58,20 +58,10 @@ def tiny(scale: int = 2, channels: int = 3, seed: int = 0, planes: int = 1) -> t
     return {"layout": 1, "scale": scale, "layers": layers, "skip": "skip"}, arrays
 
 
-def coloured(scale: int) -> tuple[dict[str, Any], Arrays]:
-    """Return a network of red, green and blue, whose skip mixes them."""
-    about, arrays = tiny(scale, channels=4, seed=scale, planes=3)
-    skip = np.random.default_rng(1).normal(size=(3, 3, 5, scale, 5, scale))
-    missing = np.eye(3)[:, :, None, None, None, None] - skip.sum(axis=(2, 4), keepdims=True)
-    arrays["skip"] = (skip + missing / 25).reshape(3, 3, 5 * scale, 5 * scale)
-    return about | {"planes": 3}, arrays
-
-
-def plainly(about: Mapping[str, Any], arrays: Mapping[str, Array], picture: Floats) -> Floats:
-    """A network as the sums that its layout names, in float64, (H, W) or (H, W, 3) mirrored far beyond its border."""
+def plainly(about: Mapping[str, Any], arrays: Mapping[str, Array], plane: Floats) -> Floats:
+    """A network as the sums that its layout names, in float64, the plane mirrored far beyond its border."""
     margin, scale = 24, about["scale"]
-    planes = np.moveaxis(picture.reshape(*picture.shape[:2], -1), 2, 0)
-    around = values = np.pad(planes, ((0, 0), (margin, margin), (margin, margin)), mode="symmetric")
+    values = np.pad(plane, margin, mode="symmetric")[None]
     results: list[Floats] = []
     for layer in about["layers"]:
         if layer["does"] == "convolution":
@@ -83,12 +73,11 @@ def plainly(about: Mapping[str, Any], arrays: Mapping[str, Array], picture: Floa
         elif layer["does"] == "sum":
             values = values + results[layer["with"]]
         else:
-            values = stamped(values, arrays[layer["weight"]], scale)
+            values = stamped(values, arrays[layer["weight"]][:, 0], scale)[None]
         results.append(values)
-    skip = arrays[about["skip"]]
-    whole = values + stamped(around, skip.reshape(len(planes), len(planes), *skip.shape[-2:]), scale)
-    inside: Floats = whole[:, margin * scale : -margin * scale, margin * scale : -margin * scale]
-    return inside[0] if picture.ndim == 2 else np.moveaxis(inside, 0, 2)
+    whole = values[0] + stamped(np.pad(plane, margin, mode="symmetric")[None], arrays[about["skip"]][None], scale)
+    inside: Floats = whole[margin * scale : -margin * scale, margin * scale : -margin * scale]
+    return inside
 
 
 def convolved(values: Floats, weight: Array) -> Floats:
@@ -104,16 +93,17 @@ def convolved(values: Floats, weight: Array) -> Floats:
 
 
 def stamped(values: Floats, kernel: Array, scale: int) -> Floats:
-    """(c, h, w), each value stamping its kernels (c, planes, k, k), centred on its cell: (planes, ·, ·)."""
+    """(c, h, w), each value stamping its kernel (c, k, k), centred on its cell."""
     _, height, width = values.shape
-    planes, side = kernel.shape[1:3]
+    side = kernel.shape[1]
     crop = (side - scale) // 2
-    full = np.zeros((planes, height * scale + side, width * scale + side))
+    full = np.zeros((height * scale + side, width * scale + side))
     for y in range(height):
         for x in range(width):
-            stamp = np.einsum("c,cpyx->pyx", values[:, y, x], kernel)
-            full[:, y * scale : y * scale + side, x * scale : x * scale + side] += stamp
-    return full[:, crop : crop + height * scale, crop : crop + width * scale]
+            full[y * scale : y * scale + side, x * scale : x * scale + side] += np.einsum(
+                "c,cyx->yx", values[:, y, x], kernel
+            )
+    return full[crop : crop + height * scale, crop : crop + width * scale]
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
@@ -124,19 +114,6 @@ def test_a_network_is_the_sums_that_it_names(scale: int) -> None:
         have = upscale(plane, scale, "learned", network=described(about, **arrays))
         assert_near(have, plainly(about, arrays, plane), 1e-12)
         assert_near(upscale(plane.astype("f4"), scale, "learned", network=described(about, **arrays)), have, 1e-5)
-
-
-@pytest.mark.parametrize("scale", [2, 3, 4])
-def test_a_network_of_three_planes_enlarges_colours_at_once(scale: int) -> None:
-    about, arrays = coloured(scale)
-    network = described(about, **arrays)
-    picture = np.random.default_rng(1).random((7, 9, 3))
-    have = upscale(picture, scale, "learned", network=network)
-    assert_near(have, plainly(about, arrays, picture), 1e-12)
-    grey = plainly(about, arrays, np.repeat(picture[..., :1], 3, axis=2)) @ [0.299, 0.587, 0.114]
-    assert_near(upscale(picture[..., 0], scale, "learned", network=network), grey, 1e-12)
-    flat = np.tile(np.array([10, 200, 77], np.uint8), (9, 12, 1))
-    assert (upscale(flat, scale, "learned", network=network) == flat[0, 0]).all()
 
 
 def test_a_skip_may_read_further_than_the_layers() -> None:
@@ -458,10 +435,6 @@ def test_shipped_scores_are_what_the_tool_measures(scale: int) -> None:
             lambda n, a: (n.update(layers=n["layers"][-1:]), a.update(tail=np.ones((1, 1, 2, 2)))),
             "filter of the first layer of the network must sum to 0",
         ),
-        (lambda n, a: n.update(planes=2), "planes are 2; they must be 1 or 3"),
-        (lambda n, a: n.update(planes=True), "planes are True"),
-        (lambda n, a: n.update(planes="3"), "planes are '3'"),
-        (lambda n, a: n.update(planes=3), "layer 0 takes numbers (k, 3, k, k)"),
         (lambda n, a: n["layers"][1].update(biases="a"), "layer 1 takes numbers (3)"),
         (lambda n, a: n["layers"][1].update(biases=None), "names an array that the file does not have (None)"),
     ],
@@ -473,25 +446,6 @@ def test_what_is_no_network_is_refused(change: Callable[[dict[str, Any], Arrays]
         upscale(np.ones((4, 4)), 2, "learned", network=described(about, **arrays))
     assert words in str(caught.value)
     assert str(caught.value).endswith(".")
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda a: a["a"].__setitem__((0, slice(2)), [[[0.1]], [[-0.1]]]), "must sum to 0 on each plane"),
-        (lambda a: a["skip"].__setitem__((0, slice(2)), 1 / 25), "must sum to 1 from a plane to itself, else to 0"),
-        (lambda a: a.update(skip=np.ones((2, 2))), "layer skip takes numbers (3, 3, k, k)"),
-        (lambda a: a.update(tail=a["tail"][:, :1]), "layer 5 takes numbers (4, 3, k, k)"),
-    ],
-)
-def test_three_planes_that_would_change_flat_colours_are_refused(
-    change: Callable[[Arrays], object], words: str
-) -> None:
-    about, arrays = coloured(2)
-    change(arrays)
-    with pytest.raises(UpscaleError) as caught:
-        read_network(described(about, **arrays))
-    assert words in str(caught.value)
 
 
 def long(count: int = 3, *, side: int = 1, last: int = 1, levels: int = 0, channels: int = 3) -> Arrays:

@@ -9,14 +9,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from training.model import SKIP, Arrays, stored, to_kernel, to_phases
-from training.pool import WEIGHTS
 
 KNOTS = 1 / 3, 2 / 3, 1.0
 ALL = "weight", "slopes", "bias", "tail", "skip"
 
 
 class Dial(nn.Module):
-    """A network for every level, beginning with that for undamaged pictures: planes to planes, as `model.Network`.
+    """A network for every level, beginning with that for undamaged pictures: luma to luma, as `model.Network`.
 
     `knots` are the levels that it learns; at level 0 it stays as it is, unless 0 is one of them. `kinds` are the
     arrays that each knot has for itself; the others are the same for all.
@@ -33,18 +32,17 @@ class Dial(nn.Module):
     ) -> None:
         super().__init__()
         self.scale, self.side, self.knots = scale, arrays["tail"].shape[2], knots
-        self.planes = arrays["weight0"].shape[1]
         self.layers = sum(name.startswith("weight") for name in arrays)
         given = ("weight", "slopes")
         clean = {name: torch.from_numpy(arrays[name].astype(np.float32)) for name in arrays if name.startswith(given)}
         clean["tail"] = torch.from_numpy(to_phases(arrays["tail"], scale, 3))
-        clean["skip"] = torch.from_numpy(to_phases(self._four(arrays["skip"]), scale, SKIP))
+        clean["skip"] = torch.from_numpy(to_phases(arrays["skip"][None, None], scale, SKIP))
         channels = len(clean["weight0"])
         clean |= {f"bias{n}": torch.zeros(channels) for n in range(self.layers)}
         self.names = list(clean)
         for name, values in clean.items():
             self.register_buffer(f"clean_{name}", values)
-        ones = np.ones((1, self.planes, self.side, self.side), np.float32)
+        ones = np.ones((1, 1, self.side, self.side), np.float32)
         self.register_buffer("reached", torch.from_numpy(to_phases(ones, scale, 3)), persistent=False)
         # What all knots have other than the clean network, and what each has for itself.
         self.shared = nn.ParameterDict({name: torch.zeros_like(values) for name, values in clean.items()})
@@ -54,10 +52,6 @@ class Dial(nn.Module):
             wide = torch.randn(2 * channels, channels * 9) * (0.1 / (9 * channels)) ** 0.5
             self.shared[f"wide{n}"] = nn.Parameter(wide)
             self.shared[f"narrow{n}"] = nn.Parameter(torch.zeros(channels, 2 * channels))
-
-    def _four(self, skip: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return a skip with its axes of planes, which that of a single plane lacks in files."""
-        return skip.reshape(self.planes, self.planes, *skip.shape[-2:])
 
     def shares(self, level: float) -> Tensor:
         """Return how much of each knot a level has: (knots,)."""
@@ -78,13 +72,13 @@ class Dial(nn.Module):
         clean: Tensor = getattr(self, f"clean_{name}")
         return clean + (change * self.reached if name == "tail" else change)
 
-    def forward(self, planes: Tensor, shares: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Return the enlarged planes of pictures of a level, given by `shares`; full intensity is 1.
+    def forward(self, luma: Tensor, shares: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Return the enlarged luma of pictures of a level, given by `shares`; full intensity is 1.
 
         `dtype` is the precision of the body.
         """
         w = {name: self.mixed(name, shares) for name in self.names}
-        values, flat = planes[:, :, 1:-1, 1:-1], planes.new_zeros(self.planes)
+        values, flat = luma[:, :, 1:-1, 1:-1], luma.new_zeros(1)
         first = first_flat = values
         for n in range(self.layers):
             weight, bias, slopes = (w[f"{kind}{n}"] for kind in ("weight", "bias", "slopes"))
@@ -98,7 +92,7 @@ class Dial(nn.Module):
                 first, first_flat = values, flat
         detail = F.conv2d(values + first, w["tail"].to(dtype), padding=1).float()
         detail = detail - (w["tail"].sum((2, 3)) @ (flat + first_flat))[:, None, None]
-        return F.pixel_shuffle(detail + F.conv2d(planes, w["skip"]), self.scale)
+        return F.pixel_shuffle(detail + F.conv2d(luma, w["skip"]), self.scale)
 
     @torch.no_grad()
     def arrays(self) -> Arrays:
@@ -110,8 +104,7 @@ class Dial(nn.Module):
             if name == "tail":
                 made = [to_kernel(each, self.scale, self.side) for each in made]
             elif name == "skip":
-                made = [to_kernel(each, self.scale, SKIP * self.scale) for each in made]
-                made = [each[0, 0] for each in made] if self.planes == 1 else made
+                made = [to_kernel(each, self.scale, SKIP * self.scale)[0, 0] for each in made]
             found[name] = np.stack(made) if name in self.own else made[-1]
         return stored(found)
 
@@ -121,17 +114,7 @@ class Dial(nn.Module):
         found = {name: values for name, values in other.items() if name.startswith(("weight", "slopes", "bias"))}
         if other["tail"].shape[3:] == (self.side, self.side):
             found["tail"] = np.stack([to_phases(each, self.scale, 3) for each in other["tail"]])
-            found["skip"] = np.stack([to_phases(self._four(each), self.scale, SKIP) for each in other["skip"]])
+            found["skip"] = np.stack([to_phases(each[None, None], self.scale, SKIP) for each in other["skip"]])
         for name, values in found.items():
             change = torch.from_numpy(values[-len(self.knots) :]) - getattr(self, f"clean_{name}")
             self.own[name].copy_(change)
-
-
-def coloured(arrays: Mapping[str, NDArray[np.float32]]) -> Arrays:
-    """Return a network of luma, of one level or several, as one of red, green and blue: each gains luma's detail."""
-    found = dict(arrays)
-    if found["weight0"].shape[-3] == 1:
-        found["weight0"] = found["weight0"] * WEIGHTS[:, None, None]
-        found["tail"] = np.repeat(found["tail"], 3, axis=-3)
-        found["skip"] = found["skip"][..., None, None, :, :] * np.eye(3, dtype=np.float32)[..., None, None]
-    return found

@@ -35,8 +35,8 @@ WIDER = 2
 """Channels inside a trained layer for each channel outside."""
 
 Arrays = dict[str, NDArray[np.floating[Any]]]
-Index = tuple[Any, ...]
-"""Selects, of an array (…, side, side), some cells of every channel."""
+Index = tuple[slice | NDArray[Any], ...]
+"""Selects, of an array (C, side, side), some cells of every channel."""
 
 
 class Shape(NamedTuple):
@@ -177,20 +177,18 @@ def write(path: Path, arrays: Arrays, about: Mapping[str, Any]) -> None:
 
 
 def to_phases(kernel: NDArray[np.float32], scale: int, side: int) -> NDArray[np.float32]:
-    """The kernel (C, P, k, k) of a centred transposed convolution as a convolution: (P·scale², C, side, side)."""
-    channels, planes = kernel.shape[:2]
-    phases = np.zeros((planes, scale * scale, channels, side, side), np.float32)
+    """The kernel (C, 1, k, k) of a centred transposed convolution as a convolution: (scale², C, side, side)."""
+    phases = np.zeros((scale * scale, len(kernel), side, side), np.float32)
     for phase, cells, taps in _meetings(scale, side, kernel.shape[2]):
-        phases[:, phase][cells] = kernel.swapaxes(0, 1)[taps]
-    return phases.reshape(-1, channels, side, side)
+        phases[phase][cells] = kernel[:, 0][taps]
+    return phases
 
 
 def to_kernel(phases: NDArray[np.float32], scale: int, size: int) -> NDArray[np.float32]:
-    """The inverse of `to_phases`, for a kernel (C, P, size, size)."""
-    planes = phases.reshape(-1, scale * scale, *phases.shape[1:])
-    kernel = np.zeros((phases.shape[1], len(planes), size, size), np.float32)
+    """The inverse of `to_phases`, for a kernel (C, 1, size, size)."""
+    kernel = np.zeros((phases.shape[1], 1, size, size), np.float32)
     for phase, cells, taps in _meetings(scale, phases.shape[2], size):
-        kernel.swapaxes(0, 1)[taps] = planes[:, phase][cells]
+        kernel[:, 0][taps] = phases[phase][cells]
     return kernel
 
 
@@ -202,4 +200,4 @@ def _meetings(scale: int, side: int, size: int) -> Iterator[tuple[int, Index, In
         met = [np.flatnonzero(axis >= 0) for axis in axes]
         cells = np.ix_(*(n + border for n in met))
         taps_met = np.ix_(*(axis[n] for axis, n in zip(axes, met, strict=True)))
-        yield phase, (..., *cells), (..., *taps_met)
+        yield phase, (slice(None), *cells), (slice(None), *taps_met)

@@ -32,23 +32,20 @@ OTHERS = ("box", "lanczos", "bilinear", "bicubic")
 WHITE = 255 * 256
 WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)
 
-Planes = NDArray[np.uint16]
-"""Luma, or red, green and blue, in 256ths: (1 or 3, H, W)."""
+Plane = NDArray[np.uint16]
 
 
 class Photographed(NamedTuple):
-    """The planes of a photograph; its reductions; and where in them there is something to see."""
+    """The luma of a photograph, in 256ths; its reductions; and where in them there is something to see."""
 
-    large: Planes
+    large: Plane
     smalls: list[Photograph]
     places: NDArray[np.int64]
 
 
-def planes16(rgb: NDArray[Any], planes: int) -> Planes:
-    """Return the luma of 8-bit colours, or the three colours themselves."""
-    values = rgb.astype(np.float32)
-    seen = (values @ WEIGHTS)[..., None] if planes == 1 else values
-    return np.round(np.ascontiguousarray(np.moveaxis(seen, 2, 0)) * 256).astype(np.uint16)
+def luma16(rgb: NDArray[Any]) -> Plane:
+    """Return the luma of 8-bit colours, 0 … 255, in 256ths."""
+    return np.round(rgb.astype(np.float32) @ WEIGHTS * 256).astype(np.uint16)
 
 
 def opened(path: Path) -> Photograph:
@@ -63,12 +60,11 @@ def prepare(
     sizes: Sequence[Fraction],
     seed: int,
     *,
-    planes: int = 1,
     read: Callable[[Any], Photograph] = opened,
 ) -> list[Photographed]:
     """Return every picture that is read in several sizes, reduced, without the flattest places of all."""
     random = np.random.default_rng(seed)
-    found: list[tuple[Planes, list[Photograph]]] = []
+    found: list[tuple[Plane, list[Photograph]]] = []
     places = []
     for source, size in ((source, size) for size in sizes for source in sources):
         rgb = read(source)
@@ -79,13 +75,13 @@ def prepare(
         if min(rgb.shape[:2]) < (PATCH + 2 * MARGIN + 8) * scale:
             continue
         smalls = [_reduced(rgb, scale, by) for by in ("bicubic", OTHERS[random.integers(len(OTHERS))])]
-        luma = planes16(smalls[0], 1)[0] / 256
+        luma = luma16(smalls[0]) / 256
         for top in range(0, luma.shape[0] - PATCH + 1, PATCH // 2):
             for left in range(0, luma.shape[1] - PATCH + 1, PATCH // 2):
                 part = luma[top : top + PATCH, left : left + PATCH]
                 energy = np.abs(np.diff(part, axis=0)).mean() + np.abs(np.diff(part, axis=1)).mean()
                 places.append((energy, len(found), top, left))
-        found.append((planes16(rgb, planes), smalls))
+        found.append((luma16(rgb), smalls))
     places.sort()
     kept: list[list[tuple[int, int]]] = [[] for _ in found]
     for _, index, top, left in places[int(len(places) * FLAT) :]:
@@ -105,10 +101,10 @@ def _rounded(values: NDArray[np.float64]) -> Photograph:
 
 
 class Damaged(NamedTuple):
-    """A damaged picture: the number of its photograph, its planes, and how many rows and columns it lacks."""
+    """A damaged picture: the number of its photograph, its luma, and how many rows and columns it lacks."""
 
     number: int
-    planes: Planes
+    luma: Plane
     top: int
     left: int
 
@@ -126,7 +122,6 @@ class Pool:
 
     def __init__(self, photographs: list[Photographed], scale: int, seed: int, levels: tuple[float, float]) -> None:
         self.photographs, self.scale, self.random = photographs, scale, np.random.default_rng(seed)
-        self.planes = len(photographs[0].large)
         self._shares = np.cumsum([len(each.places) for each in photographs], dtype=float)
         self._shares /= self._shares[-1]
         edges = np.linspace(*levels, BINS + 1)
@@ -141,30 +136,30 @@ class Pool:
         small = self.photographs[index].smalls[int(self.random.random() < 0.25)]
         level = float(self.random.uniform(*self._bins[bin]))
         made, top, left = damaged(small, level, self.random) if level else (small, 0, 0)
-        return Damaged(index, planes16(made, self.planes), top, left)
+        return Damaged(index, luma16(made), top, left)
 
     def batch(self, size: int) -> tuple[Tensor, Tensor, float]:
-        """Small (size, P, PATCH + 2·MARGIN, ·) and large (size, P, PATCH·scale, ·) planes of 0 … 1, and their level.
+        """Small (size, 1, PATCH + 2·MARGIN, ·) and large (size, 1, PATCH·scale, ·) luma of 0 … 1, and their level.
 
         One damaged picture is replaced by another.
         """
         bin = 0 if self.random.random() < self._clean else int(self.random.integers(BINS))
         self._pictures[bin][self.random.integers(PICTURES)] = self._draw(bin)
         scale, side = self.scale, PATCH + 2 * MARGIN
-        small = np.empty((size, self.planes, side, side), np.float32)
-        large = np.empty((size, self.planes, PATCH * scale, PATCH * scale), np.float32)
+        small = np.empty((size, 1, side, side), np.float32)
+        large = np.empty((size, 1, PATCH * scale, PATCH * scale), np.float32)
         for i in range(size):
             index, low, down, across = self._pictures[bin][self.random.integers(PICTURES)]
             high, _, places = self.photographs[index]
             place = places[self.random.integers(len(places))] + self.random.integers(PATCH // 2, size=2)
-            top, left = np.clip(place - (down, across), 0, np.array(low.shape[1:]) - side)
+            top, left = np.clip(place - (down, across), 0, np.array(low.shape) - side)
             y, x, n = (top + down + MARGIN) * scale, (left + across + MARGIN) * scale, PATCH * scale
             turns, flip = int(self.random.integers(4)), int(self.random.integers(2))
-            small[i] = _turned(low[:, top : top + side, left : left + side], turns, flip)
-            large[i] = _turned(high[:, y : y + n, x : x + n], turns, flip)
+            small[i, 0] = _turned(low[top : top + side, left : left + side], turns, flip)
+            large[i, 0] = _turned(high[y : y + n, x : x + n], turns, flip)
         level = float(sum(self._bins[bin]) / 2)
         return torch.from_numpy(small / WHITE), torch.from_numpy(large / WHITE), level
 
 
 def _turned(image: NDArray[np.generic], turns: int, flip: int) -> NDArray[np.generic]:
-    return np.rot90(image[..., ::-1] if flip else image, turns, (1, 2))
+    return np.rot90(image[:, ::-1] if flip else image, turns)

@@ -35,11 +35,11 @@ from numpy.typing import NDArray
 
 from training.damage import level_of_quality, saved
 from training.data import SMALLER
-from training.dial import ALL, KNOTS, Dial, coloured
+from training.dial import ALL, KNOTS, Dial
 from training.drawings import drawing, fonts
 from training.learner import Learner, Round
-from training.model import MARGIN, Arrays, write
-from training.pool import WHITE, Photographed, Planes, Pool, planes16, prepare
+from training.model import MARGIN, write
+from training.pool import WHITE, Photographed, Plane, Pool, luma16, prepare
 from training.train import HELD_OUT, SHIPPED, divided
 from upscale_cli.learning.measure import psnr
 
@@ -70,32 +70,24 @@ class Run(Learner):
 
 
 @torch.no_grad()
-def score(network: Dial, checks: Mapping[int, list[tuple[Planes, Planes]]]) -> dict[str, float]:
+def score(network: Dial, checks: Mapping[int, list[tuple[Plane, Plane]]]) -> dict[str, float]:
     """Mean PSNR of held-out pictures, in decibels, as JPEG of some qualities."""
     found = {}
     for quality, pairs in checks.items():
         scores = []
         for small, large in pairs:
-            around = (0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN)
-            padded = torch.from_numpy(np.pad(small.astype(np.float32) / WHITE, around, mode="symmetric"))
-            made = network(padded[None], network.shares(level_of_quality(quality)))[0].numpy()
-            have, wanted = (np.moveaxis(values, 0, 2) * 219 for values in (made, large / np.float64(WHITE)))
-            scores.append(psnr(have, wanted, network.scale))
+            padded = torch.from_numpy(np.pad(small.astype(np.float32) / WHITE, MARGIN, mode="symmetric"))
+            made = network(padded[None, None], network.shares(level_of_quality(quality)))[0, 0].numpy()
+            scores.append(psnr(made * 219, large / np.float64(WHITE) * 219, network.scale))
         found[f"q{quality}"] = round(float(np.mean(scores)), 3)
     return found
 
 
-def photographs_of(
-    folders: list[Path], scale: int, planes: int, cache: Path
-) -> tuple[list[Photographed], list[Photographed]]:
+def photographs_of(folders: list[Path], scale: int, cache: Path) -> tuple[list[Photographed], list[Photographed]]:
     """Return the photographs to learn from and those that are held out; they are prepared once."""
     if not cache.exists():
         learned, held_out = divided(folders)
-        sizes = (Fraction(1), *SMALLER)
-        made = (
-            prepare(learned, scale, sizes, 0, planes=planes),
-            prepare(held_out, scale, sizes[:1], 1, planes=planes),
-        )
+        made = prepare(learned, scale, (Fraction(1), *SMALLER), 0), prepare(held_out, scale, (Fraction(1),), 1)
         with cache.with_suffix(".new").open("wb") as stream:
             pickle.dump(made, stream, protocol=5)
         cache.with_suffix(".new").replace(cache)
@@ -113,27 +105,20 @@ def with_drawings(
     def read(seed: int) -> NDArray[np.uint8]:
         return drawing(seed, SIDE, faces)
 
-    drawn = prepare(range(count), scale, (Fraction(1),), 0, planes=3, read=read)
+    drawn = prepare(range(count), scale, (Fraction(1),), 0, read=read)
     places, others = (sum(len(each.places) for each in some) for some in (drawn, photographs))
     step = max(1, round(others / places * (1 - PHOTOGRAPHED) / PHOTOGRAPHED))
-    held = prepare(range(count, count + max(1, count // HELD_OUT)), scale, (Fraction(1),), 1, planes=3, read=read)
+    held = prepare(range(count, count + max(1, count // HELD_OUT)), scale, (Fraction(1),), 1, read=read)
     return drawn + photographs[::step], held
 
 
-def beginning(
-    scale: int, start: Path | None, knots: tuple[float, ...] = KNOTS, *, size: str = "small", planes: int = 1
-) -> Dial:
+def beginning(scale: int, start: Path | None, knots: tuple[float, ...] = KNOTS, size: str = "small") -> Dial:
     """Return the network that nothing has been trained of."""
-
-    def read(path: Path) -> Arrays:
-        with np.load(path) as archive:
-            arrays = {name: archive[name] for name in archive if name != "about"}
-        return coloured(arrays) if planes == 3 else arrays
-
-    kinds = ALL if size == "small" else ("bias",)
-    network = Dial(read(SHIPPED / f"{size}-{scale}x.npz"), scale, knots, kinds)
+    with np.load(SHIPPED / f"{size}-{scale}x.npz") as arrays:
+        network = Dial(arrays, scale, knots, ALL if size == "small" else ("bias",))
     if start is not None:
-        network.begin_as(read(start))
+        with np.load(start) as arrays:
+            network.begin_as({name: arrays[name] for name in arrays})
     return network
 
 
@@ -146,25 +131,23 @@ def train(told: argparse.Namespace) -> None:
     name, checkpoint = f"{kind}-{told.scale}x", folder / "checkpoint.pt"
     knots: tuple[float, ...] = KNOTS
     qualities: tuple[int, ...] = QUALITIES
-    levels, planes = LEVELS, 3 if told.drawings else 1
-    cache = folder.parent / f"{'colours' if told.drawings else 'photographs'}-{told.scale}.pickle"
-    learned, held = photographs_of(told.photos, told.scale, planes, cache)
+    levels = LEVELS
+    learned, held = photographs_of(told.photos, told.scale, folder.parent / f"photographs-{told.scale}.pickle")
     if told.drawings:
         knots, levels, qualities = (0.0, *KNOTS), (0.0, 1.0), (UNDAMAGED, *QUALITIES)
         learned, held = with_drawings(told.drawings, learned, told.scale)
     if told.size == "large":
         knots = (0.0, *KNOTS)
-    network = beginning(told.scale, told.start, knots, size=told.size, planes=planes)
+    network = beginning(told.scale, told.start, knots, told.size)
     rounds = [Round(steps, told.rate) for steps in told.rounds]
     run = Run(network, rounds, told.scale, coarse=COARSE, squared=SQUARED)
-    averaged = beginning(told.scale, None, knots, size=told.size, planes=planes)
+    averaged = beginning(told.scale, None, knots, told.size)
     if checkpoint.exists():
         run.load(checkpoint)
     pool = Pool(learned, told.scale, seed=run.step, levels=levels)
 
-    def check(small: NDArray[np.uint8], quality: int) -> Planes:
-        known = small if quality == UNDAMAGED else saved(small, "JPEG", quality=quality, subsampling=2)
-        return planes16(known, planes)
+    def check(small: NDArray[np.uint8], quality: int) -> Plane:
+        return luma16(small if quality == UNDAMAGED else saved(small, "JPEG", quality=quality, subsampling=2))
 
     checks = {each: [(check(one.smalls[0], each), one.large) for one in held] for each in qualities}
 
@@ -194,7 +177,7 @@ def train(told: argparse.Namespace) -> None:
             total, said_at = 0.0, run.step
             run.save(checkpoint)
             facts = {"photographs": len(learned), "held out": said}
-            about = {"scale": told.scale, "planes": planes, "levels": [0, *KNOTS], "training": facts}
+            about = {"scale": told.scale, "levels": [0, *KNOTS], "training": facts}
             write(folder / f"{name}.npz", averaged.arrays(), about)
 
 

@@ -224,23 +224,23 @@ class Sum(Layer):
 
 
 class Phases(Convolution):
-    """A transposed convolution, as the convolution that makes all phases. A file holds its kernel (c, planes, k, k).
+    """A transposed convolution, as the convolution that makes all phases. A file holds its kernel (c, k, k).
 
     With stride `s`, output `o = i·s + t` takes input `i` times tap `t`. So the s² outputs of one cell are s² sums
-    over the same neighbourhood of inputs: the channels of an ordinary convolution, for every plane.
+    over the same neighbourhood of inputs: the channels of an ordinary convolution.
     """
 
     last = True
 
     @classmethod
     def read(cls, described: Described) -> Self:
-        kernel = described.weights("weight", (described.channels[-1], described.channels[0], None, None))
-        return cls.of(kernel, described.scale, described.number)
+        kernel = described.weights("weight", (described.channels[-1], 1, None, None))
+        return cls.of(kernel[:, 0], described.scale, described.number)
 
     @classmethod
     def of(cls, kernel: NDArray[np.float64], scale: int, layer: int | str) -> Self:
-        """Return the phases of a kernel (c, planes, k, k); the layer is named in the error."""
-        channels, planes, side, across = kernel.shape
+        """Return the phases of a kernel (c, k, k); the layer is named in the error."""
+        channels, side, across = kernel.shape
         if side != across or side < scale or (side - scale) % 2 or side > LARGEST_SIDE * scale:
             raise UpscaleError(
                 f"layer {layer} of the network has a kernel of {side} x {across}, which cannot be centred on cells "
@@ -248,12 +248,12 @@ class Phases(Convolution):
             )
         taps = phase_taps(scale, side)
         inside = taps >= 0
-        phases = np.zeros((planes, scale, scale, *(taps.shape[1],) * 2, channels))
+        phases = np.zeros((scale, scale, *(taps.shape[1],) * 2, channels))
         for a, b in np.ndindex(scale, scale):
             rows, columns = np.flatnonzero(inside[a]), np.flatnonzero(inside[b])
-            weights = kernel[..., taps[a, rows][:, None], taps[b, columns]]
-            phases[:, a, b, rows[:, None], columns] = weights.transpose(1, 2, 3, 0)
-        return cls(phases.reshape(planes * scale * scale, -1), taps.shape[1])
+            weights = kernel[:, taps[a, rows][:, None], taps[b, columns]]
+            phases[a, b, rows[:, None], columns] = weights.transpose(1, 2, 0)
+        return cls(phases.reshape(scale * scale, -1), taps.shape[1])
 
 
 LAYERS: dict[str, type[Layer]] = {"convolution": Convolution, "sum": Sum, "transposed-convolution": Phases}

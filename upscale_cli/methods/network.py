@@ -1,8 +1,8 @@
-"""Networks: convolutions with PReLU and a final transposed convolution, on luma or on red, green and blue.
+"""Networks: convolutions with PReLU and a final transposed convolution, on one plane at a time.
 
 A network is a file of arrays (`.npz`) in layout 1. One array, `about`, is JSON in UTF-8, as bytes:
 
-    {"layout": 1, "scale": 2, "planes": 1, "skip": "skip", "layers": [
+    {"layout": 1, "scale": 2, "skip": "skip", "layers": [
         {"does": "convolution", "weight": "weight0", "slopes": "slopes0"},
         {"does": "convolution", "weight": "weight1", "slopes": "slopes1"},
         {"does": "sum", "with": 0},
@@ -12,19 +12,17 @@ Layers follow one another, and each names its arrays. With `c` channels in and `
 
 convolution
     `weight` (d, c, k, k), k odd, and `slopes` (d,): a sum over the neighbourhood, as in PyTorch's `Conv2d`, then
-    `max(x, 0) + slope·min(x, 0)` (PReLU; He et al. 2015). The first takes the planes. `biases` (d,), if the layer
+    `max(x, 0) + slope·min(x, 0)` (PReLU; He et al. 2015). The first takes one channel. `biases` (d,), if the layer
     names them, are added to the sum, times the number that full intensity has.
 sum
     adds the result of an earlier layer, counted from 0, that has as many channels.
 transposed-convolution
-    `weight` (c, planes, k, k), stride = scale, centred as `transposed-conv` centres its kernels. The last.
+    `weight` (c, 1, k, k), stride = scale, centred as `transposed-conv` centres its kernels. The last.
 
-`planes` is 1, also where it is absent, for luma and for each channel by itself, or 3 for red, green and blue at once.
-`skip` (planes, planes, k, k), or (k, k) for one plane, is the kernel of a transposed convolution of the input itself,
-which is added to the result. The weights of each filter of the first layer sum to 0 on every plane; each phase of
-`skip` sums to 1 from a plane to itself, and to 0 from one to another. What biases alone make of a flat area is
-subtracted at the end. So a flat area keeps its values, whatever these are. Without biases the range of the numbers
-does not matter. `training` is information for people. Beyond its border, the picture is mirrored.
+`skip` (k, k) is the kernel of a transposed convolution of the input itself, which is added to the result. The weights
+of each filter of the first layer sum to 0, and each phase of `skip` sums to 1; what biases alone make of a flat area
+is subtracted at the end. So a flat area keeps its value, whatever that is. Without biases the range of the numbers
+does not matter. `training` is information for people. Beyond its border, the plane is mirrored.
 
 A network that restores has `levels`, ascending numbers of 0 … 1. Arrays that depend on them have them as their first
 axis; others lack that axis. For a level between, the weights are interpolated before they meet a picture, which costs
@@ -48,7 +46,7 @@ from upscale_cli.methods.upsampler import Array, Scratch
 
 LAYOUT = 1
 MOST_LAYERS, LARGEST_REACH, MOST_LEVELS = 100, 128, 16
-SCALES, PLANES = (2, 3, 4), (1, 3)
+SCALES = (2, 3, 4)
 TOLERANCE = 1e-4
 """Tolerance of sums that must be 0 or 1; the difference is removed."""
 
@@ -193,9 +191,6 @@ def read_network(arrays: Mapping[str, Any], level: float = 0.0) -> Network:
     scale = about.get("scale")
     if type(scale) is not int or scale not in SCALES:
         raise UpscaleError(f"the network's scale is {shown(scale)}; it must be 2, 3 or 4.")
-    planes = about.get("planes", 1)
-    if type(planes) is not int or planes not in PLANES:
-        raise UpscaleError(f"the network's planes are {shown(planes)}; they must be 1 or 3.")
     described = about.get("layers")
     if not isinstance(described, list) or not 1 <= len(described) <= MOST_LAYERS:
         raise UpscaleError(f"the network's layers must be a list of 1 to {MOST_LAYERS}.")
@@ -204,7 +199,7 @@ def read_network(arrays: Mapping[str, Any], level: float = 0.0) -> Network:
     mixed: set[str] = set()
     common: dict[str, Any] = {"arrays": arrays, "scale": scale, "shares": shares, "mixed": mixed}
     layers: list[Layer] = []
-    channels = [planes]
+    channels = [1]
     for number, layer in enumerate(described):
         does = layer.get("does") if isinstance(layer, dict) else None
         kind = LAYERS.get(does) if isinstance(does, str) else None
@@ -218,18 +213,22 @@ def read_network(arrays: Mapping[str, Any], level: float = 0.0) -> Network:
         layers.append(made)
         check_total(layers)
         channels.append(made.channels(channels[-1]))
-    own = Described(**common, layer={"skip": about.get("skip")}, number="skip", channels=[planes])
-    sides = (None, None) if planes == 1 else (planes, planes, None, None)
-    kernel = own.weights("skip", sides)
-    skip = Phases.of(kernel.reshape(planes, planes, *kernel.shape[-2:]), scale, "skip")
+    own = Described(**common, layer={"skip": about.get("skip")}, number="skip", channels=[1])
+    skip = Phases.of(own.weights("skip", (None, None))[None], scale, "skip")
     if levels and not mixed:
         raise UpscaleError(
             f"the network has {len(levels)} levels, but none of its arrays has them as an axis more; omit levels."
         )
-    _keep_flat(layers, skip, planes)
+    for each, total, name in ((layers[0], 0, "filter of the first layer"), (skip, 1, "phase of the skip")):
+        assert each.weights is not None
+        missing = total - each.weights.sum(axis=1, keepdims=True)
+        if np.abs(missing).max() > TOLERANCE:
+            raise UpscaleError(f"each {name} of the network must sum to {total}, or flat areas would change.")
+        each.weights[...] += missing / each.weights.shape[1]
+    _keep_flat(layers)
     training = about.get("training")
     known = training if isinstance(training, dict) else {}
-    network = Network(scale, tuple(layers), skip, training=known, levels=levels, planes=planes)
+    network = Network(scale, tuple(layers), skip, training=known, levels=levels)
     if network.margin > LARGEST_REACH:
         raise UpscaleError(
             f"the network reads {network.margin} pixels on each side; at most {LARGEST_REACH} are supported."
@@ -248,22 +247,11 @@ def scale_of(channels: int, planes: int, layer: str) -> int:
     return scale
 
 
-def _keep_flat(layers: Sequence[Layer], skip: Phases, planes: int) -> None:
-    """Check that the first layer makes 0 of flat areas, and the skip the areas; subtract what biases add to them."""
-    to_itself = np.repeat(np.eye(planes), len(skip.weights) // planes, axis=0)
-    totals = ("0", "1") if planes == 1 else ("0 on each plane", "1 from a plane to itself, else to 0")
-    checked = (layers[0], 0, "filter of the first layer"), (skip, to_itself, "phase of the skip")
-    for (each, total, name), wanted in zip(checked, totals, strict=True):
-        assert each.weights is not None
-        taps = each.weights.reshape(len(each.weights), -1, planes)
-        missing = total - taps.sum(axis=1)
-        if np.abs(missing).max() > TOLERANCE:
-            raise UpscaleError(f"each {name} of the network must sum to {wanted}, or flat areas would change.")
-        # What is within the tolerance is made up for.
-        taps += missing[:, None] / taps.shape[1]
+def _keep_flat(layers: Sequence[Layer]) -> None:
+    """Let the last layer subtract what biases make of flat areas, of which the first layer makes 0."""
     last = layers[-1]
     if isinstance(last, Convolution) and any(getattr(layer, "biases", None) is not None for layer in layers):
-        values: Array = np.zeros(planes)
+        values: Array = np.zeros(1)
         results: list[Array] = []
         for layer in layers:
             values = layer.flat(values, [results[index] for index in layer.earlier])
