@@ -112,6 +112,8 @@ def test_sizes(picture: Path, arguments: list[str], size: tuple[int, int]) -> No
         (["-m", "scale2x", "-p", "a=3"], "it takes none"),
         (["-m", "learned", "-p", "network=x", "--network", "y"], "network was given twice"),
         (["--kernel", "k.npy"], "lanczos takes no --kernel"),
+        (["-m", "transposed-conv", "--kernel", "absent.npy"], 'kernel file "absent.npy" cannot be read'),
+        (["-m", "learned", "--network", "absent.npz"], 'network file "absent.npz" cannot be read'),
         (["-f", "jpgg"], 'unknown format "jpgg"'),
         (["-o", "out.xyz"], "--format"),
         (["--overwrite", "--skip-existing"], "leave one out"),
@@ -140,7 +142,6 @@ def test_wrong_usage_is_one_sentence_and_status_2(picture: Path, arguments: list
         (["--size", "10"], "larger than 10x7; --allow-smaller reduces it"),
         (["-m", "bed-of-nails", "-s", "1.5"], "needs an integer factor, not 1.5; try 2"),
         (["-m", "max-unpooling"], "upscale-pool"),
-        (["-m", "transposed-conv", "--kernel", "absent.npy"], 'kernel file "absent.npy" cannot be read'),
     ],
 )
 def test_what_cannot_be_done_is_one_line_and_status_1(picture: Path, arguments: list[str], words: str) -> None:

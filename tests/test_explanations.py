@@ -67,6 +67,9 @@ def test_a_method_that_does_not_exist_is_not_described() -> None:
         ),
         ("scene.png", ["-m", "transposed-conv", "-p", "edge=zero"], "method", "padding=same, edge=zero"),
         ("scene.png", ["-m", "learned"], "method", "the small network: x2"),
+        ("logo.png", ["-m", "learned", "-s", "2.001"], "method", ": the small network: x2; nothing"),
+        ("logo.png", ["-m", "learned", "-s", "1.0001"], "method", ": nothing to do"),
+        ("logo.png", ["-m", "learned", "-s", "0.5", "--allow-smaller"], "method", ": an antialiased reduction"),
         (
             "pixel-art.png",
             ["-m", "learned", "-s", "5", "-p", "size=large"],

@@ -234,6 +234,6 @@ def test_damaged_safetensors_are_refused_in_one_line(content: bytes, words: str,
     Image.new("RGB", (4, 4)).save(tmp_path / "in.png")
     words_typed = [str(tmp_path / "in.png"), "-m", "learned", "--network", str(tmp_path / "bad.safetensors")]
     result = CliRunner().invoke(cli, [*words_typed, "-o", str(tmp_path / "out.png")])
-    assert result.exit_code == 1, result.output
+    assert result.exit_code == 2, result.output
     assert words in result.stderr
     assert len(result.stderr.splitlines()) == 1

@@ -153,6 +153,19 @@ def test_a_level_between_has_weights_between(level: Any, shares: list[float]) ->
         assert (have == flat).all()
 
 
+def test_a_network_that_is_sound_at_one_level_alone_is_refused_before_any_picture(tmp_path: Path) -> None:
+    about, arrays = restoring(2)
+    arrays["a"][2, 0] += 0.01
+    np.savez(tmp_path / "mine.npz", **described(about, **arrays))
+    for name in ("a.png", "b.png"):
+        Image.new("L", (4, 4)).save(tmp_path / name)
+    line = [tmp_path / "a.png", tmp_path / "b.png", "-m", "learned", "--network", tmp_path / "mine.npz"]
+    done = CliRunner().invoke(cli, [*map(str, line), "-o", str(tmp_path / "out/")])
+    assert done.exit_code == 2
+    assert 'mine.npz" is of no use: at level 1, each filter of the first layer' in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_arrays_without_levels_serve_all() -> None:
     """There are as many channels as levels, so the first axis alone does not tell."""
     about, arrays = restoring(2)
@@ -196,7 +209,11 @@ def test_a_network_without_levels_restores_only_if_nobody_asks() -> None:
 @pytest.mark.parametrize(
     ("levels", "words"),
     [
-        ([0.5], "levels are [0.5]; they must be 2 to 16 ascending numbers of 0 to 1"),
+        ([0.5], "levels are [0.5]; they must be 2 to 16 ascending numbers from 0 to 1"),
+        ([0], "ascending"),
+        ([1], "ascending"),
+        ([0.25, 0.5, 1], "ascending"),
+        ([0, 0.5, 0.75], "ascending"),
         ([0, 0.5, 0.5], "ascending"),
         ([1, 0.5, 0], "ascending"),
         ([0, 1.5], "ascending"),
@@ -206,7 +223,7 @@ def test_a_network_without_levels_restores_only_if_nobody_asks() -> None:
         ([n / 20 for n in range(20)], "2 to 16"),
         ({"0": 1}, "ascending"),
         ("012", "ascending"),
-        ([0, 1], "layer 0 takes numbers (k, 1, k, k)"),
+        ([0, 1], "its first axis must be the 2 levels"),
     ],
 )
 def test_levels_that_are_none_are_refused(levels: Any, words: str) -> None:
@@ -413,7 +430,17 @@ def test_shipped_scores_are_what_the_tool_measures(scale: int) -> None:
         (lambda n, a: n["layers"].insert(0, {"does": "sum", "with": 0}), "layer 0 of the network adds 0"),
         (lambda n, a: a.pop("b"), "layer 1 of the network names an array that the file does not have ('b')"),
         (lambda n, a: n["layers"][0].update(weight=["a"]), "names an array that the file does not have (['a'])"),
-        (lambda n, a: n.pop("skip"), "layer skip of the network names an array that the file does not have"),
+        (lambda n, a: n.pop("skip"), 'the network lacks "skip", which names an array'),
+        (lambda n, a: n["layers"][1].pop("slopes"), 'layer 1 of the network lacks "slopes"'),
+        (
+            lambda n, a: n["layers"][5].update(biases="p"),
+            "layer 5 of the network has 'biases', which no transposed-conv",
+        ),
+        (
+            lambda n, a: n["layers"][0].update(biass="p"),
+            "has 'biass', which no convolution has; it has weight, slopes,",
+        ),
+        (lambda n, a: a.update(tail=np.ones((3, 1, 64, 64))), "at scale 2 at most 62 x 62 are supported"),
         (lambda n, a: a.update(a=a["a"][0]), "layer 0 takes numbers (k, 1, k, k)"),
         (lambda n, a: a.update(b=a["b"][:, :2]), "layer 1 takes numbers (k, 3, k, k)"),
         (lambda n, a: a.update(q=a["q"][:2]), "layer 1 takes numbers (3)"),

@@ -270,7 +270,7 @@ def test_what_is_no_network_is_refused_in_one_line(
     Path("bad.onnx").write_bytes(content())
     Image.new("RGB", (4, 4)).save("in.png")
     result = CliRunner().invoke(cli, ["in.png", "-m", "learned", "--network", "bad.onnx", "-o", "out.png"])
-    assert result.exit_code == 1, result.output
+    assert result.exit_code == 2, result.output
     assert words in result.stderr
     assert '"bad.onnx"' in result.stderr
     assert len(result.stderr.splitlines()) == 1
@@ -314,6 +314,6 @@ def test_without_the_extra_it_is_said(tmp_path: Path) -> None:
     code = "import sys\nsys.modules['onnxruntime'] = None\nfrom upscale_cli.commands.upscale import main; main()"
     line = [sys.executable, "-c", code, "in.png", "-m", "learned", "--network", "x.onnx", "-o", "out.png"]
     done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.endswith("network file \"x.onnx\" needs an extra: pip install 'upscale-cli[onnx]'.\n")
     assert len(done.stderr.splitlines()) == 1

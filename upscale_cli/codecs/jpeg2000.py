@@ -12,6 +12,9 @@ from upscale_cli.codecs.pillow import PillowPicture, save
 from upscale_cli.codecs.writing import Enlarged, Writing
 from upscale_cli.errors import UpscaleError
 
+SOC, SIZ, COD, SOT = b"\xff\x4f", b"\xff\x51", b"\xff\x52", b"\xff\x90"
+"""Markers (ISO/IEC 15444-1, A.2): start of the codestream, its size, its coding style, and start of a tile part."""
+
 
 class Jpeg2000Picture(PillowPicture):
     """A JPEG 2000 file, or a bare codestream."""
@@ -24,10 +27,27 @@ class Jpeg2000Picture(PillowPicture):
 
     @cached_property
     def _bits(self) -> int:
-        self.stream.seek(0)
-        segment = self.stream.read().partition(b"\xff\x4f\xff\x51")[2]
+        segment = self._segments.get(SIZ, b"")
         count = int.from_bytes(segment[36:38], "big")
         return max(((depth & 127) + 1 for depth in segment[38 : 38 + 3 * count : 3]), default=8)
+
+    @property
+    def lossy(self) -> bool:
+        """Whether its wavelets cannot keep every value (A.6.1); those that can need not: a file may lack the rest."""
+        return self._segments.get(COD, b"")[11:12] == b"\0"
+
+    @cached_property
+    def _segments(self) -> dict[bytes, bytes]:
+        """The marker segments of the main header, from their lengths on, by their markers (ISO/IEC 15444-1, A.3)."""
+        self.stream.seek(0)
+        data = self.stream.read()
+        found: dict[bytes, bytes] = {}
+        start = data.find(SOC + SIZ) + len(SOC)
+        while (marker := data[start : start + 2]) not in (SOT, b"") and start >= len(SOC):
+            length = max(int.from_bytes(data[start + 2 : start + 4], "big"), 2)
+            found[marker] = data[start + 2 : start + 2 + length]
+            start += 2 + length
+        return found
 
     def check_complete(self) -> None:
         """Raise `UpscaleError` for palettes, and if no EOC marker follows the first SOT: ISO/IEC 15444-1, A.4.
@@ -40,13 +60,15 @@ class Jpeg2000Picture(PillowPicture):
             )
         self.stream.seek(0)
         data = self.stream.read()
-        if data.find(b"\xff\xd9", data.find(b"\xff\x90")) < 0:
+        if data.find(b"\xff\xd9", data.find(SOT)) < 0:
             raise UpscaleError("is truncated: its end is missing; get the complete file.")
 
 
 def open(stream: BinaryIO, format: Format, reading: Reading) -> Jpeg2000Picture:
     """Open a JPEG 2000 file; see `Codec`."""
-    return Jpeg2000Picture(stream, format, reading)
+    picture = Jpeg2000Picture(stream, format, reading)
+    picture.encoding = picture.encoding._replace(lossless=False if picture.lossy else None)
+    return picture
 
 
 def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:

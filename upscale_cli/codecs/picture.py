@@ -64,8 +64,8 @@ class Encoding(NamedTuple):
 
     Attributes
     ----------
-    lossless : bool
-        Its pixels are what was compressed.
+    lossless : bool or None
+        Its pixels are what was compressed; None if nobody can tell.
     exact : bool
         It is not a photograph, by its compression or palette; formats that can do both are written without loss.
     tables : tuple of tuple of int
@@ -76,7 +76,7 @@ class Encoding(NamedTuple):
         The mean quantisation step of the brightness of a lossy WebP, of its first frame; 0 for others.
     """
 
-    lossless: bool = True
+    lossless: bool | None = True
     exact: bool = False
     tables: tuple[tuple[int, ...], ...] = ()
     subsampling: str | None = None
@@ -85,7 +85,7 @@ class Encoding(NamedTuple):
     @property
     def losses(self) -> Losses:
         """What it tells about what was lost."""
-        return Losses(self.lossless, self.tables, self.step)
+        return Losses(bool(self.lossless), self.tables, self.step)
 
 
 class Volume(NamedTuple):

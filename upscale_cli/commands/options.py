@@ -104,7 +104,7 @@ def file_options(command: F) -> F:
     """Add an option for each of `FILES`."""
     for name in reversed(FILES):
         users = [method.name for method in METHODS.values() if any(p.name == name for p in method.parameters)]
-        kind = f"{name.capitalize()} ({'.npz' if FILES[name].archive else '.npy'})"
+        kind = f"{name.capitalize()} ({'.npz, .safetensors, .onnx' if FILES[name].archive else '.npy'})"
         option = click.option(f"--{name}", metavar="FILE", type=click.Path(), help=f"{kind} for {', '.join(users)}.")
         command = option(command)
     return command

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from upscale_cli.commands.options import FILES, Command, WordOption, batch_options, file_options
 from upscale_cli.commands.values import COUNT, QUALITY, KeyValue, MethodName, Value
-from upscale_cli.errors import UsageError
+from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.methods import METHODS, Method, find_method
 from upscale_cli.methods.method import GROUPS
 from upscale_cli.methods.parameters import REQUIRED, Uniform, read_parameters, read_scale, shown
@@ -217,7 +217,7 @@ def cli(inputs: tuple[str, ...], *, method: str, given: Iterable[tuple[str, str]
 def parameters(method: Method, given: Iterable[tuple[str, str]], files: dict[str, str | None]) -> dict[str, Any]:
     """Return the parameters of the method: those of `-p` read and checked, arrays still in their files."""
     from upscale_cli.places import place_of
-    from upscale_cli.work.parameter_files import ParameterFile
+    from upscale_cli.work.parameter_files import MAX_VALUES, ParameterFile
 
     named = {name: file for name, file in files.items() if file is not None}
     known = {p.name: p for p in method.parameters}
@@ -233,6 +233,13 @@ def parameters(method: Method, given: Iterable[tuple[str, str]], files: dict[str
     own = [p for p in method.parameters if not p.file]
     read = read_parameters(method.name, own, texts)
     arrays = {name: ParameterFile(known[name], place_of(file).source(file)) for name, file in named.items()}
+    for array in arrays.values():
+        if not array.parameter.beside:
+            try:
+                array.load(MAX_VALUES)
+            except UpscaleError as error:
+                # It would be the error of every picture.
+                raise UsageError(str(error)) from None
     return {name: read[name] for name in texts} | arrays
 
 

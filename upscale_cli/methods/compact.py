@@ -30,6 +30,8 @@ def read_any(arrays: Mapping[str, Any], level: float = 0.0) -> Network:
         return read_span(arrays)
     if "body.0.weight" in arrays:
         return _read_compact(arrays)
+    if "weight0" in arrays and "about" not in arrays:
+        raise UpscaleError('the network file has no array "about", so it is not in layout 1.')
     if arrays and "about" not in arrays:
         raise UpscaleError(
             f"layer {shown(next(iter(arrays)))} of the network is of no family that is read, which are Compact and "
@@ -46,7 +48,7 @@ def _read_compact(arrays: Mapping[str, Any]) -> Network:
     for name in arrays:
         if name not in expected:
             raise UpscaleError(
-                f"layer {shown(name)} of the network is none of the Compact family, the only one supported."
+                f"layer {shown(name)} of the network is none of the Compact family, to which body.0.weight belongs."
             )
     if count > MOST_LAYERS or last % 2:
         raise UpscaleError(f"the network has {count} layers; a Compact one has an odd number, at most {MOST_LAYERS}.")

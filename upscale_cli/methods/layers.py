@@ -60,14 +60,22 @@ class Described:
 
     def weights(self, key: str, shape: tuple[int | None, ...]) -> NDArray[np.float64]:
         """Return the array that the layer names under a key, as float64; sides of any length are None in `shape`."""
-        name = self.layer.get(key)
+        if key not in self.layer:
+            which = "the network" if key == self.number else f"layer {self.number} of the network"
+            raise UpscaleError(f'{which} lacks "{key}", which names an array.')
+        name = self.layer[key]
         if not isinstance(name, str) or name not in self.arrays:
             raise UpscaleError(
                 f"layer {self.number} of the network names an array that the file does not have ({shown(name)})."
             )
         array = np.asarray(self.arrays[name])
         by_level = array.ndim == len(shape) + 1 and array.dtype.kind in "fiu"
-        if self.shares is not None and by_level and array.shape[:1] == self.shares.shape:
+        if self.shares is not None and by_level:
+            if array.shape[:1] != self.shares.shape:
+                raise UpscaleError(
+                    f'array "{name}" of the network is {array.dtype} {array.shape}; its first axis must be the '
+                    f"{len(self.shares)} levels."
+                )
             array = np.tensordot(self.shares, array.astype(np.float64), 1)
             self.mixed.add(name)
         fits = array.ndim == len(shape) and all(w in (None, n) for n, w in zip(array.shape, shape, strict=True))
@@ -90,6 +98,8 @@ class Layer(ABC):
 
     Attributes
     ----------
+    keys : tuple of str
+        What describes it in a file, besides what it does.
     last : bool
         Only the last layer of a network is of this kind, and it is always of such a kind.
     earlier : tuple of int
@@ -100,6 +110,7 @@ class Layer(ABC):
         Its weights, if it has any: (channels out, values read).
     """
 
+    keys: ClassVar[tuple[str, ...]] = ()
     last: ClassVar[bool] = False
     earlier: tuple[int, ...] = ()
     reach: int = 0
@@ -148,6 +159,7 @@ class Convolution(Layer):
         Added before it.
     """
 
+    keys: ClassVar[tuple[str, ...]] = ("weight", "slopes", "biases")
     weights: Array
 
     def __init__(self, weights: Array, side: int, slopes: Array | None = None, biases: Array | None = None) -> None:
@@ -198,6 +210,8 @@ class Convolution(Layer):
 class Sum(Layer):
     """Adds the result of an earlier layer that has as many channels."""
 
+    keys = ("with",)
+
     def __init__(self, earlier: int) -> None:
         self.earlier = (earlier,)
 
@@ -230,6 +244,7 @@ class Phases(Convolution):
     over the same neighbourhood of inputs: the channels of an ordinary convolution.
     """
 
+    keys = ("weight",)
     last = True
 
     @classmethod
@@ -241,7 +256,12 @@ class Phases(Convolution):
     def of(cls, kernel: NDArray[np.float64], scale: int, layer: int | str) -> Self:
         """Return the phases of a kernel (c, k, k); the layer is named in the error."""
         channels, side, across = kernel.shape
-        if side != across or side < scale or (side - scale) % 2 or side > LARGEST_SIDE * scale:
+        if side > LARGEST_SIDE * scale:
+            raise UpscaleError(
+                f"layer {layer} of the network has a kernel of {side} x {across}; at scale {scale} at most "
+                f"{LARGEST_SIDE * scale} x {LARGEST_SIDE * scale} are supported."
+            )
+        if side != across or side < scale or (side - scale) % 2:
             raise UpscaleError(
                 f"layer {layer} of the network has a kernel of {side} x {across}, which cannot be centred on cells "
                 f"of {scale} x {scale}."

@@ -5,7 +5,7 @@ from fractions import Fraction
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from upscale_cli.errors import UsageError
+from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.methods.method import Method, Parameters, Shape, Size, WorkingMemory, rounded_shape
 from upscale_cli.methods.parameters import ArchiveValue, Choice, Parameter, Scale, round_side
 from upscale_cli.methods.restoring import Found, Losses, Restoration, found_in
@@ -22,6 +22,17 @@ class NetworkValue(ArchiveValue):
 
     def read(self, value: Any) -> Any:
         return value if callable(getattr(value, "run", None)) else super().read(value)
+
+    def check(self, value: Any) -> None:
+        """Raise `UpscaleError` if it is invalid at any of its levels, though a picture may need another."""
+        from upscale_cli.methods.compact import read_any
+
+        if isinstance(value, Mapping):
+            for level in read_any(value).levels:
+                try:
+                    read_any(value, level)
+                except UpscaleError as error:
+                    raise UpscaleError(f"at level {level:g}, {error}") from None
 
 
 def networks(parameters: Parameters) -> "Networks":
@@ -93,13 +104,13 @@ def explain_networks(shape: Shape, scale: Scale, parameters: Parameters) -> str:
     """Describe which networks are used, one after the other."""
     own, level = parameters["network"] is not None, parameters["restore"]
     found = networks(parameters)
-    chain = [each.scale for each in found.chain(float(max(scale)))]
-    if not chain:
-        return "nothing to do"
     sizes = [Fraction(round_side(side, factor), side) for side, factor in zip(shape[:2], scale, strict=True)]
+    chain = [each.scale for each in found.chain(float(max(sizes)))]
     steps = [f"x{factor}" for factor in chain]
     if any(size != prod(chain) for size in sizes):
         steps.append("an antialiased reduction")
+    if not chain:
+        return steps[0] if steps else "nothing to do"
     drawn = parameters["content"] == "drawing"
     kind = "" if drawn else f"{parameters['size'] or 'small'} "
     kind += "restoring " if level not in ("auto", 0) else ""

@@ -24,9 +24,9 @@ of each filter of the first layer sum to 0, and each phase of `skip` sums to 1; 
 is subtracted at the end. So a flat area keeps its value, whatever that is. Without biases the range of the numbers
 does not matter. `training` is information for people. Beyond its border, the plane is mirrored.
 
-A network that restores has `levels`, ascending numbers of 0 … 1. Arrays that depend on them have them as their first
-axis; others lack that axis. For a level between, the weights are interpolated before they meet a picture, which costs
-nothing for each pixel.
+A network that restores has `levels`, ascending numbers from 0 to 1. Arrays that depend on them have them as their
+first axis; others lack that axis. For a level between, the weights are interpolated before they meet a picture, which
+costs nothing for each pixel.
 
 All of it is computed as matrix products (see `convolution`).
 """
@@ -34,6 +34,7 @@ All of it is computed as matrix products (see `convolution`).
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from math import ceil, isqrt
 from reprlib import repr as shown
 from typing import Any, ClassVar
@@ -209,11 +210,15 @@ def read_network(arrays: Mapping[str, Any], level: float = 0.0) -> Network:
             raise UpscaleError(
                 f"layer {number} of the network does {shown(does)}; layers must do {inner}, and the last one {outer}."
             )
+        for key in layer.keys() - {"does", *kind.keys}:
+            raise UpscaleError(
+                f"layer {number} of the network has {shown(key)}, which no {does} has; it has {', '.join(kind.keys)}."
+            )
         made = kind.read(Described(**common, layer=layer, number=number, channels=channels))
         layers.append(made)
         check_total(layers)
         channels.append(made.channels(channels[-1]))
-    own = Described(**common, layer={"skip": about.get("skip")}, number="skip", channels=[1])
+    own = Described(**common, layer=about, number="skip", channels=[1])
     skip = Phases.of(own.weights("skip", (None, None))[None], scale, "skip")
     if levels and not mixed:
         raise UpscaleError(
@@ -222,8 +227,10 @@ def read_network(arrays: Mapping[str, Any], level: float = 0.0) -> Network:
     for each, total, name in ((layers[0], 0, "filter of the first layer"), (skip, 1, "phase of the skip")):
         assert each.weights is not None
         missing = total - each.weights.sum(axis=1, keepdims=True)
-        if np.abs(missing).max() > TOLERANCE:
-            raise UpscaleError(f"each {name} of the network must sum to {total}, or flat areas would change.")
+        if (most := float(np.abs(missing).max())) > TOLERANCE:
+            raise UpscaleError(
+                f"each {name} of the network must sum to {total}, or flat areas would change; one is {most:.2g} off."
+            )
         each.weights[...] += missing / each.weights.shape[1]
     _keep_flat(layers)
     training = about.get("training")
@@ -261,11 +268,15 @@ def _keep_flat(layers: Sequence[Layer]) -> None:
 
 def _levels(about: Mapping[str, Any]) -> tuple[float, ...]:
     """Return the levels that a network has weights for."""
-    levels = about.get("levels", [])
-    sound = isinstance(levels, list) and all(type(level) in (int, float) and 0 <= level <= 1 for level in levels)
-    if not sound or len(levels) == 1 or len(levels) > MOST_LEVELS or sorted(set(levels)) != levels:
+    if "levels" not in about:
+        return ()
+    levels = about["levels"]
+    numbers = isinstance(levels, list) and all(type(level) in (int, float) for level in levels)
+    ends = numbers and len(levels) <= MOST_LEVELS and (levels[:1], levels[-1:]) == ([0], [1])
+    if not ends or not all(low < high for low, high in pairwise(levels)):
         raise UpscaleError(
-            f"the network's levels are {shown(levels)}; they must be 2 to {MOST_LEVELS} ascending numbers of 0 to 1."
+            f"the network's levels are {shown(levels)}; "
+            f"they must be 2 to {MOST_LEVELS} ascending numbers from 0 to 1."
         )
     return tuple(levels)
 

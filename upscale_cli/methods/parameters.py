@@ -42,6 +42,9 @@ class Kind:
         """Return the value that the method takes for text or a Python value; `ValueError` if it is not allowed."""
         raise NotImplementedError
 
+    def check(self, value: Any) -> None:
+        """Raise `UpscaleError` if a value from a file is of use for no picture; asked once, before the first."""
+
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and vars(self) == vars(other)
 

@@ -6,7 +6,7 @@ equally strong. A WebP counts as the JPEG for which the same level restores best
 """
 
 from collections.abc import Sequence
-from math import log1p
+from math import log1p, sqrt
 from typing import Any, NamedTuple
 
 from upscale_cli.methods.parameters import Kind, Number
@@ -14,6 +14,8 @@ from upscale_cli.methods.parameters import Kind, Number
 WORDS = {"none": 0.0, "low": 0.33, "medium": 0.67, "high": 1.0}
 LOWEST = (16, 11, 10, 16, 24, 12, 12, 14, 19, 14, 13, 16, 14, 17, 18)
 """The standard table of luma (ITU-T T.81, table K.1), row by row, as far as row + column ≤ 4."""
+FINEST, COARSEST = 97, 3
+"""The qualities from which on its steps are all 1, and all 255."""
 KNEE, STRONGEST = 0.2, 5 / 3
 """Multiples of the standard table: levels are nearly proportional far below the first; the second is level 1."""
 WEBP_STEP, WEBP_POWER = 84, 1.3
@@ -80,22 +82,36 @@ class Found(float):
 def found_in(losses: Losses) -> Found:
     """Return the level of a file: what the tables of a JPEG or the steps of a WebP say, in hundredths.
 
+    A step of `q` is an error of variance `q² / 12`. Pixels are rounded as well, also in pictures that were never
+    damaged, and a step of 1 is no worse: so what a table costs are the steps `√(q² − 1)`, whose mean square counts.
+
     >>> for losses in (Losses(lossless=False, tables=[[3] * 64]), Losses(lossless=False, step=29.3)):
     ...     found = found_in(losses)
     ...     float(found), found.why
-    (0.32, 'its tables are those of JPEG quality 90')
+    (0.31, 'its tables are those of JPEG quality 90')
     (0.37, 'as a WebP it is quantised like JPEG quality 87')
     """
     if losses.tables:
         lowest = [value for place, value in enumerate(losses.tables[0]) if place // 8 + place % 8 <= 4]
-        share = sum(value / usual for value, usual in zip(lowest, LOWEST, strict=True)) / len(LOWEST)
+        shares = [value / usual for value, usual in zip(lowest, LOWEST, strict=True)]
+        costs = [(value**2 - 1) / usual**2 for value, usual in zip(lowest, LOWEST, strict=True)]
+        level = level_of(sqrt(max(0, sum(costs)) / len(costs)))
+        quality = _quality(sum(shares) / len(shares))
+        # Steps are at least 1, and in most files at most 255.
+        beyond = " or more" if quality >= FINEST else " or less" if quality <= COARSEST else ""
+        why = f"its tables are those of JPEG quality {min(max(quality, COARSEST), FINEST)}{beyond}"
     elif losses.step:
         share = (losses.step / WEBP_STEP) ** WEBP_POWER
+        level = level_of(share)
+        why = f"as a WebP it is quantised like JPEG quality {_quality(share)}"
     else:
         return Found(0, "its file is lossless" if losses.lossless else "only a JPEG or a WebP tells how much")
-    quality = max(100 - 50 * share if share <= 1 else 50 / share, 1)
-    why = "its tables are those of" if losses.tables else "as a WebP it is quantised like"
-    return Found(round(level_of(share), 2), f"{why} JPEG quality {quality:.0f}")
+    return Found(round(level, 2), why)
+
+
+def _quality(share: float) -> int:
+    """Return the quality, as libjpeg counts it, of a multiple of the standard tables."""
+    return max(1, round(100 - 50 * share if share <= 1 else 50 / share))
 
 
 def level_of(share: float) -> float:

@@ -97,7 +97,7 @@ def _stored(metadata: Metadata, format: Format) -> tuple[Metadata, set[str]]:
 
 def note_first_loss(picture: Picture, format: Format, quality: int, result: Result) -> None:
     """Report that a lossless source becomes lossy, of which nothing was asked."""
-    if format.lossy and picture.encoding.lossless:
+    if format.lossy and picture.encoding.lossless is not False:
         way = "" if format.without_loss is None else "; --lossless keeps every value"
         result.note(f"{format.title} is lossy, quality {quality}{way}")
 

@@ -66,7 +66,7 @@ def load_parameter(
     """
     try:
         if parameter.archive:
-            return read_onnx(source) or load_arrays(source, most, outline), None
+            return _checked(parameter, source, read_onnx(source) or load_arrays(source, most, outline)), None
         loaded = load_arrays(source, most, outline)
         if parameter.name not in loaded and "" not in loaded:
             names = ", ".join(shortened(name) for name in list(loaded)[:MAX_NAMES]) or "none"
@@ -79,6 +79,15 @@ def load_parameter(
     if named is not None and named.shape in ((1,), (2,), (3,)) and named.dtype.kind in "iu" and (named > 0).all():
         size = tuple(named.tolist())
     return loaded.get(parameter.name, loaded.get("")), size
+
+
+def _checked(parameter: Parameter, source: Source, value: Any) -> Any:
+    """Return what a parameter's file holds, if the parameter takes it."""
+    try:
+        parameter.kind.check(value)
+    except UpscaleError as error:
+        raise UpscaleError(f"is of no use: {error}") from None
+    return value
 
 
 def load_arrays(source: Source, most: int = MAX_VALUES, outline: bool = False) -> dict[str, Array]:
