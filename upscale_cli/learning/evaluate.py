@@ -82,10 +82,13 @@ class Trial:
         chosen = find_method(method)
         heeded = chosen.heed(chosen.read_parameters(parameters), self.losses)
         given = {name: value for name, value in heeded.items() if value is not None}
+        # Full intensity of floats is 1, which networks with biases heed.
+        white = np.float32(255) if self.small.dtype.kind == "f" else np.uint8(1)
+        small = self.small if white == 1 else self.small / white
         began = time.perf_counter()
-        large: NDArray[Any] = upscale(self.small, self.scale, chosen, threads=threads, **given)
+        large: NDArray[Any] = upscale(small, self.scale, chosen, threads=threads, **given)
         seconds = time.perf_counter() - began
-        large, border = round_8bit(large if large.ndim == 2 else luma(large)), ceil(self.scale)
+        large, border = round_8bit(white * (large if large.ndim == 2 else luma(large))), ceil(self.scale)
         return Score(psnr(large, self.reference, border), ssim(large, self.reference, border), seconds)
 
 
