@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from PIL import Image
 
 import upscale_cli.commands  # one BLAS thread, as users have it, before NumPy is imported
 
@@ -30,6 +31,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_finish() -> None:
     """Let no process of a test write compiled modules: some have full disks, and would leave the beginnings."""
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+
+
+@pytest.fixture(autouse=True)
+def _limit_of_pillow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give Pillow its limit back after a test, for each run sets it to its own: others open pictures by Pillow."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
 
 
 @pytest.fixture(scope="session")

@@ -143,6 +143,17 @@ def test_a_trial_is_the_protocol_written_out() -> None:
     assert score.seconds > 0
 
 
+def test_a_trial_gives_floats_whose_full_intensity_is_1() -> None:
+    """Networks with biases tell: they count in parts of full intensity."""
+    trial = Trial.of(luma_8bit(scene()), Fraction(2))
+    large = 255 * upscale(trial.small / 255, 2, "learned", content="drawing", restore="none")
+    expected = psnr(round_8bit(large), trial.reference, 2)
+    have = trial.score("learned", {"content": "drawing", "restore": "none"}).psnr
+    assert have == pytest.approx(expected, abs=1e-3)
+    other = psnr(round_8bit(upscale(trial.small, 2, "learned", content="drawing")), trial.reference, 2)
+    assert abs(have - other) > 0.1
+
+
 def test_what_is_too_small_to_compare_is_refused() -> None:
     with pytest.raises(UpscaleError, match="is 14x40; a comparison needs 15 pixels on each side"):
         Trial.of(noise(40, 14), Fraction(2))

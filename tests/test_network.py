@@ -167,6 +167,19 @@ def test_a_network_that_is_sound_at_one_level_alone_is_refused_before_any_pictur
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize(("name", "most"), [("tail", 1e36), ("b", 1e36), ("e", 1e5)])
+def test_weights_that_single_precision_cannot_bear_are_refused(name: str, most: float, tmp_path: Path) -> None:
+    about, arrays = restoring(2)
+    arrays[name][1:] *= most
+    arrays["about"] = described(about)["about"]
+    np.savez(tmp_path / "mine.npz", allow_pickle=False, **arrays)
+    Image.new("L", (4, 4), 77).save(tmp_path / "in.png")
+    line = [tmp_path / "in.png", "-m", "learned", "--network", tmp_path / "mine.npz", "-o", tmp_path / "out.png"]
+    done = CliRunner().invoke(cli, [str(word) for word in line])
+    assert done.exit_code == 2
+    assert "at level 0.5, its weights are so large that single precision does not keep flat areas." in done.stderr
+
+
 def test_arrays_without_levels_serve_all() -> None:
     """There are as many channels as levels, so the first axis alone does not tell."""
     about, arrays = restoring(2)

@@ -26,13 +26,17 @@ class NetworkValue(ArchiveValue):
     def check(self, value: Any) -> None:
         """Raise `UpscaleError` if it is invalid at any of its levels, though a picture may need another."""
         from upscale_cli.methods.compact import read_any
+        from upscale_cli.methods.learned import keeps_flat
 
-        if isinstance(value, Mapping):
-            for level in read_any(value).levels:
-                try:
-                    read_any(value, level)
-                except UpscaleError as error:
-                    raise UpscaleError(f"at level {level:g}, {error}") from None
+        if not isinstance(value, Mapping):
+            return
+        for level in read_any(value).levels or (0.0,):
+            try:
+                found = read_any(value, level)
+                if "about" in value and not keeps_flat(found):
+                    raise UpscaleError("its weights are so large that single precision does not keep flat areas.")
+            except UpscaleError as error:
+                raise UpscaleError(f"at level {level:g}, {error}" if level else str(error)) from None
 
 
 def networks(parameters: Parameters) -> "Networks":
