@@ -222,11 +222,11 @@ class Parameter(NamedTuple):
 def shown(value: Any) -> str:
     """Return a value as users type it: those of all axes as width x height, or as one number if they are equal.
 
-    >>> shown((2, 3)), shown((1, 1)), shown("same"), shown(0.5), shown(((0, 2), (1, 1)))
-    ('3x2', '1', 'same', '0.5', '1x0:2')
+    >>> shown((2, 3)), shown((1, 1)), shown("same"), shown(0.5), shown(0.0), shown(((0, 2), (1, 1)))
+    ('3x2', '1', 'same', '0.5', '0', '1x0:2')
     """
     if not isinstance(value, tuple):
-        return str(value)
+        return str(value).removesuffix(".0")
     sides = [
         ":".join(map(str, dict.fromkeys(side))) if isinstance(side, tuple) else str(side) for side in value[::-1]
     ]

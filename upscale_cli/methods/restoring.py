@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from upscale_cli.methods.parameters import Kind, Number
 
-WORDS: dict[str, float] = {"none": 0, "low": 0.33, "medium": 0.67, "high": 1.0}
+WORDS = {"none": 0.0, "low": 0.33, "medium": 0.67, "high": 1.0}
 LOWEST = (16, 11, 10, 16, 24, 12, 12, 14, 19, 14, 13, 16, 14, 17, 18)
 """The standard table of luma (ITU-T T.81, table K.1), row by row, as far as row + column ≤ 4."""
 FINEST, COARSEST = 97, 3
