@@ -14,6 +14,8 @@ from upscale_cli.errors import UpscaleError
 
 SOC, SIZ, COD, SOT = b"\xff\x4f", b"\xff\x51", b"\xff\x52", b"\xff\x90"
 """Markers (ISO/IEC 15444-1, A.2): start of the codestream, its size, its coding style, and start of a tile part."""
+MOST_SEGMENTS = 1000
+"""Of a main header; others have tens. What comes after is not looked at."""
 
 
 class Jpeg2000Picture(PillowPicture):
@@ -43,8 +45,10 @@ class Jpeg2000Picture(PillowPicture):
         data = self.stream.read()
         found: dict[bytes, bytes] = {}
         start = data.find(SOC + SIZ) + len(SOC)
-        while (marker := data[start : start + 2]) not in (SOT, b"") and start >= len(SOC):
-            length = max(int.from_bytes(data[start + 2 : start + 4], "big"), 2)
+        for _ in range(MOST_SEGMENTS):
+            marker, length = data[start : start + 2], int.from_bytes(data[start + 2 : start + 4], "big")
+            if marker[:1] != b"\xff" or marker == SOT:
+                break
             found[marker] = data[start + 2 : start + 2 + length]
             start += 2 + length
         return found
