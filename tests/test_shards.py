@@ -410,7 +410,7 @@ def test_arrays_are_compared_by_their_content(photos: Path) -> None:
 
 
 def test_an_array_that_is_missing_is_named(photos: Path) -> None:
-    said = call("in", "-o", "out", "-m", "transposed-conv", "--kernel", "k.npy", "--shard", "1/3", status=1).stderr
+    said = call("in", "-o", "out", "-m", "max-unpooling", "--indices", "k.npy", "--shard", "1/3", status=1).stderr
     assert said == "upscale: k.npy: cannot be read: No such file or directory.\n"
 
 
