@@ -177,7 +177,7 @@ def test_weights_that_single_precision_cannot_bear_are_refused(name: str, most: 
     line = [tmp_path / "in.png", "-m", "learned", "--network", tmp_path / "mine.npz", "-o", tmp_path / "out.png"]
     done = CliRunner().invoke(cli, [str(word) for word in line])
     assert done.exit_code == 2
-    assert "at level 0.5, its weights are so large that single precision does not keep flat areas." in done.stderr
+    assert "at level 0.5, its weights are so large that single precision does not keep flat areas; use" in done.stderr
 
 
 def test_arrays_without_levels_serve_all() -> None:

@@ -48,7 +48,8 @@ def _read_compact(arrays: Mapping[str, Any]) -> Network:
     for name in arrays:
         if name not in expected:
             raise UpscaleError(
-                f"layer {shown(name)} of the network is none of the Compact family, to which body.0.weight belongs."
+                f"layer {shown(name)} of the network is none of the Compact family, to which body.0.weight "
+                "belongs; convert the network to .onnx, and give that file."
             )
     if count > MOST_LAYERS or last % 2:
         raise UpscaleError(f"the network has {count} layers; a Compact one has an odd number, at most {MOST_LAYERS}.")

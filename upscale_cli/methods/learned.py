@@ -268,15 +268,6 @@ def factors(scale: float, available: Sequence[int]) -> list[int]:
     return list(best)
 
 
-def keeps_flat(network: Network) -> bool:
-    """Return whether flat areas of 16 bits stay as they are in single precision, in which these are computed."""
-    full = np.float32(65535)
-    with np.errstate(all="ignore"):
-        side = 1 + 2 * network.margin
-        made = network.cast(full.dtype, float(full)).run(np.full((network.planes, side, side), full))
-        return bool((abs(made - full) < 0.5).all())
-
-
 def chained(source: Array, size: Size, networks: Networks, samples: Samples) -> Upsampler:
     """Return the upsampler to any size, at least the source's: networks one after the other, then a reduction.
 

@@ -26,15 +26,17 @@ class NetworkValue(ArchiveValue):
     def check(self, value: Any) -> None:
         """Raise `UpscaleError` if it is invalid at any of its levels, though a picture may need another."""
         from upscale_cli.methods.compact import read_any
-        from upscale_cli.methods.learned import keeps_flat
 
         if not isinstance(value, Mapping):
             return
         for level in read_any(value).levels or (0.0,):
             try:
                 found = read_any(value, level)
-                if "about" in value and not keeps_flat(found):
-                    raise UpscaleError("its weights are so large that single precision does not keep flat areas.")
+                if "about" in value and not found.keeps_flat():
+                    raise UpscaleError(
+                        "its weights are so large that single precision does not keep flat areas; "
+                        "use a network with smaller ones."
+                    )
             except UpscaleError as error:
                 raise UpscaleError(f"at level {level:g}, {error}" if level else str(error)) from None
 

@@ -143,6 +143,14 @@ class Network:
         skip = self.skip and self.skip.cast(dtype, own)
         return replace(self, layers=layers, skip=skip, white=outer)
 
+    def keeps_flat(self) -> bool:
+        """Return whether flat areas of 16 bits stay as they are in single precision, in which these are computed."""
+        full = np.float32(65535)
+        with np.errstate(all="ignore"):
+            side = 1 + 2 * self.margin
+            made = self.cast(full.dtype, float(full)).run(np.full((self.planes, side, side), full))
+            return bool((abs(made - full) < 0.5).all())
+
     def run(self, planes: Array) -> Array:
         """Return planes (planes, h + 2·margin, w + 2·margin) enlarged: (planes, h·scale, w·scale), in scratch memory.
 

@@ -226,7 +226,7 @@ def shown(value: Any) -> str:
     ('3x2', '1', 'same', '0.5', '0', '1x0:2')
     """
     if not isinstance(value, tuple):
-        return str(value).removesuffix(".0")
+        return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
     sides = [
         ":".join(map(str, dict.fromkeys(side))) if isinstance(side, tuple) else str(side) for side in value[::-1]
     ]

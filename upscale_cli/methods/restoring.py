@@ -15,7 +15,7 @@ WORDS = {"none": 0.0, "low": 0.33, "medium": 0.67, "high": 1.0}
 LOWEST = (16, 11, 10, 16, 24, 12, 12, 14, 19, 14, 13, 16, 14, 17, 18)
 """The standard table of luma (ITU-T T.81, table K.1), row by row, as far as row + column ≤ 4."""
 FINEST, COARSEST = 97, 3
-"""The qualities from which on its steps are all 1, and all 255."""
+"""The qualities that finer and coarser tables cannot be told from: their steps are 1, or cut off at 255."""
 KNEE, STRONGEST = 0.2, 5 / 3
 """Multiples of the standard table: levels are nearly proportional far below the first; the second is level 1."""
 WEBP_STEP, WEBP_POWER = 84, 1.3
@@ -93,11 +93,9 @@ def found_in(losses: Losses) -> Found:
     """
     if losses.tables:
         lowest = [value for place, value in enumerate(losses.tables[0]) if place // 8 + place % 8 <= 4]
-        shares = [value / usual for value, usual in zip(lowest, LOWEST, strict=True)]
-        costs = [(value**2 - 1) / usual**2 for value, usual in zip(lowest, LOWEST, strict=True)]
-        level = level_of(sqrt(max(0, sum(costs)) / len(costs)))
-        quality = _quality(sum(shares) / len(shares))
-        # Steps are at least 1, and in most files at most 255.
+        pairs = list(zip(lowest, LOWEST, strict=True))
+        level = level_of(sqrt(sum(max(0, value**2 - 1) / usual**2 for value, usual in pairs) / len(pairs)))
+        quality = _quality(sum(value / usual for value, usual in pairs) / len(pairs))
         beyond = " or more" if quality >= FINEST else " or less" if quality <= COARSEST else ""
         why = f"its tables are those of JPEG quality {min(max(quality, COARSEST), FINEST)}{beyond}"
     elif losses.step:

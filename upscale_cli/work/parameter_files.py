@@ -21,7 +21,7 @@ NO_ARRAYS = (
     "of PyTorch (.pth) to .safetensors or .onnx."
 )
 MAX_VALUES = 1 << 23
-"""The values of a parameter's arrays, together, that are always read; more only if the image has as many."""
+"""The values of a parameter's arrays, together, that are always read; of indices more, if the image has as many."""
 MAX_ENTRIES = 1000
 """The most entries of an archive."""
 MAX_NAMES = 5
