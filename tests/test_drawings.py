@@ -22,6 +22,8 @@ from upscale_cli.methods.restoring import Losses, found_in
 
 ROOT = Path(__file__).parents[1]
 LUMA = np.array([0.299, 0.587, 0.114])
+FIRST = {("drawing", 2): 30.60, ("drawing", 4): 27.89, ("text", 2): 21.51, ("text", 4): 19.47}
+"""What the first networks reached, with colours that did not follow luma ("before" in docs/learned.md), in decibels."""
 
 
 @cache
@@ -68,10 +70,10 @@ def structure(made: Array, name: str, scale: int) -> float:
         ),
     ],
 )
-def test_drawings_come_nearer_than_photographs_did(name: str, scale: int, gain: float) -> None:
+def test_drawings_come_nearer_than_they_did(name: str, scale: int, gain: float) -> None:
     small, _ = source(name, scale)
     made = upscale(small, scale, "learned", content="drawing")
-    assert colours(made, name, scale) > colours(as_before(small, scale, 0), name, scale) + gain
+    assert colours(made, name, scale) > FIRST[name, scale] + gain
     assert structure(made, name, scale) > structure(upscale(small, scale, "lanczos"), name, scale)
 
 

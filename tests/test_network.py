@@ -267,7 +267,7 @@ def test_a_shipped_network_is_the_sums_that_it_names(file: str) -> None:
 
 MULTIPLICATIONS = {
     "small": {2: 37_468, 3: 38_673, 4: 39_304},
-    "large": {2: 396_244, 3: 294_849, 4: 401_728},
+    "large": {2: 396_244, 3: 398_529, 4: 401_728},
 }
 """For each pixel of the source, as docs/learned.md has them."""
 

@@ -20,7 +20,7 @@ def photographs(tmp_path: Path) -> Path:
     """Pieces of the sample scene, enough that one is held out."""
     scene = Image.open(ROOT / "sample_images" / "scene.png").convert("RGB")
     for number in range(7):
-        scene.crop((20 * number, 0, 20 * number + 130, 190)).save(tmp_path / f"{number}.png")
+        scene.crop((20 * number, 0, 20 * number + 150, 190)).save(tmp_path / f"{number}.png")
     return tmp_path
 
 
@@ -100,7 +100,7 @@ def test_a_few_steps_on_damaged_photographs_write_a_network_that_restores(
     around = torch.from_numpy(np.pad(plane, 22, mode="symmetric"))[None, None]
     with torch.no_grad():
         for name in ("tail", "skip"):
-            network.own[name].zero_()
+            network.change[name].zero_()
         for level in (0.2, 1.0):
             have = network(around, network.shares(level))[0, 0, 40:-40, 40:-40].numpy()
             own = {name: values.copy() for name, values in arrays.items()}
@@ -143,16 +143,39 @@ def test_the_biases_alone_of_a_large_network_depend_on_the_level(
     assert np.abs(low - upscale(plane, 2, "learned", size="large")).max() < 0.05
 
 
-def test_layers_that_the_beginning_lacks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("scale", [2, 3])
+def test_patches_are_the_same_place_of_both_planes(scale: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT))
-    from training.model import Network, Shape
+    from training.data import Pictured
+    from training.model import MARGIN
+    from training.patches import Patches
 
-    with np.load(ROOT / "upscale_cli" / "methods" / "kernels" / "small-2x.npz") as archive:
-        arrays = {name: values for name, values in archive.items() if name != "about"}
-    deeper = Network(Shape(2, 24, 9, 6))
-    deeper.become(arrays)
-    luma = torch.rand(1, 1, 40, 40)
-    with torch.no_grad():
-        # Zeros around the picture reach two pixels farther in.
-        expected, made = (each(luma)[..., 20:-20, 20:-20] for each in (Network.of(arrays), deeper))
-    assert torch.allclose(made, expected, atol=1e-5)
+    random = np.random.default_rng(0)
+    places = np.array([[0, 0], [20, 0], [0, 40]])
+    smalls = [random.random(shape).astype("f4") for shape in ((60, 80), (75, 90), (52, 71))]
+    larges = [np.kron(each, np.ones((scale, scale), "f4")) for each in smalls]
+    pictures = [Pictured(*each, places) for each in zip(larges, smalls, strict=True)]
+    pool = Patches(pictures, scale, 40, slots=4)
+    for slot, (number, lacks) in enumerate([(2, (0, 0)), (1, (3, 5)), (0, (7, 0)), (1, (0, 0))]):
+        pool.put(slot, smalls[number][lacks[0] :, lacks[1] :], number, lacks)
+    inside = slice(MARGIN, -MARGIN)
+    for patches in (Patches(pictures, scale, 40), pool):
+        small, large = patches.batch(64, patches.all)
+        kron = np.kron(small[:, :, inside, inside].numpy(), np.ones((scale, scale), "f4"))
+        np.testing.assert_array_equal(large.numpy(), kron)
+        assert len({float(values.sum()) for values in small}) > 30
+    chosen, _ = pool.batch(200, torch.tensor([2.0, 1.0]))
+    assert np.isin(chosen.numpy(), smalls[0][7:]).all()
+
+
+def test_muon_makes_all_directions_change_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    from training.learner import TURNED, Muon
+
+    matrices = torch.nn.Parameter(torch.zeros(2, 24, 24, 3, 3))
+    matrices.grad = torch.randn(2, 24, 24, 3, 3) * torch.logspace(-2, 0, 24)[:, None, None, None]
+    Muon([matrices], torch.tensor(0.5)).step()
+    changes = torch.linalg.svdvals(matrices.detach().flatten(-3)) / (0.5 * TURNED)
+    assert changes.min() > 0.5
+    assert changes.max() < 1.3
+    assert (matrices * matrices.grad).sum() < 0

@@ -94,14 +94,19 @@ def saved_before(small: Photograph, level: float, random: Random) -> Photograph:
 
 
 BEFORE: tuple[tuple[float, Callable[[Photograph, float, Random], Photograph] | None, float], ...] = (
-    (0.62, None, 1.0),
+    (0.65, None, 1.0),
     (0.10, saved_before, 1.0),
     (0.09, noisy, 0.5),
-    (0.13, sharpened, 0.5),
+    (0.10, sharpened, 0.0),
     (0.05, blurred, 0.8),
     (0.01, None, 0.0),
 )
-"""Shares of pictures, what happens to them first, and how many of them are saved afterwards."""
+"""Shares of pictures, what happens to them first, and how many of them are saved afterwards.
+
+Of those that are sharpened, none: photographs have been sharpened before they are saved, and a network that undoes it
+changes all of them. Trained with 17 %, half of these saved, it gained 0.3 dB instead of 0.9 on JPEGs of quality 75 at
+their own size.
+"""
 
 
 def damaged(small: Photograph, level: float, random: Random) -> tuple[Photograph, int, int]:

@@ -1,95 +1,126 @@
-"""Training pairs: the luma of photographs, and the same reduced by the customary protocol."""
+"""Pictures to learn from: read, made smaller, reduced by the customary protocol, and where there is something to see.
 
-from collections.abc import Sequence
+A `Pictured` is one picture in one size. `patches.Patches` takes patches of many of them.
+"""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
+from functools import partial
+from itertools import product
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
-from training.model import MARGIN
 from upscale_cli.learning.measure import luma_8bit
 from upscale_cli.learning.reduction import reduce
 
+Picture = NDArray[np.uint8]
+Plane = NDArray[np.float32]
+
 SUFFIXES = (".png", ".webp", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg")
+HELD_OUT = 25
+"""One photograph in this many is held out of training and measures its progress."""
 FLAT = 0.4
-"""The share of patches, the flattest ones, that training leaves out."""
-SMALLER = Fraction(4, 3), Fraction(7, 4)
-"""Rounds with `smaller` also learn from photographs reduced by these factors, which are sharper and cleaner."""
+"""The share of places, the flattest ones, that training leaves out."""
+PLACES = 40
+"""Side of the squares, in pixels of the small picture, whose gradients say whether there is something to see."""
+SIZES = Fraction(1), Fraction(4, 3), Fraction(7, 4)
+"""Every picture is there in so many sizes: those made smaller are sharper and cleaner."""
 
 
-def read_luma(path: Path, smaller: Fraction = Fraction(1)) -> NDArray[np.float64]:
-    """Return the luma of a photograph, reduced, as rounded numbers of 16 … 235: (H, W)."""
-    with Image.open(path) as image:
-        colours = np.asarray(image.convert("RGB"))
-    if smaller > 1:
-        height, width = (side // smaller.numerator * smaller.numerator for side in colours.shape[:2])
-        colours = np.clip(reduce(colours[:height, :width], smaller), 0, 255)
-    return luma_8bit(colours)
+class Pictured(NamedTuple):
+    """A picture: its luma of 0 … 1, the same reduced, and (top, left) of squares of the reduced one: (n, 2).
 
-
-class Pairs:
-    """Patches of small and large luma, 0 … 1, drawn where there is something to see.
-
-    Parameters
-    ----------
-    paths : list of Path
-    scale : int
-    patch : int
-        Side of the small patch, margin not counted.
-    seed : int
-    smaller : sequence of Fraction
-        How many times smaller each photograph is there besides.
+    `sources` are its reductions, in colour, where these are to be damaged.
     """
 
-    def __init__(
-        self, paths: list[Path], scale: int, patch: int, *, seed: int, smaller: Sequence[Fraction] = ()
-    ) -> None:
-        self.scale, self.patch = scale, patch
-        self.random = np.random.default_rng(seed)
-        self.pairs = []
-        places = []
-        versions = [(path, size) for size in (Fraction(1), *smaller) for path in paths]
-        for index, (path, size) in enumerate(versions):
-            large = read_luma(path, size)
-            large = large[: large.shape[0] // scale * scale, : large.shape[1] // scale * scale]
-            small = reduce(large, scale)
-            self.pairs.append(((small / 255).astype(np.float32), large.astype(np.uint8)))
-            side = patch + 2 * MARGIN
-            for top in range(0, small.shape[0] - side + 1, patch // 2):
-                for left in range(0, small.shape[1] - side + 1, patch // 2):
-                    part = small[top : top + side, left : left + side]
-                    energy = np.abs(np.diff(part, axis=0)).mean() + np.abs(np.diff(part, axis=1)).mean()
-                    places.append((energy, index, top, left))
-        places.sort()
-        whole = [place for place in places if place[1] < len(paths)]
-        self._places, self._all_places = (
-            np.array([place[1:] for place in chosen[int(len(chosen) * FLAT) :]]) for chosen in (whole, places)
-        )
-
-    def batch(self, size: int, smaller: bool = False) -> tuple[Tensor, Tensor]:
-        """Small (size, 1, patch + 2·MARGIN, ·) and large (size, 1, patch·scale, ·), flipped and turned at random.
-
-        `smaller` draws from photographs made smaller too.
-        """
-        places = self._all_places if smaller else self._places
-        scale, side = self.scale, self.patch + 2 * MARGIN
-        small = np.empty((size, 1, side, side), np.float32)
-        large = np.empty((size, 1, self.patch * scale, self.patch * scale), np.float32)
-        for i in range(size):
-            index, top, left = places[self.random.integers(len(places))]
-            low, high = self.pairs[index]
-            top = min(top + self.random.integers(self.patch // 2), low.shape[0] - side)
-            left = min(left + self.random.integers(self.patch // 2), low.shape[1] - side)
-            y, x, n = (top + MARGIN) * scale, (left + MARGIN) * scale, self.patch * scale
-            turns, flip = int(self.random.integers(4)), int(self.random.integers(2))
-            small[i, 0] = _turned(low[top : top + side, left : left + side], turns, flip)
-            large[i, 0] = _turned(high[y : y + n, x : x + n], turns, flip)
-        return torch.from_numpy(small), torch.from_numpy(large / 255)
+    large: Plane
+    small: Plane
+    places: NDArray[np.int64]
+    sources: tuple[Picture, ...] = ()
 
 
-def _turned(image: NDArray[np.generic], turns: int, flip: int) -> NDArray[np.generic]:
-    return np.rot90(image[:, ::-1] if flip else image, turns)
+Make = Callable[[Picture], tuple[Plane, Plane, tuple[Picture, ...]]]
+"""Makes a picture's luma, the same reduced, and its reductions in colour."""
+
+
+def divided(folders: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Return the photographs of folders to learn from, and those that are held out."""
+    by_folder = [sorted(path for path in f.iterdir() if path.suffix.lower() in SUFFIXES) for f in folders]
+    held_out = [path for paths in by_folder for path in paths[5::HELD_OUT]]
+    return [path for paths in by_folder for path in paths if path not in held_out], held_out
+
+
+def opened(path: Path) -> Picture:
+    """Return the colours of a file."""
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def undamaged(picture: Picture, scale: int) -> tuple[Plane, Plane, tuple[Picture, ...]]:
+    """Make pairs by the customary protocol: luma is rounded to numbers of 16 … 235, then reduced."""
+    large = luma_8bit(whole(picture, scale))
+    return (large / 255).astype(np.float32), (reduce(large, scale) / 255).astype(np.float32), ()
+
+
+def whole(picture: Picture, scale: int) -> Picture:
+    """Return a picture without the last rows and columns, so that its sides are multiples of a scale."""
+    height, width = (side // scale * scale for side in picture.shape[:2])
+    return picture[:height, :width]
+
+
+def rounded(values: NDArray[np.float64]) -> Picture:
+    """Return values as 8 bits."""
+    return np.clip(np.round(values), 0, 255).astype(np.uint8)
+
+
+def prepare(
+    sources: Sequence[Any],
+    make: Make,
+    least: int,
+    sizes: Sequence[Fraction] = SIZES,
+    *,
+    read: Callable[[Any], Picture] = opened,
+) -> list[Pictured]:
+    """Return every picture that is read in several sizes, by all processors, without the flattest places of all.
+
+    Reduced pictures with a side of fewer than `least` pixels are left out.
+    """
+    made = spread(partial(_measured, make=make, read=read), list(product(sizes, sources)))
+    energies = [energy for _, energy in made]
+    enough = np.quantile(np.concatenate([each.ravel() for each in energies]), FLAT)
+    found = []
+    for (large, small, colours), energy in made:
+        places = np.argwhere(energy >= enough) * (PLACES // 2)
+        if len(places) and min(small.shape) >= least:
+            found.append(Pictured(large, small, places, colours))
+    return found
+
+
+def _measured(task: tuple[Fraction, Any], *, make: Make, read: Callable[[Any], Picture]) -> tuple[Any, Plane]:
+    size, source = task
+    picture = read(source)
+    if size > 1:
+        picture = rounded(reduce(whole(picture, size.numerator), size))
+    made = make(picture)
+    small, step = made[1], PLACES // 2
+    across, down = (np.abs(np.diff(small, axis=axis)) for axis in (1, 0))
+    rows, columns = (max(0, (side - PLACES) // step + 1) for side in small.shape)
+    energy = np.zeros((rows, columns), np.float32)
+    for row, column in np.ndindex(rows, columns):
+        part = np.s_[row * step : row * step + PLACES - 1, column * step : column * step + PLACES - 1]
+        energy[row, column] = across[part].mean() + down[part].mean()
+    return made, energy
+
+
+def spread(function: Callable[[Any], Any], tasks: Sequence[Any]) -> list[Any]:
+    """Return what a function makes of each task, in their order, by as many processes as there are processors."""
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=context) as pool:
+        return list(pool.map(function, tasks, chunksize=4))

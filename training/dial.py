@@ -44,14 +44,16 @@ class Dial(nn.Module):
             self.register_buffer(f"clean_{name}", values)
         ones = np.ones((1, 1, self.side, self.side), np.float32)
         self.register_buffer("reached", torch.from_numpy(to_phases(ones, scale, 3)), persistent=False)
-        # What all knots have other than the clean network, and what each has for itself.
-        self.shared = nn.ParameterDict({name: torch.zeros_like(values) for name, values in clean.items()})
-        own = {name: values for name, values in clean.items() if name.startswith(kinds)}
-        self.own = nn.ParameterDict({n: torch.zeros((len(knots), *values.shape)) for n, values in own.items()})
-        for n in range(1, self.layers):
-            wide = torch.randn(2 * channels, channels * 9) * (0.1 / (9 * channels)) ** 0.5
-            self.shared[f"wide{n}"] = nn.Parameter(wide)
-            self.shared[f"narrow{n}"] = nn.Parameter(torch.zeros(channels, 2 * channels))
+        # What each knot has other than the clean network, or all of them.
+        own = {name for name in clean if name.startswith(kinds)}
+        self.change = nn.ParameterDict(
+            {n: torch.zeros((len(knots) if n in own else 1, *values.shape)) for n, values in clean.items()}
+        )
+
+    @property
+    def matrices(self) -> list[nn.Parameter]:
+        """What Muon turns: the body."""
+        return [self.change[f"weight{n}"] for n in range(1, self.layers)]
 
     def shares(self, level: float) -> Tensor:
         """Return how much of each knot a level has: (knots,)."""
@@ -61,12 +63,8 @@ class Dial(nn.Module):
 
     def mixed(self, name: str, shares: Tensor) -> Tensor:
         """Return an array for the shares of the knots; the rest is the clean network's."""
-        change = shares.sum() * self.shared[name]
-        if name in self.own:
-            change = change + torch.tensordot(shares, self.own[name], 1)
-        n = name.removeprefix("weight")
-        if n not in (name, "0"):
-            change = change + shares.sum() * (self.shared[f"narrow{n}"] @ self.shared[f"wide{n}"]).view_as(change)
+        every = self.change[name]
+        change = torch.tensordot(shares if len(every) > 1 else shares.sum(0, keepdim=True), every, 1)
         if name in ("weight0", "skip"):
             change = change - change.mean(dim=(2, 3), keepdim=True)
         clean: Tensor = getattr(self, f"clean_{name}")
@@ -105,7 +103,7 @@ class Dial(nn.Module):
                 made = [to_kernel(each, self.scale, self.side) for each in made]
             elif name == "skip":
                 made = [to_kernel(each, self.scale, SKIP * self.scale)[0, 0] for each in made]
-            found[name] = np.stack(made) if name in self.own else made[-1]
+            found[name] = np.stack(made) if len(self.change[name]) > 1 else made[-1]
         return stored(found)
 
     @torch.no_grad()
@@ -117,4 +115,4 @@ class Dial(nn.Module):
             found["skip"] = np.stack([to_phases(each[None, None], self.scale, SKIP) for each in other["skip"]])
         for name, values in found.items():
             change = torch.from_numpy(values[-len(self.knots) :]) - getattr(self, f"clean_{name}")
-            self.own[name].copy_(change)
+            self.change[name].copy_(change)

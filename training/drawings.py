@@ -267,7 +267,7 @@ def chart(canvas: Canvas) -> None:
         canvas.line(np.array([[low, place], [high, place]]), pale, canvas.one(0.5, 1, 1))
         canvas.write((2, place - 5), canvas.words(1)[:4], font, ink)
         if canvas.random.random() < 0.4:
-            top = canvas.random.uniform(low, high)
+            top = min(canvas.random.uniform(low, high), high - 2)
             canvas.box(
                 place, top, place + step * 0.7, high, fill=canvas.colour(), outline=ink, width=canvas.one(0.5, 1)
             )

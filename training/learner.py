@@ -1,29 +1,48 @@
-"""How every network learns: rounds of Adam with warm restarts, an error that is squared at last, averaged weights."""
+"""How every network learns: rounds of Muon and Adam, an error that is squared at last, averaged weights.
+
+Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon) changes the matrices of the body by matrices
+whose singular values are all about 1, so that rare directions learn as fast as frequent ones; Adam changes the rest.
+After 2,500 steps the large network of x2 was 0.22 dB better for it.
+
+On CUDA, a step is recorded once and replayed, from the choice of its patches to the averaged weights: small networks
+would otherwise wait for the processor most of the time.
+"""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+from training.patches import DEVICE
+
+torch.backends.cudnn.allow_tf32 = False
+torch.backends.cudnn.benchmark = True  # what is chosen for 24 channels otherwise takes eight times as long
+
 WARM_UP = 200
 """The first steps of a round, in which the learning rate rises."""
 BORDER = 4
 """Outer pixels of a patch, left out of the error: there, the body reads zeros, not the image's next pixels."""
+TURNED = 10
+"""The learning rate of Muon, divided by that of Adam."""
+MOMENTUM = 0.95
+ITERATION = 3.4445, -4.7750, 2.0315
+"""Coefficients of Muon's iteration, of the first, third and fifth power: five times, it brings every singular value
+near 1."""
+UNRECORDED = 3
+"""Steps before one is recorded, in which libraries choose how they compute."""
+
+Parts = Sequence[tuple[tuple[Tensor, ...], Tensor]]
+"""Of each part of a step, what the network is given, and what it should make of it."""
 
 
 class Round(NamedTuple):
-    """So many steps of Adam, whose learning rate rises for `WARM_UP` steps and falls as a cosine, almost to 0.
-
-    `smaller` learns from photographs made smaller too.
-    """
+    """So many steps, whose learning rate (Adam's) rises for `WARM_UP` steps and falls as a cosine, almost to 0."""
 
     steps: int
     rate: float
-    smaller: bool = False
 
 
 def place(rounds: Sequence[Round], step: int) -> tuple[Round, int]:
@@ -35,66 +54,152 @@ def place(rounds: Sequence[Round], step: int) -> tuple[Round, int]:
     raise IndexError(f"the rounds end {step} steps before this one")
 
 
+class Module(nn.Module):
+    """A network, and which of its weights Muon turns: matrices (…, d, c, 3, 3), all of one shape."""
+
+    matrices: Sequence[nn.Parameter]
+
+
+class Muon(torch.optim.Optimizer):
+    """Muon for convolutions, seen as matrices (d, c · 9); `rate` is Adam's."""
+
+    def __init__(self, matrices: Sequence[nn.Parameter], rate: Tensor) -> None:
+        super().__init__(matrices, {"lr": rate})
+        for each in matrices:
+            self.state[each]["momentum"] = torch.zeros_like(each)
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """One step."""
+        (group,) = self.param_groups
+        gradients = torch.stack([each.grad for each in group["params"]])
+        momenta = [self.state[each]["momentum"] for each in group["params"]]
+        torch._foreach_lerp_(momenta, list(gradients), 1 - MOMENTUM)
+        x = gradients.lerp(torch.stack(momenta), MOMENTUM).flatten(-3).bfloat16()
+        x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-12)
+        first, third, fifth = ITERATION
+        for _ in range(5):
+            square = x @ x.mT
+            x = first * x + (third * square + fifth * (square @ square)) @ x
+        change = (x.float() * (group["lr"] * TURNED)).view_as(gradients)
+        torch._foreach_sub_(group["params"], list(change))
+
+
 class Learner:
     """A network on its way: weights, their running average, the optimiser, and how far it is.
 
     Parameters
     ----------
     network : Module
-        Called with what `learn` is given, and the precision of its body as `dtype`.
+        Called with what `draw` returns, and the precision of its body as `dtype`.
+    draw : callable
+        Returns the patches of a step, in parts. On CUDA it is recorded as well.
     rounds : sequence of Round
         One after another (warm restarts: Loshchilov & Hutter 2017).
     scale : int
-    coarse, squared : float
-        The shares of the steps of a round: the first, whose body is computed in bfloat16, and the last, that lessen
-        the squared error, which is what PSNR measures.
+    squared : float
+        The share of the steps of a round, the last ones, that lessen the squared error, which PSNR measures.
     """
 
     def __init__(
-        self, network: nn.Module, rounds: Sequence[Round], scale: int, *, coarse: float, squared: float
+        self,
+        network: Module,
+        draw: Callable[[], Parts],
+        rounds: Sequence[Round],
+        scale: int,
+        *,
+        squared: float,
     ) -> None:
         self.network, self.rounds, self.step = network.to(DEVICE), rounds, 0
-        self._border, self._coarse, self._squared = BORDER * scale, coarse, squared
+        self._draw, self._inside = draw, slice(BORDER * scale, -BORDER * scale)
+        self._squared = squared
+        self.device = torch.cuda.get_device_name() if DEVICE == "cuda" else "CPU"
         self.average = {name: values.clone() for name, values in network.state_dict().items()}
+        self._weights = [values for _, values in network.named_parameters()]
+        self._means = [self.average[name] for name, _ in network.named_parameters()]
         self._made = torch.compile(network)
-        self._optimiser = torch.optim.Adam(network.parameters(), rounds[0].rate, betas=(0.9, 0.99), fused=True)
+        self._rate, self._renewed, self._error = (torch.zeros((), device=DEVICE) for _ in range(3))
+        turned = {id(values) for values in network.matrices}
+        self._optimisers = (
+            Muon(network.matrices, self._rate),
+            torch.optim.Adam(
+                [values for values in self._weights if id(values) not in turned],
+                self._rate,
+                betas=(0.9, 0.99),
+                fused=True,
+                capturable=DEVICE == "cuda",
+            ),
+        )
+        self._recorded: dict[bool, Callable[[], None]] = {}
 
-    def learn(self, parts: Sequence[tuple[tuple[Tensor, ...], Tensor]]) -> float:
-        """One step, from what the network is given and should have made, in parts; the mean error."""
+    def learn(self) -> None:
+        """One step."""
         round, before = place(self.rounds, self.step)
         progress = before / round.steps
         fall = 0.5 + 0.5 * math.cos(math.pi * progress) + 0.005
-        for group in self._optimiser.param_groups:
-            group["lr"] = round.rate * min(1, (before + 1) / WARM_UP) * fall
-        dtype = torch.bfloat16 if progress < self._coarse else torch.float32
-        inside = slice(self._border, -self._border)
-        self._optimiser.zero_grad()
-        total = 0.0
-        for given, wanted in parts:
-            made = self._made(*(each.to(DEVICE) for each in given), dtype=dtype)
-            error = (made - wanted.to(DEVICE))[:, :, inside, inside]
-            # An absolute error of 0.02 is usual: the two have gradients of about the same size.
-            loss = error.abs().mean() if progress < 1 - self._squared else 25 * (error * error).mean()
-            (loss / len(parts)).backward()
-            total += float(loss.detach()) / len(parts)
-        self._optimiser.step()
+        self._rate.fill_(round.rate * min(1, (before + 1) / WARM_UP) * fall)
+        self._renewed.fill_(max(0.001, 1 - (self.step + 1) / (self.step + 21)))
+        squared = progress >= 1 - self._squared
+        if DEVICE != "cuda":
+            self._advance(squared)
+        else:
+            if squared not in self._recorded:
+                self._recorded[squared] = self._record(squared)
+            self._recorded[squared]()
         self.step += 1
-        keep = min(0.999, self.step / (self.step + 20))
-        for name, values in self.network.state_dict().items():
-            self.average[name].lerp_(values, 1 - keep)
-        return total
+
+    def _record(self, squared: bool) -> Callable[[], None]:
+        """Return what repeats a step. A few steps are done before, which are not counted."""
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(UNRECORDED):
+                self._advance(squared)
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self._advance(squared)
+        replay: Callable[[], None] = graph.replay
+        return replay
+
+    def _advance(self, squared: bool) -> None:
+        self.network.zero_grad()
+        parts = self._draw()
+        for given, wanted in parts:
+            error = (self._made(*given, dtype=torch.bfloat16) - wanted)[:, :, self._inside, self._inside]
+            # An absolute error of 0.02 is usual: the two have gradients of about the same size.
+            loss = 25 * (error * error).mean() if squared else error.abs().mean()
+            (loss / len(parts)).backward()
+            self._error += loss.detach() / len(parts)
+        for each in self._optimisers:
+            each.step()
+        with torch.no_grad():
+            steps = torch._foreach_sub(self._weights, self._means)
+            torch._foreach_mul_(steps, self._renewed)
+            torch._foreach_add_(self._means, steps)
+
+    def error(self) -> float:
+        """Return the sum of the errors since the last call."""
+        error = float(self._error)
+        self._error.zero_()
+        return error
 
     def save(self, path: Path, **more: Any) -> None:
         """Write a checkpoint, with more that is to be known again."""
         state = {"step": self.step, "network": self.network.state_dict(), "average": self.average, **more}
         path.parent.mkdir(exist_ok=True, parents=True)
-        torch.save(state | {"optimiser": self._optimiser.state_dict()}, path.with_suffix(".new"))
+        torch.save(state | {"optimisers": [each.state_dict() for each in self._optimisers]}, path.with_suffix(".new"))
         path.with_suffix(".new").replace(path)
 
     def load(self, path: Path) -> dict[str, Any]:
         """Go on from a checkpoint, and return what it holds."""
         state: dict[str, Any] = torch.load(path, map_location=DEVICE, weights_only=True)
-        self.step, self.average = state["step"], state["average"]
+        self.step = state["step"]
+        for name, values in state["average"].items():
+            self.average[name].copy_(values)
         self.network.load_state_dict(state["network"])
-        self._optimiser.load_state_dict(state["optimiser"])
+        for each, own in zip(self._optimisers, state["optimisers"], strict=True):
+            each.load_state_dict(own)
+            for group in each.param_groups:
+                group["lr"] = self._rate
         return state

@@ -1,8 +1,4 @@
-"""The networks as PyTorch trains them: wider than what they become.
-
-Each body layer is trained as `identity + plain + narrow · wide`, a sum of linear maps that is one 3 × 3 convolution
-afterwards (collapsible layers: Bhardwaj et al. 2022, SESR; Zhang et al. 2021, ECBSR). The sum is taken of the
-weights, before they meet a picture, so training costs hardly more than the plain network would.
+"""The networks as PyTorch trains them.
 
 Nothing has a bias, and the weights of each filter of the head sum to 0. So the network sees differences alone: a flat
 area gives exactly 0 there and passes through the linear skip, whose phases sum to 1; and PReLU being homogeneous,
@@ -31,9 +27,6 @@ SKIP = 5
 HALF = 48
 """The body of networks of so many channels is stored in half precision. Flat areas stay exact: the head makes zeros
 of them, and what biases make of zeros is subtracted by whoever reads the file."""
-WIDER = 2
-"""Channels inside a trained layer for each channel outside."""
-
 Arrays = dict[str, NDArray[np.floating[Any]]]
 Index = tuple[slice | NDArray[Any], ...]
 """Selects, of an array (C, side, side), some cells of every channel."""
@@ -48,32 +41,6 @@ class Shape(NamedTuple):
     tail: int
 
 
-class Body(nn.Module):
-    """A 3 × 3 convolution in three parts, and PReLU."""
-
-    identity: Tensor
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        deviation = (0.1 / (9 * channels)) ** 0.5
-        wide = channels * WIDER
-        self.plain = nn.Parameter(torch.randn(channels, channels, 3, 3) * deviation)
-        self.wide = nn.Parameter(torch.randn(wide, channels * 9) * deviation)
-        self.narrow = nn.Parameter(torch.randn(channels, wide) * (0.5 / wide) ** 0.5)
-        self.slopes = nn.Parameter(torch.full((channels,), 0.25))
-        identity = torch.zeros(channels, channels, 3, 3)
-        identity[range(channels), range(channels), 1, 1] = 1
-        self.register_buffer("identity", identity, persistent=False)
-
-    def weight(self) -> Tensor:
-        """Return the sum of the parts: one convolution."""
-        return self.identity + self.plain + (self.narrow @ self.wide).view_as(self.plain)
-
-    def become(self, weight: Tensor) -> None:
-        """Add up to a given convolution."""
-        self.plain += weight - self.weight()
-
-
 class Network(nn.Module):
     """Luma (B, 1, h + 2·MARGIN, w + 2·MARGIN) to luma (B, 1, h·scale, w·scale)."""
 
@@ -84,17 +51,26 @@ class Network(nn.Module):
         self.shape = scale, channels, layers, _ = shape
         self.head = nn.Parameter(torch.randn(channels, 1, 3, 3) * (2 / 9) ** 0.5)
         self.slopes = nn.Parameter(torch.full((channels,), 0.25))
-        self.body = nn.ModuleList(Body(channels) for _ in range(layers))
+        # Each layer of the body begins near the identity.
+        deviation = (0.1 / (9 * channels)) ** 0.5
+        self.body = nn.Parameter(torch.randn(layers, channels, channels, 3, 3) * deviation)
+        self.body.data[:, range(channels), range(channels), 1, 1] += 1
+        self.body_slopes = nn.Parameter(torch.full((layers, channels), 0.25))
         self.tail = nn.Parameter(torch.randn(scale * scale, channels, 3, 3) * (0.01 / (9 * channels)) ** 0.5)
         self.skip = nn.Parameter(torch.zeros(scale * scale, 1, SKIP, SKIP))
         # A kernel narrower than three cells has no taps for some neighbours.
         ones = np.ones((1, 1, shape.tail, shape.tail), np.float32)
         self.register_buffer("reached", torch.from_numpy(to_phases(ones, scale, 3)), persistent=False)
 
+    @property
+    def matrices(self) -> list[nn.Parameter]:
+        """What Muon turns: the body."""
+        return [self.body]
+
     def parts(self) -> tuple[list[tuple[Tensor, Tensor]], Tensor, Tensor]:
-        """Return the collapsed weights: each convolution with its slopes, the tail, and the skip."""
+        """Return the weights: each convolution with its slopes, the tail, and the skip."""
         head = self.head - self.head.mean(dim=(2, 3), keepdim=True)
-        body = [(layer.weight(), layer.slopes) for layer in self.body if isinstance(layer, Body)]
+        body = zip(self.body, self.body_slopes, strict=True)
         missing = 1 - self.skip.sum(dim=(2, 3), keepdim=True)
         return [(head, self.slopes), *body], self.tail * self.reached, self.skip + missing / SKIP**2
 
@@ -110,7 +86,7 @@ class Network(nn.Module):
 
     @torch.no_grad()
     def arrays(self) -> Arrays:
-        """The collapsed weights, by the names that they have in a file."""
+        """The weights, by the names that they have in a file."""
         convolutions, tail, skip = self.parts()
         named: Arrays = {}
         for index, (weight, slopes) in enumerate(convolutions):
@@ -130,17 +106,13 @@ class Network(nn.Module):
 
     @torch.no_grad()
     def become(self, arrays: Arrays) -> None:
-        """Start from collapsed weights: all of them, or for another scale those of the head and the body.
-
-        Body layers that they lack begin as the identity (Net2Net: Chen et al. 2016).
-        """
+        """Start from the weights of a file: all of them, or for another scale those of the head and the body."""
         given = {name: torch.from_numpy(values) for name, values in arrays.items()}
         self.head.copy_(given["weight0"])
         self.slopes.copy_(given["slopes0"])
-        for index, layer in enumerate(self.body, 1):
-            assert isinstance(layer, Body)
-            layer.become(given.get(f"weight{index}", layer.identity))
-            layer.slopes.copy_(given.get(f"slopes{index}", torch.ones(())))
+        for index, (weight, slopes) in enumerate(zip(self.body, self.body_slopes, strict=True), 1):
+            weight.copy_(given[f"weight{index}"])
+            slopes.copy_(given[f"slopes{index}"])
         if arrays["skip"].shape[0] == SKIP * self.shape.scale:
             self.tail.copy_(torch.from_numpy(to_phases(arrays["tail"], self.shape.scale, 3)))
             self.become_skip(arrays["skip"])

@@ -1,112 +1,69 @@
-"""Damaged and undamaged patches, of all levels, to train networks that restore.
+"""Damaged pictures of all levels, to train networks that restore.
 
 A picture is damaged as a whole, as files are, and serves for many patches. A pool of such pictures is renewed little
-by little, so that the steps of a training are nearly all convolution.
+by little, by processes of their own, so that the steps of a training are nearly all convolution.
 """
 
-from collections.abc import Callable, Sequence
-from fractions import Fraction
-from itertools import pairwise
-from pathlib import Path
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from functools import partial
+from itertools import count, islice, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
-from training.damage import Photograph, damaged
-from training.data import FLAT
-from training.model import MARGIN
+from training.damage import damaged
+from training.data import Make, Picture, Pictured, Plane, rounded, whole
+from training.patches import Patches
 from upscale_cli.learning.reduction import reduce
 
-PATCH = 40
-"""Side of a small patch, margin not counted."""
-BINS, PICTURES = 12, 150
+BINS, PICTURES = 12, 300
 """Levels that are told apart while drawing, and the damaged pictures of each."""
 CLEAN = 1 / 4
 """The share of batches of undamaged pictures, if level 0 is one of the levels."""
 OTHERS = ("box", "lanczos", "bilinear", "bicubic")
 """One of these reduces each photograph besides the bicubic reduction, and serves for a quarter of the pictures."""
-WHITE = 255 * 256
-WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32)
-
-Plane = NDArray[np.uint16]
-
-
-class Photographed(NamedTuple):
-    """The luma of a photograph, in 256ths; its reductions; and where in them there is something to see."""
-
-    large: Plane
-    smalls: list[Photograph]
-    places: NDArray[np.int64]
-
-
-def luma16(rgb: NDArray[Any]) -> Plane:
-    """Return the luma of 8-bit colours, 0 … 255, in 256ths."""
-    return np.round(rgb.astype(np.float32) @ WEIGHTS * 256).astype(np.uint16)
-
-
-def opened(path: Path) -> Photograph:
-    """Return the colours of a file."""
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
-
-
-def prepare(
-    sources: Sequence[Any],
-    scale: int,
-    sizes: Sequence[Fraction],
-    seed: int,
-    *,
-    read: Callable[[Any], Photograph] = opened,
-) -> list[Photographed]:
-    """Return every picture that is read in several sizes, reduced, without the flattest places of all."""
-    random = np.random.default_rng(seed)
-    found: list[tuple[Plane, list[Photograph]]] = []
-    places = []
-    for source, size in ((source, size) for size in sizes for source in sources):
-        rgb = read(source)
-        if size > 1:
-            height, width = (side // size.numerator * size.numerator for side in rgb.shape[:2])
-            rgb = _rounded(reduce(rgb[:height, :width], size))
-        rgb = rgb[: rgb.shape[0] // scale * scale, : rgb.shape[1] // scale * scale]
-        if min(rgb.shape[:2]) < (PATCH + 2 * MARGIN + 8) * scale:
-            continue
-        smalls = [_reduced(rgb, scale, by) for by in ("bicubic", OTHERS[random.integers(len(OTHERS))])]
-        luma = luma16(smalls[0]) / 256
-        for top in range(0, luma.shape[0] - PATCH + 1, PATCH // 2):
-            for left in range(0, luma.shape[1] - PATCH + 1, PATCH // 2):
-                part = luma[top : top + PATCH, left : left + PATCH]
-                energy = np.abs(np.diff(part, axis=0)).mean() + np.abs(np.diff(part, axis=1)).mean()
-                places.append((energy, len(found), top, left))
-        found.append((luma16(rgb), smalls))
-    places.sort()
-    kept: list[list[tuple[int, int]]] = [[] for _ in found]
-    for _, index, top, left in places[int(len(places) * FLAT) :]:
-        kept[index].append((top, left))
-    return [Photographed(*each, np.array(where)) for each, where in zip(found, kept, strict=True) if where]
-
-
-def _reduced(rgb: Photograph, scale: int, by: str) -> Photograph:
-    if by == "bilinear":
-        size = rgb.shape[1] // scale, rgb.shape[0] // scale
-        return np.asarray(Image.fromarray(rgb).resize(size, Image.Resampling.BILINEAR))
-    return _rounded(reduce(rgb, scale, by))
-
-
-def _rounded(values: NDArray[np.float64]) -> Photograph:
-    return np.clip(np.round(values), 0, 255).astype(np.uint8)
+AT_ONCE, AHEAD = 8, 3
+"""Pictures that a process makes at a time, and how many such tasks each process has before it."""
+WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32) / 255
 
 
 class Damaged(NamedTuple):
-    """A damaged picture: the number of its photograph, its luma, and how many rows and columns it lacks."""
+    """A damaged picture, as `Patches.put` takes it: slot, luma, number of the picture, and what it lacks."""
 
-    number: int
-    luma: Plane
-    top: int
-    left: int
+    slot: int
+    small: Plane
+    picture: int
+    lacks: tuple[int, int]
+
+
+def luma(picture: Picture) -> Plane:
+    """Return the luma of 8-bit colours, 0 … 1."""
+    return (picture.astype(np.float32) @ WEIGHTS).astype(np.float32, copy=False)
+
+
+def to_damage(scale: int) -> Make:
+    """Return what makes a picture's luma, and reductions of it by two filters; the second depends on the picture."""
+    return partial(_reduced_twice, scale=scale)
+
+
+def _reduced_twice(picture: Picture, scale: int) -> tuple[Plane, Plane, tuple[Picture, ...]]:
+    picture = whole(picture, scale)
+    other = OTHERS[int(picture[::16, ::16].sum()) % len(OTHERS)]
+    sources = _reduced(picture, scale, "bicubic"), _reduced(picture, scale, other)
+    return luma(picture), luma(sources[0]), sources
+
+
+def _reduced(picture: Picture, scale: int, by: str) -> Picture:
+    if by == "bilinear":
+        size = picture.shape[1] // scale, picture.shape[0] // scale
+        return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR))
+    return rounded(reduce(picture, scale, by))
 
 
 class Pool:
@@ -114,52 +71,74 @@ class Pool:
 
     Parameters
     ----------
-    photographs : list of Photographed
-    scale, seed : int
+    pictures : sequence of Pictured
+        With `sources`.
+    scale, patch : int
+        See `Patches`.
     levels : (float, float)
         The lowest and the highest level. If the lowest is 0, undamaged pictures are levels of their own.
+    seed : int
     """
 
-    def __init__(self, photographs: list[Photographed], scale: int, seed: int, levels: tuple[float, float]) -> None:
-        self.photographs, self.scale, self.random = photographs, scale, np.random.default_rng(seed)
-        self._shares = np.cumsum([len(each.places) for each in photographs], dtype=float)
-        self._shares /= self._shares[-1]
-        edges = np.linspace(*levels, BINS + 1)
-        self._bins = list(pairwise(edges))
+    def __init__(
+        self, pictures: Sequence[Pictured], scale: int, patch: int, *, levels: tuple[float, float], seed: int = 0
+    ) -> None:
+        self.random = np.random.default_rng(seed)
+        self.bins = list(pairwise(np.linspace(*levels, BINS + 1)))
         self._clean = CLEAN if levels[0] == 0 else 0
         if self._clean:
-            self._bins[0] = (0.0, 0.0)
-        self._pictures = [[self._draw(bin) for _ in range(PICTURES)] for bin in range(BINS)]
+            self.bins[0] = (0.0, 0.0)
+        slots = BINS * PICTURES
+        # All slots in turn, and then any.
+        numbers = (number if number < slots else int(self.random.integers(slots)) for number in count())
+        self._tasks = ((number, *self.bins[number // PICTURES]) for number in numbers)
+        fork = multiprocessing.get_context("fork")
+        self._workers = ProcessPoolExecutor(
+            os.cpu_count(), mp_context=fork, initializer=_begin, initargs=(pictures, seed)
+        )
+        self._pending: deque[Future[list[Damaged]]] = deque()
+        for _ in range(AHEAD * (os.cpu_count() or 1)):
+            self._ask()
+        self.patches = Patches(pictures, scale, patch, slots)
+        self._ready: deque[Damaged] = deque()
+        for _ in range(slots):
+            self.renew()
 
-    def _draw(self, bin: int) -> Damaged:
-        index = int(np.searchsorted(self._shares[:-1], self.random.random()))
-        small = self.photographs[index].smalls[int(self.random.random() < 0.25)]
-        level = float(self.random.uniform(*self._bins[bin]))
-        made, top, left = damaged(small, level, self.random) if level else (small, 0, 0)
-        return Damaged(index, luma16(made), top, left)
+    def _ask(self) -> None:
+        self._pending.append(self._workers.submit(_drawn, list(islice(self._tasks, AT_ONCE))))
 
-    def batch(self, size: int) -> tuple[Tensor, Tensor, float]:
-        """Small (size, 1, PATCH + 2·MARGIN, ·) and large (size, 1, PATCH·scale, ·) luma of 0 … 1, and their level.
+    def renew(self) -> None:
+        """Replace a picture by another."""
+        if not self._ready:
+            self._ready.extend(self._pending.popleft().result())
+            self._ask()
+        self.patches.put(*self._ready.popleft())
 
-        One damaged picture is replaced by another.
-        """
-        bin = 0 if self.random.random() < self._clean else int(self.random.integers(BINS))
-        self._pictures[bin][self.random.integers(PICTURES)] = self._draw(bin)
-        scale, side = self.scale, PATCH + 2 * MARGIN
-        small = np.empty((size, 1, side, side), np.float32)
-        large = np.empty((size, 1, PATCH * scale, PATCH * scale), np.float32)
-        for i in range(size):
-            index, low, down, across = self._pictures[bin][self.random.integers(PICTURES)]
-            high, _, places = self.photographs[index]
-            place = places[self.random.integers(len(places))] + self.random.integers(PATCH // 2, size=2)
-            top, left = np.clip(place - (down, across), 0, np.array(low.shape) - side)
-            y, x, n = (top + down + MARGIN) * scale, (left + across + MARGIN) * scale, PATCH * scale
-            turns, flip = int(self.random.integers(4)), int(self.random.integers(2))
-            small[i, 0] = _turned(low[top : top + side, left : left + side], turns, flip)
-            large[i, 0] = _turned(high[y : y + n, x : x + n], turns, flip)
-        level = float(sum(self._bins[bin]) / 2)
-        return torch.from_numpy(small / WHITE), torch.from_numpy(large / WHITE), level
+    def choose(self) -> tuple[tuple[int, int], float]:
+        """Return what `Patches.batch` is told to take patches of one level, and that level."""
+        chosen = 0 if self.random.random() < self._clean else int(self.random.integers(BINS))
+        return (chosen * PICTURES, PICTURES), float(sum(self.bins[chosen]) / 2)
+
+    def close(self) -> None:
+        """End the processes."""
+        self._workers.shutdown(cancel_futures=True)
 
 
-def _turned(image: NDArray[np.generic], turns: int, flip: int) -> NDArray[np.generic]:
-    return np.rot90(image[:, ::-1] if flip else image, turns)
+_own: dict[str, Any] = {}
+"""What a process that damages has: pictures, how they share the places, and random numbers."""
+
+
+def _begin(pictures: Sequence[Pictured], seed: int) -> None:
+    shares: NDArray[np.float64] = np.cumsum([len(each.places) for each in pictures], dtype=float)
+    _own.update(pictures=pictures, shares=shares / shares[-1], random=np.random.default_rng((seed, os.getpid())))
+
+
+def _drawn(tasks: Sequence[tuple[int, float, float]]) -> list[Damaged]:
+    pictures, shares, random = _own["pictures"], _own["shares"], _own["random"]
+    found = []
+    for slot, low, high in tasks:
+        number = int(np.searchsorted(shares[:-1], random.random()))
+        small, level = pictures[number].sources[int(random.random() < 0.25)], float(random.uniform(low, high))
+        made, *lacks = damaged(small, level, random) if level else (small, 0, 0)
+        found.append(Damaged(slot, luma(made), number, (lacks[0], lacks[1])))
+    return found

@@ -22,25 +22,24 @@ on from there. PyTorch compiles the network, as in `train`.
 
 import argparse
 import json
-import pickle
 import time
 from collections.abc import Mapping
-from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from training.damage import level_of_quality, saved
-from training.data import SMALLER
+from training.data import HELD_OUT, SIZES, Picture, Pictured, Plane, divided, prepare
 from training.dial import ALL, KNOTS, Dial
 from training.drawings import drawing, fonts
-from training.learner import Learner, Round
+from training.learner import Learner, Parts, Round
 from training.model import MARGIN, write
-from training.pool import WHITE, Photographed, Plane, Pool, luma16, prepare
-from training.train import HELD_OUT, SHIPPED, divided
+from training.patches import DEVICE
+from training.pool import Pool, luma, to_damage
+from training.train import SHIPPED
 from upscale_cli.learning.measure import psnr
 
 LEVELS = 0.04, 1.0
@@ -49,9 +48,13 @@ SIDE = 384
 """Side of a drawing, in pixels."""
 PHOTOGRAPHED = 1 / 4
 """The share of photographs among drawings."""
-BATCH, PARTS = 16, 2
-"""Patches in a step, and in how many parts, each of one level."""
-COARSE, SQUARED = 0.97, 0.2
+PATCHES = {"small": 40, "large": 56}
+"""Side of a small patch, margin not counted: large networks read farther."""
+MORE = 2 * MARGIN + 8
+"""Margins, and rows and columns that pictures may lack that are saved twice."""
+PARTS = 2
+"""In how many parts a step is, each of one level."""
+SQUARED = 0.2
 """See `Learner`."""
 QUALITIES = 90, 75, 60, 40
 UNDAMAGED = 100
@@ -63,52 +66,52 @@ class Run(Learner):
 
     network: Dial
 
-    def advance(self, pool: Pool) -> float:
-        """One step; the error."""
-        batches = [pool.batch(BATCH // PARTS) for _ in range(PARTS)]
-        return self.learn([((small, self.network.shares(level)), large) for small, large, level in batches])
+    def __init__(self, network: Dial, pool: Pool, rounds: list[Round], batch: int) -> None:
+        self._pool = pool
+        self._told = torch.zeros((PARTS, 2 + len(network.knots)), device=DEVICE)
+
+        def draw() -> Parts:
+            found = []
+            for row in self._told:
+                small, large = pool.patches.batch(batch // PARTS, row[:2])
+                found.append(((small, row[2:].clone()), large))
+            return found
+
+        super().__init__(network, draw, rounds, network.scale, squared=SQUARED)
+
+    def learn(self) -> None:
+        """One step, from other levels than the last, after which a picture is replaced."""
+        chosen = [self._pool.choose() for _ in range(PARTS)]
+        self._told.copy_(torch.tensor([[*among, *self.network.shares(level).tolist()] for among, level in chosen]))
+        super().learn()
+        self._pool.renew()
 
 
 @torch.no_grad()
 def score(network: Dial, checks: Mapping[int, list[tuple[Plane, Plane]]]) -> dict[str, float]:
     """Mean PSNR of held-out pictures, in decibels, as JPEG of some qualities."""
+    network.to(DEVICE)
     found = {}
     for quality, pairs in checks.items():
         scores = []
+        shares = network.shares(level_of_quality(quality)).to(DEVICE)
         for small, large in pairs:
-            padded = torch.from_numpy(np.pad(small.astype(np.float32) / WHITE, MARGIN, mode="symmetric"))
-            made = network(padded[None, None], network.shares(level_of_quality(quality)))[0, 0].numpy()
-            scores.append(psnr(made * 219, large / np.float64(WHITE) * 219, network.scale))
+            padded = torch.from_numpy(np.pad(small, MARGIN, mode="symmetric"))[None, None]
+            made = network(padded.to(DEVICE), shares)[0, 0].cpu().numpy()
+            scores.append(psnr(made * 219, large * np.float64(219), network.scale))
         found[f"q{quality}"] = round(float(np.mean(scores)), 3)
     return found
 
 
-def photographs_of(folders: list[Path], scale: int, cache: Path) -> tuple[list[Photographed], list[Photographed]]:
-    """Return the photographs to learn from and those that are held out; they are prepared once."""
-    if not cache.exists():
-        learned, held_out = divided(folders)
-        made = prepare(learned, scale, (Fraction(1), *SMALLER), 0), prepare(held_out, scale, (Fraction(1),), 1)
-        with cache.with_suffix(".new").open("wb") as stream:
-            pickle.dump(made, stream, protocol=5)
-        cache.with_suffix(".new").replace(cache)
-    with cache.open("rb") as stream:
-        learned, held = pickle.load(stream)  # noqa: S301  # our own file
-    return [Photographed(*each) for each in learned], [Photographed(*each) for each in held]
-
-
 def with_drawings(
-    count: int, photographs: list[Photographed], scale: int
-) -> tuple[list[Photographed], list[Photographed]]:
+    count: int, photographs: list[Pictured], scale: int, least: int
+) -> tuple[list[Pictured], list[Pictured]]:
     """Return drawings to learn from, with photographs among them, and drawings that are held out."""
-    faces = fonts()
-
-    def read(seed: int) -> NDArray[np.uint8]:
-        return drawing(seed, SIDE, faces)
-
-    drawn = prepare(range(count), scale, (Fraction(1),), 0, read=read)
+    make, read = to_damage(scale), partial(drawing, side=SIDE, faces=fonts())
+    drawn = prepare(range(count), make, least, SIZES[:1], read=read)
     places, others = (sum(len(each.places) for each in some) for some in (drawn, photographs))
     step = max(1, round(others / places * (1 - PHOTOGRAPHED) / PHOTOGRAPHED))
-    held = prepare(range(count, count + max(1, count // HELD_OUT)), scale, (Fraction(1),), 1, read=read)
+    held = prepare(range(count, count + max(1, count // HELD_OUT)), make, least, SIZES[:1], read=read)
     return drawn + photographs[::step], held
 
 
@@ -132,24 +135,27 @@ def train(told: argparse.Namespace) -> None:
     knots: tuple[float, ...] = KNOTS
     qualities: tuple[int, ...] = QUALITIES
     levels = LEVELS
-    learned, held = photographs_of(told.photos, told.scale, folder.parent / f"photographs-{told.scale}.pickle")
+    paths, held_out = divided(told.photos)
+    patch = PATCHES[told.size]
+    least = patch + MORE
+    learned = prepare(paths, to_damage(told.scale), least)
+    held = prepare(held_out, to_damage(told.scale), least, SIZES[:1])
     if told.drawings:
         knots, levels, qualities = (0.0, *KNOTS), (0.0, 1.0), (UNDAMAGED, *QUALITIES)
-        learned, held = with_drawings(told.drawings, learned, told.scale)
+        learned, held = with_drawings(told.drawings, learned, told.scale, least)
     if told.size == "large":
         knots = (0.0, *KNOTS)
+    pool = Pool(learned, told.scale, patch, levels=levels)
     network = beginning(told.scale, told.start, knots, told.size)
-    rounds = [Round(steps, told.rate) for steps in told.rounds]
-    run = Run(network, rounds, told.scale, coarse=COARSE, squared=SQUARED)
+    run = Run(network, pool, [Round(steps, told.rate) for steps in told.rounds], told.batch)
     averaged = beginning(told.scale, None, knots, told.size)
     if checkpoint.exists():
         run.load(checkpoint)
-    pool = Pool(learned, told.scale, seed=run.step, levels=levels)
 
-    def check(small: NDArray[np.uint8], quality: int) -> Plane:
-        return luma16(small if quality == UNDAMAGED else saved(small, "JPEG", quality=quality, subsampling=2))
+    def check(small: Picture, quality: int) -> Plane:
+        return luma(small if quality == UNDAMAGED else saved(small, "JPEG", quality=quality, subsampling=2))
 
-    checks = {each: [(check(one.smalls[0], each), one.large) for one in held] for each in qualities}
+    checks = {each: [(check(one.sources[0], each), one.large) for one in held] for each in qualities}
 
     def tell(**values: Any) -> dict[str, Any]:
         averaged.load_state_dict(run.average)
@@ -163,22 +169,25 @@ def train(told: argparse.Namespace) -> None:
         "drawings": told.drawings,
         "rounds": told.rounds,
         "rate": told.rate,
+        "batch": told.batch,
         "start": told.start and told.start.name,
         "size": told.size,
+        "device": run.device,
     }
-    tell(photographs=len(learned), **given)
-    total, began = 0.0, time.process_time()
+    tell(photographs=len(paths), **given)
+    began = time.perf_counter()
     last, said_at = min(sum(told.rounds), told.until or sum(told.rounds)), run.step
     while run.step < last:
-        total += run.advance(pool)
+        run.learn()
         if run.step % told.every == 0 or run.step == last:
-            loss = round(total / (run.step - said_at), 6)
-            said = tell(loss=loss, processor_seconds=round(time.process_time() - began))
-            total, said_at = 0.0, run.step
+            loss = round(run.error() / (run.step - said_at), 6)
+            said = tell(loss=loss, seconds=round(time.perf_counter() - began))
+            said_at = run.step
             run.save(checkpoint)
-            facts = {"photographs": len(learned), "held out": said}
+            facts = {"photographs": len(paths), "held out": said}
             about = {"scale": told.scale, "levels": [0, *KNOTS], "training": facts}
-            write(folder / f"{name}.npz", averaged.arrays(), about)
+            write(folder / f"{name}.npz", averaged.cpu().arrays(), about)
+    pool.close()
 
 
 def main() -> None:
@@ -192,6 +201,7 @@ def main() -> None:
     parser.add_argument("--drawings", type=int, default=0, help="learn from so many drawings as well")
     parser.add_argument("--rounds", type=int, nargs="+", default=[3_000, 40_000], help="the steps of each round")
     parser.add_argument("--until", type=int, help="stop there, to go on later")
+    parser.add_argument("--batch", type=int, default=128, help="patches in a step")
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--every", type=int, default=250, help="steps between checkpoints")
     told = parser.parse_args()

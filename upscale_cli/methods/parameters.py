@@ -66,7 +66,7 @@ class Number(Kind):
     def read(self, value: Any) -> float:
         upper, _, lower = value.partition("/") if isinstance(value, str) else (value, "", "")
         result = float(upper) / float(lower or 1)
-        if not self.low <= result <= self.high:
+        if isinstance(value, bool) or not self.low <= result <= self.high:
             raise ValueError
         return result
 
@@ -82,7 +82,7 @@ class Integer(Kind):
 
     def read(self, value: Any) -> int:
         result = int(value)
-        exact = isinstance(value, str) or result == value
+        exact = isinstance(value, str) or (result == value and not isinstance(value, bool))
         if not exact or result < self.low or (self.high is not None and result > self.high):
             raise ValueError
         return result
