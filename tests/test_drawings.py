@@ -23,7 +23,7 @@ from upscale_cli.methods.restoring import Losses, found_in
 ROOT = Path(__file__).parents[1]
 LUMA = np.array([0.299, 0.587, 0.114])
 FIRST = {("drawing", 2): 30.60, ("drawing", 4): 27.89, ("text", 2): 21.51, ("text", 4): 19.47}
-"""What the first networks reached, with colours that did not follow luma ("before" in docs/learned.md), in decibels."""
+"""Decibels that the first networks reached, with colours that did not follow luma ("before" in docs/learned.md)."""
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Pictures to learn from: read, made smaller, reduced by the customary protocol, and where there is something to see.
+"""Pictures to learn from: read, made smaller, reduced by the customary protocol, and where to look in them.
 
 A `Pictured` is one picture in one size. `patches.Patches` takes patches of many of them.
 """
