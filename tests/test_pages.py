@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -228,14 +229,21 @@ def test_few_blocks_are_left_to_others() -> None:
 @pytest.mark.long
 def test_a_newcomer_types_the_readme_and_the_tests_pass(tmp_path: Path) -> None:
     """All in one shell, environments included: this installs the package twice, and runs the whole suite."""
-    checkout = copy_checkout(tmp_path / "checkout")
+    # Some of its tests run the package as another user, who may not enter pytest's folders.
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        type_readme(copy_checkout(Path(folder) / "checkout"), tmp_path)
+
+
+def type_readme(checkout: Path, home: Path) -> None:
+    """Type its commands in one shell, and fail if one of them does."""
     typed = [b.text for b in blocks(README) if b.kind == "sh" and not b.mark.startswith(BY_HAND)]
     script = "set -eo pipefail\n" + "".join(typed)
     environment = {name: os.environ[name] for name in os.environ if not name.startswith(("PYTEST", "PYTHON"))}
     done = subprocess.run(
         ["bash", "-c", script],
         cwd=checkout,
-        env=environment | {"HOME": str(tmp_path)},
+        env=environment | {"HOME": str(home)},
         capture_output=True,
         text=True,
         timeout=3600,

@@ -179,3 +179,18 @@ def test_muon_makes_all_directions_change_alike(monkeypatch: pytest.MonkeyPatch)
     assert changes.min() > 0.5
     assert changes.max() < 1.3
     assert (matrices * matrices.grad).sum() < 0
+
+
+def test_a_seed_gives_the_same_damaged_pictures(run: Callable[..., None], photographs: Path) -> None:
+    from training.data import prepare
+    from training.pool import Pool, to_damage
+
+    pictures = prepare(sorted(photographs.iterdir()), to_damage(2), 52)
+    made = []
+    for seed in (0, 0, 1):
+        pool = Pool(pictures, 2, 40, levels=(0.04, 1.0), seed=seed)
+        torch.manual_seed(0)
+        small, _ = pool.patches.batch(64, pool.patches.all)
+        made.append(small.tolist())
+        pool.close()
+    assert made[0] == made[1] != made[2]

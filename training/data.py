@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from upscale_cli.learning.measure import luma_8bit
+from upscale_cli.learning.measure import luma_8bit, round_8bit
 from upscale_cli.learning.reduction import reduce
 
 Picture = NDArray[np.uint8]
@@ -77,7 +77,7 @@ def whole(picture: Picture, scale: int) -> Picture:
 
 def rounded(values: NDArray[np.float64]) -> Picture:
     """Return values as 8 bits."""
-    return np.clip(np.round(values), 0, 255).astype(np.uint8)
+    return round_8bit(values).astype(np.uint8)
 
 
 def prepare(

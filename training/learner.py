@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from training.dial import Dial
+from training.model import Network
 from training.patches import DEVICE
 
 torch.backends.cudnn.allow_tf32 = False
@@ -54,14 +56,8 @@ def place(rounds: Sequence[Round], step: int) -> tuple[Round, int]:
     raise IndexError(f"the rounds end {step} steps before this one")
 
 
-class Module(nn.Module):
-    """A network, and which of its weights Muon turns: matrices (…, d, c, 3, 3), all of one shape."""
-
-    matrices: Sequence[nn.Parameter]
-
-
 class Muon(torch.optim.Optimizer):
-    """Muon for convolutions, seen as matrices (d, c · 9); `rate` is Adam's."""
+    """Muon for convolutions (…, d, c, 3, 3), all of one shape, seen as matrices (d, c · 9); `rate` is Adam's."""
 
     def __init__(self, matrices: Sequence[nn.Parameter], rate: Tensor) -> None:
         super().__init__(matrices, {"lr": rate})
@@ -90,8 +86,8 @@ class Learner:
 
     Parameters
     ----------
-    network : Module
-        Called with what `draw` returns, and the precision of its body as `dtype`.
+    network : Network or Dial
+        Called with what `draw` returns, and the precision of its body as `dtype`. Muon turns its `matrices`.
     draw : callable
         Returns the patches of a step, in parts. On CUDA it is recorded as well.
     rounds : sequence of Round
@@ -103,7 +99,7 @@ class Learner:
 
     def __init__(
         self,
-        network: Module,
+        network: Network | Dial,
         draw: Callable[[], Parts],
         rounds: Sequence[Round],
         scale: int,
@@ -138,7 +134,7 @@ class Learner:
         progress = before / round.steps
         fall = 0.5 + 0.5 * math.cos(math.pi * progress) + 0.005
         self._rate.fill_(round.rate * min(1, (before + 1) / WARM_UP) * fall)
-        self._renewed.fill_(max(0.001, 1 - (self.step + 1) / (self.step + 21)))
+        self._renewed.fill_(max(0.001, 20 / (self.step + 21)))
         squared = progress >= 1 - self._squared
         if DEVICE != "cuda":
             self._advance(squared)
@@ -192,9 +188,10 @@ class Learner:
         path.with_suffix(".new").replace(path)
 
     def load(self, path: Path) -> dict[str, Any]:
-        """Go on from a checkpoint, and return what it holds."""
+        """Go on from a checkpoint, with other patches than those before it, and return what it holds."""
         state: dict[str, Any] = torch.load(path, map_location=DEVICE, weights_only=True)
         self.step = state["step"]
+        torch.manual_seed(self.step)
         for name, values in state["average"].items():
             self.average[name].copy_(values)
         self.network.load_state_dict(state["network"])

@@ -27,6 +27,7 @@ SKIP = 5
 HALF = 48
 """The body of networks of so many channels is stored in half precision. Flat areas stay exact: the head makes zeros
 of them, and what biases make of zeros is subtracted by whoever reads the file."""
+
 Arrays = dict[str, NDArray[np.floating[Any]]]
 Index = tuple[slice | NDArray[Any], ...]
 """Selects, of an array (C, side, side), some cells of every channel."""

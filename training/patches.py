@@ -20,9 +20,8 @@ class Patches:
     Parameters
     ----------
     pictures : sequence of Pictured
-        Of their small planes, nothing but the shape is used.
     slots : int, optional
-        So many empty ones. Without, each picture has one, with its small plane.
+        So many empty ones, as large as the largest small plane. Without, each picture has one, with its small plane.
     scale, patch : int
         `patch` is the side of small patches, margin not counted.
     """

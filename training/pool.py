@@ -89,13 +89,11 @@ class Pool:
         if self._clean:
             self.bins[0] = (0.0, 0.0)
         slots = BINS * PICTURES
-        # All slots in turn, and then any.
-        numbers = (number if number < slots else int(self.random.integers(slots)) for number in count())
-        self._tasks = ((number, *self.bins[number // PICTURES]) for number in numbers)
+        # All slots in turn, and then any. Each task has a seed of its own, whichever process does it.
+        places = ((n, n if n < slots else int(self.random.integers(slots))) for n in count())
+        self._tasks = (((seed, n), slot, *self.bins[slot // PICTURES]) for n, slot in places)
         fork = multiprocessing.get_context("fork")
-        self._workers = ProcessPoolExecutor(
-            os.cpu_count(), mp_context=fork, initializer=_begin, initargs=(pictures, seed)
-        )
+        self._workers = ProcessPoolExecutor(os.cpu_count(), mp_context=fork, initializer=_begin, initargs=(pictures,))
         self._pending: deque[Future[list[Damaged]]] = deque()
         for _ in range(AHEAD * (os.cpu_count() or 1)):
             self._ask()
@@ -125,18 +123,19 @@ class Pool:
 
 
 _own: dict[str, Any] = {}
-"""What a process that damages has: pictures, how they share the places, and random numbers."""
+"""What a process that damages has: pictures, and how they share the places."""
 
 
-def _begin(pictures: Sequence[Pictured], seed: int) -> None:
+def _begin(pictures: Sequence[Pictured]) -> None:
     shares: NDArray[np.float64] = np.cumsum([len(each.places) for each in pictures], dtype=float)
-    _own.update(pictures=pictures, shares=shares / shares[-1], random=np.random.default_rng((seed, os.getpid())))
+    _own.update(pictures=pictures, shares=shares / shares[-1])
 
 
-def _drawn(tasks: Sequence[tuple[int, float, float]]) -> list[Damaged]:
-    pictures, shares, random = _own["pictures"], _own["shares"], _own["random"]
+def _drawn(tasks: Sequence[tuple[tuple[int, int], int, float, float]]) -> list[Damaged]:
+    pictures, shares = _own["pictures"], _own["shares"]
     found = []
-    for slot, low, high in tasks:
+    for seed, slot, low, high in tasks:
+        random = np.random.default_rng(seed)
         number = int(np.searchsorted(shares[:-1], random.random()))
         small, level = pictures[number].sources[int(random.random() < 0.25)], float(random.uniform(low, high))
         made, *lacks = damaged(small, level, random) if level else (small, 0, 0)
