@@ -19,6 +19,7 @@ from upscale_cli.learning.measure import luma_8bit, psnr, ssim
 from upscale_cli.learning.reduction import reduce
 from upscale_cli.methods import network
 from upscale_cli.methods.restoring import Losses, found_in
+from upscale_cli.testing import assert_near
 
 ROOT = Path(__file__).parents[1]
 LUMA = np.array([0.299, 0.587, 0.114])
@@ -152,6 +153,24 @@ def test_bits_and_floats_mean_the_same(content: str, level: float) -> None:
 def test_values_that_have_no_square_have_no_slope() -> None:
     huge = np.random.default_rng(0).random((12, 12, 3)) * 1e200
     assert np.isfinite(upscale(huge, 2, "learned")).all()
+
+
+@pytest.mark.parametrize(("kind", "power"), [("f4", 126), ("f8", 1000)])
+@pytest.mark.parametrize("told", [{}, {"size": "large"}, {"content": "drawing"}, {"restore": 1}], ids=str)
+def test_values_near_the_largest_float_are_values_like_others(kind: str, power: int, told: dict[str, Any]) -> None:
+    """Networks make larger ones of them on the way. Biases are nothing beside them, so that `restore` is compared."""
+    beside = 2.0 ** (power - 30)
+    source = np.random.default_rng(0).random((12, 70)).astype(kind) + 1
+    made = upscale(source * beside * 2**30, 2, "learned", **told)
+    expected = upscale(source * beside, 2, "learned", **told)
+    assert made.dtype == kind
+    np.testing.assert_allclose(made / 2**30, expected, rtol=1e-5)
+    colours = np.stack([source] * 3, axis=2) * beside * 2**30
+    assert_near(upscale(colours, 2, "learned", **told)[..., 1] / made, np.ones(made.shape), 1e-4)
+    source[6, 69] = np.nan
+    near_it = upscale(source * beside * 2**30, 2, "learned", **told)
+    np.testing.assert_allclose(near_it[:, :90], made[:, :90], rtol=1e-5)
+    assert np.isnan(near_it[12, -1])
 
 
 def test_the_user_says_what_the_picture_shows(tmp_path: Path) -> None:

@@ -425,7 +425,7 @@ def test_shipped_scores_are_what_the_tool_measures(scale: int) -> None:
     [
         (lambda n, a: n.update(layout=2), "layout 2, but this version reads only layout 1"),
         (lambda n, a: n.pop("layout"), "layout None"),
-        (lambda n, a: n.update(scale=5), "scale is 5; it must be 2, 3 or 4"),
+        (lambda n, a: n.update(scale=5), "scale is 5; it must be 1, 2, 3 or 4"),
         (lambda n, a: n.update(scale=2.0), "scale is 2.0"),
         (lambda n, a: n.update(scale=True), "scale is True"),
         (lambda n, a: n.update(layers=[]), "layers must be a list of 1 to 100"),

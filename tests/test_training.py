@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from upscale_cli import upscale
+from upscale_cli.learning.measure import ssim
 from upscale_cli.methods.network import read_network
 
 torch = pytest.importorskip("torch", reason="PyTorch trains the networks; pip install '.[train]'")
@@ -107,6 +108,33 @@ def test_a_few_steps_on_damaged_photographs_write_a_network_that_restores(
             own["tail"][1:], own["skip"][1:] = own["tail"][:1], own["skip"][:1]
             expected = upscale(plane, 2, "learned", network=own, restore=level)
             np.testing.assert_allclose(have, expected, rtol=0, atol=1e-5)
+
+
+def test_at_their_own_size_undamaged_pictures_stay_and_others_are_learned(
+    run: Callable[..., None], tmp_path: Path
+) -> None:
+    start = ROOT / "upscale_cli" / "methods" / "kernels" / "restore-2x.npz"
+    run("restore", "--scale", 1, "--state", tmp_path / "state", "--rounds", 4, "--every", 4, "--start", start)
+    with np.load(tmp_path / "state" / "restore-1x.npz") as archive:
+        arrays = dict(archive)
+    assert (read_network(arrays).scale, read_network(arrays).training["held out"]["step"]) == (1, 4)
+    plane = np.random.default_rng(0).random((30, 34)).astype("f4")
+    np.testing.assert_allclose(upscale(plane, 1, "learned", network=arrays, restore="none"), plane, rtol=0, atol=1e-6)
+    changes = [
+        np.abs(upscale(plane, 1, "learned", network=arrays, restore=level) - plane).max() for level in (0.5, 1)
+    ]
+    assert 0 < max(changes) < 0.2
+
+
+def test_the_similarity_that_is_learned_is_the_one_that_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    from training.learner import similarity
+
+    random = np.random.default_rng(0)
+    wanted = random.integers(16, 236, (40, 50)).astype("f4")
+    made = wanted + random.normal(0, 20, wanted.shape).astype("f4")
+    planes = (torch.from_numpy(plane / 219)[None, None] for plane in (made, wanted))
+    assert float(similarity(*planes)) == pytest.approx(ssim(made, wanted), abs=1e-5)
 
 
 def test_a_few_steps_on_drawings_change_what_is_made_of_undamaged_pictures(

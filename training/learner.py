@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.dial import Dial
@@ -56,6 +57,23 @@ def place(rounds: Sequence[Round], step: int) -> tuple[Round, int]:
     raise IndexError(f"the rounds end {step} steps before this one")
 
 
+def similarity(made: Tensor, wanted: Tensor) -> Tensor:
+    """Return the mean structural similarity of luma (B, 1, H, W) of 0 … 1, as `upscale_cli.learning.measure.ssim`."""
+    window = torch.exp(-(torch.arange(-5.0, 6, device=DEVICE) ** 2) / (2 * 1.5**2))
+    window = window / window.sum()
+
+    def smoothed(values: Tensor) -> Tensor:
+        return F.conv2d(F.conv2d(values, window[None, None, :, None]), window[None, None, None])
+
+    # Code values of luma are 16 … 235, and those of the constants 0 … 255.
+    c1, c2 = (0.01 * 255 / 219) ** 2, (0.03 * 255 / 219) ** 2
+    mean_x, mean_y = smoothed(made), smoothed(wanted)
+    variances = smoothed(made * made) - mean_x**2 + smoothed(wanted * wanted) - mean_y**2
+    covariance = smoothed(made * wanted) - mean_x * mean_y
+    means = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+    return (means * (2 * covariance + c2) / (variances + c2)).mean()
+
+
 class Muon(torch.optim.Optimizer):
     """Muon for convolutions (…, d, c, 3, 3), all of one shape, seen as matrices (d, c · 9); `rate` is Adam's."""
 
@@ -95,6 +113,8 @@ class Learner:
     scale : int
     squared : float
         The share of the steps of a round, the last ones, that lessen the squared error, which PSNR measures.
+    structure : float
+        How much of `1 − similarity` is added to the error.
     """
 
     def __init__(
@@ -105,10 +125,11 @@ class Learner:
         scale: int,
         *,
         squared: float,
+        structure: float = 0,
     ) -> None:
         self.network, self.rounds, self.step = network.to(DEVICE), rounds, 0
         self._draw, self._inside = draw, slice(BORDER * scale, -BORDER * scale)
-        self._squared = squared
+        self._squared, self._structure = squared, structure
         self.device = torch.cuda.get_device_name() if DEVICE == "cuda" else "CPU"
         self.average = {name: values.clone() for name, values in network.state_dict().items()}
         self._weights = [values for _, values in network.named_parameters()]
@@ -161,10 +182,14 @@ class Learner:
     def _advance(self, squared: bool) -> None:
         self.network.zero_grad()
         parts = self._draw()
-        for given, wanted in parts:
-            error = (self._made(*given, dtype=torch.bfloat16) - wanted)[:, :, self._inside, self._inside]
+        for given, whole in parts:
+            made = self._made(*given, dtype=torch.bfloat16)[:, :, self._inside, self._inside]
+            wanted = whole[:, :, self._inside, self._inside]
+            error = made - wanted
             # An absolute error of 0.02 is usual: the two have gradients of about the same size.
             loss = 25 * (error * error).mean() if squared else error.abs().mean()
+            if self._structure:
+                loss = loss + self._structure * (1 - similarity(made, wanted))
             (loss / len(parts)).backward()
             self._error += loss.detach() / len(parts)
         for each in self._optimisers:

@@ -36,7 +36,7 @@ from training.data import HELD_OUT, SIZES, Picture, Pictured, Plane, divided, pr
 from training.dial import ALL, KNOTS, Dial
 from training.drawings import drawing, fonts
 from training.learner import Learner, Parts, Round
-from training.model import MARGIN, write
+from training.model import MARGIN, SKIP, write
 from training.patches import DEVICE
 from training.pool import Pool, luma, to_damage
 from training.train import SHIPPED
@@ -66,7 +66,7 @@ class Run(Learner):
 
     network: Dial
 
-    def __init__(self, network: Dial, pool: Pool, rounds: list[Round], batch: int) -> None:
+    def __init__(self, network: Dial, pool: Pool, rounds: list[Round], *, batch: int, structure: float) -> None:
         self._pool = pool
         self._told = torch.zeros((PARTS, 2 + len(network.knots)), device=DEVICE)
 
@@ -77,7 +77,7 @@ class Run(Learner):
                 found.append(((small, row[2:].clone()), large))
             return found
 
-        super().__init__(network, draw, rounds, network.scale, squared=SQUARED)
+        super().__init__(network, draw, rounds, network.scale, squared=SQUARED, structure=structure)
 
     def learn(self) -> None:
         """One step, from other levels than the last, after which a picture is replaced."""
@@ -117,8 +117,13 @@ def with_drawings(
 
 def beginning(scale: int, start: Path | None, knots: tuple[float, ...] = KNOTS, size: str = "small") -> Dial:
     """Return the network that nothing has been trained of."""
-    with np.load(SHIPPED / f"{size}-{scale}x.npz") as arrays:
-        network = Dial(arrays, scale, knots, ALL if size == "small" else ("bias",))
+    with np.load(SHIPPED / f"{size}-{max(scale, 2)}x.npz") as archive:
+        arrays = dict(archive)
+    if scale == 1:
+        # At their own size, undamaged pictures stay as they are.
+        arrays["tail"] = np.zeros((len(arrays["weight0"]), 1, 3, 3), np.float32)
+        arrays["skip"] = np.pad(np.ones((1, 1), np.float32), SKIP // 2)
+    network = Dial(arrays, scale, knots, ALL if size == "small" else ("bias",))
     if start is not None:
         with np.load(start) as arrays:
             network.begin_as({name: arrays[name] for name in arrays})
@@ -147,7 +152,8 @@ def train(told: argparse.Namespace) -> None:
         knots = (0.0, *KNOTS)
     pool = Pool(learned, told.scale, patch, levels=levels)
     network = beginning(told.scale, told.start, knots, told.size)
-    run = Run(network, pool, [Round(steps, told.rate) for steps in told.rounds], told.batch)
+    rounds = [Round(steps, told.rate) for steps in told.rounds]
+    run = Run(network, pool, rounds, batch=told.batch, structure=told.structure)
     averaged = beginning(told.scale, None, knots, told.size)
     if checkpoint.exists():
         run.load(checkpoint)
@@ -170,6 +176,7 @@ def train(told: argparse.Namespace) -> None:
         "rounds": told.rounds,
         "rate": told.rate,
         "batch": told.batch,
+        "structure": told.structure,
         "start": told.start and told.start.name,
         "size": told.size,
         "device": run.device,
@@ -194,7 +201,7 @@ def main() -> None:
     """Read the arguments, and train."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path, nargs="+")
-    parser.add_argument("--scale", type=int, choices=(2, 3, 4), required=True)
+    parser.add_argument("--scale", type=int, choices=(1, 2, 3, 4), required=True)
     parser.add_argument("--state", type=Path, required=True, help="where the progress is kept")
     parser.add_argument("--size", choices=("small", "large"), default="small")
     parser.add_argument("--start", type=Path, help="a network of this kind that it begins as, of any scale")
@@ -202,6 +209,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, nargs="+", default=[3_000, 40_000], help="the steps of each round")
     parser.add_argument("--until", type=int, help="stop there, to go on later")
     parser.add_argument("--batch", type=int, default=128, help="patches in a step")
+    parser.add_argument("--structure", type=float, default=0, help="how much 1 - SSIM is added to the error")
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--every", type=int, default=250, help="steps between checkpoints")
     told = parser.parse_args()

@@ -127,7 +127,10 @@ class Layer(ABC):
 
     @abstractmethod
     def run(self, values: Array, earlier: Sequence[Array], name: str) -> Array:
-        """Return its result, in the scratch memory called `name`, which may hold the values."""
+        """Return its result, in the scratch memory called `name`, which may hold the values.
+
+        Of earlier results, it is given the pixels of its own.
+        """
 
     def flat(self, values: Array, earlier: Sequence[Array]) -> Array:
         """Return its result (d,) for an area of constant values (c,), if files can describe it."""
@@ -229,8 +232,7 @@ class Sum(Layer):
         return before
 
     def run(self, values: Array, earlier: Sequence[Array], name: str) -> Array:
-        added = cropped(earlier[0], len(values))
-        result: Array = np.add(values, added, out=_scratch.get(name, values.shape, values.dtype))
+        result: Array = np.add(values, earlier[0], out=_scratch.get(name, values.shape, values.dtype))
         return result
 
     def flat(self, values: Array, earlier: Sequence[Array]) -> Array:
@@ -285,12 +287,6 @@ def check_total(layers: Sequence[Layer]) -> None:
     weights = sum(layer.weights.size for layer in layers if layer.weights is not None and not layer.last)
     if weights > MOST_WEIGHTS:
         raise UpscaleError(f"the layers of the network have more than {MOST_WEIGHTS:,} weights together.")
-
-
-def cropped(values: Array, rows: int) -> Array:
-    """Return values (rows, channels, columns) without outer rows, so that `rows` are left, and as many columns."""
-    border = (len(values) - rows) // 2
-    return values[border : len(values) - border, :, border : values.shape[2] - border]
 
 
 def _activate(values: Array, slopes: Array) -> None:

@@ -21,6 +21,7 @@ from upscale_cli.methods.filling import FILLING, Flat, filled
 from upscale_cli.methods.filters import FILTERS
 from upscale_cli.methods.kernel import check_kernel
 from upscale_cli.methods.method import Shape, Size, WorkingMemory
+from upscale_cli.methods.moderate import Multiplied, moderated
 from upscale_cli.methods.network import Network
 from upscale_cli.methods.resampling import resampled
 from upscale_cli.methods.samples import Samples, white
@@ -248,15 +249,16 @@ class Rows:
 
 
 def factors(scale: float, available: Sequence[int]) -> list[int]:
-    """Return available factors, largest first, with the smallest product that is at least the scale.
+    """Return available factors above 1, largest first, with the smallest product that is at least the scale.
 
     Of equal products, that of the fewest factors.
 
-    >>> factors(6, [2, 3, 4]), factors(5, [2, 3, 4]), factors(2.5, [2]), factors(1, [2])
+    >>> factors(6, [2, 3, 4]), factors(5, [2, 3, 4]), factors(2.5, [1, 2]), factors(1, [2])
     ([3, 2], [3, 2], [2, 2], [])
     """
     if scale <= 1:
         return []
+    available = [factor for factor in available if factor > 1]
     most = next(n for n in range(1, 64) if min(available) ** n >= scale)
     found: list[tuple[int, ...]] = [
         chosen
@@ -283,11 +285,13 @@ def chained(source: Array, size: Size, networks: Networks, samples: Samples) -> 
     scale = max(out / side for out, side in zip(size, source.shape[:2], strict=True))
     opacity = samples.translucent and not samples.apart
     colours = samples.channels - samples.translucent
-    full = white(samples.stored)
+    own = source
+    if opacity:
+        own = filled(source, FURTHER + sum(network.margin for network in networks.chain(scale)))
+    reader, divisor = moderated(own, samples.reader(own))
+    full = white(samples.stored) / divisor
     chain = [network.cast(samples.working, full) for network in networks.chain(scale)]
-    own = filled(source, FURTHER + sum(network.margin for network in chain)) if opacity else source
     image: Any = own
-    reader = samples.reader(own)
     upsampler: Upsampler | None = None
     for network in chain:
         upsampler = Learned(
@@ -298,6 +302,8 @@ def chained(source: Array, size: Size, networks: Networks, samples: Samples) -> 
         reader = replace(reader, read=lambda rows: rows)
     if upsampler is None or upsampler.shape[:2] != tuple(size):
         upsampler = resampled(image, cubic_axes(image.shape, size), reader)
+    if divisor > 1:
+        upsampler = Multiplied(upsampler, divisor)
     return Flat(upsampler, own, samples.reader(own)) if opacity else upsampler
 
 
@@ -312,6 +318,7 @@ def chain_memory(shape: Shape, size: Size, networks: Networks) -> WorkingMemory:
         # Probably transparent: colours for transparent pixels.
         shared += height * width * (channels + FILLING)
     for network in networks.chain(scale):
+        shared += network.weights
         if rows > 1:
             # An intermediate image: the bands that are kept, the one being made, and the rows that are read.
             shared += channels * width * min(height, KEPT_BANDS * rows)

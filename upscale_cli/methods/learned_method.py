@@ -50,7 +50,7 @@ def networks(parameters: Parameters) -> "Networks":
     level = 0.0 if parameters["restore"] == "auto" else parameters["restore"]
     given, size = parameters["network"], parameters["size"] or "small"
     drawn = parameters["content"] == "drawing"
-    kind = "draw" if drawn else "restore" if size == "small" else "restore-large"
+    kind = "drawing" if drawn else size
 
     def at(level: float) -> "Callable[[int], Network]":
         if given is not None:
@@ -60,7 +60,7 @@ def networks(parameters: Parameters) -> "Networks":
             return lambda factor: shipped.restoring(kind, factor, level)
         return lambda factor: shipped.network(size, factor)
 
-    undamaged, factors = at(0.0), shipped.RESTORED[kind] if level or drawn else shipped.FACTORS
+    undamaged, factors = at(0.0), tuple(shipped.RESTORED[kind]) if level or drawn else shipped.FACTORS
     return Networks(
         factors=factors if given is None else (undamaged(0).scale,),
         network=undamaged,
@@ -112,7 +112,7 @@ def explain_networks(shape: Shape, scale: Scale, parameters: Parameters) -> str:
     found = networks(parameters)
     sizes = [Fraction(round_side(side, factor), side) for side, factor in zip(shape[:2], scale, strict=True)]
     chain = [each.scale for each in found.chain(float(max(sizes)))]
-    steps = [f"x{factor}" for factor in chain]
+    steps = [f"x{factor}" if factor > 1 else "its own size" for factor in chain]
     if any(size != prod(chain) for size in sizes):
         steps.append("an antialiased reduction")
     if not chain:

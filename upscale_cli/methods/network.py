@@ -42,17 +42,18 @@ from typing import Any, ClassVar
 import numpy as np
 
 from upscale_cli.errors import UpscaleError
-from upscale_cli.methods.layers import LAYERS, Convolution, Described, Layer, Phases, check_total, cropped
+from upscale_cli.methods.layers import LAYERS, Convolution, Described, Layer, Phases, check_total
+from upscale_cli.methods.sweep import ROWS, Sweep, kept
 from upscale_cli.methods.upsampler import Array, Scratch
 
 LAYOUT = 1
 MOST_LAYERS, LARGEST_REACH, MOST_LEVELS = 100, 128, 16
-SCALES = (2, 3, 4)
+SCALES = (1, 2, 3, 4)
 TOLERANCE = 1e-4
 """Tolerance of sums that must be 0 or 1; the difference is removed."""
 
-BAND, TILE = 64, 96
-"""Approximate rows and columns of the source that are computed together: their results stay in the cache."""
+BAND, TILE = 96, 256
+"""Approximate rows and columns of the source that are computed together. What is around them is computed again."""
 
 _scratch = Scratch()
 
@@ -60,8 +61,8 @@ _scratch = Scratch()
 def cells(height: int) -> int:
     """Return the rows of the source for a band; bands of similar height keep threads equally busy.
 
-    >>> cells(64), cells(90), cells(100), cells(200)
-    (64, 90, 50, 67)
+    >>> cells(96), cells(140), cells(150), cells(300)
+    (96, 140, 75, 100)
     """
     return ceil(height / max(1, round(height / BAND)))
 
@@ -114,6 +115,16 @@ class Network:
         """Pixels around a plane that its result depends on, on each side."""
         return max(self.reach, self.skip.reach if self.skip else 0)
 
+    @property
+    def weights(self) -> int:
+        """How many weights `cast` copies."""
+        return sum(each.weights.size for each in (*self.layers, self.skip) if each and each.weights is not None)
+
+    def _around(self, lines: Array, top: int, rows: int, reach: int) -> Array:
+        """Return of lines (rows, planes, columns) with their margin those that some rows from `top` depend on."""
+        border = self.margin - reach
+        return lines[top + border :][: rows + 2 * reach, :, border : lines.shape[2] - border]
+
     def tile(self, height: int, width: int) -> tuple[int, int]:
         """Return the rows and columns of tiles of a picture, without margins."""
         return cells(height), min(width, TILE)
@@ -124,17 +135,18 @@ class Network:
         The first number is that of the layers, the second that of the phases: networks that follow one another use
         the same memory, of each as much as the one that needs most.
         """
-        area = (rows + 2 * self.margin) * (columns + 2 * self.margin)
-        kept = {index for layer in self.layers for index in layer.earlier}
-        earlier = copies = 0
+        across, phases = columns + 2 * self.margin, self.planes * self.scale**2
+        later = kept(self.layers)
+        held = copies = 0
         widest = channels = self.planes
         for index, layer in enumerate(self.layers):
-            copies = max(copies, layer.copies(channels))
+            held += 2 * layer.reach * channels
+            copies = max(copies, (ROWS + 2 * layer.reach) * (channels + layer.copies(channels)))
             channels = layer.channels(channels)
             widest = max(widest, channels)
-            earlier += channels if index in kept else 0
-        # The widest layer twice: values, and products with slopes. Phases three times: layers, skip, and sorted.
-        return area * (max(1, copies) + 2 * widest + earlier), area * 3 * self.planes * self.scale**2
+            held += (2 * later[index] + ROWS) * channels if index in later else 0
+        # The widest layer twice: values, and products with slopes. Phases of a few rows by the skip, and all sorted.
+        return across * (copies + held + 2 * ROWS * widest), across * (ROWS + rows) * phases
 
     def cast(self, dtype: np.dtype[Any], white: float) -> "Network":
         """Return the network with weights of another type, for planes in which full intensity is `white`."""
@@ -159,25 +171,23 @@ class Network:
         lines = planes.transpose(1, 0, 2)
         if self.white != 1:
             lines = lines / lines.dtype.type(self.white)
-        wanted = {index for layer in self.layers for index in layer.earlier}
-        kept: dict[int, Array] = {}
-        rows = len(lines) - 2 * self.margin
-        values = cropped(lines, rows + 2 * self.reach)
-        for index, layer in enumerate(self.layers):
-            earlier = [kept[each] for each in layer.earlier]
-            values = layer.run(values, earlier, f"layer {index}" if index in wanted else "values")
-            if index in wanted:
-                kept[index] = values
-        if self.skip:
-            values += self.skip.run(cropped(lines, rows + 2 * self.skip.reach), (), "skip")
-        if self.white != 1:
-            values *= values.dtype.type(self.white)
-        columns = values.shape[2]
-        large = _scratch.get("large", (self.planes, rows, self.scale, columns, self.scale), values.dtype)
-        phases = np.moveaxis(values.reshape((rows, self.planes, self.scale, self.scale, columns)), 1, 0)
-        # One phase at a time, or NumPy's innermost loop would be over the phases, which are few.
-        for phase in range(self.scale):
-            large[..., phase] = phases[:, :, :, phase]
+        rows, columns = (side - 2 * self.margin for side in (len(lines), lines.shape[2]))
+        large = _scratch.get("large", (self.planes, rows, self.scale, columns, self.scale), lines.dtype)
+        read = self._around(lines, 0, rows, self.reach)
+        sweep, top = Sweep(self.layers), 0
+        for start in range(0, len(read), ROWS):
+            values = sweep.push(read[start : start + ROWS])
+            if not (count := len(values)):
+                continue
+            if self.skip:
+                values += self.skip.run(self._around(lines, top, count, self.skip.reach), (), "skip")
+            if self.white != 1:
+                values *= values.dtype.type(self.white)
+            phases = np.moveaxis(values.reshape((count, self.planes, self.scale, self.scale, columns)), 1, 0)
+            # One phase at a time, or NumPy's innermost loop would be over the phases, which are few.
+            for phase in range(self.scale):
+                large[:, top : top + count, ..., phase] = phases[:, :, :, phase]
+            top += count
         return large.reshape(self.planes, rows * self.scale, columns * self.scale)
 
 
@@ -199,7 +209,7 @@ def read_network(arrays: Mapping[str, Any], level: float = 0.0) -> Network:
     about = _about(arrays)
     scale = about.get("scale")
     if type(scale) is not int or scale not in SCALES:
-        raise UpscaleError(f"the network's scale is {shown(scale)}; it must be 2, 3 or 4.")
+        raise UpscaleError(f"the network's scale is {shown(scale)}; it must be 1, 2, 3 or 4.")
     described = about.get("layers")
     if not isinstance(described, list) or not 1 <= len(described) <= MOST_LAYERS:
         raise UpscaleError(f"the network's layers must be a list of 1 to {MOST_LAYERS}.")
@@ -257,7 +267,7 @@ def scale_of(channels: int, planes: int, layer: str) -> int:
     if channels != planes * scale * scale or scale not in SCALES:
         raise UpscaleError(
             f"layer {layer} of the network makes {channels} channels of {planes}; "
-            f"it must make {' or '.join(str(planes * s * s) for s in SCALES)}, for a scale of 2, 3 or 4."
+            f"it must make {' or '.join(str(planes * s * s) for s in SCALES)}, for a scale of 1, 2, 3 or 4."
         )
     return scale
 

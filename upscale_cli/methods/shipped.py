@@ -18,8 +18,12 @@ from upscale_cli.methods.network import Network, read_network
 FOLDER = Path(__file__).with_name("kernels")
 FACTORS = (2, 3, 4)
 """Factors of the kernels, and of the networks of each size."""
-RESTORED = {"restore": (2, 4), "restore-large": (2,), "draw": (2, 4)}
-"""Factors of the networks that restore: for photographs, small and large, and for drawings."""
+RESTORED = {
+    "small": {1: "restore-1x", 2: "restore-2x", 4: "restore-4x"},
+    "large": {1: "restore-1x", 2: "restore-large-2x"},
+    "drawing": {2: "draw-2x", 4: "draw-4x"},
+}
+"""The networks that restore, by their factors: for photographs, small and large, and for drawings."""
 
 
 @cache
@@ -58,7 +62,7 @@ def network(size: str, scale: int) -> Network:
 @lru_cache(16)
 def restoring(kind: str, scale: int, level: float) -> Network:
     """Return the network of a kind, for one of its factors in `RESTORED` and a level of damage; errors as above."""
-    with _own_file(f"{kind}-{scale}x.npz") as stream, np.load(stream) as arrays:
+    with _own_file(f"{RESTORED[kind][scale]}.npz") as stream, np.load(stream) as arrays:
         return read_network(arrays, level)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upscale_cli.errors import UpscaleError
-from upscale_cli.methods.layers import Convolution, Described, Layer, Phases, Sum, check_total, cropped
+from upscale_cli.methods.layers import Convolution, Described, Layer, Phases, Sum, check_total
 from upscale_cli.methods.network import Network, scale_of
 from upscale_cli.methods.upsampler import Array, Scratch
 
@@ -64,7 +64,7 @@ class Joined(Layer):
         return self._count
 
     def run(self, values: Array, earlier: Sequence[Array], name: str) -> Array:
-        parts = [values, *(cropped(each, len(values)) for each in earlier)]
+        parts = [values, *earlier]
         shape = (len(values), self._count, values.shape[2])
         return np.concatenate(parts, axis=1, out=_scratch.get("joined", shape, values.dtype))
 

@@ -131,13 +131,14 @@ class Scratch(threading.local):
     """Buffers that each thread reuses: the system clears every page of a new large array first."""
 
     def __init__(self) -> None:
-        self._buffers: dict[str, Array] = {}
+        self._buffers: dict[str, Array | None] = {}
 
     def get(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
         """Return an uninitialised C-contiguous array, valid until this thread asks for `name` again."""
         count = prod(shape)
         buffer = self._buffers.get(name)
         if buffer is None or buffer.dtype != dtype or buffer.size < count:
+            buffer = self._buffers[name] = None  # or the two would need memory at the same time
             buffer = self._buffers[name] = np.empty(count, dtype)
         return buffer[:count].reshape(shape)
 

@@ -51,6 +51,7 @@ class OnnxNetwork:
 
     levels: tuple[float, ...] = ()
     padded = True
+    weights = 0
 
     def __init__(self, content: bytes) -> None:
         self._content, self._white, self._dtype = content, 1.0, np.dtype(np.float32)
