@@ -58,7 +58,7 @@ def peak(work: Callable[[], object]) -> int:
         ("learned", (1000, 8, 4), 2, {"size": "small"}, (0.85, 1.05)),
         ("learned", (40, 212, 1), 2.3, {"size": "small"}, (0.8, 1.05)),
         ("learned", (40, 90, 3), 6, {"size": "small"}, (0.76, 1.05)),
-        ("learned", (20, 3000, 3), 2, {"size": "small"}, (0.6, 1.05)),
+        ("learned", (20, 3000, 3), 2, {"size": "small"}, (0.55, 1.05)),
         ("learned", (20, 1501, 3), 2.3, {"size": "small"}, (0.68, 1.05)),
         ("learned", (60, 701, 3), 6, {"size": "small"}, (0.42, 1.05)),
         ("lanczos", (40, 50, 60, 1), (2, 2, 2), {}, (0.6, 1.4)),

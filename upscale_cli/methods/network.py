@@ -145,8 +145,9 @@ class Network:
             channels = layer.channels(channels)
             widest = max(widest, channels)
             held += (2 * later[index] + ROWS) * channels if index in later else 0
-        # The widest layer twice: values, and products with slopes. Phases of a few rows by the skip, and all sorted.
-        return across * (copies + held + 2 * ROWS * widest), across * (ROWS + rows) * phases
+        # The widest layer three times: values, those of the first rows, which are fewer, and products with slopes.
+        # Phases of a few rows by the skip, and all of them sorted.
+        return across * (copies + held + 3 * ROWS * widest), across * (ROWS + rows) * phases
 
     def cast(self, dtype: np.dtype[Any], white: float) -> "Network":
         """Return the network with weights of another type, for planes in which full intensity is `white`."""

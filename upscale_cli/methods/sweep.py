@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from upscale_cli.methods.layers import Layer
 from upscale_cli.methods.upsampler import Array, Scratch
 
-ROWS = 8
-"""Rows that go through all layers together."""
+ROWS = 16
+"""Rows that go through all layers together. With fewer, calls are so short that threads wait for each other."""
 
 _scratch = Scratch()
 
