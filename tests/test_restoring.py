@@ -263,7 +263,9 @@ def test_scale_1_restores_alone(tmp_path: Path) -> None:
         have = np.asarray(image)
     np.testing.assert_array_equal(have, upscale(decoded(content), 1, "learned", restore=0.72))
     assert psnr(luma(have), luma(whole), 0) > psnr(luma(decoded(content)), luma(whole), 0) + 0.7
-    np.testing.assert_array_equal(have, upscale(decoded(content), 1, "learned", restore=0.72, size="large"))
+    words = "-m", "learned", "-p", "size=large", "-s", 1, "-v", "-o", tmp_path / "large.png"
+    assert "the small restoring network: its own size" in method_said(call(cli, tmp_path / "in.jpg", *words).stderr)
+    assert (tmp_path / "large.png").read_bytes() == (tmp_path / "out.png").read_bytes()
     for nothing in ({}, {"restore": "none"}, {"restore": 0}):
         np.testing.assert_array_equal(upscale(whole, 1, "learned", **nothing), whole)
 

@@ -118,7 +118,8 @@ def explain_networks(shape: Shape, scale: Scale, parameters: Parameters) -> str:
     if not chain:
         return steps[0] if steps else "nothing to do"
     drawn = parameters["content"] == "drawing"
-    kind = "" if drawn else f"{parameters['size'] or 'small'} "
+    size = "small" if chain == [1] else parameters["size"] or "small"
+    kind = "" if drawn else f"{size} "
     kind += "restoring " if level not in ("auto", 0) else ""
     given = f"the network given{found.network(0).note}" if own else ""
     whose = given or f"the {kind}network{' for drawings' if drawn else ''}"
