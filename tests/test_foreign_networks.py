@@ -95,6 +95,7 @@ def test_networks_of_others_promise_no_flat_areas() -> None:
     for given, keeps in (({}, True), ({"restore": 1}, True), ({"network": compact()}, False)):
         settled = learned.settled(learned.read_parameters(given))
         assert (settled.keeps_constants, settled.interpolates) == (keeps, "restore" not in given)
+    assert not learned.settled(learned.read_parameters({"network": compact(1)})).interpolates
 
 
 def test_what_is_not_three_colours_is_enlarged_as_grey() -> None:

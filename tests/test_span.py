@@ -117,7 +117,9 @@ def summed(arrays: Arrays) -> Arrays:
     return impulse | {name: each for name, each in arrays.items() if name.startswith(("conv_cat", "ups", "no_norm"))}
 
 
-@pytest.mark.parametrize(("scale", "norm", "planes"), [(2, True, 3), (3, False, 3), (4, True, 3), (2, False, 1)])
+@pytest.mark.parametrize(
+    ("scale", "norm", "planes"), [(1, True, 3), (2, True, 3), (3, False, 3), (4, True, 3), (2, False, 1)]
+)
 def test_a_span_enlarges(scale: int, norm: bool, planes: int) -> None:
     arrays = span(scale, norm=norm, planes=planes, seed=scale)
     assert read_any(arrays).margin == REACH

@@ -16,6 +16,9 @@ With `--size large`, the network begins as the large one, and only its biases de
 were a further plane of the input (FFDNet: Zhang et al. 2018): weights for each level would make the file four times
 as large.
 
+With `--scale 1`, damaged pictures are restored at their own size, and undamaged ones stay. `--structure` raises SSIM
+at the cost of PSNR.
+
 FOLDER keeps the progress, a log, and `restore-2x.npz`, `draw-2x.npz` or `restore-large-2x.npz`; the same command goes
 on from there. PyTorch compiles the network, as in `train`.
 """

@@ -100,9 +100,12 @@ def make(source: "Array", /, *, scale: Scale, size: Size, samples: "Samples", pa
 
 def settle(parameters: Parameters) -> dict[str, bool]:
     """Return the promises that do not hold: only layout 1 keeps constants, and what restores changes pixels."""
+    from upscale_cli.methods.compact import read_any
+
     given, level = parameters.get("network"), parameters.get("restore", "auto")
     foreign = given is not None and not (isinstance(given, Mapping) and "about" in given)
-    restores = level not in ("auto", 0) or getattr(given, "scale", 0) == 1
+    own = read_any(given) if isinstance(given, Mapping) else given
+    restores = level not in ("auto", 0) or (own is not None and own.scale == 1)
     return dict.fromkeys(["keeps_constants"] * foreign + ["interpolates"] * restores, False)
 
 

@@ -20,9 +20,8 @@ def moderated(source: Array, reader: SampleReader) -> tuple[SampleReader, float]
     """
     if source.dtype.kind != "f":
         return reader, 1.0
-    with np.errstate(invalid="ignore"):
-        ends = [float(np.abs(part).max(initial=0, where=np.isfinite(part))) for part in parts(source)]
-    above = frexp(max(ends))[1] - int(np.finfo(reader.dtype).maxexp) // 2
+    largest = max(float(np.abs(part).max(initial=0, where=np.isfinite(part))) for part in parts(source))
+    above = frexp(largest)[1] - int(np.finfo(reader.dtype).maxexp) // 2
     if above <= 0:
         return reader, 1.0
     share = reader.dtype.type(2.0**-above)
