@@ -17,7 +17,7 @@ from upscale_cli.commands.upscale import cli
 from upscale_cli.errors import UpscaleError
 from upscale_cli.learning.measure import luma_8bit, psnr, ssim
 from upscale_cli.learning.reduction import reduce
-from upscale_cli.methods import network
+from upscale_cli.methods import network, shipped
 from upscale_cli.methods.restoring import Losses, found_in
 from upscale_cli.testing import assert_near
 
@@ -85,10 +85,18 @@ def test_the_edges_of_luma_alone_help_a_drawing() -> None:
     assert structure(made, "drawing", 2) > structure(as_before(small, 2, 0), "drawing", 2) - 0.001
 
 
-@pytest.mark.parametrize(("name", "least"), [("drawing", 0.983), ("text", 0.948)])
-def test_a_jpeg_of_a_drawing_is_clean_again(name: str, least: float) -> None:
+@pytest.mark.parametrize(
+    ("name", "size", "least"),
+    [
+        ("drawing", "small", 0.983),
+        ("text", "small", 0.948),
+        pytest.param("drawing", "large", 0.985, marks=pytest.mark.long),
+        pytest.param("text", "large", 0.96, marks=pytest.mark.long),
+    ],
+)
+def test_a_jpeg_of_a_drawing_is_clean_again(name: str, size: str, least: float) -> None:
     small, level = source(name, 2, 75)
-    made = structure(upscale(small, 2, "learned", content="drawing", restore=level), name, 2)
+    made = structure(upscale(small, 2, "learned", content="drawing", restore=level, size=size), name, 2)
     assert made >= least
     assert made > structure(upscale(small, 2, "learned", restore=level), name, 2) + 0.005
     assert made > structure(upscale(small, 2, "lanczos"), name, 2) + 0.04
@@ -191,9 +199,18 @@ def test_the_user_says_what_the_picture_shows(tmp_path: Path) -> None:
         np.testing.assert_array_equal(np.asarray(image), expected)
 
 
-def test_there_is_one_size_of_networks_for_drawings() -> None:
-    with pytest.raises(UpscaleError, match="size and content exclude each other; omit one"):
-        upscale(np.zeros((9, 9, 3), np.uint8), 2, "learned", content="drawing", size="large")
+def test_a_network_given_is_not_chosen_by_what_pictures_show() -> None:
+    with np.load(shipped.FOLDER / "small-2x.npz") as given, pytest.raises(UpscaleError) as refused:
+        upscale(np.zeros((9, 9, 3), np.uint8), 2, "learned", content="drawing", network=given)
+    assert "content and network exclude each other; omit one" in str(refused.value)
+
+
+def test_the_large_network_for_drawings_says_so(tmp_path: Path) -> None:
+    Image.new("RGB", (9, 9)).save(tmp_path / "in.png")
+    words = [tmp_path / "in.png", "-m", "learned", "-p", "content=drawing", "-p", "size=large", "-v", "-o"]
+    done = CliRunner().invoke(cli, [str(word) for word in (*words, tmp_path / "out.png")])
+    assert done.exit_code == 0, done.output
+    assert "the large network for drawings: x2" in done.stderr
 
 
 def test_the_generator_draws_the_same_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -294,7 +294,8 @@ def test_pytorch_computes_the_same() -> None:
     for size, scale in (("small", 2), ("small", 4), ("large", 3)):
         found = shipped.network(size, scale)
         with np.load(KERNELS / f"{size}-{scale}x.npz") as archive:
-            arrays = {name: torch.from_numpy(values) for name, values in archive.items()}
+            given = {name: values for name, values in archive.items() if values.dtype.kind == "f"}
+            arrays = {name: torch.from_numpy(values).float() for name, values in given.items()}
         plane = np.random.default_rng(4).random((40, 50)).astype("f4")
         around = torch.from_numpy(np.pad(plane, found.margin, mode="symmetric"))[None, None]
         layers = sum(layer.weights is not None for layer in found.layers) - 1

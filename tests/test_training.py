@@ -10,6 +10,7 @@ from PIL import Image
 
 from upscale_cli import upscale
 from upscale_cli.learning.measure import ssim
+from upscale_cli.methods import shipped
 from upscale_cli.methods.network import read_network
 
 torch = pytest.importorskip("torch", reason="PyTorch trains the networks; pip install '.[train]'")
@@ -152,14 +153,27 @@ def test_a_few_steps_on_drawings_change_what_is_made_of_undamaged_pictures(
     assert found.training["held out"]["q100"] > 20
 
 
-def test_the_biases_alone_of_a_large_network_depend_on_the_level(
-    run: Callable[..., None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = "--state", tmp_path / "state", "--rounds", 3, "--every", 3, "--size", "large"
-    with pytest.raises(SystemExit):
-        run("restore", *words, "--drawings", 3)
-    assert "omit --drawings and --start" in capsys.readouterr().err
-    run("restore", *words)
+def test_a_large_network_begins_as_another_whose_levels_share_arrays() -> None:
+    from training import dial, restore
+
+    for file in ("restore-large-2x", "draw-large-2x"):
+        with np.load(shipped.FOLDER / f"{file}.npz") as archive:
+            arrays = dict(archive)
+        network = restore.beginning(2, None, (0.0, *dial.KNOTS), "large")
+        network.begin_as({name: values for name, values in arrays.items() if name != "about"})
+        plane = np.random.default_rng(0).random((60, 64)).astype("f4")
+        around = torch.from_numpy(np.pad(plane, 22, mode="symmetric"))[None, None]
+        for level in (0.0, 0.5):
+            with torch.no_grad():
+                have = network(around, network.shares(level))[0, 0, 40:-40, 40:-40].numpy()
+            expected = read_network(arrays, level).cast(np.dtype("f4"), 1.0)
+            margin = expected.margin
+            made = expected.run(np.pad(plane, margin, mode="symmetric")[None])[0]
+            np.testing.assert_allclose(have[44:-44, 44:-44], made[44:-44, 44:-44], rtol=0, atol=2e-4)
+
+
+def test_the_biases_alone_of_a_large_network_depend_on_the_level(run: Callable[..., None], tmp_path: Path) -> None:
+    run("restore", "--state", tmp_path / "state", "--rounds", 3, "--every", 3, "--size", "large")
     with np.load(tmp_path / "state" / "restore-large-2x.npz") as archive:
         arrays = dict(archive)
     assert {name for name, values in arrays.items() if len(values) == 4} == {n for n in arrays if "bias" in n}

@@ -110,5 +110,9 @@ def test_bands_of_volumes_have_as_many_rows_as_is_estimated(method: str) -> None
 def test_scratch_memory_of_networks_is_near_to_what_is_taken(size: str, scale: int) -> None:
     network = shipped.network(size, scale).cast(np.dtype(np.float32), 255.0)
     planes = np.zeros((1, 40 + 2 * network.margin, 64 + 2 * network.margin), np.float32)
+    # Another thread has scratch memory of its own, and makes what all threads share.
+    first = threading.Thread(target=network.run, args=(planes,))
+    first.start()
+    first.join()
     taken, expected = peak(lambda: network.run(planes)), sum(network.scratch(40, 64)) * FLOAT
-    assert 0.75 * expected <= taken <= expected, f"{taken:,} bytes taken, {expected:,} expected"
+    assert 0.85 * expected <= taken <= expected, f"{taken:,} bytes taken, {expected:,} expected"

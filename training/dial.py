@@ -109,10 +109,13 @@ class Dial(nn.Module):
     @torch.no_grad()
     def begin_as(self, other: Arrays) -> None:
         """Change head and body as another network of this kind does, and all else if it has the same scale."""
-        found = {name: values for name, values in other.items() if name.startswith(("weight", "slopes", "bias"))}
-        if other["tail"].shape[3:] == (self.side, self.side):
-            found["tail"] = np.stack([to_phases(each, self.scale, 3) for each in other["tail"]])
-            found["skip"] = np.stack([to_phases(each[None, None], self.scale, SKIP) for each in other["skip"]])
+        # An array that all levels share has one axis less.
+        axes = {name: getattr(self, f"clean_{name}").ndim for name in self.names} | {"skip": 2}
+        levels = {name: other[name].reshape(-1, *other[name].shape[-axes[name] :]) for name in self.names}
+        found = {name: values for name, values in levels.items() if name.startswith(("weight", "slopes", "bias"))}
+        if other["tail"].shape[-2:] == (self.side, self.side):
+            found["tail"] = np.stack([to_phases(each, self.scale, 3) for each in levels["tail"]])
+            found["skip"] = np.stack([to_phases(each[None, None], self.scale, SKIP) for each in levels["skip"]])
         for name, values in found.items():
-            change = torch.from_numpy(values[-len(self.knots) :]) - getattr(self, f"clean_{name}")
-            self.change[name].copy_(change)
+            own = self.change[name]
+            own.copy_(torch.from_numpy(values[-len(own) :]) - getattr(self, f"clean_{name}"))

@@ -19,8 +19,8 @@ as large.
 With `--scale 1`, damaged pictures are restored at their own size, and undamaged ones stay. `--structure` raises SSIM
 at the cost of PSNR.
 
-FOLDER keeps the progress, a log, and `restore-2x.npz`, `draw-2x.npz` or `restore-large-2x.npz`; the same command goes
-on from there. PyTorch compiles the network, as in `train`.
+FOLDER keeps the progress, a log, and `restore-2x.npz`, `draw-2x.npz`, `restore-large-2x.npz` or `draw-large-2x.npz`;
+the same command goes on from there. PyTorch compiles the network, as in `train`.
 """
 
 import argparse
@@ -138,7 +138,7 @@ def train(told: argparse.Namespace) -> None:
     torch.manual_seed(0)
     folder: Path = told.state
     folder.mkdir(exist_ok=True, parents=True)
-    kind = "draw" if told.drawings else "restore" if told.size == "small" else "restore-large"
+    kind = ("draw" if told.drawings else "restore") + ("" if told.size == "small" else "-large")
     name, checkpoint = f"{kind}-{told.scale}x", folder / "checkpoint.pt"
     knots: tuple[float, ...] = KNOTS
     qualities: tuple[int, ...] = QUALITIES
@@ -216,8 +216,6 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--every", type=int, default=250, help="steps between checkpoints")
     told = parser.parse_args()
-    if told.size == "large" and (told.drawings or told.start):
-        parser.error("--size large begins as the large network, for photographs: omit --drawings and --start")
     train(told)
 
 

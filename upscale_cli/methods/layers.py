@@ -1,6 +1,6 @@
 """The layers of networks, one row of `LAYERS` each: how a layer is read from a file, and how it computes.
 
-Values lie as (rows, channels, columns), in scratch memory. A layer reads around each pixel, so its result lacks the
+Values lie as (rows, columns, channels), in scratch memory. A layer reads around each pixel, so its result lacks the
 outer rows and columns of its input.
 """
 
@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upscale_cli.errors import UpscaleError
-from upscale_cli.methods.convolution import convolve
 from upscale_cli.methods.transposed import phase_taps
 from upscale_cli.methods.upsampler import Array, Scratch
+from upscale_cli.methods.winograd import Filters
 
 MOST_CHANNELS, LARGEST_SIDE = 512, 31
 MOST_WEIGHTS = 1 << 22
@@ -126,8 +126,8 @@ class Layer(ABC):
         """Return the channels of its result, for a number of channels of its input."""
 
     @abstractmethod
-    def run(self, values: Array, earlier: Sequence[Array], name: str) -> Array:
-        """Return its result, in the scratch memory called `name`, which may hold the values.
+    def run(self, values: Array, earlier: Sequence[Array], result: Array) -> None:
+        """Write its result into another array; values and result are C-contiguous.
 
         Of earlier results, it is given the pixels of its own.
         """
@@ -140,8 +140,8 @@ class Layer(ABC):
         """Return the layer with weights of another type, for planes in which full intensity is `white`."""
         return self
 
-    def copies(self, before: int) -> int:
-        """Return how many values per pixel it needs while it computes, besides its input and its result."""
+    def scratch(self, rows: int, columns: int) -> int:
+        """Return how many values of scratch memory it needs for a result of so many rows and columns."""
         return 0
 
 
@@ -156,9 +156,9 @@ class Convolution(Layer):
         Columns in the order of row, column and channel.
     side : int
         k.
-    slopes : array (d, 1), optional
+    slopes : array (d,), optional
         None for no PReLU.
-    biases : array (d, 1), optional
+    biases : array (d,), optional
         Added before it.
     """
 
@@ -167,7 +167,7 @@ class Convolution(Layer):
 
     def __init__(self, weights: Array, side: int, slopes: Array | None = None, biases: Array | None = None) -> None:
         self.weights, self.side, self.slopes, self.biases = weights, side, slopes, biases
-        self.reach = side // 2
+        self.reach, self._filters = side // 2, Filters(weights, side)
 
     @classmethod
     def read(cls, described: Described) -> Self:
@@ -179,7 +179,7 @@ class Convolution(Layer):
                 f"they must be square and odd, at most {LARGEST_SIDE}."
             )
         slopes, biases = (
-            described.weights(key, (count,))[:, None] if required or key in described.layer else None
+            described.weights(key, (count,)) if required or key in described.layer else None
             for key, required in (("slopes", described.prelu), ("biases", False))
         )
         return cls(weights.transpose(0, 2, 3, 1).reshape(count, -1), side, slopes, biases)
@@ -187,27 +187,22 @@ class Convolution(Layer):
     def channels(self, before: int) -> int:
         return len(self.weights)
 
-    def run(self, values: Array, earlier: Sequence[Array], name: str) -> Array:
-        result = convolve(values, self.weights, (self.side, self.side), out=_scratch, name=name)
-        if self.biases is not None:
-            result += self.biases
-        if self.slopes is not None:
-            _activate(result, self.slopes)
-        return result
+    def run(self, values: Array, earlier: Sequence[Array], result: Array) -> None:
+        self._filters.run(values, result, self.biases, self.slopes)
 
     def flat(self, values: Array, earlier: Sequence[Array]) -> Array:
         total: Array = self.weights.reshape(len(self.weights), -1, len(values)).sum(axis=1) @ values
         if self.biases is not None:
-            total += self.biases[:, 0]
-        return total if self.slopes is None else np.where(total < 0, self.slopes[:, 0] * total, total)
+            total += self.biases
+        return total if self.slopes is None else np.where(total < 0, self.slopes * total, total)
 
     def cast(self, dtype: np.dtype[Any], white: float) -> Self:
         slopes = None if self.slopes is None else self.slopes.astype(dtype)
         biases = None if self.biases is None else (self.biases * white).astype(dtype)
         return type(self)(self.weights.astype(dtype), self.side, slopes, biases)
 
-    def copies(self, before: int) -> int:
-        return self.side * before
+    def scratch(self, rows: int, columns: int) -> int:
+        return self._filters.scratch(rows, columns)
 
 
 class Sum(Layer):
@@ -231,9 +226,8 @@ class Sum(Layer):
     def channels(self, before: int) -> int:
         return before
 
-    def run(self, values: Array, earlier: Sequence[Array], name: str) -> Array:
-        result: Array = np.add(values, earlier[0], out=_scratch.get(name, values.shape, values.dtype))
-        return result
+    def run(self, values: Array, earlier: Sequence[Array], result: Array) -> None:
+        np.add(values, earlier[0], out=result)
 
     def flat(self, values: Array, earlier: Sequence[Array]) -> Array:
         return np.asarray(values + earlier[0])
@@ -287,12 +281,3 @@ def check_total(layers: Sequence[Layer]) -> None:
     weights = sum(layer.weights.size for layer in layers if layer.weights is not None and not layer.last)
     if weights > MOST_WEIGHTS:
         raise UpscaleError(f"the layers of the network have more than {MOST_WEIGHTS:,} weights together.")
-
-
-def _activate(values: Array, slopes: Array) -> None:
-    """Apply PReLU in place: values (rows, d, columns), slopes (d, 1)."""
-    sloped = np.multiply(values, slopes, out=_scratch.get("sloped", values.shape, values.dtype))
-    if (slopes <= 1).all():
-        np.maximum(values, sloped, out=values)
-    else:
-        np.copyto(values, sloped, where=values < 0)

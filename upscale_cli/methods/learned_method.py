@@ -50,7 +50,7 @@ def networks(parameters: Parameters) -> "Networks":
     level = 0.0 if parameters["restore"] == "auto" else parameters["restore"]
     given, size = parameters["network"], parameters["size"] or "small"
     drawn = parameters["content"] == "drawing"
-    kind = "drawing" if drawn else size
+    kind = f"{size} drawing" if drawn else size
 
     def at(level: float) -> "Callable[[int], Network]":
         if given is not None:
@@ -72,10 +72,10 @@ def networks(parameters: Parameters) -> "Networks":
 def output_shape(shape: Shape, scale: Scale, parameters: Parameters) -> Shape:
     """Return the output's shape; raises `UpscaleError` for an invalid network, or two choices of one."""
     found = networks(parameters)
-    chosen = {"size": parameters["size"], "content": parameters["content"], "network": parameters["network"]}
-    if len(both := [name for name, value in chosen.items() if value not in (None, "photo")]) > 1:
-        raise UsageError(f"learned: {both[0]} and {both[1]} exclude each other; omit one.")
     level, own = parameters["restore"], parameters["network"]
+    for name in ("size", "content"):
+        if own is not None and parameters[name] not in (None, "photo"):
+            raise UsageError(f"learned: {name} and network exclude each other; omit one.")
     if own is not None and type(level) is float and level and not found.network(0).levels:
         raise UsageError("learned: the network given has no levels to restore by; omit restore.")
     if own is not None and found.factors == (1,) and max(scale) > 1:
@@ -122,7 +122,7 @@ def explain_networks(shape: Shape, scale: Scale, parameters: Parameters) -> str:
         return steps[0] if steps else "nothing to do"
     drawn = parameters["content"] == "drawing"
     size = "small" if chain == [1] else parameters["size"] or "small"
-    kind = "" if drawn else f"{size} "
+    kind = "" if drawn and size == "small" else f"{size} "
     kind += "restoring " if level not in ("auto", 0) else ""
     given = f"the network given{found.network(0).note}" if own else ""
     whose = given or f"the {kind}network{' for drawings' if drawn else ''}"
@@ -183,7 +183,7 @@ LEARNED = Method(
             summary="8 is the mean over flips and turns: slightly better, eight times slower [1]",
         ),
     ),
-    variants=("size=large", "content=drawing", "restore=high"),
+    variants=("size=large", "content=drawing", "size=large,content=drawing", "restore=high"),
     resizable=True,
     independent=False,
     straight=True,

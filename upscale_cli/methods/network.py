@@ -28,7 +28,7 @@ A network that restores has `levels`, ascending numbers from 0 to 1. Arrays that
 first axis; others lack that axis. For a level between, the weights are interpolated before they meet a picture, which
 costs nothing for each pixel.
 
-All of it is computed as matrix products (see `convolution`).
+All of it is computed as matrix products (see `winograd`).
 """
 
 import json
@@ -117,13 +117,14 @@ class Network:
 
     @property
     def weights(self) -> int:
-        """How many weights `cast` copies."""
-        return sum(each.weights.size for each in (*self.layers, self.skip) if each and each.weights is not None)
+        """How many weights `cast` copies, and the first picture makes of them: 4/3 as many."""
+        given = sum(each.weights.size for each in (*self.layers, self.skip) if each and each.weights is not None)
+        return int(given) * 7 // 3
 
     def _around(self, lines: Array, top: int, rows: int, reach: int) -> Array:
-        """Return of lines (rows, planes, columns) with their margin those that some rows from `top` depend on."""
+        """Return of lines (rows, columns, planes) with their margin those that some rows from `top` depend on."""
         border = self.margin - reach
-        return lines[top + border :][: rows + 2 * reach, :, border : lines.shape[2] - border]
+        return lines[top + border :][: rows + 2 * reach, border : lines.shape[1] - border]
 
     def tile(self, height: int, width: int) -> tuple[int, int]:
         """Return the rows and columns of tiles of a picture, without margins."""
@@ -137,17 +138,16 @@ class Network:
         """
         across, phases = columns + 2 * self.margin, self.planes * self.scale**2
         later = kept(self.layers)
-        held = copies = 0
-        widest = channels = self.planes
+        held = own = 0
+        channels, read = self.planes, [0, 0]
         for index, layer in enumerate(self.layers):
             held += 2 * layer.reach * channels
-            copies = max(copies, (ROWS + 2 * layer.reach) * (channels + layer.copies(channels)))
+            read[index % 2] = max(read[index % 2], (ROWS + 2 * layer.reach) * channels)
+            own = max(own, layer.scratch(ROWS, across))
             channels = layer.channels(channels)
-            widest = max(widest, channels)
             held += (2 * later[index] + ROWS) * channels if index in later else 0
-        # The widest layer three times: values, those of the first rows, which are fewer, and products with slopes.
         # Phases of a few rows by the skip, and all of them sorted.
-        return across * (copies + held + 3 * ROWS * widest), across * (ROWS + rows) * phases
+        return across * (held + sum(read)) + own, across * (ROWS + rows) * phases
 
     def cast(self, dtype: np.dtype[Any], white: float) -> "Network":
         """Return the network with weights of another type, for planes in which full intensity is `white`."""
@@ -169,27 +169,35 @@ class Network:
 
         They have the float type of the weights.
         """
-        lines = planes.transpose(1, 0, 2)
+        lines = planes.transpose(1, 2, 0)
         if self.white != 1:
             lines = lines / lines.dtype.type(self.white)
-        rows, columns = (side - 2 * self.margin for side in (len(lines), lines.shape[2]))
+        rows, columns = (side - 2 * self.margin for side in lines.shape[:2])
         large = _scratch.get("large", (self.planes, rows, self.scale, columns, self.scale), lines.dtype)
         read = self._around(lines, 0, rows, self.reach)
         sweep, top = Sweep(self.layers), 0
         for start in range(0, len(read), ROWS):
-            values = sweep.push(read[start : start + ROWS])
-            if not (count := len(values)):
-                continue
-            if self.skip:
-                values += self.skip.run(self._around(lines, top, count, self.skip.reach), (), "skip")
-            if self.white != 1:
-                values *= values.dtype.type(self.white)
-            phases = np.moveaxis(values.reshape((count, self.planes, self.scale, self.scale, columns)), 1, 0)
-            # One phase at a time, or NumPy's innermost loop would be over the phases, which are few.
-            for phase in range(self.scale):
-                large[:, top : top + count, ..., phase] = phases[:, :, :, phase]
-            top += count
+            # No name here, or the arrays of the first rows, which are small, would stay in memory.
+            made = large[:, top:]
+            top += self._sort(sweep.push(read[start : start + ROWS]), lines[top:], made)
         return large.reshape(self.planes, rows * self.scale, columns * self.scale)
+
+    def _sort(self, values: Array, lines: Array, large: Array) -> int:
+        """Add the skip to what layers make of the first of some lines, sort the phases, and return how many rows."""
+        count, columns = len(values), values.shape[1]
+        if not count:
+            return 0
+        if self.skip:
+            skipped = _scratch.get("skip", values.shape, values.dtype)
+            self.skip.run(np.ascontiguousarray(self._around(lines, 0, count, self.skip.reach)), (), skipped)
+            values += skipped
+        if self.white != 1:
+            values *= values.dtype.type(self.white)
+        phases = values.reshape((count, columns, self.planes, self.scale, self.scale)).transpose((2, 0, 3, 1, 4))
+        # One phase at a time, or NumPy's innermost loop would be over the phases, which are few.
+        for phase in range(self.scale):
+            large[:, :count, ..., phase] = phases[..., phase]
+        return count
 
 
 def read_network(arrays: Mapping[str, Any], level: float = 0.0) -> Network:
@@ -282,7 +290,7 @@ def _keep_flat(layers: Sequence[Layer]) -> None:
         for layer in layers:
             values = layer.flat(values, [results[index] for index in layer.earlier])
             results.append(values)
-        last.biases = -values[:, None]
+        last.biases = -values
 
 
 def _levels(about: Mapping[str, Any]) -> tuple[float, ...]:

@@ -21,9 +21,10 @@ FACTORS = (2, 3, 4)
 RESTORED = {
     "small": {1: "restore-1x", 2: "restore-2x", 4: "restore-4x"},
     "large": {1: "restore-1x", 2: "restore-large-2x"},
-    "drawing": {2: "draw-2x", 4: "draw-4x"},
+    "small drawing": {2: "draw-2x", 4: "draw-4x"},
+    "large drawing": {2: "draw-large-2x"},
 }
-"""The networks that restore, by their factors: for photographs, small and large, and for drawings."""
+"""The networks that restore, by their factors: for photographs and for drawings, small and large."""
 
 
 @cache

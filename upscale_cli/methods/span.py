@@ -31,27 +31,25 @@ _scratch = Scratch()
 class Swish(Convolution):
     """A convolution, then SiLU."""
 
-    def run(self, values: Array, earlier: Sequence[Array], name: str) -> Array:
-        result = super().run(values, earlier, name)
+    def run(self, values: Array, earlier: Sequence[Array], result: Array) -> None:
+        super().run(values, earlier, result)
         # x·σ(x) = h + h·tanh(h), where h = x/2.
         result *= 0.5
         bent = np.tanh(result, out=_scratch.get("bent", result.shape, result.dtype))
         bent *= result
         result += bent
-        return result
 
 
 class Attention(Sum):
     """`(x + y)·(σ(x) − ½)`, where `y` is the result of an earlier layer."""
 
-    def run(self, values: Array, earlier: Sequence[Array], name: str) -> Array:
+    def run(self, values: Array, earlier: Sequence[Array], result: Array) -> None:
+        super().run(values, earlier, result)
         # σ(x) − ½ = tanh(x/2)/2.
         share = np.multiply(values, 0.5, out=_scratch.get("bent", values.shape, values.dtype))
         np.tanh(share, out=share)
         share *= 0.5
-        result = super().run(values, earlier, name)
         result *= share
-        return result
 
 
 class Joined(Layer):
@@ -63,10 +61,8 @@ class Joined(Layer):
     def channels(self, before: int) -> int:
         return self._count
 
-    def run(self, values: Array, earlier: Sequence[Array], name: str) -> Array:
-        parts = [values, *earlier]
-        shape = (len(values), self._count, values.shape[2])
-        return np.concatenate(parts, axis=1, out=_scratch.get("joined", shape, values.dtype))
+    def run(self, values: Array, earlier: Sequence[Array], result: Array) -> None:
+        np.concatenate([values, *earlier], axis=2, out=result)
 
 
 def read_span(arrays: Mapping[str, Any]) -> Network:
@@ -119,7 +115,7 @@ def _first(arrays: Mapping[str, Any]) -> Any:
 
 def _layer(kind: type[Convolution], weights: NDArray[np.float64], biases: NDArray[np.float64]) -> Convolution:
     """Return a layer of weights (d, c, k, k) and biases (d,)."""
-    return kind(weights.transpose(0, 2, 3, 1).reshape(len(weights), -1), weights.shape[2], None, biases[:, None])
+    return kind(weights.transpose(0, 2, 3, 1).reshape(len(weights), -1), weights.shape[2], None, biases)
 
 
 def _plain(

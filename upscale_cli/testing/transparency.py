@@ -42,7 +42,7 @@ class TransparencyContract(MethodTests):
             source[..., -1] = opacity
             source[source[..., -1] > 0, :-1] = colour
             for variant in ("", *self.method.variants):
-                parameters: dict[str, Any] = dict([variant.split("=")]) if variant else {}
+                parameters: dict[str, Any] = dict(each.split("=") for each in variant.split(",") if each)
                 for scale in self.method.factors[:3] or (2, 3, 4):
                     made = self.enlarge_transparent(source, scale, **parameters)
                     assert (made[made[..., -1] > 0, :-1] == colour).all()

@@ -1,0 +1,187 @@
+"""Convolution of rows (rows, columns, c), with a third fewer products where kernels are 3 × 3.
+
+Two rows of the result read four rows of the input. Of each such four, Winograd's minimal filtering F(2, 3) (Winograd
+1980; for networks, Lavin & Gray 2016, section 4.1) makes four sums, multiplies each by one row of filters, and sums
+the products: for inputs d, filters g and results y, of any row in each column,
+
+    m0 = (d0 − d2)·g0                y0 = m1 + m3 + m0
+    m1 = (d1 + d2)·(g0 + g1 + g2)/2  y1 = m1 − m3 + m2
+    m2 = (d1 − d3)·(−g2)
+    m3 = (d2 − d1)·(g0 − g1 + g2)/2
+
+The direct way multiplies three rows for each result, six for both. Sums are of whole rows, with nothing copied: in a
+row of c channels a pixel, the neighbourhood of a pixel along the row is 3·c values that follow one another. For every
+third pixel they are the rows of a matrix, so three products serve all pixels, and each writes its own pixels.
+"""
+
+from functools import cached_property
+
+import numpy as np
+
+from upscale_cli.methods.upsampler import Array, Scratch, strided
+
+SIDE = 3
+FEWEST = 8
+"""Channels from which the products that are saved take longer than the sums."""
+VALUES = 1 << 19
+"""Approximate values of the sums of inputs that are at work at a time: they stay in the cache."""
+FILTERS = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0, 0, -1], [0.5, -0.5, 0.5]])
+"""The filters of the four products, from three rows of filters."""
+
+_scratch = Scratch()
+
+
+class Filters:
+    """The filters of a convolution, without padding.
+
+    Attributes
+    ----------
+    weights : array (d, k · k · c)
+        Columns in the order of row, column and channel of a neighbourhood. It may change until it is first used.
+    side : int
+        k.
+    """
+
+    def __init__(self, weights: Array, side: int) -> None:
+        self.weights, self.side = weights, side
+
+    @property
+    def channels(self) -> int:
+        """Channels of the input."""
+        return int(self.weights.shape[1]) // self.side**2
+
+    @property
+    def minimal(self) -> bool:
+        """Products are saved."""
+        return self.side == SIDE and self.channels >= FEWEST
+
+    def _at_once(self, columns: int) -> int:
+        """Return how many rows of a result so many columns wide are filtered together: whole pairs."""
+        return 2 * max(1, VALUES // (4 * (columns + 2) * self.channels))
+
+    def scratch(self, rows: int, columns: int) -> int:
+        """Return how many values of scratch memory it needs for a result of so many rows and columns."""
+        count = len(self.weights)
+        # Products with slopes, and rows of biases and slopes.
+        if not self.minimal:
+            stacked = (rows + self.side) * self.side * self.channels
+            return columns * (stacked + (rows + 2) * count)
+        # Four sums of inputs, and as many products, for two rows.
+        together = min(rows, self._at_once(columns))
+        return columns * (2 * together * (self.channels + count) + (together + 2) * count)
+
+    @cached_property
+    def _matrix(self) -> Array:
+        """The filters as products take them: (k · k · c, d), or (4, 3 · c, d)."""
+        if not self.minimal:
+            return np.ascontiguousarray(self.weights.T)
+        rows = self.weights.astype(np.float64).reshape(len(self.weights), SIDE, -1)
+        matrix: Array = np.einsum("tr,drk->tkd", FILTERS, rows).astype(self.weights.dtype, order="C")
+        return matrix
+
+    def run(self, values: Array, result: Array, biases: Array | None = None, slopes: Array | None = None) -> None:
+        """Write the sums over neighbourhoods, as PyTorch's `Conv2d` without padding, then PReLU if it has slopes.
+
+        Parameters
+        ----------
+        values : array (rows, columns, c)
+            C-contiguous, of the weights' dtype.
+        result : array (rows − k + 1, columns − k + 1, d)
+            C-contiguous.
+        biases, slopes : array (d,), optional
+
+        >>> result = np.empty((1, 1, 1))
+        >>> Filters(np.ones((1, 9)), 3).run(np.array([[[1.0], [2.0], [4.0]]] * 3), result)
+        >>> result.tolist()
+        [[[21.0]]]
+        """
+        rows, columns, _ = result.shape
+        # As wide as rows: NumPy would otherwise walk along the channels, which are few.
+        added, below = (
+            None if each is None else _repeated(each, columns, name)
+            for name, each in (("biases", biases), ("slopes", slopes))
+        )
+        make, step = (self._filtered, self._at_once(columns)) if self.minimal else (self._multiplied, rows)
+        for top in range(0, rows, step):
+            part = result[top : top + step]
+            make(values[top : top + len(part) + self.side - 1], part, added)
+            if below is not None:
+                _activate(part.reshape(len(part), -1), below)
+
+    def _multiplied(self, values: Array, result: Array, biases: Array | None) -> None:
+        """Write the sums the direct way."""
+        np.matmul(values if self.side == 1 else self._windows(values), self._matrix, out=result)
+        if biases is not None:
+            lines = result.reshape(len(result), -1)
+            lines += biases
+
+    def _windows(self, values: Array) -> Array:
+        """Return the neighbourhoods (rows, columns, k · k · c), of which only shifts along rows are copied.
+
+        As in `convolution`: the k rows of k shifts that a row depends on follow one another in memory.
+        """
+        rows, columns = (length - self.side + 1 for length in values.shape[:2])
+        stacked = _scratch.get("stacked", (len(values), self.side, self.channels, columns), values.dtype)
+        for shift in range(self.side):
+            np.copyto(stacked[:, shift], values[:, shift : shift + columns].transpose(0, 2, 1))
+        size = stacked.itemsize
+        shape = rows, columns, self.weights.shape[1]
+        return strided(stacked, shape, (stacked.strides[0], size, columns * size))
+
+    def _filtered(self, values: Array, result: Array, biases: Array | None) -> None:
+        """Write the sums with fewer products; biases are for a row of pixels."""
+        rows, pairs = len(result), (len(result) + 1) // 2
+        lines, made = (each.reshape(len(each), -1) for each in (values, result))
+        sums = _scratch.get("sums", (pairs, 4, lines.shape[1]), lines.dtype)
+        # The difference for each row of the result, of which the last pair may lack one: m0, and m2 before m3.
+        differences = sums.reshape(-1, lines.shape[1])[::2]
+        np.subtract(lines[:rows], lines[2:], out=differences[:rows])
+        differences[rows:] = 0
+        second, third = lines[1::2][:pairs], lines[2::2]
+        np.add(second, third, out=sums[:, 1])
+        np.subtract(third, second, out=sums[:, 3])
+        products = self._products(sums, result.shape[1])
+        if biases is not None:
+            products[:, 1] += biases
+        np.add(products[:, 1], products[:, 3], out=made[::2])
+        both = rows // 2
+        np.subtract(products[:both, 1], products[:both, 3], out=made[1::2])
+        made += products.reshape(-1, made.shape[1])[::2][:rows]
+
+    def _products(self, sums: Array, columns: int) -> Array:
+        """Return the four products (pairs, 4, columns · d) of sums (pairs, 4, (columns + 2) · c)."""
+        pairs, count, size = len(sums), len(self.weights), sums.itemsize
+        length = SIDE * self.channels
+        products = _scratch.get("products", (pairs, 4, columns * count), sums.dtype)
+        for first in range(min(SIDE, columns)):
+            places = (columns - first + SIDE - 1) // SIDE
+            read = strided(
+                sums,
+                (pairs, 4, places, length),
+                (*sums.strides[:2], length * size, size),
+                first * self.channels * size,
+            )
+            written = strided(
+                products,
+                (pairs, 4, places, count),
+                (*products.strides[:2], SIDE * count * size, size),
+                first * count * size,
+            )
+            np.matmul(read, self._matrix, out=written)
+        return products
+
+
+def _repeated(values: Array, columns: int, name: str) -> Array:
+    """Return what each channel has (d,) for a row of pixels, (columns · d,), in scratch memory."""
+    row = _scratch.get(name, (columns, len(values)), values.dtype)
+    row[...] = values
+    return row.reshape(-1)
+
+
+def _activate(lines: Array, slopes: Array) -> None:
+    """Apply PReLU in place, `max(x, 0) + slope·min(x, 0)`, to rows (n, w) with slopes (w,)."""
+    sloped = np.multiply(lines, slopes, out=_scratch.get("sloped", lines.shape, lines.dtype))
+    if (slopes <= 1).all():
+        np.maximum(lines, sloped, out=lines)
+    else:
+        np.copyto(lines, sloped, where=lines < 0)
