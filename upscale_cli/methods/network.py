@@ -177,9 +177,8 @@ class Network:
         read = self._around(lines, 0, rows, self.reach)
         sweep, top = Sweep(self.layers), 0
         for start in range(0, len(read), ROWS):
-            # No name here, or the arrays of the first rows, which are small, would stay in memory.
-            made = large[:, top:]
-            top += self._sort(sweep.push(read[start : start + ROWS]), lines[top:], made)
+            # What is pushed has no name, or the arrays of the first rows, which are small, would stay in memory.
+            top += self._sort(sweep.push(read[start : start + ROWS]), lines[top:], large[:, top:])
         return large.reshape(self.planes, rows * self.scale, columns * self.scale)
 
     def _sort(self, values: Array, lines: Array, large: Array) -> int:

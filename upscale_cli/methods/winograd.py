@@ -62,9 +62,9 @@ class Filters:
     def scratch(self, rows: int, columns: int) -> int:
         """Return how many values of scratch memory it needs for a result of so many rows and columns."""
         count = len(self.weights)
-        # Products with slopes, and rows of biases and slopes.
+        # Values times slopes, and rows of biases and slopes.
         if not self.minimal:
-            stacked = (rows + self.side) * self.side * self.channels
+            stacked = (rows + self.side - 1) * self.side * self.channels
             return columns * (stacked + (rows + 2) * count)
         # Four sums of inputs, and as many products, for two rows.
         together = min(rows, self._at_once(columns))
