@@ -19,7 +19,7 @@ import upscale_cli.commands  # noqa: F401  one BLAS thread, as the command sets 
 from PIL import Image, ImageFile
 
 from upscale_cli.codecs import jpeg_stream, pillow, png_stream
-from upscale_cli.methods import METHODS, layers, learned, resampling, taps, transposed
+from upscale_cli.methods import METHODS, learned, resampling, taps, transposed, winograd
 from upscale_cli.methods.resampling import Resampler
 from upscale_cli.methods.samples import Samples
 from upscale_cli.methods.transposed import Transposed
@@ -43,8 +43,10 @@ PARTS = [
     ("products along rows (GEMM)", Resampler, "_across"),
     ("products along columns (GEMM)", Resampler, "_down"),
     ("convolution (GEMM)", transposed, "convolve"),
-    ("convolution (GEMM)", layers, "convolve"),
-    ("PReLU", layers, "_activate"),
+    ("products of networks (GEMM)", winograd.Filters, "_multiplied"),
+    ("products of networks (GEMM)", winograd.Filters, "_products"),
+    ("sums before and after products", winograd.Filters, "_filtered"),
+    ("PReLU", winograd, "_activate"),
     ("blocks to rows", Upsampler, "rows"),
     ("finish: round, clamp, cast", Samples, "finish"),
     ("choose the row filter", png_stream, "_best_filter"),
