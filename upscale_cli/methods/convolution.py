@@ -35,14 +35,19 @@ def convolve(values: Array, weights: Array, size: tuple[int, int], *, out: Scrat
     >>> convolve(line, np.array([[-1.0, 1.0]]), (1, 2), out=Scratch(), name="line").tolist()
     [[[1.0, 2.0]]]
     """
+    near = windows(values, size)
+    return np.matmul(weights, near, out=out.get(name, (len(near), len(weights), near.shape[2]), values.dtype))
+
+
+def windows(values: Array, size: tuple[int, int]) -> Array:
+    """Return the neighbourhoods (rows − kh + 1, kh · kw · c, columns − kw + 1) of values, in scratch memory."""
     height, width = size
     rows, channels, columns = len(values) - height + 1, values.shape[1], values.shape[2] - width + 1
     stacked = _scratch.get("stacked", (len(values), width, channels, columns), values.dtype)
     for shift in range(width):
         np.copyto(stacked[:, shift], values[:, :, shift : shift + columns])
-    windows = strided(
+    return strided(
         stacked,
         (rows, height * width * channels, columns),
         (stacked.strides[0], columns * stacked.itemsize, stacked.itemsize),
     )
-    return np.matmul(weights, windows, out=out.get(name, (rows, len(weights), columns), values.dtype))

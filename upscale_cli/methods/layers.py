@@ -15,14 +15,12 @@ from numpy.typing import NDArray
 
 from upscale_cli.errors import UpscaleError
 from upscale_cli.methods.transposed import phase_taps
-from upscale_cli.methods.upsampler import Array, Scratch
+from upscale_cli.methods.upsampler import Array
 from upscale_cli.methods.winograd import Filters
 
 MOST_CHANNELS, LARGEST_SIDE = 512, 31
 MOST_WEIGHTS = 1 << 22
 """Maximum for all layers together; an array that layers share counts for each. The large network has 0.33 million."""
-
-_scratch = Scratch()
 
 
 @dataclass(frozen=True, kw_only=True)
