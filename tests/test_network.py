@@ -340,7 +340,7 @@ def test_more_contrast_gives_more_of_the_same() -> None:
 def test_tiles_and_bands_leave_no_seams(monkeypatch: pytest.MonkeyPatch) -> None:
     source = np.random.default_rng(6).random((70, 90, 3))
     expected = upscale(source, 2, "learned")
-    monkeypatch.setattr(network, "BAND", 16)
+    monkeypatch.setattr(network, "SHORTEST", 16)
     monkeypatch.setattr(network, "TILE", 25)
     assert_near(upscale(source, 2, "learned"), expected, 1e-12)
 

@@ -16,6 +16,7 @@ from upscale_cli.methods import METHODS, shipped
 from upscale_cli.methods.method import resolve
 from upscale_cli.methods.parameters import read_scale
 from upscale_cli.methods.samples import Samples
+from upscale_cli.methods.upsampler import Scratch
 
 FLOAT = 4
 """Bytes of the floats in which 8 bits are weighed."""
@@ -103,6 +104,12 @@ def test_bands_of_volumes_have_as_many_rows_as_is_estimated(method: str) -> None
     samples = Samples(source.dtype, 2, source.dtype)
     made = chosen.make(source, scale=scale, size=size, samples=samples, parameters=parameters)
     assert made.band <= chosen.working_memory(shape, parameters)(size).rows == 1200
+
+
+@pytest.mark.parametrize("size", [1, 1_000, 1_000_000])
+def test_scratch_memory_begins_at_a_cache_line(size: int) -> None:
+    memory = Scratch().get("values", (size, 3), np.float32)
+    assert memory.ctypes.data % 64 == 0 and memory.shape == (size, 3)
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])

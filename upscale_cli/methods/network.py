@@ -52,19 +52,28 @@ SCALES = (1, 2, 3, 4)
 TOLERANCE = 1e-4
 """Tolerance of sums that must be 0 or 1; the difference is removed."""
 
-BAND, TILE = 96, 256
-"""Approximate rows and columns of the source that are computed together. What is around them is computed again."""
+SHORTEST, LONGEST, TILE = 96, 256, 256
+"""Approximate rows (at least, at most) and columns of the source that are computed together.
+
+What is around them is computed again: for 96 rows and a reach of 21 it is a fifth, for 256 a twelfth.
+"""
+BAND_PIXELS = 1 << 19
+"""Pixels of a band that has more rows than `SHORTEST`, so that memory does not grow with the width."""
+FEWEST_BANDS = 8
+"""A picture has as many, for as many threads, before bands have more rows than `SHORTEST`."""
 
 _scratch = Scratch()
 
 
-def cells(height: int) -> int:
+def cells(height: int, width: int) -> int:
     """Return the rows of the source for a band; bands of similar height keep threads equally busy.
 
-    >>> cells(96), cells(140), cells(150), cells(300)
-    (96, 140, 75, 100)
+    >>> cells(140, 99), cells(150, 99), cells(300, 99), cells(1024, 1024), cells(3000, 2000), cells(3000, 9000)
+    (140, 75, 100, 128, 250, 97)
     """
-    return ceil(height / max(1, round(height / BAND)))
+    rows = max(SHORTEST, min(LONGEST, BAND_PIXELS // width))
+    count = max(round(height / rows), min(FEWEST_BANDS, round(height / SHORTEST)), 1)
+    return ceil(height / count)
 
 
 @dataclass(frozen=True)
@@ -128,7 +137,7 @@ class Network:
 
     def tile(self, height: int, width: int) -> tuple[int, int]:
         """Return the rows and columns of tiles of a picture, without margins."""
-        return cells(height), min(width, TILE)
+        return cells(height, width), min(width, TILE)
 
     def scratch(self, rows: int, columns: int) -> tuple[int, int]:
         """Return how many values of scratch memory `run` needs for a plane of this size, margins not included.

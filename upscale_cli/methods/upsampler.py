@@ -19,6 +19,8 @@ LEAST_VALUES = 1 << 18
 """Values of a band for which the calls of NumPy take little time beside the work; a strip has four times as many."""
 BAND_VALUES = 1 << 22
 """Maximum of values in a band that is longer than that, so that memory does not grow with the image's width."""
+LINE = 64
+"""Bytes of a cache line. A vector of AVX-512 that lies in two of them takes twice as long to read or write."""
 
 Array = NDArray[Any]
 Read = Callable[[Array], Array]
@@ -139,8 +141,17 @@ class Scratch(threading.local):
         buffer = self._buffers.get(name)
         if buffer is None or buffer.dtype != dtype or buffer.size < count:
             buffer = self._buffers[name] = None  # or the two would need memory at the same time
-            buffer = self._buffers[name] = np.empty(count, dtype)
+            buffer = self._buffers[name] = _aligned(count, np.dtype(dtype))
         return buffer[:count].reshape(shape)
+
+
+def _aligned(count: int, dtype: np.dtype[Any]) -> Array:
+    """Return an uninitialised array that begins at a cache line; NumPy's begin 16 bytes later if they are large."""
+    size = count * dtype.itemsize
+    memory = np.empty(size + LINE, np.uint8)
+    start = -memory.__array_interface__["data"][0] % LINE
+    view: Array = memory[start : start + size].view(dtype)
+    return view
 
 
 def strided(values: Array, shape: tuple[int, ...], strides: tuple[int, ...], offset: int = 0) -> Array:
