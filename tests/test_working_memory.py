@@ -109,7 +109,8 @@ def test_bands_of_volumes_have_as_many_rows_as_is_estimated(method: str) -> None
 @pytest.mark.parametrize("size", [1, 1_000, 1_000_000])
 def test_scratch_memory_begins_at_a_cache_line(size: int) -> None:
     memory = Scratch().get("values", (size, 3), np.float32)
-    assert memory.ctypes.data % 64 == 0 and memory.shape == (size, 3)
+    assert memory.shape == (size, 3)
+    assert memory.ctypes.data % 64 == 0
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])

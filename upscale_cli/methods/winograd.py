@@ -25,7 +25,7 @@ SIDE = 3
 FEWEST = 16
 """Channels from which it pays: 8 took 1.5 times as long as the direct way, 16 as long, 48 0.8 times."""
 VALUES = 1 << 18
-"""Approximate values of the sums of inputs that are at work at a time, 1 MiB in single precision; products are as many.
+"""Approximate values of the sums of inputs that are at work at a time: 1 MiB, and as much for products.
 
 With half or twice as many, the large network took 1.07 and 1.1 times as long on two threads (2 MiB of L2 cache each).
 """
