@@ -141,7 +141,7 @@ def test_strips_tiles_and_threads_change_nothing(monkeypatch: pytest.MonkeyPatch
     small = source("drawing", 2)[0][:150] / 255.0
     expected = upscale(small, 2, "learned", content="drawing")
     np.testing.assert_array_equal(upscale(small, 2, "learned", content="drawing", threads=3), expected)
-    monkeypatch.setattr(network, "SHORTEST", 16)
+    monkeypatch.setattr(network, "LOW", 16)
     monkeypatch.setattr(network, "TILE", 25)
     np.testing.assert_allclose(upscale(small, 2, "learned", content="drawing"), expected, rtol=0, atol=1e-12)
 

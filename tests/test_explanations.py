@@ -74,7 +74,7 @@ def test_a_method_that_does_not_exist_is_not_described() -> None:
             "pixel-art.png",
             ["-m", "learned", "-s", "5", "-p", "size=large"],
             "method",
-            "large network: x3, then x2, then",
+            "large network: x2, then x3 by the small one, then",
         ),
         ("logo.png", ["-s", "4"], "size", "4 times, as requested"),
         ("logo.png", [], "size", "2 times, the default"),

@@ -181,7 +181,8 @@ def test_a_large_network_restores(tmp_path: Path) -> None:
     (tmp_path / "in.jpg").write_bytes(content := saved(reduce(whole, 2).clip(0, 255).round().astype(np.uint8), 90))
     words = tmp_path / "in.jpg", "-m", "learned", "-p", "size=large", "-o", tmp_path / "out.png", "--overwrite"
     said = method_said(call(cli, *words, "-v").stderr)
-    assert "the large restoring network: x2, because its tables are those of JPEG quality 90" in said
+    words_of_both = "the small restoring network: its own size, then x2 by the large one"
+    assert f"{words_of_both}, because its tables are those of JPEG quality 90" in said
     with Image.open(tmp_path / "out.png") as image:
         have = np.asarray(image)
     pixels = decoded(content)
@@ -193,11 +194,12 @@ def test_a_large_network_restores(tmp_path: Path) -> None:
         np.testing.assert_array_equal(np.asarray(image), upscale(pixels, 2, "learned", size="large"))
 
 
-def test_at_scale_4_the_large_network_for_undamaged_pictures_follows() -> None:
+@pytest.mark.parametrize(("size", "scale"), [("large", 4), ("large", 6), ("small", 6), ("small", 8)])
+def test_a_small_network_for_undamaged_pictures_follows(size: str, scale: int) -> None:
     plane = np.random.default_rng(0).random((12, 10)).astype("f4")
-    once = upscale(plane, 2, "learned", size="large", restore="medium")
-    twice = upscale(once, 2, "learned", size="large")
-    have = upscale(plane, 4, "learned", size="large", restore="medium")
+    once = upscale(plane, 2, "learned", size=size, restore="medium")
+    twice = upscale(once, scale / 2, "learned")
+    have = upscale(plane, scale, "learned", size=size, restore="medium")
     np.testing.assert_allclose(have, twice, rtol=0, atol=1e-5)
 
 

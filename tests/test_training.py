@@ -156,20 +156,19 @@ def test_a_few_steps_on_drawings_change_what_is_made_of_undamaged_pictures(
 def test_a_large_network_begins_as_another_whose_levels_share_arrays() -> None:
     from training import dial, restore
 
-    for file in ("restore-large-2x", "draw-large-2x"):
-        with np.load(shipped.FOLDER / f"{file}.npz") as archive:
-            arrays = dict(archive)
-        network = restore.beginning(2, None, (0.0, *dial.KNOTS), "large")
-        network.begin_as({name: values for name, values in arrays.items() if name != "about"})
-        plane = np.random.default_rng(0).random((60, 64)).astype("f4")
-        around = torch.from_numpy(np.pad(plane, 22, mode="symmetric"))[None, None]
-        for level in (0.0, 0.5):
-            with torch.no_grad():
-                have = network(around, network.shares(level))[0, 0, 40:-40, 40:-40].numpy()
-            expected = read_network(arrays, level).cast(np.dtype("f4"), 1.0)
-            margin = expected.margin
-            made = expected.run(np.pad(plane, margin, mode="symmetric")[None])[0]
-            np.testing.assert_allclose(have[44:-44, 44:-44], made[44:-44, 44:-44], rtol=0, atol=2e-4)
+    with np.load(shipped.FOLDER / "draw-large-2x.npz") as archive:
+        arrays = dict(archive)
+    network = restore.beginning(2, None, (0.0, *dial.KNOTS), "large")
+    network.begin_as({name: values for name, values in arrays.items() if name != "about"})
+    plane = np.random.default_rng(0).random((60, 64)).astype("f4")
+    around = torch.from_numpy(np.pad(plane, 22, mode="symmetric"))[None, None]
+    for level in (0.0, 0.5):
+        with torch.no_grad():
+            have = network(around, network.shares(level))[0, 0, 40:-40, 40:-40].numpy()
+        expected = read_network(arrays, level).cast(np.dtype("f4"), 1.0)
+        margin = expected.margin
+        made = expected.run(np.pad(plane, margin, mode="symmetric")[None])[0]
+        np.testing.assert_allclose(have[44:-44, 44:-44], made[44:-44, 44:-44], rtol=0, atol=2e-4)
 
 
 def test_the_biases_alone_of_a_large_network_depend_on_the_level(run: Callable[..., None], tmp_path: Path) -> None:

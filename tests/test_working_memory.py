@@ -113,8 +113,7 @@ def test_scratch_memory_begins_at_a_cache_line(size: int) -> None:
     assert memory.ctypes.data % 64 == 0
 
 
-@pytest.mark.parametrize("scale", [2, 3, 4])
-@pytest.mark.parametrize("size", ["small", "large"])
+@pytest.mark.parametrize(("size", "scale"), [(size, n) for size, scales in shipped.UNDAMAGED.items() for n in scales])
 def test_scratch_memory_of_networks_is_near_to_what_is_taken(size: str, scale: int) -> None:
     network = shipped.network(size, scale).cast(np.dtype(np.float32), 255.0)
     planes = np.zeros((1, 40 + 2 * network.margin, 64 + 2 * network.margin), np.float32)

@@ -69,7 +69,6 @@ RECIPES = {
     ("small", 4): Recipe(Shape(4, 24, 7, 10), (Round(25_000, 1e-3),), 128, 40, "small-2x"),
     ("large", 2): Recipe(Shape(2, 48, 19, 6), (Round(60_000, 1.5e-3),), 64, 56),
     ("large", 3): Recipe(Shape(3, 48, 19, 9), (Round(16_000, 1e-3),), 64, 56, "large-2x"),
-    ("large", 4): Recipe(Shape(4, 48, 19, 12), (Round(20_000, 1e-3),), 64, 48, "large-2x"),
 }
 
 
@@ -176,6 +175,8 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=2000, help="steps between lines of the log")
     parser.add_argument("--threads", type=int, help="of the processor [all]")
     told = parser.parse_args()
+    if (told.size, told.scale) not in RECIPES:
+        parser.error(f"there is no recipe for a {told.size} network of x{told.scale}")
     if told.threads:
         torch.set_num_threads(told.threads)
     train(told)

@@ -1,21 +1,19 @@
 """Networks on images: luma through the network, colour by a fitted kernel and after luma, opacity by cubics.
 
 Opacity that is data goes through the network like a grey image.
-
-Each network has one integer factor. Other factors are made by several networks, one after the other (6 = 2 · 3), and
-those that are not a product of the available factors by the next larger product and an antialiased reduction.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from itertools import combinations_with_replacement
-from math import ceil, prod
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import replace
+from math import ceil
+from threading import Lock
 from typing import Any
 
 import numpy as np
 
 from upscale_cli.methods import shipped
+from upscale_cli.methods.chain import Networks
 from upscale_cli.methods.chroma import KEPT, LUMA, Slopes, luma, with_differences
 from upscale_cli.methods.filling import FILLING, Flat, filled
 from upscale_cli.methods.filters import FILTERS
@@ -37,36 +35,6 @@ KEPT_BANDS = 8
 """Bands of an intermediate image that are kept, because several strips of the next image read each of them."""
 
 _scratch = Scratch()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Networks:
-    """The networks that one image may need.
-
-    Attributes
-    ----------
-    factors : tuple of int
-        The integer factors that there are networks for.
-    network : callable
-        One of these factors to its network.
-    first : callable, optional
-        The same for the first network of a chain, if that is another: one that restores, at scale 1, too.
-    turns : int
-        Of how many flips and turns of a picture each network's results are averaged: 1 or 8.
-    """
-
-    factors: tuple[int, ...]
-    network: Callable[[int], Network]
-    first: Callable[[int], Network] | None = None
-    turns: int = 1
-
-    def chain(self, scale: float) -> list[Network]:
-        """Return the networks that together enlarge at least by a scale."""
-        if self.first is None:
-            own = self.factors if self.factors == (1,) else factors(scale, self.factors)
-            return [self.network(factor) for factor in own]
-        first, *others = factors(scale, self.factors) or [min(self.factors)]
-        return [self.first(first), *map(self.network, others)]
 
 
 class Learned(Upsampler):
@@ -226,48 +194,42 @@ def cubic_axes(shape: tuple[int, ...], size: Size) -> Axes:
 class Rows:
     """An upsampler's output in the place of an array, computed when it is sliced by rows: (n, W, C).
 
-    The last bands are kept, because the margins of strips overlap.
+    The last bands are kept, because the margins of strips overlap. No band is made by two threads at once: the second
+    makes what nobody makes first, and then waits.
     """
 
     def __init__(self, upsampler: Upsampler) -> None:
         self.shape, self._height, self._offset = upsampler.shape, upsampler.band, upsampler.offset
-
-        # Not a method: a cache that refers to its owner would keep its bands until the next garbage collection.
-        @lru_cache(KEPT_BANDS)
-        def band(top: int) -> Array:
-            return upsampler.rows(max(top, 0), min(top + upsampler.band, upsampler.shape[0]))
-
-        self._band = band
+        self._upsampler = upsampler
+        self._bands: dict[int, Future[Array]] = {}
+        self._lock = Lock()
 
     def __getitem__(self, rows: slice) -> Array:
         first = (rows.start + self._offset) // self._height * self._height - self._offset
+        tops = range(first, rows.stop, self._height)
         parts = [
-            self._band(top)[max(rows.start - max(top, 0), 0) : rows.stop - max(top, 0)]
-            for top in range(first, rows.stop, self._height)
+            band.result()[max(rows.start - max(top, 0), 0) : rows.stop - max(top, 0)]
+            for top, band in zip(tops, [self._band(top) for top in tops], strict=True)
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-
-def factors(scale: float, available: Sequence[int]) -> list[int]:
-    """Return available factors above 1, largest first, with the smallest product that is at least the scale.
-
-    Of equal products, that of the fewest factors.
-
-    >>> factors(6, [2, 3, 4]), factors(5, [2, 3, 4]), factors(2.5, [1, 2]), factors(1, [2])
-    ([3, 2], [3, 2], [2, 2], [])
-    """
-    if scale <= 1:
-        return []
-    available = [factor for factor in available if factor > 1]
-    most = next(n for n in range(1, 64) if min(available) ** n >= scale)
-    found: list[tuple[int, ...]] = [
-        chosen
-        for count in range(1, most + 1)
-        for chosen in combinations_with_replacement(sorted(available, reverse=True), count)
-        if prod(chosen) >= scale
-    ]
-    best = min(found, key=lambda chosen: (prod(chosen), len(chosen)))
-    return list(best)
+    def _band(self, top: int) -> "Future[Array]":
+        """Return a band, which is made now unless it is there or another thread makes it."""
+        with self._lock:
+            band = self._bands.pop(top, None)
+            mine = band is None
+            band = band or Future()
+            self._bands[top] = band
+            for last in list(self._bands)[:-KEPT_BANDS]:
+                del self._bands[last]
+        if mine:
+            try:
+                rows = self._upsampler.rows(max(top, 0), min(top + self._height, self.shape[0]))
+                band.set_result(rows)
+            except BaseException as error:
+                band.set_exception(error)
+                raise
+        return band
 
 
 def chained(source: Array, size: Size, networks: Networks, samples: Samples) -> Upsampler:
@@ -287,16 +249,14 @@ def chained(source: Array, size: Size, networks: Networks, samples: Samples) -> 
     colours = samples.channels - samples.translucent
     own = source
     if opacity:
-        own = filled(source, FURTHER + sum(network.margin for network in networks.chain(scale)))
+        own = filled(source, FURTHER + sum(step.network.margin for step in networks.chain(scale)))
     reader, divisor = moderated(own, samples.reader(own))
     full = white(samples.stored) / divisor
-    chain = [network.cast(samples.working, full) for network in networks.chain(scale)]
     image: Any = own
     upsampler: Upsampler | None = None
-    for network in chain:
-        upsampler = Learned(
-            image, network, reader, white=full, colours=colours, opacity=opacity, turns=networks.turns
-        )
+    for given, _, turns in networks.chain(scale):
+        network = given.cast(samples.working, full)
+        upsampler = Learned(image, network, reader, white=full, colours=colours, opacity=opacity, turns=turns)
         # If samples are not finite, the upsamplers that follow need the complete image.
         image = Rows(upsampler) if reader.finite else upsampler.rows(0, upsampler.shape[0])
         reader = replace(reader, read=lambda rows: rows)
@@ -317,9 +277,9 @@ def chain_memory(shape: Shape, size: Size, networks: Networks) -> WorkingMemory:
     if channels in (2, 4):
         # Probably transparent: colours for transparent pixels.
         shared += height * width * (channels + FILLING)
-    for network in networks.chain(scale):
+    for number, (network, _, turns) in enumerate(networks.chain(scale)):
         shared += network.weights
-        if rows > 1:
+        if number:
             # An intermediate image: the bands that are kept, the one being made, and the rows that are read.
             shared += channels * width * min(height, KEPT_BANDS * rows)
             each += channels * width * 2 * rows
@@ -332,7 +292,7 @@ def chain_memory(shape: Shape, size: Size, networks: Networks) -> WorkingMemory:
         each += rows * width * factor * channels
         tile = rows * columns * factor
         # A turned tile, the mean, and two differences from it.
-        turned = (networks.turns > 1) * network.planes * 4 * tile
+        turned = (turns > 1) * network.planes * 4 * tile
         inner, outer = network.scratch(lines, columns)
         layers, phases = max(layers, inner), max(phases, outer + tile * channels + turned)
         height, width = height * factor, width * factor

@@ -1,6 +1,7 @@
 """The method `learned`, and how it is made; `learned` has the arithmetic."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,7 @@ from upscale_cli.methods.parameters import ArchiveValue, Choice, Parameter, Scal
 from upscale_cli.methods.restoring import Found, Losses, Restoration, found_in
 
 if TYPE_CHECKING:
-    from upscale_cli.methods.learned import Networks
-    from upscale_cli.methods.network import Network
+    from upscale_cli.methods.chain import Networks
     from upscale_cli.methods.samples import Samples
     from upscale_cli.methods.upsampler import Array, Upsampler
 
@@ -44,29 +44,38 @@ class NetworkValue(ArchiveValue):
 def networks(parameters: Parameters) -> "Networks":
     """Return the networks that the parameters choose: the user's own, or the shipped ones of a size."""
     from upscale_cli.methods import shipped
+    from upscale_cli.methods.chain import Kind, Networks
     from upscale_cli.methods.compact import read_any
-    from upscale_cli.methods.learned import Networks
 
     level = 0.0 if parameters["restore"] == "auto" else parameters["restore"]
     given, size = parameters["network"], parameters["size"] or "small"
-    drawn = parameters["content"] == "drawing"
-    kind = f"{size} drawing" if drawn else size
 
-    def at(level: float) -> "Callable[[int], Network]":
-        if given is not None:
-            own = read_any(given, level) if isinstance(given, Mapping) else given
-            return lambda factor: own
-        if level or drawn:
-            return lambda factor: shipped.restoring(kind, factor, level)
-        return lambda factor: shipped.network(size, factor)
+    def own(level: float) -> Kind:
+        network = read_any(given, level) if isinstance(given, Mapping) else given
+        return Kind((network.scale,), lambda factor: network)
 
-    undamaged, factors = at(0.0), tuple(shipped.RESTORED[kind]) if level or drawn else shipped.FACTORS
-    return Networks(
-        factors=factors if given is None else (undamaged(0).scale,),
-        network=undamaged,
-        first=at(level) if level else None,
-        turns=int(parameters["ensemble"] or 1),
-    )
+    def restoring(name: str, level: float, size: str) -> Kind:
+        return Kind(tuple(shipped.RESTORED[name]), lambda factor: shipped.restoring(name, factor, level), size)
+
+    def undamaged(size: str) -> Kind:
+        return Kind(shipped.UNDAMAGED[size], lambda factor: shipped.network(size, factor), size)
+
+    if given is not None:
+        first = own(level)
+        others = [own(0.0) if level else first]
+        alone = first if level or first.factors == (1,) else None
+    elif parameters["content"] == "drawing":
+        # Edges of text gain 0.3 dB if all networks are large; photographs gain nothing after the first.
+        first, others = restoring(f"{size} drawing", level, size), [restoring(f"{size} drawing", 0.0, size)]
+        alone = first if level else None
+    else:
+        restores = restoring("small", level, "small")
+        # Before a large network, a small one restores at the picture's own size.
+        first = restores if size == "small" else replace(restores, factors=(1,))
+        others = [undamaged(each) for each in dict.fromkeys((size, "small"))]
+        alone = restores if level else None
+    kinds = [first, *others] if level else others
+    return Networks(kinds=kinds, alone=alone, turns=int(parameters["ensemble"] or 1))
 
 
 def output_shape(shape: Shape, scale: Scale, parameters: Parameters) -> Shape:
@@ -76,9 +85,9 @@ def output_shape(shape: Shape, scale: Scale, parameters: Parameters) -> Shape:
     for name in ("size", "content"):
         if own is not None and parameters[name] not in (None, "photo"):
             raise UsageError(f"learned: {name} and network exclude each other; omit one.")
-    if own is not None and type(level) is float and level and not found.network(0).levels:
+    if own is not None and type(level) is float and level and not found.kinds[-1].network(0).levels:
         raise UsageError("learned: the network given has no levels to restore by; omit restore.")
-    if own is not None and found.factors == (1,) and max(scale) > 1:
+    if own is not None and found.kinds[0].factors == (1,) and max(scale) > 1:
         raise UsageError("learned: the network given keeps the size of pictures; use scale 1.")
     return rounded_shape(shape, scale, parameters)
 
@@ -111,32 +120,34 @@ def settle(parameters: Parameters) -> dict[str, bool]:
 
 def explain_networks(shape: Shape, scale: Scale, parameters: Parameters) -> str:
     """Describe which networks are used, one after the other."""
-    own, level = parameters["network"] is not None, parameters["restore"]
+    own, level, drawn = parameters["network"] is not None, parameters["restore"], parameters["content"] == "drawing"
     found = networks(parameters)
     sizes = [Fraction(round_side(side, factor), side) for side, factor in zip(shape[:2], scale, strict=True)]
-    chain = [each.scale for each in found.chain(float(max(sizes)))]
-    steps = [f"x{factor}" if factor > 1 else "its own size" for factor in chain]
-    if any(size != prod(chain) for size in sizes):
+    chain = found.chain(float(max(sizes)))
+    steps, last = [], chain[0].size if chain else ""
+    for step in chain:
+        factor = f"x{step.network.scale}" if step.network.scale > 1 else "its own size"
+        by = f" by the {step.size} one" if step.size != last else ""
+        steps.append(f"{factor}{by}{', mean of eight flips and turns' if step.turns > 1 else ''}")
+        last = step.size
+    if any(size != prod(step.network.scale for step in chain) for size in sizes):
         steps.append("an antialiased reduction")
     if not chain:
         return steps[0] if steps else "nothing to do"
-    drawn = parameters["content"] == "drawing"
-    size = "small" if chain == [1] else parameters["size"] or "small"
-    kind = "" if drawn and size == "small" else f"{size} "
+    kind = "" if drawn and chain[0].size == "small" else f"{chain[0].size} "
     kind += "restoring " if level not in ("auto", 0) else ""
-    given = f"the network given{found.network(0).note}" if own else ""
+    given = f"the network given{chain[0].network.note}" if own else ""
     whose = given or f"the {kind}network{' for drawings' if drawn else ''}"
     chosen = "" if level else "; nothing is restored"
     reason = f"{chosen}, because {level.why}" if isinstance(level, Found) else ""
-    turns = ", mean of eight flips and turns" if parameters["ensemble"] == "8" else ""
-    return f"{whose}: {', then '.join(steps)}{turns}{reason}"
+    return f"{whose}: {', then '.join(steps)}{reason}"
 
 
 def heed(parameters: Parameters, losses: Losses) -> Parameters:
     """Return the parameters for a file, which says how much is to be restored."""
     if parameters["restore"] != "auto":
         return parameters
-    if parameters["network"] is not None and not networks(parameters).network(0).levels:
+    if parameters["network"] is not None and not networks(parameters).kinds[-1].network(0).levels:
         return {**parameters, "restore": Found(0, "the network given has no levels")}
     return {**parameters, "restore": found_in(losses)}
 

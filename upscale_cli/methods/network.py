@@ -52,15 +52,15 @@ SCALES = (1, 2, 3, 4)
 TOLERANCE = 1e-4
 """Tolerance of sums that must be 0 or 1; the difference is removed."""
 
-SHORTEST, LONGEST, TILE = 96, 256, 256
+LOW, HIGH, TILE = 96, 256, 256
 """Approximate rows (at least, at most) and columns of the source that are computed together.
 
 What is around them is computed again: for 96 rows and a reach of 21 it is a fifth, for 256 a twelfth.
 """
 BAND_PIXELS = 1 << 19
-"""Pixels of a band that has more rows than `SHORTEST`, so that memory does not grow with the width."""
+"""Pixels of a band that has more rows than `LOW`, so that memory does not grow with the width."""
 FEWEST_BANDS = 8
-"""A picture has as many, for as many threads, before bands have more rows than `SHORTEST`."""
+"""A picture has as many, for as many threads, before bands have more rows than `LOW`."""
 
 _scratch = Scratch()
 
@@ -71,8 +71,8 @@ def cells(height: int, width: int) -> int:
     >>> cells(140, 99), cells(150, 99), cells(300, 99), cells(1024, 1024), cells(3000, 2000), cells(3000, 9000)
     (140, 75, 100, 128, 250, 97)
     """
-    rows = max(SHORTEST, min(LONGEST, BAND_PIXELS // width))
-    count = max(round(height / rows), min(FEWEST_BANDS, round(height / SHORTEST)), 1)
+    rows = max(LOW, min(HIGH, BAND_PIXELS // width))
+    count = max(round(height / rows), min(FEWEST_BANDS, round(height / LOW)), 1)
     return ceil(height / count)
 
 

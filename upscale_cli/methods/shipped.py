@@ -17,14 +17,15 @@ from upscale_cli.methods.network import Network, read_network
 
 FOLDER = Path(__file__).with_name("kernels")
 FACTORS = (2, 3, 4)
-"""Factors of the kernels, and of the networks of each size."""
+"""Factors of the kernels."""
+UNDAMAGED = {"small": (2, 3, 4), "large": (2, 3)}
+"""Factors of the networks for undamaged photographs, of each size."""
 RESTORED = {
     "small": {1: "restore-1x", 2: "restore-2x", 4: "restore-4x"},
-    "large": {1: "restore-1x", 2: "restore-large-2x"},
-    "small drawing": {2: "draw-2x", 4: "draw-4x"},
+    "small drawing": {2: "draw-2x"},
     "large drawing": {2: "draw-large-2x"},
 }
-"""The networks that restore, by their factors: for photographs and for drawings, small and large."""
+"""The networks that restore, by their factors: for photographs, and for drawings."""
 
 
 @cache
@@ -49,7 +50,7 @@ def kernel(stride: tuple[int, int]) -> NDArray[np.float64]:
 
 @cache
 def network(size: str, scale: int) -> Network:
-    """Return the network of a size, small or large, for one of `FACTORS`.
+    """Return the network of a size, small or large, for one of its factors in `UNDAMAGED`.
 
     Raises
     ------

@@ -1,0 +1,94 @@
+"""Which networks follow one another, from a picture to at least its scale.
+
+Each network has one integer factor. Other factors are made by several networks (6 = 2 · 3), and those that are not a
+product of the available factors by the next larger product and an antialiased reduction. The smallest factor is
+first, since what follows has more pixels to work on. Only the first network that enlarges has to be good: of
+photographs, small networks make as much of what it has enlarged as large ones do (to 0.01 dB), or as a mean over
+flips and turns.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations_with_replacement, product
+from math import prod
+from typing import NamedTuple
+
+from upscale_cli.methods.network import Network
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Networks of one kind.
+
+    Attributes
+    ----------
+    factors : tuple of int
+        The integer factors that there are networks for.
+    network : callable
+        One of these factors to its network.
+    size : str
+        What this kind is called.
+    """
+
+    factors: tuple[int, ...]
+    network: Callable[[int], Network]
+    size: str = ""
+
+
+class Step(NamedTuple):
+    """A network, what its kind is called, and of how many flips and turns of a picture its results are averaged."""
+
+    network: Network
+    size: str
+    turns: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Networks:
+    """The networks that one image may need.
+
+    Attributes
+    ----------
+    kinds : sequence of Kind
+        A picture needs one network of each kind in turn, and of the last as many as its scale asks for.
+    alone : Kind, optional
+        What a picture that keeps its size needs; the smallest factor at hand.
+    turns : int
+        Of how many flips and turns results are averaged, until the picture has been enlarged: 1 or 8.
+    """
+
+    kinds: Sequence[Kind]
+    alone: Kind | None = None
+    turns: int = 1
+
+    def chain(self, scale: float) -> list[Step]:
+        """Return the networks that together enlarge at least by a scale, one after the other."""
+        if scale <= 1:
+            alone = self.alone
+            return [Step(alone.network(min(alone.factors)), alone.size, self.turns)] if alone else []
+        own = factors(scale, [kind.factors for kind in self.kinds])
+        kinds = [self.kinds[min(n, len(self.kinds) - 1)] for n in range(len(own))]
+        turns = [self.turns if prod(own[:n]) == 1 else 1 for n in range(len(own))]
+        return [Step(kind.network(factor), kind.size, n) for kind, factor, n in zip(kinds, own, turns, strict=True)]
+
+
+def factors(scale: float, at_hand: Sequence[Sequence[int]]) -> list[int]:
+    """Return factors for a scale above 1: one of each kind at hand, in their order, and any number of the last.
+
+    They have the smallest product that is at least the scale; of equal products, that of the fewest factors; of
+    these, the smallest factor is first.
+
+    >>> factors(6, [[2, 3, 4]]), factors(4, [[1], [2, 3], [2, 3, 4]]), factors(2.5, [[2]])
+    ([2, 3], [1, 2, 2], [2, 2])
+    """
+    *single, last = at_hand
+    most = next(n for n in range(1, 64) if min(last) ** n >= scale)
+    found = [
+        (*firsts, *others)
+        for firsts in product(*single)
+        for count in range(most + 1)
+        for others in combinations_with_replacement(sorted(last), count)
+        if prod(firsts) * prod(others) >= scale
+    ]
+    best = min(found, key=lambda chosen: (prod(chosen), len(chosen), chosen))
+    return list(best)
