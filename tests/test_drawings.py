@@ -42,7 +42,7 @@ def source(name: str, scale: int, quality: int | None = None) -> tuple[Array, fl
     stream = io.BytesIO()
     Image.fromarray(small).save(stream, "JPEG", quality=quality, subsampling=2)
     with Image.open(stream) as image:
-        return np.asarray(image), float(found_in(Losses(False, [tuple(image.quantization[0])])))  # type: ignore[attr-defined]
+        return np.asarray(image), float(found_in(Losses(False, tuple(image.quantization[0]))))  # type: ignore[attr-defined]
 
 
 def as_before(small: Array, scale: int, level: float) -> Array:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from breaking import contents, needs_posix
+from click.testing import CliRunner
 from executing import Held, HeldCluster, Near, Runs, finished
 from PIL import Image
 
@@ -17,6 +18,7 @@ from upscale_cli.batch import run as module
 from upscale_cli.batch.executors import EXECUTORS
 from upscale_cli.batch.plan import Job, Plan, make_plan
 from upscale_cli.batch.run import DISK_FULL, Run, Stopped, run_job_elsewhere
+from upscale_cli.commands.upscale import cli
 from upscale_cli.errors import DiskFullError, UpscaleError
 from upscale_cli.machine import durable
 from upscale_cli.machine.replacing import PREFIX, _system, abandon
@@ -384,3 +386,17 @@ def test_what_has_failed_elsewhere_tells_its_cause(plan: Plan, monkeypatch: pyte
     monkeypatch.setattr(module, "carried_out", raising(UpscaleError("plain")))
     failure = run_job_elsewhere(plan.jobs[0])[2]
     assert not hasattr(failure, "__notes__")
+
+
+def test_processes_write_what_threads_write(tmp_path: Path) -> None:
+    """A JPEG keeps its tables and the resolution of its colour, though its format is another object there."""
+    picture = Image.effect_noise((40, 30), 60).convert("RGB")
+    for quality in (40, 90):
+        picture.save(tmp_path / f"{quality}.jpg", quality=quality, subsampling=2)
+    names = [str(tmp_path / "40.jpg"), str(tmp_path / "90.jpg")]
+    for executor in ("threads", "processes"):
+        done = CliRunner().invoke(cli, [*names, "-o", str(tmp_path / executor), "--executor", executor])
+        assert done.exit_code == 0, done.stderr
+    assert contents(tmp_path / "processes") == contents(tmp_path / "threads")
+    with Image.open(tmp_path / "processes" / "40.jpg") as made, Image.open(names[0]) as source:
+        assert made.quantization == source.quantization  # type: ignore[attr-defined]

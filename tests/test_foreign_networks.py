@@ -241,3 +241,19 @@ def test_damaged_safetensors_are_refused_in_one_line(content: bytes, words: str,
     assert result.exit_code == 2, result.output
     assert words in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_opaque_pictures_are_made_as_those_without_opacity(tmp_path: Path) -> None:
+    """A network of others changes flat areas, too."""
+    pixels = np.full((30, 40, 3), (200, 180, 160), np.uint8)
+    pixels[:, 20:] = np.random.default_rng(0).integers(0, 256, (30, 20, 3))
+    Image.fromarray(pixels).save(tmp_path / "rgb.png")
+    Image.fromarray(np.dstack((pixels, np.full((30, 40), 255, np.uint8)))).save(tmp_path / "rgba.png")
+    (tmp_path / "their.safetensors").write_bytes(stored(compact()))
+    words = [str(tmp_path / "rgb.png"), str(tmp_path / "rgba.png"), "-o", str(tmp_path / "out"), "-m", "learned"]
+    done = CliRunner().invoke(cli, [*words, "--network", str(tmp_path / "their.safetensors")])
+    assert done.exit_code == 0, done.stderr
+    with Image.open(tmp_path / "out" / "rgb.png") as plain, Image.open(tmp_path / "out" / "rgba.png") as opaque:
+        made, with_opacity = np.asarray(plain), np.asarray(opaque)
+    assert (made[20, 10] != (200, 180, 160)).any()
+    np.testing.assert_array_equal(with_opacity[..., :3], made)

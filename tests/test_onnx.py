@@ -28,11 +28,15 @@ node = onnx.helper.make_node
 
 
 def model(
-    nodes: Sequence[Any], arrays: Arrays, shape: Sequence[Any] = (None, 3, None, None), kind: int = FLOAT
+    nodes: Sequence[Any],
+    arrays: Arrays,
+    shape: Sequence[Any] = (None, 3, None, None),
+    kind: int = FLOAT,
+    made: int | None = None,
 ) -> Any:
-    """Return a model from `x` to `y`."""
+    """Return a model from `x` to `y`, which is `made` if it has another type."""
     ends = [onnx.helper.make_tensor_value_info("x", kind, shape)]
-    out = [onnx.helper.make_tensor_value_info("y", kind, (None, None, None, None))]
+    out = [onnx.helper.make_tensor_value_info("y", made or kind, (None, None, None, None))]
     weights = [onnx.numpy_helper.from_array(values, name) for name, values in arrays.items()]
     graph = onnx.helper.make_graph(list(nodes), "graph", ends, out, weights)
     return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
@@ -186,6 +190,42 @@ def test_any_integer_scale(scale: int, planes: int) -> None:
             upscale(noise(20, 30, 3), 2, "learned", network=made)
 
 
+def test_values_that_are_not_finite_are_refused() -> None:
+    """Of noise it makes numbers, of flat areas 0 / 0."""
+    kernel = np.full((3, 3, 3, 3), 1 / 27, "f4")
+    nodes = [
+        node("Conv", ["x", "k"], ["mean"], pads=[1] * 4),
+        node("Sub", ["x", "mean"], ["apart"]),
+        node("Max", ["x", "x"], ["near"]),
+        node("Sub", ["near", "x"], ["zero"]),
+        node("Mul", ["apart", "apart"], ["square"]),
+        node("Div", ["apart", "square"], ["share"]),
+        node("Add", ["share", "zero"], ["y"]),
+    ]
+    made = network(nodes, {"k": kernel})
+    flat = np.zeros((40, 40, 3), np.uint8)
+    with pytest.raises(UpscaleError, match="not finite numbers"):
+        upscale(flat, 1, "learned", network=made)
+    # A picture that has such values gives such values.
+    hole = noise(40, 40, 3)
+    hole[20, 20] = np.nan
+    assert np.isnan(upscale(hole, 1, "learned", network=made)).any()
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f2"])
+def test_a_faint_grid_is_found(dtype: str) -> None:
+    """What every second pixel adds is little, but more than rounding."""
+    kind = onnx.TensorProto.FLOAT if dtype == "f4" else onnx.TensorProto.FLOAT16
+    nodes = [
+        node("SpaceToDepth", ["x"], ["cells"], blocksize=2),
+        node("Mul", ["cells", "faint"], ["less"]),
+        node("DepthToSpace", ["less"], ["y"], blocksize=2),
+    ]
+    faint = np.ones((1, 12, 1, 1), dtype)
+    faint[0, :3] = 0.99
+    assert OnnxNetwork(model(nodes, {"faint": faint}, kind=kind).SerializeToString()).step == 2
+
+
 def test_the_ensemble_is_the_mean_over_flips_and_turns() -> None:
     made, source = OnnxNetwork(as_onnx(compact(), 2)), noise(31, 22, 3)
     have = upscale(source, 2, "learned", network=made, ensemble=8)
@@ -239,6 +279,11 @@ BAD: list[tuple[str, Callable[[], bytes], str]] = [
     ("channels last", lambda: simple(1, None, None, 3), "must be (1, 1 or 3, height, width)"),
     ("batches", lambda: simple(2, 3, None, None), "must be (1, 1 or 3, height, width)"),
     ("bytes", lambda: simple(1, 3, None, None, kind=2), "it must be of floats"),
+    (
+        "makes bytes",
+        lambda: bytes(model([node("Cast", ["x"], ["y"], to=2)], {}, made=2).SerializeToString()),
+        'makes an output "y" of tensor(uint8); it must be of floats',
+    ),
     (
         "smaller",
         lambda: bytes(

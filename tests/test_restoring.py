@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 from support import Array
 
 from upscale_cli import upscale
+from upscale_cli.codecs.jpeg import _encoding
 from upscale_cli.codecs.vp8 import STEPS, step
 from upscale_cli.commands.evaluate import cli as evaluate_cli
 from upscale_cli.commands.fit import cli as fit_cli
@@ -64,11 +66,29 @@ def method_said(text: str) -> str:
 )
 def test_a_jpeg_says_its_quality_and_a_worse_one_is_restored_more(quality: int, said: str) -> None:
     with Image.open(io.BytesIO(saved(small(), quality))) as image:
-        found = found_in(Losses(False, [tuple(image.quantization[0])]))  # type: ignore[attr-defined]
+        found = found_in(Losses(False, tuple(image.quantization[0])))  # type: ignore[attr-defined]
     with Image.open(io.BytesIO(saved(small(), max(quality - 5, 1)))) as image:
-        worse = found_in(Losses(False, [tuple(image.quantization[0])]))  # type: ignore[attr-defined]
+        worse = found_in(Losses(False, tuple(image.quantization[0])))  # type: ignore[attr-defined]
     assert found.why == f"its tables are those of JPEG quality {said}"
     assert 0 < found < worse or float(found) == float(worse) == 1 or (quality == 99 and not found)
+
+
+def test_a_jpeg_that_cannot_be_written_again_tells_its_quality_as_well(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    Image.fromarray(small()).convert("CMYK").save(stream, "JPEG", quality=60)
+    content = stream.getvalue()
+    # Adobe's mark says in its last byte how colours are stored: 2 is YCCK.
+    place = content.index(b"Adobe") + 11
+    (tmp_path / "ycck.jpg").write_bytes(content[:place] + b"\x02" + content[place + 1 :])
+    said = method_said(call(cli, tmp_path / "ycck.jpg", "-m", "learned", "-v", "-o", tmp_path / "out.png").stderr)
+    assert "its tables are those of JPEG quality 60" in said
+    # A table may follow the first scan.
+    with Image.open(io.BytesIO(saved(small(), 60))) as image:
+        assert isinstance(image, JpegImageFile)
+        table = tuple(image.quantization[0])
+        del image.quantization[1]
+        encoding = _encoding(image, lying=False)
+    assert (encoding.luma, encoding.tables) == (table, ())
 
 
 @pytest.mark.parametrize("quality", [100, 98, 96, 95])
@@ -76,7 +96,7 @@ def test_a_fine_jpeg_is_not_restored_away(quality: int) -> None:
     """Rounding pixels is an error as large as a step of 1, and undamaged pictures have it as well."""
     content = saved(small(), quality, subsampling=0)
     with Image.open(io.BytesIO(content)) as image:
-        found = found_in(Losses(False, [tuple(image.quantization[0])]))  # type: ignore[attr-defined]
+        found = found_in(Losses(False, tuple(image.quantization[0])))  # type: ignore[attr-defined]
     whole = scene()[: len(small()) * 2, : small().shape[1] * 2]
 
     def fidelity(level: float) -> float:
@@ -247,7 +267,7 @@ def test_a_damaged_picture_comes_nearer_to_what_it_was(scale: int, gains: dict[i
     for quality, gain in gains.items():
         pixels = decoded(saved(low, quality))
         with Image.open(io.BytesIO(saved(low, quality))) as image:
-            level = float(found_in(Losses(False, [tuple(image.quantization[0])])))  # type: ignore[attr-defined]
+            level = float(found_in(Losses(False, tuple(image.quantization[0]))))  # type: ignore[attr-defined]
         without, with_it = (
             psnr(luma(upscale(pixels, scale, "learned", restore=restore)), luma(whole), scale)
             for restore in ("none", level)
@@ -315,7 +335,7 @@ def test_jpeg_damage_is_that_of_pillow(quality: int) -> None:
     pixels, losses = read_damage([f"jpeg:{quality}"])(small())
     np.testing.assert_array_equal(pixels, decoded(saved(small(), quality)))
     with Image.open(io.BytesIO(saved(small(), quality))) as image:
-        assert losses.tables[0] == tuple(image.quantization[0])  # type: ignore[attr-defined]
+        assert losses.table == tuple(image.quantization[0])  # type: ignore[attr-defined]
 
 
 def test_twice_is_saved_twice_and_the_second_grid_lies_elsewhere() -> None:
@@ -345,7 +365,7 @@ def test_damages_follow_one_another_and_only_a_last_jpeg_has_tables() -> None:
     blurred = read_damage(["blur:1"])(small())[0]
     pixels, losses = read_damage(["blur:1", "jpeg:60"])(small())
     np.testing.assert_array_equal(pixels, decoded(saved(blurred, 60)))
-    assert losses.tables
+    assert losses.table
     assert not losses.lossless
     assert read_damage(["jpeg:60", "webp:60"])(small())[1].step > 30
     assert read_damage(["jpeg:60", "sharpen:50"])(small())[1] == Losses()
@@ -399,8 +419,9 @@ def test_a_kernel_fitted_to_damage_is_better_on_it(tmp_path: Path) -> None:
     ("damage", "words"),
     [
         ("jpg:60", 'unknown damage "jpg". Did you mean "jpeg"? Damages: jpeg, webp, twice, noise, blur, sharpen.'),
-        ("jpeg", 'damage "jpeg" is not jpeg:NUMBER with a quality of 1 to 100.'),
+        ("jpeg", 'damage "jpeg" is not jpeg:INTEGER with a quality of 1 to 100.'),
         ("jpeg:0", "with a quality of 1 to 100"),
+        ("webp:59.5", "is not webp:INTEGER with a quality of 0 to 100"),
         ("noise:nan", "with a standard deviation, for values of 0 to 255, of 0 to 128"),
         ("sharpen:x", "with a percentage of 0 to 500"),
     ],

@@ -138,7 +138,9 @@ def _encoding(image: JpegImageFile, lying: bool) -> Encoding:
     """Return how a JPEG was compressed, as far as Pillow can do it again. If it lies, so does its colour."""
     layers = image.layer
     tables = tuple(tuple(image.quantization.get(table, ())) for _, _, _, table in layers)
-    # Pillow writes CMYK, but no YCCK, whose tables are those of brightness and colour.
+    luma = tables[0] if tables else ()
+    # A table may follow the first scan, and Pillow has not met it then. Pillow writes CMYK, but no YCCK, whose tables
+    # are those of brightness and colour.
     if not all(tables) or (len(layers) == 4 and image.info.get("adobe_transform")):
         tables = ()
     subsampling = None
@@ -146,7 +148,7 @@ def _encoding(image: JpegImageFile, lying: bool) -> Encoding:
         across, down = (min(layers[0][side] // max(layer[side], 1) for layer in layers[1:]) for side in (1, 2))
         across, down = (down, across) if lying else (across, down)
         subsampling = "4:4:4" if across < 2 else "4:2:2" if down < 2 else "4:2:0"
-    return Encoding(lossless=False, tables=tables, subsampling=subsampling)
+    return Encoding(lossless=False, tables=tables, luma=luma, subsampling=subsampling)
 
 
 def open(stream: BinaryIO, format: Format, reading: Reading) -> JpegPicture:

@@ -69,7 +69,9 @@ class Encoding(NamedTuple):
     exact : bool
         It is not a photograph, by its compression or palette; formats that can do both are written without loss.
     tables : tuple of tuple of int
-        The quantisation tables of a JPEG, one for each of its channels as `subsampling` stores them.
+        The quantisation tables of a JPEG, one for each of its channels, if it can be written with them again.
+    luma : tuple of int
+        The quantisation table of the first channel of a JPEG.
     subsampling : {"4:4:4", "4:2:2", "4:2:0"} or None
         The resolution of the colour of an upright JPEG; the nearest that is not less.
     step : float
@@ -79,13 +81,14 @@ class Encoding(NamedTuple):
     lossless: bool | None = True
     exact: bool = False
     tables: tuple[tuple[int, ...], ...] = ()
+    luma: tuple[int, ...] = ()
     subsampling: str | None = None
     step: float = 0
 
     @property
     def losses(self) -> Losses:
         """What it tells about what was lost."""
-        return Losses(bool(self.lossless), self.tables, self.step)
+        return Losses(bool(self.lossless), self.luma, self.step)
 
 
 class Volume(NamedTuple):

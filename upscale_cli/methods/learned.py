@@ -264,7 +264,8 @@ def chained(source: Array, size: Size, networks: Networks, samples: Samples) -> 
         upsampler = resampled(image, cubic_axes(image.shape, size), reader)
     if divisor > 1:
         upsampler = Multiplied(upsampler, divisor)
-    return Flat(upsampler, own, samples.reader(own)) if opacity else upsampler
+    # Networks of others may change flat areas, of opaque pictures as of others.
+    return Flat(upsampler, own, samples.reader(own)) if opacity and samples.constants else upsampler
 
 
 def chain_memory(shape: Shape, size: Size, networks: Networks) -> WorkingMemory:

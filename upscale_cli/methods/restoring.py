@@ -35,14 +35,14 @@ class Losses(NamedTuple):
     ----------
     lossless : bool
         It stores its pixels as they are.
-    tables : sequence of sequences of int
-        The quantisation tables of a JPEG, that of luma first, each in the order of rows; none for other files.
+    table : sequence of int
+        The quantisation table of a JPEG's luma, in the order of rows; empty for other files.
     step : float
         The mean quantisation step of the brightness of a lossy WebP; 0 for others.
     """
 
     lossless: bool = True
-    tables: Sequence[Sequence[int]] = ()
+    table: Sequence[int] = ()
     step: float = 0
 
 
@@ -85,14 +85,14 @@ def found_in(losses: Losses) -> Found:
     A step of `q` is an error of variance `q² / 12`. Pixels are rounded as well, also in pictures that were never
     damaged, and a step of 1 is no worse: so what a table costs are the steps `√(q² − 1)`, whose mean square counts.
 
-    >>> for losses in (Losses(lossless=False, tables=[[3] * 64]), Losses(lossless=False, step=29.3)):
+    >>> for losses in (Losses(lossless=False, table=[3] * 64), Losses(lossless=False, step=29.3)):
     ...     found = found_in(losses)
     ...     float(found), found.why
     (0.31, 'its tables are those of JPEG quality 90')
     (0.37, 'as a WebP it is quantised like JPEG quality 87')
     """
-    if losses.tables:
-        lowest = [value for place, value in enumerate(losses.tables[0]) if place // 8 + place % 8 <= 4]
+    if losses.table:
+        lowest = [value for place, value in enumerate(losses.table) if place // 8 + place % 8 <= 4]
         pairs = list(zip(lowest, LOWEST, strict=True))
         level = level_of(sqrt(sum(max(0, value**2 - 1) / usual**2 for value, usual in pairs) / len(pairs)))
         quality = _quality(sum(value / usual for value, usual in pairs) / len(pairs))

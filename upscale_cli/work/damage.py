@@ -34,12 +34,15 @@ class Damage(NamedTuple):
         The smallest and the largest number.
     do : callable(photograph, number) -> (photograph, losses)
         The damaged photograph, and what the file tells of it that it was, if it was one at the end.
+    whole : bool
+        The number is an integer.
     """
 
     name: str
     unit: str
     limits: tuple[float, float]
     do: Callable[[Photograph, float], tuple[Photograph, Losses]]
+    whole: bool = False
 
 
 def _jpeg(photograph: Photograph, quality: float) -> tuple[Photograph, Losses]:
@@ -92,9 +95,9 @@ def _rounded(values: NDArray[np.float64]) -> Photograph:
 DAMAGES = {
     each.name: each
     for each in (
-        Damage("jpeg", "quality", (1, 100), _jpeg),
-        Damage("webp", "quality", (0, 100), _webp),
-        Damage("twice", "quality, of JPEG saved twice on shifted grids,", (1, 100), _twice),
+        Damage("jpeg", "quality", (1, 100), _jpeg, whole=True),
+        Damage("webp", "quality", (0, 100), _webp, whole=True),
+        Damage("twice", "quality, of JPEG saved twice on shifted grids,", (1, 100), _twice, whole=True),
         Damage("noise", "standard deviation, for values of 0 to 255,", (0, 128), _noise),
         Damage("blur", "standard deviation in pixels", (0, 8), _blur),
         Damage("sharpen", "percentage", (0, 500), _sharpen),
@@ -133,6 +136,7 @@ def _read(text: str) -> tuple[Damage, float]:
     except ValueError:
         amount = float("nan")
     least, most = damage.limits
-    if not least <= amount <= most:
-        raise UsageError(f'damage "{text}" is not {name}:NUMBER with a {damage.unit} of {least} to {most}.')
+    if not least <= amount <= most or (damage.whole and amount % 1):
+        kind = "INTEGER" if damage.whole else "NUMBER"
+        raise UsageError(f'damage "{text}" is not {name}:{kind} with a {damage.unit} of {least} to {most}.')
     return damage, amount

@@ -87,7 +87,8 @@ def enlarge(
 def _followed(request: "Request", picture: Picture, format: Format) -> Encoding:
     """Return how the source was compressed, as far as the result follows it, which has the same format."""
     encoding = picture.encoding
-    if format is not picture.format:
+    # By name: what another process is given is another object.
+    if format.name != picture.format.name:
         encoding = encoding._replace(tables=(), subsampling=None)
     if request.quality is not None:
         encoding = encoding._replace(tables=())

@@ -27,8 +27,9 @@ SIDES = (64, 128, 256)
 TILE = 192
 """Approximate side of a tile, without its margins."""
 STEPS = (1, 2, 4, 8, 16, 32, 64)
-NEAR, TOLERANCE = 1e-7, 2e-5
-"""Parts of the largest result: less is no influence of a pixel; less is the rounding of sums in another order."""
+NEAR, TOLERANCE, HALF_TOLERANCE = 1e-7, 2e-5, 2e-3
+"""Parts of the largest result: less is no influence of a pixel; less is the rounding of sums in another order, in
+single and in half precision."""
 LEAST_BYTES = 1024
 """The fewest bytes for each pixel of a tile that a network is taken to need."""
 PROVIDERS = {"CUDAExecutionProvider": "CUDA", "DmlExecutionProvider": "DirectML", "CoreMLExecutionProvider": "CoreML"}
@@ -67,6 +68,8 @@ class OnnxNetwork:
             )
         if inputs[0].type not in TYPES:
             raise UpscaleError(f'takes an input "{self._input}" of {inputs[0].type}; it must be of floats.')
+        if outputs[0].type not in TYPES:
+            raise UpscaleError(f'makes an output "{self._output}" of {outputs[0].type}; it must be of floats.')
         self._type, self.planes = TYPES[inputs[0].type], int(shape[1])
         self._fixed = tuple(side for side in shape[2:] if isinstance(side, int))
         self.scale = 0
@@ -100,6 +103,8 @@ class OnnxNetwork:
     def run(self, planes: Array) -> Array:
         """Return planes of a tile with its margins enlarged, without them: (planes, h·scale, w·scale)."""
         large = self._results(planes / self._dtype.type(self._white))
+        if not np.isfinite(large).all() and np.isfinite(planes).all():
+            raise UpscaleError("the network makes values of the picture that are not finite numbers.")
         border = self.margin * self.scale
         rows, columns = ((side - 2 * self.margin) * self.scale for side in planes.shape[1:])
         inner = large[:, border : border + rows, border : border + columns]
@@ -175,15 +180,23 @@ class OnnxNetwork:
         """Return the least of `STEPS` by which a picture can be moved so that results move with it."""
         side = min(self._fixed) if self._fixed else ceil((2 * reach + STEPS[-1] + 8) / STEPS[-1]) * STEPS[-1]
         noise = np.random.default_rng(2).random((self.planes, side + STEPS[-1], side + STEPS[-1]))
-        still = self._results(noise[:, :side, :side])
-        for step in STEPS:
-            if side - 2 * reach <= step:  # of a fixed size, which is too small anyway
-                return step
+        still = self._results(noise[:, :side, :side]).astype(np.float64)
+
+        def difference(step: int) -> float:
             moved = self._results(noise[:, step : side + step, step : side + step])
             near, far, by = reach * self.scale, (side - reach) * self.scale, step * self.scale
             mine, theirs = still[:, near + by : far, near + by : far], moved[:, near : far - by, near : far - by]
-            rounding = TOLERANCE if self._type != np.float16 else 2e-2
-            if np.abs(mine - theirs).max() <= rounding * np.abs(still).max():
+            return float(np.abs(mine - theirs).max() / np.abs(still).max())
+
+        rounding = TOLERANCE
+        if self._type == np.float16:
+            # Of a network on any of these grids, what remains after the longest step is rounding.
+            longest = STEPS[-1]
+            rest = difference(longest) if side - 2 * reach > longest else 5 * HALF_TOLERANCE
+            rounding = max(HALF_TOLERANCE, 2 * rest)
+        for step in STEPS:
+            # Of a fixed size, which is too small anyway.
+            if side - 2 * reach <= step or difference(step) <= rounding:
                 return step
         raise UpscaleError(
             f"the network computes on no grid of up to {STEPS[-1]} pixels, so its tiles would show seams."
