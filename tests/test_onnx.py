@@ -196,11 +196,8 @@ def test_values_that_are_not_finite_are_refused() -> None:
     nodes = [
         node("Conv", ["x", "k"], ["mean"], pads=[1] * 4),
         node("Sub", ["x", "mean"], ["apart"]),
-        node("Max", ["x", "x"], ["near"]),
-        node("Sub", ["near", "x"], ["zero"]),
         node("Mul", ["apart", "apart"], ["square"]),
-        node("Div", ["apart", "square"], ["share"]),
-        node("Add", ["share", "zero"], ["y"]),
+        node("Div", ["apart", "square"], ["y"]),
     ]
     made = network(nodes, {"k": kernel})
     flat = np.zeros((40, 40, 3), np.uint8)

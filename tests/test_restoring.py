@@ -13,7 +13,7 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 from support import Array
 
-from upscale_cli import upscale
+from upscale_cli import METHODS, upscale
 from upscale_cli.codecs.jpeg import _encoding
 from upscale_cli.codecs.vp8 import STEPS, step
 from upscale_cli.commands.evaluate import cli as evaluate_cli
@@ -22,6 +22,7 @@ from upscale_cli.commands.upscale import cli
 from upscale_cli.errors import UsageError
 from upscale_cli.learning.measure import luma, psnr
 from upscale_cli.learning.reduction import reduce
+from upscale_cli.methods.learned_method import networks
 from upscale_cli.methods.restoring import Losses, found_in
 from upscale_cli.work.damage import DAMAGES, read_damage
 
@@ -212,6 +213,15 @@ def test_a_large_network_restores(tmp_path: Path) -> None:
     call(cli, *words, "-p", "restore=none")
     with Image.open(tmp_path / "out.png") as image:
         np.testing.assert_array_equal(np.asarray(image), upscale(pixels, 2, "learned", size="large"))
+
+
+@pytest.mark.parametrize(
+    ("size", "scale", "chain"), [("small", 2, [2]), ("small", 3, [4]), ("small", 1, [1]), ("large", 3, [1, 3])]
+)
+def test_what_restores_costs_no_more_if_it_is_small(size: str, scale: int, chain: list[int]) -> None:
+    learned = METHODS["learned"]
+    found = networks(learned.read_parameters({"size": size, "restore": 0.5}))
+    assert [step.network.scale for step in found.chain(scale)] == chain
 
 
 @pytest.mark.parametrize(("size", "scale"), [("large", 4), ("large", 6), ("small", 6), ("small", 8)])

@@ -70,8 +70,10 @@ def networks(parameters: Parameters) -> "Networks":
         alone = first if level else None
     else:
         restores = restoring("small", level, "small")
-        # Before a large network, a small one restores at the picture's own size.
-        first = restores if size == "small" else replace(restores, factors=(1,))
+        # Before a large network, a small one restores at the picture's own size; before a small one, that would
+        # double the time.
+        fitting = tuple(factor for factor in restores.factors if (factor == 1) == (size == "large"))
+        first = replace(restores, factors=fitting)
         others = [undamaged(each) for each in dict.fromkeys((size, "small"))]
         alone = restores if level else None
     kinds = [first, *others] if level else others
