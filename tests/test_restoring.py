@@ -23,7 +23,7 @@ from upscale_cli.errors import UsageError
 from upscale_cli.learning.measure import luma, psnr
 from upscale_cli.learning.reduction import reduce
 from upscale_cli.methods.learned_method import networks
-from upscale_cli.methods.restoring import Losses, found_in
+from upscale_cli.methods.restoring import Found, Losses, found_in
 from upscale_cli.work.damage import DAMAGES, read_damage
 
 SAMPLES = Path(__file__).parents[1] / "sample_images"
@@ -51,6 +51,13 @@ def saved(pixels: Array, quality: int, subsampling: int = 2) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "JPEG", quality=quality, subsampling=subsampling)
     return stream.getvalue()
+
+
+def found(content: bytes) -> Found:
+    """The level that a JPEG tells, with its table as that of its blocks."""
+    with Image.open(io.BytesIO(content)) as image:
+        table = tuple(image.quantization[0])  # type: ignore[attr-defined]
+    return found_in(Losses(False, table, blocks=table))
 
 
 def decoded(content: bytes) -> Array:
@@ -88,7 +95,7 @@ def test_a_jpeg_that_cannot_be_written_again_tells_its_quality_as_well(tmp_path:
         assert isinstance(image, JpegImageFile)
         table = tuple(image.quantization[0])
         del image.quantization[1]
-        encoding = _encoding(image, lying=False)
+        encoding = _encoding(image, 1)
     assert (encoding.luma, encoding.tables) == (table, ())
 
 
@@ -202,12 +209,12 @@ def test_a_large_network_restores(tmp_path: Path) -> None:
     (tmp_path / "in.jpg").write_bytes(content := saved(reduce(whole, 2).clip(0, 255).round().astype(np.uint8), 90))
     words = tmp_path / "in.jpg", "-m", "learned", "-p", "size=large", "-o", tmp_path / "out.png", "--overwrite"
     said = method_said(call(cli, *words, "-v").stderr)
-    words_of_both = "the small restoring network: its own size, then x2 by the large one"
-    assert f"{words_of_both}, because its tables are those of JPEG quality 90" in said
+    alone = "the small restoring network: its own size (within what its tables allow)"
+    assert f"{alone}, then x2 by the large one, because its tables are those of JPEG quality 90" in said
     with Image.open(tmp_path / "out.png") as image:
         have = np.asarray(image)
     pixels = decoded(content)
-    np.testing.assert_array_equal(have, upscale(pixels, 2, "learned", size="large", restore=0.29))
+    np.testing.assert_array_equal(have, upscale(pixels, 2, "learned", size="large", restore=found(content)))
     for other in upscale(pixels, 2, "learned", size="large"), upscale(pixels, 2, "learned"):
         assert psnr(luma(have), luma(whole), 2) > psnr(luma(other), luma(whole), 2) + 0.05
     call(cli, *words, "-p", "restore=none")
@@ -289,14 +296,15 @@ def test_scale_1_restores_alone(tmp_path: Path) -> None:
     whole = scene()
     (tmp_path / "in.jpg").write_bytes(content := saved(whole, 60))
     done = call(cli, tmp_path / "in.jpg", "-m", "learned", "-s", 1, "-v", "-o", tmp_path / "out.png")
-    assert method_said(done.stderr).endswith("its own size, because its tables are those of JPEG quality 60")
+    words = "its own size (within what its tables allow), because its tables are those of JPEG quality 60"
+    assert method_said(done.stderr).endswith(words)
     assert "1 times, as requested\n" in done.stderr
     with Image.open(tmp_path / "out.png") as image:
         have = np.asarray(image)
-    np.testing.assert_array_equal(have, upscale(decoded(content), 1, "learned", restore=0.72))
+    np.testing.assert_array_equal(have, upscale(decoded(content), 1, "learned", restore=found(content)))
     assert psnr(luma(have), luma(whole), 0) > psnr(luma(decoded(content)), luma(whole), 0) + 0.7
-    words = "-m", "learned", "-p", "size=large", "-s", 1, "-v", "-o", tmp_path / "large.png"
-    assert "the small restoring network: its own size" in method_said(call(cli, tmp_path / "in.jpg", *words).stderr)
+    large = "-m", "learned", "-p", "size=large", "-s", 1, "-v", "-o", tmp_path / "large.png"
+    assert "the small restoring network: its own size" in method_said(call(cli, tmp_path / "in.jpg", *large).stderr)
     assert (tmp_path / "large.png").read_bytes() == (tmp_path / "out.png").read_bytes()
     for nothing in ({}, {"restore": "none"}, {"restore": 0}):
         np.testing.assert_array_equal(upscale(whole, 1, "learned", **nothing), whole)
@@ -304,7 +312,7 @@ def test_scale_1_restores_alone(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("scale", [1, 2, 3])
 def test_what_is_planned_is_what_the_tables_ask_for(scale: int, tmp_path: Path) -> None:
-    """At x3 the networks that restore are larger, and at x1 there are none without restoring."""
+    """At x3 the networks that restore are larger; at x1 there are none without restoring, and limits need room."""
     (tmp_path / "in.jpg").write_bytes(saved(scene(), 60))
 
     def estimated(level: str) -> str:
@@ -323,7 +331,7 @@ def test_what_is_planned_is_what_the_tables_ask_for(scale: int, tmp_path: Path) 
         said = call(cli, tmp_path / "in.jpg", *words).stderr
         return next(line for line in said.splitlines() if line.startswith("  memory"))
 
-    assert estimated("auto") == estimated("0.72")
+    assert (estimated("auto") == estimated("0.72")) == (scale > 1)
     assert (estimated("auto") == estimated("none")) == (scale == 2)
 
 

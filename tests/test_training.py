@@ -92,13 +92,13 @@ def test_a_few_steps_on_damaged_photographs_write_a_network_that_restores(
     with np.load(tmp_path / "state" / "restore-2x.npz") as archive:
         arrays = dict(archive)
     found = read_network(arrays, 0.5)
-    assert (found.scale, len(found.levels), found.training["held out"]["step"]) == (2, 4, 6)
+    assert (found.scale, len(found.levels), found.training["held out"]["step"]) == (2, 7, 6)
     plane = np.random.default_rng(0).random((30, 34)).astype("f4")
     np.testing.assert_allclose(
         upscale(plane, 2, "learned", network=arrays, restore="none"), upscale(plane, 2, "learned"), rtol=0, atol=1e-5
     )
     network = restore.beginning(2, None)
-    network.begin_as({name: values for name, values in arrays.items() if name != "about"})
+    network.begin_as(arrays)
     around = torch.from_numpy(np.pad(plane, 22, mode="symmetric"))[None, None]
     with torch.no_grad():
         for name in ("tail", "skip"):
@@ -159,7 +159,7 @@ def test_a_large_network_begins_as_another_whose_levels_share_arrays() -> None:
     with np.load(shipped.FOLDER / "draw-large-2x.npz") as archive:
         arrays = dict(archive)
     network = restore.beginning(2, None, (0.0, *dial.KNOTS), "large")
-    network.begin_as({name: values for name, values in arrays.items() if name != "about"})
+    network.begin_as(arrays)
     plane = np.random.default_rng(0).random((60, 64)).astype("f4")
     around = torch.from_numpy(np.pad(plane, 22, mode="symmetric"))[None, None]
     for level in (0.0, 0.5):

@@ -134,9 +134,9 @@ def _unread(name: str, content: bytes) -> str:
     return next((what for app, start, what in NAMED if (app, content[: len(start)]) == (name, start)), f"{name} data")
 
 
-def _encoding(image: JpegImageFile, lying: bool) -> Encoding:
+def _encoding(image: JpegImageFile, orientation: int) -> Encoding:
     """Return how a JPEG was compressed, as far as Pillow can do it again. If it lies, so does its colour."""
-    layers = image.layer
+    layers, lying = image.layer, orientation >= 5
     tables = tuple(tuple(image.quantization.get(table, ())) for _, _, _, table in layers)
     luma = tables[0] if tables else ()
     # A table may follow the first scan, and Pillow has not met it then. Pillow writes CMYK, but no YCCK, whose tables
@@ -148,14 +148,29 @@ def _encoding(image: JpegImageFile, lying: bool) -> Encoding:
         across, down = (min(layers[0][side] // max(layer[side], 1) for layer in layers[1:]) for side in (1, 2))
         across, down = (down, across) if lying else (across, down)
         subsampling = "4:4:4" if across < 2 else "4:2:2" if down < 2 else "4:2:0"
-    return Encoding(lossless=False, tables=tables, luma=luma, subsampling=subsampling)
+    blocks = _blocks(image, orientation)
+    return Encoding(lossless=False, tables=tables, luma=luma, subsampling=subsampling, blocks=blocks)
+
+
+def _blocks(image: JpegImageFile, orientation: int) -> tuple[int, ...]:
+    """Return the table of luma, if each block of 8 x 8 pixels of the upright picture is one that was stored."""
+    layers = image.layer
+    table = tuple(image.quantization.get(layers[0][3], ())) if len(layers) in (1, 3) else ()
+    # Red, green and blue may be stored as they are, and luma may have fewer samples than colours.
+    coloured = image.info.get("adobe_transform", 1) == 0 or [each[0] for each in layers] == list(b"RGB")
+    reduced = any(layer[side] > layers[0][side] for layer in layers for side in (1, 2))
+    # Blocks begin at the first row and column that are stored, which may be the last ones of the upright picture.
+    turned = orientation > 1 and any(side % 8 for side in image.size)
+    if not table or coloured or reduced or turned:
+        return ()
+    return tuple(table[place % 8 * 8 + place // 8] for place in range(64)) if orientation >= 5 else table
 
 
 def open(stream: BinaryIO, format: Format, reading: Reading) -> JpegPicture:
     """Open a JPEG file; see `Codec`."""
     picture = JpegPicture(stream, format, reading)
     image = cast(JpegImageFile, picture.image)
-    picture.encoding = _encoding(image, lying=picture.orientation(image) >= 5)
+    picture.encoding = _encoding(image, picture.orientation(image))
     return picture
 
 

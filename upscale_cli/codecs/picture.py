@@ -76,6 +76,8 @@ class Encoding(NamedTuple):
         The resolution of the colour of an upright JPEG; the nearest that is not less.
     step : float
         The mean quantisation step of the brightness of a lossy WebP, of its first frame; 0 for others.
+    blocks : tuple of int
+        See `Losses`.
     """
 
     lossless: bool | None = True
@@ -84,11 +86,12 @@ class Encoding(NamedTuple):
     luma: tuple[int, ...] = ()
     subsampling: str | None = None
     step: float = 0
+    blocks: tuple[int, ...] = ()
 
     @property
     def losses(self) -> Losses:
         """What it tells about what was lost."""
-        return Losses(bool(self.lossless), self.luma, self.step)
+        return Losses(bool(self.lossless), self.luma, self.step, self.blocks)
 
 
 class Volume(NamedTuple):

@@ -10,9 +10,10 @@ flips and turns.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement, product
-from math import prod
+from math import ceil, prod
 from typing import NamedTuple
 
+from upscale_cli.methods.blocks import SIDE
 from upscale_cli.methods.network import Network
 
 
@@ -36,11 +37,28 @@ class Kind:
 
 
 class Step(NamedTuple):
-    """A network, what its kind is called, and of how many flips and turns of a picture its results are averaged."""
+    """One network of a chain.
+
+    Attributes
+    ----------
+    network : Network
+    size : str
+        What its kind is called.
+    turns : int
+        Of how many flips and turns of a picture its results are averaged.
+    blocks : sequence of int
+        The quantisation table that what it makes must agree with, or an empty one; see `blocks`.
+    """
 
     network: Network
     size: str
     turns: int
+    blocks: Sequence[int] = ()
+
+    def tile(self, height: int, width: int) -> tuple[int, int]:
+        """Return the rows and columns of tiles of a picture, without margins: whole blocks if there are any."""
+        rows, columns = self.network.tile(height, width)
+        return (ceil(rows / SIDE) * SIDE if self.blocks else rows), columns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,21 +73,30 @@ class Networks:
         What a picture that keeps its size needs; the smallest factor at hand.
     turns : int
         Of how many flips and turns results are averaged, until the picture has been enlarged: 1 or 8.
+    blocks : sequence of int
+        See `Losses`. What is restored at the picture's own size agrees with them.
     """
 
     kinds: Sequence[Kind]
     alone: Kind | None = None
     turns: int = 1
+    blocks: Sequence[int] = ()
 
     def chain(self, scale: float) -> list[Step]:
         """Return the networks that together enlarge at least by a scale, one after the other."""
         if scale <= 1:
             alone = self.alone
-            return [Step(alone.network(min(alone.factors)), alone.size, self.turns)] if alone else []
+            return [self._step(alone, min(alone.factors), self.turns)] if alone else []
         own = factors(scale, [kind.factors for kind in self.kinds])
         kinds = [self.kinds[min(n, len(self.kinds) - 1)] for n in range(len(own))]
         turns = [self.turns if prod(own[:n]) == 1 else 1 for n in range(len(own))]
-        return [Step(kind.network(factor), kind.size, n) for kind, factor, n in zip(kinds, own, turns, strict=True)]
+        return [self._step(*each) for each in zip(kinds, own, turns, strict=True)]
+
+    def _step(self, kind: Kind, factor: int, turns: int) -> Step:
+        """Return the step of a factor. Only the first of a chain can have the factor 1."""
+        network = kind.network(factor)
+        restores = factor == 1 and network.planes == 1
+        return Step(network, kind.size, turns, self.blocks if restores else ())
 
 
 def factors(scale: float, at_hand: Sequence[Sequence[int]]) -> list[int]:

@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from upscale_cli.methods import shipped
-from upscale_cli.methods.chain import Networks
+from upscale_cli.methods.blocks import limit, limits
+from upscale_cli.methods.chain import Networks, Step
 from upscale_cli.methods.chroma import KEPT, LUMA, Slopes, luma, with_differences
 from upscale_cli.methods.filling import FILLING, Flat, filled
 from upscale_cli.methods.filters import FILTERS
 from upscale_cli.methods.kernel import check_kernel
 from upscale_cli.methods.method import Shape, Size, WorkingMemory
 from upscale_cli.methods.moderate import Multiplied, moderated
-from upscale_cli.methods.network import Network
 from upscale_cli.methods.resampling import resampled
 from upscale_cli.methods.samples import Samples, white
 from upscale_cli.methods.taps import CONTINUED, Axes, filter_axes
@@ -47,8 +47,8 @@ class Learned(Upsampler):
     ----------
     source : array (H, W, C)
         Any numeric dtype, or `Rows`.
-    network : Network
-        Cast for the reader's floats.
+    step : Step
+        Its network is cast for the reader's floats.
     reader : SampleReader
     white : float
         Full intensity.
@@ -56,29 +56,27 @@ class Learned(Upsampler):
         The channels of colour; those after them have their own meaning.
     opacity : bool
         The last channel that is read is opacity.
-    turns : int
-        See `Networks`.
     """
 
     def __init__(
         self,
         source: Any,
-        network: Network,
+        step: Step,
         reader: SampleReader,
         *,
         white: float,
         colours: int,
         opacity: bool,
-        turns: int = 1,
     ) -> None:
         height, width = source.shape[:2]
-        scale = network.scale
+        network, scale = step.network, step.network.scale
         self.source, self.read, self.dtype = source, reader.read, reader.dtype
         self.shape = (height * scale, width * scale, reader.channels)
         self._network, self._colours, self._width = network, colours, width
-        self._turns, self.cost = turns, COST * turns
+        self._turns, self.cost = step.turns, COST * step.turns
         self._own = reader.channels - opacity
-        self._cells, self._tile = network.tile(height, width)
+        self._cells, self._tile = step.tile(height, width)
+        self._limits = limits(step.blocks, white, reader.dtype) if step.blocks else None
         self.band = self._cells * scale
         size = self.shape[:2]
         self._differences = self._slopes = self._opacity = None
@@ -120,8 +118,10 @@ class Learned(Upsampler):
             part = slice(left * scale, right * scale)
             values = _scratch.get("values", (stop - top, part.stop - part.start, self.shape[2]), self.dtype)
             for channel, group in enumerate(planes, self._own - len(planes)):
-                large = self._enlarged(group[..., left : left + self._tile + 2 * margin])
-                large = large[:, : stop - top, : part.stop - part.start]
+                own = group[..., left : left + self._tile + 2 * margin]
+                large = self._enlarged(own)[:, : stop - top, : part.stop - part.start]
+                if self._limits is not None:
+                    limit(large[0], own[0, margin:-margin, margin:-margin], self._limits)
                 if self._colours != 3 or channel > 2:
                     values[..., channel] = large[0] if len(large) == 1 else luma(np.moveaxis(large, 0, 2))
                     continue
@@ -254,9 +254,9 @@ def chained(source: Array, size: Size, networks: Networks, samples: Samples) -> 
     full = white(samples.stored) / divisor
     image: Any = own
     upsampler: Upsampler | None = None
-    for given, _, turns in networks.chain(scale):
-        network = given.cast(samples.working, full)
-        upsampler = Learned(image, network, reader, white=full, colours=colours, opacity=opacity, turns=turns)
+    for given in networks.chain(scale):
+        step = given._replace(network=given.network.cast(samples.working, full))
+        upsampler = Learned(image, step, reader, white=full, colours=colours, opacity=opacity)
         # If samples are not finite, the upsamplers that follow need the complete image.
         image = Rows(upsampler) if reader.finite else upsampler.rows(0, upsampler.shape[0])
         reader = replace(reader, read=lambda rows: rows)
@@ -278,13 +278,14 @@ def chain_memory(shape: Shape, size: Size, networks: Networks) -> WorkingMemory:
     if channels in (2, 4):
         # Probably transparent: colours for transparent pixels.
         shared += height * width * (channels + FILLING)
-    for number, (network, _, turns) in enumerate(networks.chain(scale)):
+    for number, step in enumerate(networks.chain(scale)):
+        network = step.network
         shared += network.weights
         if number:
             # An intermediate image: the bands that are kept, the one being made, and the rows that are read.
             shared += channels * width * min(height, KEPT_BANDS * rows)
             each += channels * width * 2 * rows
-        (lines, columns), margin, factor = network.tile(height, width), network.margin, network.scale
+        (lines, columns), margin, factor = step.tile(height, width), network.margin, network.scale
         rows = lines * factor
         # The rows that are read, and luma with its margins three times; enlarged colours; a tile at work.
         each += (lines + 2 * margin) * (width + columns * network.padded + 2 * margin) * (3 * channels + 9)
@@ -293,7 +294,9 @@ def chain_memory(shape: Shape, size: Size, networks: Networks) -> WorkingMemory:
         each += rows * width * factor * channels
         tile = rows * columns * factor
         # A turned tile, the mean, and two differences from it.
-        turned = (turns > 1) * network.planes * 4 * tile
+        turned = (step.turns > 1) * network.planes * 4 * tile
+        # Coefficients, and what is taken back of them.
+        turned = max(turned, 4 * tile if step.blocks else 0)
         inner, outer = network.scratch(lines, columns)
         layers, phases = max(layers, inner), max(phases, outer + tile * channels + turned)
         height, width = height * factor, width * factor

@@ -77,7 +77,8 @@ def networks(parameters: Parameters) -> "Networks":
         others = [undamaged(each) for each in dict.fromkeys((size, "small"))]
         alone = restores if level else None
     kinds = [first, *others] if level else others
-    return Networks(kinds=kinds, alone=alone, turns=int(parameters["ensemble"] or 1))
+    blocks = level.blocks if isinstance(level, Found) else ()
+    return Networks(kinds=kinds, alone=alone, turns=int(parameters["ensemble"] or 1), blocks=blocks)
 
 
 def output_shape(shape: Shape, scale: Scale, parameters: Parameters) -> Shape:
@@ -128,7 +129,8 @@ def explain_networks(shape: Shape, scale: Scale, parameters: Parameters) -> str:
     chain = found.chain(float(max(sizes)))
     steps, last = [], chain[0].size if chain else ""
     for step in chain:
-        factor = f"x{step.network.scale}" if step.network.scale > 1 else "its own size"
+        within = " (within what its tables allow)" if step.blocks else ""
+        factor = f"x{step.network.scale}" if step.network.scale > 1 else f"its own size{within}"
         by = f" by the {step.size} one" if step.size != last else ""
         steps.append(f"{factor}{by}{', mean of eight flips and turns' if step.turns > 1 else ''}")
         last = step.size

@@ -39,11 +39,15 @@ class Losses(NamedTuple):
         The quantisation table of a JPEG's luma, in the order of rows; empty for other files.
     step : float
         The mean quantisation step of the brightness of a lossy WebP; 0 for others.
+    blocks : sequence of int
+        The quantisation table of a JPEG's luma, for blocks that begin at the first pixel of the upright picture;
+        empty if nobody knows where they begin, or if what they hold is not luma.
     """
 
     lossless: bool = True
     table: Sequence[int] = ()
     step: float = 0
+    blocks: Sequence[int] = ()
 
 
 class Restoration(Kind):
@@ -60,18 +64,21 @@ class Restoration(Kind):
     def read(self, value: Any) -> float | str:
         if value == "auto":
             return "auto"
+        if isinstance(value, Found):
+            return value
         return WORDS[value] if value in WORDS else Number(0, 1).read(value)
 
 
 class Found(float):
-    """A level that a file tells, and why it does."""
+    """A level that a file tells, why it does, and the `blocks` of its `Losses`."""
 
     why: str
+    blocks: Sequence[int]
 
-    def __new__(cls, level: float, why: str) -> "Found":
+    def __new__(cls, level: float, why: str, blocks: Sequence[int] = ()) -> "Found":
         """Return the level with its reason."""
         found = super().__new__(cls, level)
-        found.why = why
+        found.why, found.blocks = why, blocks
         return found
 
     def __str__(self) -> str:
@@ -104,7 +111,7 @@ def found_in(losses: Losses) -> Found:
         why = f"as a WebP it is quantised like JPEG quality {_quality(share)}"
     else:
         return Found(0, "its file is lossless" if losses.lossless else "only a JPEG or a WebP tells how much")
-    return Found(round(level, 2), why)
+    return Found(round(level, 2), why, losses.blocks)
 
 
 def _quality(share: float) -> int:

@@ -214,7 +214,11 @@ class Request(NamedTuple):
 
     def heeding(self, parameters: Mapping[str, Any], picture: Picture) -> dict[str, Any]:
         """Return the parameters as the method makes them for a picture of a file; see `Method.heed`."""
-        return dict(self.method.heed(parameters, picture.encoding.losses))
+        losses = picture.encoding.losses
+        if self.linear or self.fit == "pad":
+            # The method is given other values, or the picture with a border.
+            losses = losses._replace(blocks=())
+        return dict(self.method.heed(parameters, losses))
 
     def reads_by_rows(self, picture: Picture, format: Format) -> bool:
         """Return whether a source is read while its result is written, and is not in memory as a whole."""

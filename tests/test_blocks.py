@@ -1,0 +1,152 @@
+"""What a JPEG rules out: restored at its own size, a picture is still one that its file could have been made of.
+
+Pillow's encoder is the judge: saved again with the same table, the result must give the same file. So each of its
+coefficients is rounded to the one that was stored.
+"""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+from support import Array
+
+from upscale_cli import upscale
+from upscale_cli.codecs.picture import open_picture
+from upscale_cli.commands.upscale import cli
+from upscale_cli.image.pixels import oriented
+from upscale_cli.methods.blocks import limit
+from upscale_cli.methods.restoring import Losses, found_in
+
+SAMPLES = Path(__file__).parents[1] / "sample_images"
+ORIENTATION = 0x0112
+UPSIDE_DOWN, TURNED = 3, 6
+TABLE = tuple(16 + place // 8 * 12 + place % 8 for place in range(64))
+"""Not symmetric, and so coarse that rounding pixels moves no coefficient to another step."""
+
+
+def scene(mode: str = "L", size: tuple[int, int] = (136, 104)) -> Image.Image:
+    """With less contrast: of a block that leaves 0 to 255, a decoder cuts off what the file says."""
+    with Image.open(SAMPLES / "scene.png") as image:
+        return image.convert("RGB").point(lambda value: 64 + value // 2).convert(mode).crop((0, 0, *size))
+
+
+def saved(image: Image.Image, orientation: int = 1, **options: Any) -> bytes:
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", **{"exif": exif, "qtables": [TABLE], **options})
+    return stream.getvalue()
+
+
+def opened(content: bytes) -> Array:
+    with Image.open(io.BytesIO(content)) as image:
+        return np.asarray(image)
+
+
+def restored(tmp_path: Path, content: bytes, *words: object) -> tuple[Array, str]:
+    """Return the picture as `-s 1` restores it, and what is said about the method."""
+    (tmp_path / "in.jpg").write_bytes(content)
+    words = tmp_path / "in.jpg", "-m", "learned", "-s", 1, "-v", "--overwrite", "-o", tmp_path / "out.png", *words
+    done = CliRunner().invoke(cli, [str(word) for word in words])
+    assert done.exit_code == 0, done.output
+    said = next(line for line in done.stderr.splitlines() if line.startswith("  method"))
+    with Image.open(tmp_path / "out.png") as image:
+        return np.asarray(image), said
+
+
+def blocks_of(tmp_path: Path, content: bytes) -> tuple[int, ...]:
+    (tmp_path / "in.jpg").write_bytes(content)
+    with (tmp_path / "in.jpg").open("rb") as stream, open_picture(stream) as picture:
+        return picture.encoding.blocks
+
+
+@pytest.mark.parametrize("size", [(136, 104), (131, 99), (600, 40), (8, 8), (9, 30)])
+def test_what_is_restored_gives_the_same_file_again(size: tuple[int, int], tmp_path: Path) -> None:
+    image = scene(size=size) if size[0] < 300 else scene().resize(size)
+    content = saved(image)
+    have, said = restored(tmp_path, content)
+    assert "its own size (within what its tables allow)" in said
+    rows, columns = (side // 8 * 8 for side in have.shape)
+    again = opened(saved(Image.fromarray(have[:rows, :columns])))
+    np.testing.assert_array_equal(again, opened(content)[:rows, :columns])
+    if rows * columns > 1000:
+        # The network alone goes farther.
+        level = float(found_in(Losses(False, TABLE)))
+        alone = upscale(opened(content), 1, "learned", restore=level)
+        further = opened(saved(Image.fromarray(alone[:rows, :columns])))
+        assert (further != opened(content)[:rows, :columns]).any()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_blocks_turn_with_the_picture(orientation: int, tmp_path: Path) -> None:
+    content = saved(scene(), orientation)
+    have, said = restored(tmp_path, content)
+    assert "within what its tables allow" in said
+    upright = oriented(np.arange(104 * 136).reshape(104, 136, 1), orientation)[..., 0]
+    stored = np.empty(104 * 136, np.uint8)
+    stored[upright.ravel()] = have.ravel()
+    again = opened(saved(Image.fromarray(stored.reshape(104, 136))))
+    np.testing.assert_array_equal(again, opened(content))
+
+
+def test_luma_of_a_picture_with_colours_gives_the_same_again(tmp_path: Path) -> None:
+    content = saved(scene("RGB"), subsampling=2)
+    have, said = restored(tmp_path, content)
+    assert "within what its tables allow" in said
+    again, before = (opened(saved(Image.fromarray(each).convert("L"))) for each in (have, opened(content)))
+    np.testing.assert_array_equal(again, before)
+
+
+def test_where_nobody_knows_the_blocks_nothing_is_limited(tmp_path: Path) -> None:
+    image, colours = scene(), scene("RGB")
+    assert blocks_of(tmp_path, saved(image)) == TABLE
+    assert blocks_of(tmp_path, saved(image, TURNED)) == tuple(np.reshape(TABLE, (8, 8)).T.ravel())
+    ragged = image.crop((0, 0, 131, 96))
+    assert blocks_of(tmp_path, saved(ragged)) == TABLE
+    assert blocks_of(tmp_path, saved(ragged, UPSIDE_DOWN)) == ()
+    assert blocks_of(tmp_path, saved(scene("CMYK"))) == ()
+    stored_as_rgb = saved(colours, keep_rgb=True)
+    assert blocks_of(tmp_path, stored_as_rgb) == ()
+    # Colours with more samples than luma: the factors of the first and second component change places.
+    content = bytearray(saved(colours, subsampling=2))
+    frame = content.index(b"\xff\xc0") + 11
+    content[frame], content[frame + 3] = content[frame + 3], content[frame]
+    assert blocks_of(tmp_path, bytes(content)) == ()
+
+
+@pytest.mark.parametrize("words", [["--linear"], ["--size", "300x300", "--fit", "pad", "-p", "size=large"]])
+def test_other_values_and_borders_are_no_blocks(words: list[str], tmp_path: Path) -> None:
+    (tmp_path / "in.jpg").write_bytes(saved(scene()))
+    scale = [] if "--size" in words else ["-s", "1"]
+    told = [tmp_path / "in.jpg", "-m", "learned", *scale, *words, "-v", "-o", tmp_path / "out.png"]
+    done = CliRunner().invoke(cli, [str(word) for word in told])
+    assert done.exit_code == 0, done.output
+    assert "its own size" in done.stderr
+    assert "within what its tables allow" not in done.stderr
+
+
+def test_what_is_within_the_limits_stays_to_the_last_bit() -> None:
+    random = np.random.default_rng(0)
+    stored = random.random((24, 40), np.float32)
+    made = stored + random.uniform(-0.01, 0.01, stored.shape).astype(np.float32)
+    before = made.copy()
+    limit(made, stored, np.full((8, 8), 0.08, np.float32))
+    np.testing.assert_array_equal(made, before)
+    limit(made, stored, np.full((8, 8), 1e-3, np.float32))
+    assert 0 < abs(made - stored).max() < 8 * 1e-3
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_limits_depend_on_no_thread_and_no_band(threads: int) -> None:
+    pixels = np.asarray(scene().resize((300, 700)))
+    content = saved(Image.fromarray(pixels))
+    level = found_in(Losses(False, TABLE, blocks=TABLE))
+    whole = upscale(opened(content), 1, "learned", restore=level, threads=threads)
+    # What is far above is the same without what is far below.
+    part = upscale(opened(content)[:360], 1, "learned", restore=level, threads=1)
+    np.testing.assert_allclose(whole[:300].astype(int), part[:300].astype(int), atol=1)
+    np.testing.assert_array_equal(whole, upscale(opened(content), 1, "learned", restore=level, threads=2))
