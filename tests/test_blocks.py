@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 from support import Array
 
 from upscale_cli import upscale
@@ -50,12 +50,22 @@ def opened(content: bytes) -> Array:
 def restored(tmp_path: Path, content: bytes, *words: object) -> tuple[Array, str]:
     """Return the picture as `-s 1` restores it, and what is said about the method."""
     (tmp_path / "in.jpg").write_bytes(content)
-    words = tmp_path / "in.jpg", "-m", "learned", "-s", 1, "-v", "--overwrite", "-o", tmp_path / "out.png", *words
+    words = tmp_path / "in.jpg", "-m", "learned", "-s", 1, "-v", "--overwrite", "-o", tmp_path / "out.tif", *words
     done = CliRunner().invoke(cli, [str(word) for word in words])
     assert done.exit_code == 0, done.output
     said = next(line for line in done.stderr.splitlines() if line.startswith("  method"))
-    with Image.open(tmp_path / "out.png") as image:
+    with Image.open(tmp_path / "out.tif") as image:
         return np.asarray(image), said
+
+
+def as_tiff(*pages: tuple[Image.Image, dict[str, Any]]) -> bytes:
+    """Return a TIFF whose pages have options of their own."""
+    stream = io.BytesIO()
+    with TiffImagePlugin.AppendingTiffWriter(stream, new=True) as writer:
+        for image, options in pages:
+            image.save(writer, "TIFF", **options)
+            writer.newFrame()
+    return stream.getvalue()
 
 
 def blocks_of(tmp_path: Path, content: bytes) -> tuple[int, ...]:
@@ -116,6 +126,35 @@ def test_where_nobody_knows_the_blocks_nothing_is_limited(tmp_path: Path) -> Non
     frame = content.index(b"\xff\xc0") + 11
     content[frame], content[frame + 3] = content[frame + 3], content[frame]
     assert blocks_of(tmp_path, bytes(content)) == ()
+
+
+@pytest.mark.parametrize("mode", ["L", "YCbCr", "RGB"])
+def test_pages_of_a_tiff_that_are_jpeg_are_restored_as_well(mode: str, tmp_path: Path) -> None:
+    """Scanners store pages so. There is one strip of 16 rows after another, and libtiff decodes."""
+    told = {"compression": "jpeg", "quality": 50}
+    page = scene("RGB").convert(mode), {**told, "strip_size": 16 * 136 * (1 if mode == "L" else 3)}
+    content = as_tiff(page, page)
+    (tmp_path / "in.tif").write_bytes(content)
+    have, said = restored(tmp_path, content)
+    # Where red, green and blue are stored as they are, no block is one of luma.
+    within = "" if mode == "RGB" else " (within what its tables allow)"
+    assert said.endswith(f"its own size{within}, because its tables are those of JPEG quality 50")
+    table = blocks_of(tmp_path, content)
+    assert table == (() if mode == "RGB" else blocks_of(tmp_path, saved(scene(), qtables=None, quality=50)))
+    if mode == "L":
+        again = opened(saved(Image.fromarray(have), qtables=[table]))
+        np.testing.assert_array_equal(again, opened(content))
+        assert (have != opened(content)).any()
+
+
+def test_pages_that_differ_tell_nothing(tmp_path: Path) -> None:
+    jpeg, plain = (scene(), {"compression": "jpeg", "quality": 50}), (scene(), {"compression": "tiff_lzw"})
+    for pages in (jpeg, plain), (plain, jpeg), (jpeg, (scene(), {"compression": "jpeg", "quality": 90})):
+        have, said = restored(tmp_path, content := as_tiff(*pages))
+        assert said.endswith("because only a JPEG or a WebP tells how much")
+        np.testing.assert_array_equal(have, opened(content))
+    _, said = restored(tmp_path, as_tiff(plain, plain))
+    assert said.endswith("because its file is lossless")
 
 
 @pytest.mark.parametrize("words", [["--linear"], ["--size", "300x300", "--fit", "pad", "-p", "size=large"]])

@@ -14,7 +14,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from support import Array
 
 from upscale_cli import METHODS, upscale
-from upscale_cli.codecs.jpeg import _encoding
+from upscale_cli.codecs.jpeg_encoding import encoding_of
 from upscale_cli.codecs.vp8 import STEPS, step
 from upscale_cli.commands.evaluate import cli as evaluate_cli
 from upscale_cli.commands.fit import cli as fit_cli
@@ -95,7 +95,7 @@ def test_a_jpeg_that_cannot_be_written_again_tells_its_quality_as_well(tmp_path:
         assert isinstance(image, JpegImageFile)
         table = tuple(image.quantization[0])
         del image.quantization[1]
-        encoding = _encoding(image, 1)
+        encoding = encoding_of(image, 1, image.size)
     assert (encoding.luma, encoding.tables) == (table, ())
 
 

@@ -14,9 +14,10 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from upscale_cli.codecs.format import Format
+from upscale_cli.codecs.jpeg_encoding import encoding_of
 from upscale_cli.codecs.jpeg_segments import EOI, FRAMES, GAIN_MAP, behind, segments, written
 from upscale_cli.codecs.jpeg_stream import END, JpegStream
-from upscale_cli.codecs.picture import Encoding, Reading
+from upscale_cli.codecs.picture import Reading
 from upscale_cli.codecs.pillow import PillowPicture, pillow_options
 from upscale_cli.codecs.writing import Enlarged, Writing
 from upscale_cli.errors import UpscaleError
@@ -134,43 +135,11 @@ def _unread(name: str, content: bytes) -> str:
     return next((what for app, start, what in NAMED if (app, content[: len(start)]) == (name, start)), f"{name} data")
 
 
-def _encoding(image: JpegImageFile, orientation: int) -> Encoding:
-    """Return how a JPEG was compressed, as far as Pillow can do it again. If it lies, so does its colour."""
-    layers, lying = image.layer, orientation >= 5
-    tables = tuple(tuple(image.quantization.get(table, ())) for _, _, _, table in layers)
-    luma = tables[0] if tables else ()
-    # A table may follow the first scan, and Pillow has not met it then. Pillow writes CMYK, but no YCCK, whose tables
-    # are those of brightness and colour.
-    if not all(tables) or (len(layers) == 4 and image.info.get("adobe_transform")):
-        tables = ()
-    subsampling = None
-    if len(layers) == 3:
-        across, down = (min(layers[0][side] // max(layer[side], 1) for layer in layers[1:]) for side in (1, 2))
-        across, down = (down, across) if lying else (across, down)
-        subsampling = "4:4:4" if across < 2 else "4:2:2" if down < 2 else "4:2:0"
-    blocks = _blocks(image, orientation)
-    return Encoding(lossless=False, tables=tables, luma=luma, subsampling=subsampling, blocks=blocks)
-
-
-def _blocks(image: JpegImageFile, orientation: int) -> tuple[int, ...]:
-    """Return the table of luma, if each block of 8 x 8 pixels of the upright picture is one that was stored."""
-    layers = image.layer
-    table = tuple(image.quantization.get(layers[0][3], ())) if len(layers) in (1, 3) else ()
-    # Red, green and blue may be stored as they are, and luma may have fewer samples than colours.
-    coloured = image.info.get("adobe_transform", 1) == 0 or [each[0] for each in layers] == list(b"RGB")
-    reduced = any(layer[side] > layers[0][side] for layer in layers for side in (1, 2))
-    # Blocks begin at the first row and column that are stored, which may be the last ones of the upright picture.
-    turned = orientation > 1 and any(side % 8 for side in image.size)
-    if not table or coloured or reduced or turned:
-        return ()
-    return tuple(table[place % 8 * 8 + place // 8] for place in range(64)) if orientation >= 5 else table
-
-
 def open(stream: BinaryIO, format: Format, reading: Reading) -> JpegPicture:
     """Open a JPEG file; see `Codec`."""
     picture = JpegPicture(stream, format, reading)
     image = cast(JpegImageFile, picture.image)
-    picture.encoding = _encoding(image, picture.orientation(image))
+    picture.encoding = encoding_of(image, picture.orientation(image), image.size)
     return picture
 
 

@@ -6,14 +6,17 @@ compressions that are for one kind of pixels, JPEG and fax. Format: Adobe, "TIFF
 (colours: sections 8 and 16 to 23; extra samples: section 18), and "Photoshop TIFF Technical Notes", 2002.
 """
 
+import io
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
+from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from upscale_cli.codecs import tiff_tags as tag
 from upscale_cli.codecs.format import Format
+from upscale_cli.codecs.jpeg_encoding import encoding_of
 from upscale_cli.codecs.picture import Encoding, Picture, Reading, check_frame, check_source
 from upscale_cli.codecs.pillow import from_pillow, limit_pillow
 from upscale_cli.codecs.tiff_directories import Page, read_pages
@@ -29,6 +32,7 @@ from upscale_cli.codecs.tiff_samples import (
     Stored,
     copied,
     places,
+    read_bytes,
     read_samples,
     stored,
     unsupported,
@@ -81,6 +85,8 @@ COMPRESSIONS = {
 }
 """Compressions that are refused, by the tag `COMPRESSION`."""
 DEPTHS = {UNSIGNED: (*range(1, 17), 32, 64), SIGNED: (8, 16, 32, 64), FLOAT: (16, 32, 64)}
+HEAD = 1 << 16
+"""Bytes of a strip that is a JPEG in which its tables are looked for."""
 REDUCED, MASK = 1, 4
 """Bits of the tag `KIND`: a page is a smaller copy of another one, or another one's opacity."""
 ASSOCIATED, ALPHA = 1, 2
@@ -112,7 +118,7 @@ class TiffPicture(Picture):
         if how.bits not in (1, 8, 16, 32, 64) and mode != "P":
             self.notes.append(f"its {how.bits} bits per channel become {8 if how.bits < 8 else 16}")
         self.ink = mode == "CMYK"
-        self.encoding = Encoding(lossless=how.compression != JPEG, exact=mode == "P")
+        self.encoding = self._encoding(exact=mode == "P")
         self.channels = (3 if mode == "P" else CHANNELS[mode]) + len(extra)
         self.itemsize = -(-how.bits // 8)
         # Samples, and those that are turned, or changed in `arrange`.
@@ -120,6 +126,13 @@ class TiffPicture(Picture):
         # Rows that are kept, as stored and changed; and while some are decoded, what libtiff is given and returns.
         together = how.step * self.width * how.samples * self.itemsize
         self.by_rows = 2 * max(KEPT, 2 * together) + 6 * together if orientation(first) == 1 else 0
+
+    def _encoding(self, exact: bool) -> Encoding:
+        """Return what all pages have in common: nobody can tell how much was lost where they differ."""
+        found = {encoding_of_page(page) for page in self._pages}
+        if len(found) == 1:
+            return found.pop()._replace(exact=exact)
+        return Encoding(lossless=all(each.lossless for each in found), exact=exact)
 
     def decode(self) -> Iterator[Frame]:
         for index, page in enumerate(self._pages):
@@ -177,6 +190,25 @@ def orientation(page: Page) -> int:
     """Return the orientation of a page, 1 … 8."""
     turned = page.one(tag.ORIENTATION, 1)
     return turned if 1 <= turned <= 8 else 1
+
+
+def encoding_of_page(page: Page) -> Encoding:
+    """Return how a page was compressed; of a JPEG, all strips have the tables of the first."""
+    if page.one(tag.COMPRESSION, PLAIN) != JPEG:
+        return Encoding()
+    try:
+        how, where = places(page, stored(page))
+        start, length = where.reshape(2, -1)[:, 0].tolist()
+        first = read_bytes(page.stream, start, min(length, HEAD))
+        # Tables and strips are files of their own, which begin and end with a marker.
+        tables = page.data(tag.JPEG_TABLES)
+        with JpegImageFile(io.BytesIO(tables[:-2] + first[2:] if tables else first)) as image:
+            found = encoding_of(image, orientation(page), (how.width, how.height))
+    except Exception:  # `decode` says what is wrong with it
+        return Encoding(lossless=False)
+    # Here the directory says what the channels are.
+    known = page.one(tag.PHOTOMETRIC) in (BLACK_IS_ZERO, YCBCR)
+    return Encoding(lossless=False, luma=found.luma, blocks=found.blocks if known else ())
 
 
 def check(page: Page, how: Stored) -> tuple[Mode, tuple[int, ...]]:

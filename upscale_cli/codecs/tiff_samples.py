@@ -218,7 +218,7 @@ def _segments(page: Page, how: Stored, where: Places) -> NDArray[np.uint8]:
         full = how.down * how.row
         for index, (start, length) in enumerate(where[:, plane].reshape(2, -1).T.tolist()):
             place = target[index * full : (index + 1) * full]
-            data = _read(page.stream, start, min(length, len(place)) if how.compression == PLAIN else length)
+            data = read_bytes(page.stream, start, min(length, len(place)) if how.compression == PLAIN else length)
             if page.one(tag.FILL_ORDER, 1) == 2:
                 data = data.translate(REVERSED)
             if how.compression in DEFLATE:
@@ -265,7 +265,7 @@ def _decoded(page: Page, numbers: dict[int, int], where: Places) -> Array:
 
 def copied(page: Page, tags: dict[int, Tag], where: Places) -> io.BytesIO:
     """Return a TIFF file of one page that has some tags, and some strips or tiles of another page."""
-    pieces = [_read(page.stream, *each) for each in where.reshape(2, -1).T.tolist()]
+    pieces = [read_bytes(page.stream, *each) for each in where.reshape(2, -1).T.tolist()]
     tiled = tag.TILE_WIDTH in tags
     offsets, counts = (tag.TILE_OFFSETS, tag.TILE_COUNTS) if tiled else (tag.STRIP_OFFSETS, tag.STRIP_COUNTS)
     at = list(accumulate(map(len, pieces), initial=0))
@@ -276,7 +276,8 @@ def copied(page: Page, tags: dict[int, Tag], where: Places) -> io.BytesIO:
     return io.BytesIO(b"".join((header, packed(tags, 8, order=page.order), *pieces)))
 
 
-def _read(stream: BinaryIO, start: int, length: int) -> bytes:
+def read_bytes(stream: BinaryIO, start: int, length: int) -> bytes:
+    """Return the bytes of a strip or tile; raise `UpscaleError` if the file ends before them."""
     stream.seek(min(start, 2**62))
     data = stream.read(length)
     if len(data) < length:

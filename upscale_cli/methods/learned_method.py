@@ -136,15 +136,15 @@ def explain_networks(shape: Shape, scale: Scale, parameters: Parameters) -> str:
         last = step.size
     if any(size != prod(step.network.scale for step in chain) for size in sizes):
         steps.append("an antialiased reduction")
+    because = f", because {level.why}" if isinstance(level, Found) else ""
     if not chain:
-        return steps[0] if steps else "nothing to do"
+        return steps[0] if steps else f"nothing to do{because}"
     kind = "" if drawn and chain[0].size == "small" else f"{chain[0].size} "
     kind += "restoring " if level not in ("auto", 0) else ""
     given = f"the network given{chain[0].network.note}" if own else ""
     whose = given or f"the {kind}network{' for drawings' if drawn else ''}"
-    chosen = "" if level else "; nothing is restored"
-    reason = f"{chosen}, because {level.why}" if isinstance(level, Found) else ""
-    return f"{whose}: {', then '.join(steps)}{reason}"
+    nothing = "; nothing is restored" if because and not level else ""
+    return f"{whose}: {', then '.join(steps)}{nothing}{because}"
 
 
 def heed(parameters: Parameters, losses: Losses) -> Parameters:
