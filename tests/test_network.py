@@ -375,6 +375,19 @@ def test_colours_follow_luma_as_they_do_in_the_source() -> None:
     assert_near(upscale(source, 2, "learned") @ weights, large, 1e-12)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1e38])
+def test_a_pixel_that_is_no_number_changes_only_what_is_near(value: float) -> None:
+    with Image.open(KERNELS.parents[2] / "sample_images" / "scene.png") as image:
+        whole = np.asarray(image.convert("RGB")) / np.float32(255)
+    broken = whole.copy()
+    broken[90, 120, 1] = value
+    have, expected = (upscale(picture, 2, "learned") for picture in (broken, whole))
+    reach = 24
+    for near in have, expected:
+        near[2 * (90 - reach) : 2 * (90 + reach), 2 * (120 - reach) : 2 * (120 + reach)] = 0
+    np.testing.assert_allclose(have, expected, rtol=0, atol=1e-5)
+
+
 def test_factors_are_reached_by_several_and_what_is_over_is_reduced() -> None:
     source = np.random.default_rng(8).random((18, 15))
     for size in ("small", "large"):

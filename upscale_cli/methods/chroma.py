@@ -37,6 +37,29 @@ def with_differences(colours: Array) -> Array:
     return np.stack((y := luma(colours), colours[..., 0] - y, colours[..., 2] - y), -1)
 
 
+def add_colours(large: Array, differences: Array, slopes: Array, out: Array) -> None:
+    """Write red, green and blue, whose luma is that of a network.
+
+    Parameters
+    ----------
+    large : array (h, w)
+        Luma that a network made.
+    differences : array (h, w, 3)
+        Luma, and red and blue minus luma, all enlarged by a filter.
+    slopes : array (h, w, 2)
+        How much red and blue minus luma rise with it.
+    out : array (h, w, 3 or more)
+    """
+    detail = large - differences[..., 0]
+    green = np.zeros_like(detail)
+    # One channel at a time: loops over three values are slow.
+    for n, colour in enumerate((0, 2), 1):
+        made = differences[..., n] + slopes[..., n - 1] * detail
+        np.add(large, made, out=out[..., colour])
+        green -= made * out.dtype.type(LUMA[colour] / LUMA[1])
+    np.add(large, green, out=out[..., 1])
+
+
 class Slopes:
     """Slopes of R − Y and B − Y over luma, in the place of an array (H, W, 2), computed when it is sliced by rows.
 

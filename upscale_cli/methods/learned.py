@@ -15,7 +15,7 @@ import numpy as np
 from upscale_cli.methods import shipped
 from upscale_cli.methods.blocks import limit, limits
 from upscale_cli.methods.chain import Networks, Step
-from upscale_cli.methods.chroma import KEPT, LUMA, Slopes, luma, with_differences
+from upscale_cli.methods.chroma import KEPT, Slopes, add_colours, luma, with_differences
 from upscale_cli.methods.filling import FILLING, Flat, filled
 from upscale_cli.methods.filters import FILTERS
 from upscale_cli.methods.kernel import check_kernel
@@ -95,10 +95,11 @@ class Learned(Upsampler):
                 edge="repeat",
             )
             self._differences = transposed(source, stamping, differences)
-        if colourful and reader.finite:
+        if colourful:
             axes = filter_axes(source.shape, size, FILTERS["bilinear"].default())
             slopes: Any = Slopes(source, reader.read, white)
-            self._slopes = resampled(slopes, axes, replace(reader, read=lambda rows: rows, channels=2))
+            # Slopes are finite, also where samples are not.
+            self._slopes = resampled(slopes, axes, replace(reader, read=lambda rows: rows, channels=2, finite=True))
         if opacity:
             alone = replace(reader, read=lambda rows: reader.read(rows)[..., -1:], channels=1)
             self._opacity = resampled(source, cubic_axes(source.shape, size), alone)
@@ -112,36 +113,35 @@ class Learned(Upsampler):
         slopes = None if self._slopes is None else self._slopes.rows(top, stop)
         opacity = None if self._opacity is None else self._opacity.rows(top, stop)
         rows = self._cells if self._network.padded else (stop - top) // scale
-        planes = self._planes(band * self._cells, rows)
+        # Samples may be infinite, or not numbers.
+        with np.errstate(over="ignore", invalid="ignore"):
+            planes = self._planes(band * self._cells, rows)
         for left in range(0, self._width, self._tile):
             right = min(left + self._tile, self._width)
             part = slice(left * scale, right * scale)
             values = _scratch.get("values", (stop - top, part.stop - part.start, self.shape[2]), self.dtype)
-            for channel, group in enumerate(planes, self._own - len(planes)):
-                own = group[..., left : left + self._tile + 2 * margin]
-                large = self._enlarged(own)[:, : stop - top, : part.stop - part.start]
-                if self._limits is not None:
-                    limit(large[0], own[0, margin:-margin, margin:-margin], self._limits)
-                if self._colours != 3 or channel > 2:
-                    values[..., channel] = large[0] if len(large) == 1 else luma(np.moveaxis(large, 0, 2))
-                    continue
-                # One channel at a time: loops over three values are slow.
-                if differences is None:
-                    for colour in range(3):
-                        values[..., colour] = large[colour]
-                    continue
-                detail = large[0] - differences[:, part, 0]
-                green = np.zeros_like(detail)
-                for n, colour in enumerate((0, 2), 1):
-                    made = differences[:, part, n]
-                    if slopes is not None:
-                        made = made + slopes[:, part, n - 1] * detail
-                    np.add(large[0], made, out=values[..., colour])
-                    green -= made * values.dtype.type(LUMA[colour] / LUMA[1])
-                np.add(large[0], green, out=values[..., 1])
+            with np.errstate(over="ignore", invalid="ignore"):
+                for channel, group in enumerate(planes, self._own - len(planes)):
+                    large = self._large(group[..., left : left + self._tile + 2 * margin], values.shape[:2])
+                    if self._colours != 3 or channel > 2:
+                        values[..., channel] = large[0] if len(large) == 1 else luma(np.moveaxis(large, 0, 2))
+                    elif differences is None or slopes is None:
+                        # One channel at a time: loops over three values are slow.
+                        for colour in range(3):
+                            values[..., colour] = large[colour]
+                    else:
+                        add_colours(large[0], differences[:, part], slopes[:, part], values)
             if opacity is not None:
                 values[..., -1:] = opacity[:, part]
             yield Block(top, part.start, 0, values)
+
+    def _large(self, planes: Array, size: tuple[int, int]) -> Array:
+        """Return what the network makes of a tile with its margins, as far as the picture goes, in scratch memory."""
+        large = self._enlarged(planes)[:, : size[0], : size[1]]
+        if self._limits is not None:
+            margin = self._network.margin
+            limit(large[0], planes[0, margin:-margin, margin:-margin], self._limits)
+        return large
 
     def _enlarged(self, planes: Array) -> Array:
         """Return what the network makes of planes with margins, the mean over flips and turns, in scratch memory.
