@@ -73,6 +73,11 @@ def stored(arrays: Mapping[str, Array], change: Callable[[dict[str, Any]], objec
     return struct.pack("<Q", len(text)) + text + content
 
 
+def twice(content: bytes) -> bytes:
+    """Return a file whose header has one name for two arrays."""
+    return content.replace(b'"body.2.bias"', b'"body.0.bias"')
+
+
 def enlarged(arrays: Mapping[str, Array], source: Array, scale: Any = 2) -> Array:
     return upscale(source, scale, "learned", network=arrays)
 
@@ -223,6 +228,14 @@ def test_what_is_no_compact_network_is_refused(change: Callable[[Arrays], object
         (stored(compact(), lambda h: h["body.0.bias"].update(dtype="I8")), "of type 'I8'; weights are F64"),
         (stored(compact(), lambda h: h["body.0.bias"].update(dtype=["F32"])), "of type ['F32']"),
         (stored(compact(), lambda h: h.update(a=7)), "array 'a' of type None"),
+        (stored(compact()) + b"\0", "its arrays overlap, or leave bytes between or behind them"),
+        (stored(compact(), lambda h: h["body.0.bias"].update(data_offsets=[0, 20])), "its arrays overlap"),
+        (stored(compact(), lambda h: h.pop("body.0.bias")), "leave bytes between"),
+        (
+            stored(compact() | {"body.0.weight": np.full((5, 3, 3, 3), 1e38, np.float32)}),
+            "its weights are so large that results are not finite numbers",
+        ),
+        (twice(stored(compact())), "its header has 'body.0.bias' twice"),
         (stored({"a": np.zeros(1, np.int32)}), "of type 'I32'"),
         (
             stored({f"{n}": np.zeros(0, np.float32) for n in range(1001)}),

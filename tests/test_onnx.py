@@ -151,7 +151,7 @@ def test_tiles_of_a_fixed_size_lie_on_the_grid() -> None:
     source = noise(61, 150, 3)
     made = upscale(source, 2, "learned", network=grid(4, (72, 60)))
     assert_near(made, upscale(source, 2, "learned", network=grid(4)), 1e-5)
-    with pytest.raises(UpscaleError, match="takes only 24 x 24 pixels, and reads too far for tiles of that size"):
+    with pytest.raises(UpscaleError, match="takes only 24 x 24 pixels, too few for tiles"):
         grid(4, (24, 24))
 
 
@@ -172,7 +172,7 @@ def test_a_network_that_reads_everything_is_given_everything() -> None:
     assert "the complete picture" in made.note
     (direct,) = made._session.run(None, {"x": np.moveaxis(source, 2, 0)[None].copy()})
     assert_near(upscale(source, 2, "learned", network=made), np.moveaxis(direct[0], 0, 2), 1e-5)
-    with pytest.raises(UpscaleError, match="takes only 64 x 64 pixels, and reads too far"):
+    with pytest.raises(UpscaleError, match="takes only 64 x 64 pixels, too few for tiles"):
         attentive((64, 64))
 
 
@@ -251,6 +251,12 @@ def endless() -> bytes:
     return bytes(model([node("Loop", ["", "", "x"], ["y"], name="round", body=body)], {}).SerializeToString())
 
 
+def two_results() -> bytes:
+    made = model([node("Identity", ["x"], ["y"]), node("Identity", ["x"], ["z"])], {})
+    made.graph.output.append(onnx.helper.make_tensor_value_info("z", FLOAT, (None, None, None, None)))
+    return bytes(made.SerializeToString())
+
+
 def vast() -> bytes:
     nodes = [
         node("ReduceMean", ["x"], ["m"], axes=[2, 3], keepdims=1),
@@ -298,6 +304,7 @@ BAD: list[tuple[str, Callable[[], bytes], str]] = [
         lambda: bytes(model([node("Sub", ["x", "x"], ["y"])], {}).SerializeToString()),
         "do not depend on its input",
     ),
+    ("two results", two_results, "makes 2 outputs; a network that enlarges images makes one"),
     ("text", lambda: b"\x08 is no number of a version", "is not a valid .onnx file"),
     ("other", lambda: b"version https://git-lfs", "is not a .npy, .npz, .safetensors or .onnx file"),
 ]
@@ -313,10 +320,23 @@ def test_what_is_no_network_is_refused_in_one_line(
     Image.new("RGB", (4, 4)).save("in.png")
     result = CliRunner().invoke(cli, ["in.png", "-m", "learned", "--network", "bad.onnx", "-o", "out.png"])
     assert result.exit_code == 2, result.output
+    assert result.stdout == ""
     assert words in result.stderr
     assert '"bad.onnx"' in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert not Path("out.png").exists()
+
+
+def test_a_failure_prints_nothing_among_results(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*given: object) -> None:
+        raise RuntimeError("there is no memory for it")
+
+    monkeypatch.setattr(onnxruntime.InferenceSession, "_create_inference_session", fails)
+    with pytest.raises(UpscaleError, match="is not a network that onnxruntime runs: there is no memory for it"):
+        OnnxNetwork(as_onnx(compact(), 2))
+    assert capsys.readouterr().out == ""
 
 
 def test_commands_take_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,8 @@ class NetworkValue(ArchiveValue):
                         "its weights are so large that single precision does not keep flat areas; "
                         "use a network with smaller ones."
                     )
+                if not found.stays_finite():
+                    raise UpscaleError("its weights are so large that results are not finite numbers.")
             except UpscaleError as error:
                 raise UpscaleError(f"at level {level:g}, {error}" if level else str(error)) from None
 

@@ -173,6 +173,13 @@ class Network:
             made = self.cast(full.dtype, float(full)).run(np.full((self.planes, side, side), full))
             return bool((abs(made - full) < 0.5).all())
 
+    def stays_finite(self) -> bool:
+        """Return whether noise of 0 … 1 becomes finite numbers in single precision."""
+        dtype, side = np.dtype(np.float32), 8 + 2 * self.margin
+        noise = np.random.default_rng(0).random((self.planes, side, side), dtype.type)
+        with np.errstate(all="ignore"):
+            return bool(np.isfinite(self.cast(dtype, 1.0).run(noise)).all())
+
     def run(self, planes: Array) -> Array:
         """Return planes (planes, h + 2·margin, w + 2·margin) enlarged: (planes, h·scale, w·scale), in scratch memory.
 

@@ -61,6 +61,8 @@ class OnnxNetwork:
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1:
             raise UpscaleError(f"takes {len(inputs)} inputs; a network that enlarges images takes one.")
+        if len(outputs) != 1:
+            raise UpscaleError(f"makes {len(outputs)} outputs; a network that enlarges images makes one.")
         self._input, self._output, shape = inputs[0].name, outputs[0].name, inputs[0].shape or []
         if len(shape) != 4 or shape[1] not in (1, 3) or (isinstance(shape[0], int) and shape[0] != 1):
             raise UpscaleError(
@@ -152,8 +154,8 @@ class OnnxNetwork:
             self._core = (min(self._fixed) - 2 * self.margin) // self.step * self.step
             if self.whole or self._core < 1:
                 raise UpscaleError(
-                    f"the network takes only {' x '.join(map(str, (self._fixed * 2)[:2]))} pixels, and reads too far "
-                    "for tiles of that size; export it with a dynamic height and width."
+                    f"the network takes only {' x '.join(map(str, (self._fixed * 2)[:2]))} pixels, too few for tiles "
+                    "with all that it reads around them; export it with a dynamic height and width."
                 )
         seen = "the complete picture" if self.whole else f"{self.margin} pixels around each"
         self.note = f"{self.note}, which reads {seen}"
@@ -266,11 +268,16 @@ def _session(content: bytes) -> tuple[Any, str]:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
     options.add_session_config_entry("session.use_env_allocators", "1")
+    usual = ["CPUExecutionProvider"]
     available = [name for name in PROVIDERS if name in onnxruntime.get_available_providers()]
-    try:
-        session = onnxruntime.InferenceSession(content, options, providers=[*available, "CPUExecutionProvider"])
-    except Exception as error:  # errors of onnxruntime have no common class
-        raise UpscaleError(f"is not a network that onnxruntime runs: {_first_line(error)}") from None
+    for providers in [available + usual, usual] if available else [usual]:
+        try:
+            # It would go on without an accelerator by itself, and print so among the bytes of a result.
+            session = onnxruntime.InferenceSession(content, options, providers=providers, enable_fallback=0)
+            break
+        except Exception as error:  # errors of onnxruntime have no common class
+            if providers == usual:
+                raise UpscaleError(f"is not a network that onnxruntime runs: {_first_line(error)}") from None
     return session, f" by onnxruntime on {PROVIDERS.get(session.get_providers()[0], 'CPU')}"
 
 

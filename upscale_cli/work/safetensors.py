@@ -34,15 +34,22 @@ def read_safetensors(stream: BinaryIO, length: int, most: int) -> dict[str, Arra
     """
     start = 8 + struct.unpack("<Q", stream.read(8))[0]
     try:
-        header = json.loads(stream.read(start - 8))
+        header = json.loads(stream.read(start - 8), object_pairs_hook=_once)
+    except UpscaleError:
+        raise
     except (ValueError, RecursionError):
         raise UpscaleError("is not a valid .safetensors file: its header is not JSON.") from None
     entries = {name: entry for name, entry in header.items() if name != "__metadata__"}
     if len(entries) > MOST_ENTRIES:
         raise UpscaleError(f"holds {len(entries):,} arrays, more than the limit of {MOST_ENTRIES:,}.")
+    checked = {name: _checked(name, entry, length - start) for name, entry in entries.items()}
+    ends = [0, *sorted(last for *_, last in checked.values())]
+    if ends != [*sorted(first for *_, first, _ in checked.values()), length - start]:
+        raise UpscaleError(
+            "is not a valid .safetensors file: its arrays overlap, or leave bytes between or behind them."
+        )
     arrays = {}
-    for name, entry in entries.items():
-        dtype, shape, first, last = _checked(name, entry, length - start)
+    for name, (dtype, shape, first, last) in checked.items():
         most -= prod(shape)
         if most < 0:
             raise UpscaleError("holds more values than the limit.")
@@ -50,6 +57,15 @@ def read_safetensors(stream: BinaryIO, length: int, most: int) -> dict[str, Arra
         values = np.frombuffer(stream.read(last - first), TYPES[dtype]).reshape(shape)
         arrays[name] = (values.astype(np.uint32) << 16).view(np.float32) if dtype == "BF16" else values
     return arrays
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON, none of whose names is there twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(name for n, (name, _) in enumerate(pairs) if name in dict(pairs[:n]))
+        raise UpscaleError(f"is not a valid .safetensors file: its header has {shown(twice)} twice.")
+    return found
 
 
 def _checked(name: str, entry: Any, there: int) -> tuple[str, list[int], int, int]:
