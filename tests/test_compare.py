@@ -270,6 +270,21 @@ def test_colours_of_transparent_pixels_count_for_nothing(tmp_path: Path) -> None
             assert one["psnr"] == pytest.approx(other["psnr"], abs=1e-9), one["method"]
 
 
+def test_the_first_frame_is_restored_as_its_file_asks(tmp_path: Path) -> None:
+    with Image.open(SAMPLES / "scene.png") as image:
+        frames = [image.convert("RGB").crop((n, 0, n + 96, 64)) for n in (0, 1)]
+    frames[0].save(tmp_path / "in.webp", append_images=frames[1:], save_all=True, quality=30, minimize_size=False)
+    restored: list[NDArray[np.uint8]] = []
+    for restore in ("", ":restore=none"):
+        page = tmp_path / f"page{len(restored)}.html"
+        call(tmp_path / "in.webp", "-m", f"learned{restore}", "-m", "nearest", "-o", page)
+        restored.append(np.asarray(opened(files_of(page.read_bytes())[0])))
+    with Image.open(tmp_path / "in.webp") as animation:
+        first = np.asarray(animation.convert("RGB"))
+    np.testing.assert_array_equal(restored[1][..., :3], upscale(first, 2, "learned"))
+    assert (restored[0] != restored[1]).any()
+
+
 def test_only_the_first_frame_is_compared(tmp_path: Path) -> None:
     result = call(SAMPLES / "animation.gif", "-m", "nearest", "-o", tmp_path / "page.html")
     assert "animation.gif: only the first of its 12 frames is compared." in result.stderr

@@ -201,7 +201,8 @@ def _applicable(
     runs, sizes, refused = [], {}, None
     with open_picture(subject.source.open()) as picture:
         before = picture.width, picture.height
-        for contender in contenders:
+        for each in contenders:
+            contender = each if subject.losses is None else each.heeding(subject.losses)
             request = Request(
                 method=contender.method,
                 parameters=contender.parameters,

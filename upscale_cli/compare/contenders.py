@@ -7,6 +7,7 @@ from typing import Any
 from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.methods import METHODS, Method, Scale, find_method, resolve
 from upscale_cli.methods.parameters import read_parameters, shown
+from upscale_cli.methods.restoring import Losses
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,12 @@ class Contender:
     name: str
     method: Method
     parameters: Mapping[str, Any]
+
+    def heeding(self, losses: Losses) -> "Contender":
+        """Return the contender for a picture whose file told so much of its losses; see `Method.heed`."""
+        given = {parameter.name: parameter.default for parameter in self.method.parameters} | dict(self.parameters)
+        found = {name: value for name, value in self.method.heed(given, losses).items() if value is not given[name]}
+        return replace(self, parameters={**self.parameters, **found})
 
 
 def read_contender(text: str) -> Contender:

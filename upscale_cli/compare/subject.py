@@ -13,6 +13,7 @@ from upscale_cli.image.metadata import Metadata
 from upscale_cli.image.pixels import Frame, expand_palette, widen
 from upscale_cli.learning.reduction import reduce
 from upscale_cli.methods import METHODS
+from upscale_cli.methods.restoring import Losses
 from upscale_cli.methods.samples import Samples
 from upscale_cli.places.place import Source
 from upscale_cli.places.streams import ContentSource
@@ -35,12 +36,15 @@ class Subject:
         What the reference is.
     notes : tuple of str
         What the user should know about the image.
+    losses : Losses, optional
+        What the file told of which the source is one frame.
     """
 
     source: Source
     reference: bytes | None = None
     description: str = ""
     notes: tuple[str, ...] = ()
+    losses: Losses | None = None
 
 
 def find_subject(source: Source, reduction: int | None, reference: Source | None) -> Subject:
@@ -63,10 +67,11 @@ def find_subject(source: Source, reduction: int | None, reference: Source | None
     with open_picture(source.open()) as picture:
         notes = (f"only the first of its {picture.count} frames is compared",) if picture.count > 1 else ()
         first = _first_frame(picture) if notes or reduction else None
+        losses = picture.encoding.losses
     if first and reduction:
         subject = _reduced_subject(*first, reduction)
     else:
-        subject = Subject(ContentSource(as_png(*first)) if first else source)
+        subject = Subject(ContentSource(as_png(*first)), losses=losses) if first else Subject(source)
     if reference is not None:
         subject = replace(subject, reference=_read_reference(reference), description=str(reference.name))
     return replace(subject, notes=notes)
