@@ -274,7 +274,7 @@ def test_the_first_frame_is_restored_as_its_file_asks(tmp_path: Path) -> None:
     with Image.open(SAMPLES / "scene.png") as image:
         frames = [image.convert("RGB").crop((n, 0, n + 96, 64)) for n in (0, 1)]
     frames[0].save(tmp_path / "in.webp", append_images=frames[1:], save_all=True, quality=30, minimize_size=False)
-    restored: list[NDArray[np.uint8]] = []
+    restored: list[Array] = []
     for restore in ("", ":restore=none"):
         page = tmp_path / f"page{len(restored)}.html"
         call(tmp_path / "in.webp", "-m", f"learned{restore}", "-m", "nearest", "-o", page)
