@@ -295,10 +295,10 @@ def chain_memory(shape: Shape, size: Size, networks: Networks) -> WorkingMemory:
         tile = rows * columns * factor
         # A turned tile, the mean, and two differences from it.
         turned = (step.turns > 1) * network.planes * 4 * tile
-        # Coefficients, and what is taken back of them.
-        turned = max(turned, 4 * tile if step.blocks else 0)
+        # Differences, transformed along columns and rows, and what is taken back of them.
+        limited = 6 * tile if step.blocks else 0
         inner, outer = network.scratch(lines, columns)
-        layers, phases = max(layers, inner), max(phases, outer + tile * channels + turned)
+        layers, phases = max(layers, inner), max(phases, outer + tile * channels + turned + limited)
         height, width = height * factor, width * factor
     if (height, width) != tuple(size):
         shared += channels * width * min(height, KEPT_BANDS * rows)
