@@ -19,6 +19,7 @@ from upscale_cli.errors import UpscaleError
 from upscale_cli.image.photoshop import iptc_of, with_iptc
 
 CASES = SHARED / "cases"
+SAMPLES = Path(__file__).parents[1] / "sample_images"
 
 
 def jpeg(*apps: tuple[int, bytes], **options: Any) -> bytes:
@@ -86,10 +87,14 @@ def test_samplings_that_pillow_cannot_write_lose_nothing(layers: tuple[int, ...]
         assert picture.encoding.subsampling == subsampling
 
 
-def test_colour_that_is_stored_by_halves_of_a_turned_picture_loses_nothing() -> None:
+def orientation(value: int) -> Image.Exif:
     exif = Image.Exif()
-    exif[0x112] = 6
-    source = encoded(noise("RGB", 16, 8), "JPEG", subsampling="4:2:2", exif=exif)
+    exif[0x112] = value
+    return exif
+
+
+def test_colour_that_is_stored_by_halves_of_a_turned_picture_loses_nothing() -> None:
+    source = encoded(noise("RGB", 16, 8), "JPEG", subsampling="4:2:2", exif=orientation(6))
     made: Any = opened(enlarged(source, scale=2)[0])
     assert [layer[1:3] for layer in made.layer] == [(1, 1)] * 3
 
@@ -274,6 +279,49 @@ def test_progressive_files_end_where_they_end() -> None:
 def test_a_jpeg_without_its_end_is_refused_with_a_way_round(cut: int) -> None:
     with pytest.raises(UpscaleError, match=r"end marker is missing.*jpegtran -copy all"):
         enlarged(jpeg()[:-cut])
+
+
+def cut_off(share: float, **options: Any) -> bytes:
+    """The end marker after a part of a file."""
+    with Image.open(SAMPLES / "scene.png") as image:
+        content = encoded(image.convert(options.get("mode", "RGB")), "JPEG", **options)
+    return content[: int((len(content) - 2) * share)].rstrip(b"\xff") + b"\xff\xd9"
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"mode": "L"},
+        {"mode": "CMYK"},
+        {"subsampling": 0, "optimize": True},
+        {"restart_marker_rows": 1},
+        {"exif": orientation(3)},
+        {"exif": orientation(6)},
+    ],
+)
+def test_a_jpeg_whose_last_rows_are_missing_is_refused(options: dict[str, Any], share: float) -> None:
+    """Its end marker is there: Pillow says nothing."""
+    opened(cut_off(share, **options)).load()
+    with pytest.raises(UpscaleError, match=r"lacks the data of its last rows, .*jpegtran"):
+        enlarged(cut_off(share, **options))
+    assert enlarged(cut_off(1, **options))[1].notes == []
+
+
+@pytest.mark.parametrize(("share", "notes"), [(0.4, 1), (1, 0)])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_progressive_jpeg_that_lacks_scans_is_said_to_be_coarse(mode: str, share: float, notes: int) -> None:
+    said = enlarged(cut_off(share, mode=mode, progressive=True))[1].notes
+    assert said == ["some of its scans are missing, so it is coarser than it was"] * notes
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"optimize": True}])
+def test_a_picture_that_ends_in_grey_is_whole(mode: str, options: dict[str, Any]) -> None:
+    grey = Image.new(mode, (100, 80), (128,) * len(mode))
+    made = np.asarray(opened(enlarged(encoded(grey, "JPEG", **options), scale=1)[0]))
+    assert (made == made[0, 0]).all()
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from upscale_cli.codecs.format import Format
+from upscale_cli.codecs.jpeg_complete import lacks_rows, lacks_scans
 from upscale_cli.codecs.jpeg_encoding import encoding_of
 from upscale_cli.codecs.jpeg_segments import EOI, FRAMES, GAIN_MAP, behind, segments, written
 from upscale_cli.codecs.jpeg_stream import END, JpegStream
@@ -72,14 +73,26 @@ class JpegPicture(PillowPicture):
             )
 
     def decode(self) -> Iterator[Frame]:
-        end = next((found.end for found in segments(self.stream) if found.marker == EOI), None)
-        if end is None:
+        found = list(segments(self.stream))
+        if not found or found[-1].marker != EOI:
             raise UpscaleError(
                 "is truncated: its end marker is missing, and perhaps rows of pixels; get the complete file, "
                 'or repair it with "jpegtran -copy all in.jpg > out.jpg".'
             )
-        self.notes += self._left_out(end)
+        self._end = found[-1].end
+        self.notes += self._left_out(self._end)
+        if lacks_scans(found):
+            self.notes.append("some of its scans are missing, so it is coarser than it was")
         yield from super().decode()
+
+    def read(self, image: Image.Image, index: int) -> Frame:
+        frame = super().read(image, index)
+        if lacks_rows(frame.samples, self.stream, self._end):
+            raise UpscaleError(
+                "lacks the data of its last rows, which would become grey, though its end marker is there; "
+                'get the complete file, or accept that with "jpegtran -copy all in.jpg > out.jpg".'
+            )
+        return frame
 
     @property
     def _segments(self) -> list[tuple[str, bytes]]:
