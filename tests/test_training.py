@@ -175,7 +175,7 @@ def test_the_biases_alone_of_a_large_network_depend_on_the_level(run: Callable[.
     run("restore", "--state", tmp_path / "state", "--rounds", 3, "--every", 3, "--size", "large")
     with np.load(tmp_path / "state" / "restore-large-2x.npz") as archive:
         arrays = dict(archive)
-    assert {name for name, values in arrays.items() if len(values) == 4} == {n for n in arrays if "bias" in n}
+    assert {name for name, values in arrays.items() if len(values) == 7} == {n for n in arrays if "bias" in n}
     halved = {name for name, values in arrays.items() if values.dtype == np.float16}
     assert halved == {name for name in arrays if name.startswith("weight")} - {"weight0"}
     plane = np.random.default_rng(0).random((30, 34)).astype("f4")

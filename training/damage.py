@@ -93,11 +93,11 @@ def saved_before(small: Picture, level: float, random: Random) -> Picture:
 
 
 BEFORE: tuple[tuple[float, Callable[[Picture, float, Random], Picture] | None, float], ...] = (
-    (0.65, None, 1.0),
-    (0.10, saved_before, 1.0),
-    (0.09, noisy, 0.5),
-    (0.10, sharpened, 0.0),
-    (0.05, blurred, 0.8),
+    (0.85, None, 1.0),
+    (0.05, saved_before, 1.0),
+    (0.03, noisy, 0.5),
+    (0.04, sharpened, 0.0),
+    (0.02, blurred, 0.8),
     (0.01, None, 0.0),
 )
 """Shares of pictures, what happens to them first, and how many of them are saved afterwards.

@@ -1,5 +1,6 @@
 """A network that is told how damaged a picture is, as PyTorch trains it."""
 
+import json
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,7 +11,11 @@ from torch import Tensor, nn
 
 from training.model import SKIP, Arrays, stored, to_kernel, to_phases
 
-KNOTS = 1 / 3, 2 / 3, 1.0
+KNOTS = 1 / 6, 1 / 3, 1 / 2, 2 / 3, 5 / 6, 1.0
+"""Levels that have weights of their own.
+
+A network of x4 with three of them, trained 800 steps more for quality 60 alone, gained 0.03 dB there.
+"""
 ALL = "weight", "slopes", "bias", "tail", "skip"
 
 
@@ -111,7 +116,12 @@ class Dial(nn.Module):
         """Change head and body as another network of this kind does, and all else if it has the same scale."""
         # An array that all levels share has one axis less.
         axes = {name: getattr(self, f"clean_{name}").ndim for name in self.names} | {"skip": 2}
-        levels = {name: other[name].reshape(-1, *other[name].shape[-axes[name] :]) for name in self.names}
+        given = json.loads(other["about"].tobytes())["levels"]
+        rows = np.array([np.interp((0.0, *KNOTS), given, own) for own in np.eye(len(given))], np.float32).T
+        levels = {
+            name: np.tensordot(rows, other[name], 1) if other[name].ndim > axes[name] else other[name][None]
+            for name in self.names
+        }
         found = {name: values for name, values in levels.items() if name.startswith(("weight", "slopes", "bias"))}
         if other["tail"].shape[-2:] == (self.side, self.side):
             found["tail"] = np.stack([to_phases(each, self.scale, 3) for each in levels["tail"]])

@@ -129,7 +129,7 @@ def beginning(scale: int, start: Path | None, knots: tuple[float, ...] = KNOTS, 
     network = Dial(arrays, scale, knots, ALL if size == "small" else ("bias",))
     if start is not None:
         with np.load(start) as arrays:
-            network.begin_as({name: arrays[name] for name in arrays})
+            network.begin_as(dict(arrays))
     return network
 
 
