@@ -43,8 +43,8 @@ def limits(table: Sequence[int], white: float, dtype: np.dtype[Any]) -> NDArray[
     dtype : numpy.dtype
         Of the planes.
 
-    >>> limits([10] * 64, white=1.0, dtype=np.dtype("f8"))[0, 0] == SHARE * 10 / 255
-    True
+    >>> limits([100] * 64, white=255.0, dtype=np.dtype("f8"))[0, 0].tolist()
+    30.0
     """
     return (np.reshape(table, (SIDE, SIDE)) * (SHARE * white / 255)).astype(dtype)
 
