@@ -140,7 +140,7 @@ class Learned(Upsampler):
         large = self._enlarged(planes)[:, : size[0], : size[1]]
         if self._limits is not None:
             margin = self._network.margin
-            limit(large[0], planes[0, margin:-margin, margin:-margin], self._limits)
+            limit(large[0], planes[0, margin : margin + size[0], margin : margin + size[1]], self._limits)
         return large
 
     def _enlarged(self, planes: Array) -> Array:
