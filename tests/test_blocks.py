@@ -47,10 +47,10 @@ def opened(content: bytes) -> Array:
         return np.asarray(image)
 
 
-def restored(tmp_path: Path, content: bytes, *words: object) -> tuple[Array, str]:
+def restored(tmp_path: Path, content: bytes) -> tuple[Array, str]:
     """Return the picture as `-s 1` restores it, and what is said about the method."""
     (tmp_path / "in.jpg").write_bytes(content)
-    words = tmp_path / "in.jpg", "-m", "learned", "-s", 1, "-v", "--overwrite", "-o", tmp_path / "out.tif", *words
+    words = tmp_path / "in.jpg", "-m", "learned", "-s", 1, "-v", "--overwrite", "-o", tmp_path / "out.tif"
     done = CliRunner().invoke(cli, [str(word) for word in words])
     assert done.exit_code == 0, done.output
     said = next(line for line in done.stderr.splitlines() if line.startswith("  method"))
@@ -134,7 +134,6 @@ def test_pages_of_a_tiff_that_are_jpeg_are_restored_as_well(mode: str, tmp_path:
     told = {"compression": "jpeg", "quality": 30}
     page = scene("RGB").convert(mode), {**told, "strip_size": 16 * 136 * (1 if mode == "L" else 3)}
     content = as_tiff(page, page)
-    (tmp_path / "in.tif").write_bytes(content)
     have, said = restored(tmp_path, content)
     # Where red, green and blue are stored as they are, no block is one of luma.
     within = "" if mode == "RGB" else " (within what its tables allow)"

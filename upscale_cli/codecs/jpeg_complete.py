@@ -14,6 +14,7 @@ import numpy as np
 from PIL.JpegImagePlugin import JpegImageFile
 
 from upscale_cli.codecs.jpeg_segments import FRAMES, SOS, Segment
+from upscale_cli.methods.blocks import SIDE
 from upscale_cli.methods.upsampler import Array
 
 PROGRESSIVE = frozenset((0xC2, 0xCA))
@@ -21,8 +22,6 @@ GREY = (127, 128)
 """What a decoder makes of zeros; 127 where it inverts, as with CMYK."""
 MORE = bytes(range(1, 200))
 """Data that means something, whatever the tables."""
-SMALLER = 8
-"""How much smaller pictures are decoded to be compared: one pixel for each block, which takes the least time."""
 MARKER = 2
 """Bytes of a marker."""
 
@@ -50,8 +49,9 @@ def lacks_rows(samples: Array, stream: BinaryIO, end: int) -> bool:
 
 
 def _small(content: bytes) -> Array:
+    """Return a picture with one pixel for each block, which takes the least time."""
     with JpegImageFile(io.BytesIO(content)) as image:
-        image.draft(None, (max(image.width // SMALLER, 1), max(image.height // SMALLER, 1)))
+        image.draft(None, (max(image.width // SIDE, 1), max(image.height // SIDE, 1)))
         image.load()
         return np.asarray(image)
 

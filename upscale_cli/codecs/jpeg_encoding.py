@@ -3,9 +3,7 @@
 from PIL.JpegImagePlugin import JpegImageFile
 
 from upscale_cli.codecs.picture import Encoding
-
-SIDE = 8
-"""Side of a block, in pixels."""
+from upscale_cli.methods.blocks import SIDE
 
 
 def encoding_of(image: JpegImageFile, orientation: int, size: tuple[int, int]) -> Encoding:
@@ -43,6 +41,6 @@ def _turned(table: tuple[int, ...], orientation: int, size: tuple[int, int]) -> 
     # Blocks begin at the first row and column that are stored, which may be the last ones of the upright picture.
     if not table or (orientation > 1 and any(side % SIDE for side in size)):
         return ()
-    return (
-        tuple(table[place % SIDE * SIDE + place // SIDE] for place in range(SIDE**2)) if orientation >= 5 else table
-    )
+    if orientation < 5:
+        return table
+    return tuple(table[place % SIDE * SIDE + place // SIDE] for place in range(SIDE**2))

@@ -61,10 +61,11 @@ def read_safetensors(stream: BinaryIO, length: int, most: int) -> dict[str, Arra
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return an object of JSON, none of whose names is there twice."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice = next(name for n, (name, _) in enumerate(pairs) if name in dict(pairs[:n]))
-        raise UpscaleError(f"is not a valid .safetensors file: its header has {shown(twice)} twice.")
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise UpscaleError(f"is not a valid .safetensors file: its header has {shown(name)} twice.")
+        found[name] = value
     return found
 
 
