@@ -256,6 +256,12 @@ def test_damaged_safetensors_are_refused_in_one_line(content: bytes, words: str,
     assert len(result.stderr.splitlines()) == 1
 
 
+def test_python_refuses_weights_that_are_too_large() -> None:
+    arrays = compact() | {"body.0.weight": np.full((5, 3, 3, 3), 1e38, np.float32)}
+    with pytest.raises(UpscaleError, match="its weights are so large that results are not finite numbers"):
+        upscale(np.ones((4, 4, 3)), 2, "learned", network=arrays)
+
+
 def test_opaque_pictures_are_made_as_those_without_opacity(tmp_path: Path) -> None:
     """A network of others changes flat areas, too."""
     pixels = np.full((30, 40, 3), (200, 180, 160), np.uint8)

@@ -180,7 +180,10 @@ def test_weights_that_single_precision_cannot_bear_are_refused(name: str, most: 
     line = [tmp_path / "in.png", "-m", "learned", "--network", tmp_path / "mine.npz", "-o", tmp_path / "out.png"]
     done = CliRunner().invoke(cli, [str(word) for word in line])
     assert done.exit_code == 2
-    assert "at level 0.5, its weights are so large that single precision does not keep flat areas; use" in done.stderr
+    words = "at level 0.5, its weights are so large that single precision does not keep flat areas; use"
+    assert words in done.stderr
+    with pytest.raises(UpscaleError, match=words):
+        upscale(np.full((4, 4), 77, np.uint8), 2, "learned", network=arrays)
 
 
 def test_arrays_without_levels_serve_all() -> None:

@@ -129,10 +129,10 @@ def test_auto_follows_the_tables_and_verbose_says_so(tmp_path: Path) -> None:
     ("name", "options", "why"),
     [
         ("in.png", {}, "because its file is lossless"),
-        ("in.avif", {"quality": 30}, "because only a JPEG or a WebP tells how much"),
+        ("in.avif", {"quality": 30}, "because its file does not tell how much"),
         ("in.webp", {"lossless": True}, "because its file is lossless"),
-        ("in.jp2", {"quality_layers": [20]}, "because only a JPEG or a WebP tells how much"),
-        ("in.j2k", {"irreversible": True}, "because only a JPEG or a WebP tells how much"),
+        ("in.jp2", {"quality_layers": [20]}, "because its file does not tell how much"),
+        ("in.j2k", {"irreversible": True}, "because its file does not tell how much"),
     ],
 )
 def test_what_does_not_tell_is_not_restored(name: str, options: dict[str, Any], why: str, tmp_path: Path) -> None:

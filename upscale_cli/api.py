@@ -122,6 +122,8 @@ def upscale(
             raise UsageError(f"size must be two integers (vertical, horizontal), got {size!r}.")
         parameters, size = parameters | {"size": size}, None
     read = chosen.read_parameters(parameters)
+    for parameter in chosen.parameters:
+        parameter.kind.check(read[parameter.name])
     factors = None if scale is None else read_scale(scale)
     axes = axes_of(source.ndim, size or factors)
     if isinstance(factors, Uniform):

@@ -110,7 +110,7 @@ def found_in(losses: Losses) -> Found:
         level = level_of(share)
         why = f"as a WebP it is quantised like JPEG quality {_quality(share)}"
     else:
-        return Found(0, "its file is lossless" if losses.lossless else "only a JPEG or a WebP tells how much")
+        return Found(0, "its file is lossless" if losses.lossless else "its file does not tell how much")
     return Found(round(level, 2), why, losses.blocks)
 
 
