@@ -28,7 +28,7 @@ EXIT_STATUS = {
 
 def command(name: str) -> Command:
     """Return the command that a script runs."""
-    found = import_module(SCRIPTS[name].partition(":")[0]).cli
+    found = import_module(f"upscale_cli.commands.{SCRIPTS[name].partition(':')[2]}").cli
     assert isinstance(found, Command)
     return found
 

@@ -15,7 +15,7 @@ SCRIPTS: dict[str, str] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf
 
 def command(name: str) -> click.Command:
     """The command that a script runs."""
-    found = import_module(SCRIPTS[name].partition(":")[0]).cli
+    found = import_module(f"upscale_cli.commands.{SCRIPTS[name].partition(':')[2]}").cli
     assert isinstance(found, click.Command)
     return found
 

@@ -53,6 +53,60 @@ def test_help_begins_with_examples() -> None:
     assert lines[2].strip().startswith("upscale photo.jpg")
 
 
+@pytest.mark.parametrize("arguments", [["--methods"], ["--help", "all"], ["--version"]])
+def test_help_that_nobody_reads_ends_as_a_closed_pipe_does(arguments: list[str]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([*COMMAND, *arguments], stdout=write, stderr=subprocess.PIPE, timeout=60, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+@needs_posix
+def test_ctrl_c_while_modules_are_imported_is_no_traceback(tmp_path: Path) -> None:
+    """It comes from a module that stands in for NumPy, which takes the longest."""
+    (tmp_path / "numpy.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(50)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{SAMPLES.parent}"}
+    line = [*COMMAND, "in.png"]
+    done = subprocess.run(line, env=environment, stderr=subprocess.PIPE, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (130, b"upscale: stopped.\n")
+
+
+def test_one_name_that_cannot_be_opened_does_not_stop_the_others(picture: Path, tmp_path: Path) -> None:
+    long = tmp_path / f"{'a' * 300}.png"
+    for inputs in ([long, picture], [long]):
+        done = call(*inputs, "-o", tmp_path / "made/", status=1)
+        assert f"{long}: cannot be read: File name too long." in done.stderr.splitlines()
+    assert (tmp_path / "made" / "in.png").exists()
+
+
+@needs_posix
+def test_what_may_be_written_need_not_be_readable(picture: Path, tmp_path: Path) -> None:
+    """Root may read everything, so Click is told that nobody may."""
+    (tmp_path / "drop").mkdir()
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{SAMPLES.parent}"}
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os\naccess = os.access\n"
+        "os.access = lambda name, mode, **how: mode != os.R_OK and access(name, mode, **how)\n"
+    )
+    line = [*COMMAND, str(picture), "-o", "drop/"]
+    done = subprocess.run(line, cwd=tmp_path, env=environment, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("arguments", [[""], ["in.png", "-o", ""], ["in.png", "--files-from", ""]])
+def test_an_empty_name_is_refused(arguments: list[str]) -> None:
+    assert "the name is empty; name a file or a folder." in call(*arguments, status=2).stderr
+
+
+def test_a_folder_is_named_as_it_was_typed(picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(picture.parent.parent)
+    typed = picture.parent.name
+    assert f" → {Path(f'{typed}_2x', picture.name)} " in call(typed, "-n").stdout
+
+
 def test_help_names_every_file_of_every_method() -> None:
     text = call("--help", "all").stdout
     assert f"{len(METHODS)} methods: see --methods" in text

@@ -170,7 +170,7 @@ def test_decisions_are_for_those_who_ask(tmp_path: Path) -> None:
         ("pixel-art.png", ["-m", "nearest", "--size", "33"], "o.png", "1.031 is not an integer factor"),
         ("logo.png", [], "o.jpg", "JPEG: transparency goes onto white; JPEG is lossy, quality 95."),
         ("gradient-16.png", [], "o.jpg", "JPEG: 16 bits a channel become 8; JPEG is lossy, quality 95."),
-        ("gradient-16.png", [], "o.webp", "--lossless keeps every value."),
+        ("gradient-16.png", [], "o.webp", "16 bits a channel become 8; WebP is lossy, quality 95."),
         ("logo.png", [], "o.gif", "GIF: no more than 256 colours are kept, and transparency is all or nothing;"),
         ("logo.png", [], "o.bmp", "BMP: transparency goes onto white."),
     ],

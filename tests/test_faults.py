@@ -103,7 +103,8 @@ def test_a_batch_stops_on_a_full_disk_and_is_resumed(jobs: int, tmp_path: Path, 
     lines = done.stderr.decode().splitlines()
     failed = [line for line in lines if "No space left on device; free some space." in line]
     assert 1 <= len(failed) <= jobs
-    assert "upscale: stopped, because the disk is full; free some space, and run it again for the others." in lines
+    again = "run it again with --skip-existing for the others"
+    assert f"upscale: stopped, because the disk is full; free some space, and {again}." in lines
     left = 20 - made - len(failed)
     assert any(
         line.startswith(f"{made} images enlarged, {len(failed)} failed, {left} not begun, in") for line in lines

@@ -82,7 +82,7 @@ def test_lossless_avif_says_what_it_cannot_store() -> None:
     pytest.importorskip("imagecodecs")
     source = encoded(noise("RGB"), "PNG", icc_profile=bytes(130))
     assert enlarged(source, "avif", lossless=True)[1].notes == ["AVIF cannot store its colour profile"]
-    with pytest.raises(UpscaleError, match="has 3 frames, but AVIF stores only one"):
+    with pytest.raises(UpscaleError, match="has 3 frames, but AVIF without loss stores only one"):
         enlarged(SOURCES["animated GIF"][0], "avif", lossless=True)
 
 

@@ -101,4 +101,5 @@ def test_the_affinity_limits_threads(tmp_path: Path, count: int) -> None:
     upscale = [sys.executable, "-m", "upscale_cli", str(source), "-o", str(target), "-v"]
     command = ["taskset", "--cpu-list", ",".join(map(str, allowed)), *upscale]
     run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    assert f"its strips by {min(count, processors.processors())} threads" in run.stderr
+    threads = min(count, processors.processors())
+    assert f"its strips by {threads} thread{'s' * (threads > 1)};" in run.stderr

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from breaking import contents, needs_posix
 
-from upscale_cli.errors import NeedlessError
+from upscale_cli.errors import DiskFullError, NeedlessError
 from upscale_cli.machine import durable, replacing
 from upscale_cli.machine.replacing import PREFIX, TRIES
 
@@ -266,6 +266,8 @@ def test_a_stream_that_cannot_be_sought_gets_everything_at_the_end() -> None:
         spool.write(b"new")
         assert raw.getvalue() == b""
     assert raw.getvalue() == b"new", "it is not left in a buffer"
+    with pytest.raises(DiskFullError, match="TMPDIR"), replacing.spooled(target):
+        raise OSError(errno.ENOSPC, "No space left on device")
     with pytest.raises(KeyError), replacing.spooled(target) as spool:  # noqa: PT012
         spool.write(b"more")
         raise KeyError

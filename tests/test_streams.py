@@ -229,6 +229,41 @@ def test_what_frames_cannot_do_is_said(
     assert sorted(os.listdir()) == ["one.png", "one.ppm"]
 
 
+def test_a_bad_frame_does_not_stop_the_numbered_files_after_it(tmp_path: Path) -> None:
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for number in range(1, 6):
+        (frames / f"{number}.png").write_bytes(
+            encoded(Image.fromarray(samples(number)), "PNG")[: 60 if number in (1, 3) else None]
+        )
+    made = tmp_path / "made"
+    planned = call(frames, "-o", made / "%d.png", "-n")
+    assert (planned.exit_code, len(planned.stdout.splitlines())) == (0, 5)
+    done = call(frames, "-o", made / "%d.png")
+    assert (done.exit_code, sorted(path.name for path in made.iterdir())) == (1, ["2.png", "4.png", "5.png"])
+    bad, also, counted = done.stderr.splitlines()
+    for line, number in ((bad, 1), (also, 3)):
+        assert line == f"{frames / f'{number}.png'}: cannot be decoded: image file is truncated."
+    assert counted.startswith("3 frames enlarged, 2 failed")
+    resumed = call(frames, "-o", made / "%d.png", "--skip-existing", "--json")
+    again = [json.loads(line) for line in resumed.stdout.splitlines()]
+    assert [each["frame"] for each in again] == [1, 2, 3, 4, 5]
+    assert {each["frame"] for each in again if "error" in each} == {1, 3}
+    assert all(each["source"] == str(frames / f"{each['frame']}.png") for each in again)
+    # Into one stream, nothing can follow a frame that is missing.
+    piped = call(frames, "-o", "-")
+    assert (piped.exit_code, piped.stdout_bytes) == (1, b"")
+    assert piped.stderr == f"{bad}\n"
+
+
+def test_an_input_that_is_missing_is_named_before_numbered_files(tmp_path: Path) -> None:
+    done = call(tmp_path / "none.png", "-o", tmp_path / "%d.png")
+    assert (done.exit_code, done.stderr) == (
+        1,
+        f"{tmp_path / 'none.png'}: cannot be read: No such file or directory.\n",
+    )
+
+
 def test_numbered_files_are_resumed_and_reported(tmp_path: Path) -> None:
     stream = b"".join(netpbm("P6", n, 3) for n in range(5))
     output = tmp_path / "frames" / "%04d.jpg"

@@ -1,5 +1,5 @@
 """`python -m upscale_cli`."""
 
-from upscale_cli.commands.upscale import main
+from upscale_cli.commands.entry import upscale
 
-main()
+upscale()

@@ -69,7 +69,7 @@ class UnexpectedError(UpscaleError):
 
 FULL = frozenset((errno.ENOSPC, errno.EDQUOT))
 HINTS = dict.fromkeys(FULL, "; free some space") | dict.fromkeys(
-    (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ENOTDIR, errno.ENOENT),
+    (errno.EACCES, errno.EPERM, errno.EROFS, errno.EISDIR, errno.ENAMETOOLONG, errno.ENOTDIR, errno.ENOENT),
     "; use another --output",
 )
 """What to do about an error of the system, by its number."""

@@ -26,7 +26,7 @@ PATIENCE = 0.25
 """Seconds that jobs have to end by themselves when a run is stopped."""
 MOMENT = 0.05
 """Seconds after which signals are looked for again."""
-DISK_FULL = "the disk is full; free some space, and run it again for the others"
+DISK_FULL = "the disk is full"
 """Why jobs are left of a run that a disk ended."""
 
 
@@ -171,7 +171,7 @@ class Run:
             return f"{len(jobs)} image{'s' * (len(jobs) > 1)} on {self._cluster}, the largest first"
         memory = f"{in_bytes(available_memory())} of memory available"
         if len(jobs) < 2:
-            return f"{len(jobs)} image, its strips by {count} threads; {memory}"
+            return f"{len(jobs)} image, its strips by {count} thread{'s' * (count > 1)}; {memory}"
         if len(jobs) < count:
             return f"{len(jobs)} images at once, their strips by {count} threads, if memory allows; {memory}"
         return f"{len(jobs)} images, {count} at once with a thread each, if memory allows; {memory}"

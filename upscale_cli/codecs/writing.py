@@ -193,9 +193,13 @@ def check_room(stream: BinaryIO, size: int) -> None:
         with suppress(OSError, ValueError, TypeError):  # no file; and Windows asks for names only
             free = disk_usage(stream.fileno()).free
     if free < size:
+        from tempfile import SpooledTemporaryFile, gettempdir
+
+        where, way = "where it goes", "use another --output"
+        if isinstance(stream, SpooledTemporaryFile):
+            where, way = f'in "{gettempdir()}", where temporary files go', "set TMPDIR to another folder"
         raise UpscaleError(
-            f"would take {in_bytes(size)}, but only {in_bytes(free)} is free where it goes; free some space, or use "
-            "another --output."
+            f"would take {in_bytes(size)}, but only {in_bytes(free)} is free {where}; free some space, or {way}."
         )
 
 

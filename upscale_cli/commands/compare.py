@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, BinaryIO
@@ -29,6 +29,7 @@ from upscale_cli.commands.terminal import (
     say,
     standard_output,
 )
+from upscale_cli.commands.values import Name
 from upscale_cli.compare.contenders import read_contender, told_apart, usual_contenders
 from upscale_cli.errors import UpscaleError, UsageError, as_upscale_error
 
@@ -55,7 +56,7 @@ PAGES, SHEETS = (".html", ".htm"), (".png",)
 
 
 @click.command("upscale-compare", cls=Command, intro=INTRO, outro=OUTRO)
-@click.argument("image", required=False, metavar="IMAGE", type=click.Path())
+@click.argument("image", required=False, metavar="IMAGE", type=Name())
 @SCALE
 @CONTENDERS
 @click.option(
@@ -65,7 +66,7 @@ PAGES, SHEETS = (".html", ".htm"), (".png",)
     callback=written_to,
     help="Page (.html), sheet (.png), or - for a page on stdout.",
 )
-@click.option("--reference", type=click.Path(), metavar="FILE", help="Reference image, the size of the result.")
+@click.option("--reference", type=Name(), metavar="FILE", help="Reference image, the size of the result.")
 @click.option(
     "--reduce",
     "reduction",
@@ -253,8 +254,9 @@ def find_target(image: str, output: str | None, as_json: bool) -> Path | str | N
             raise UsageError("--json and the page cannot share standard output; give a file with --output.")
         return STREAM
     target = Path(output)
-    if target.is_dir():
-        return target / default
+    with suppress(OSError):  # a name that is too long
+        if target.is_dir():
+            return target / default
     if target.suffix.lower() not in PAGES + SHEETS:
         raise UsageError(f'"{output}" is neither a page (.html) nor a sheet (.png); change the extension.')
     return target
@@ -262,12 +264,13 @@ def find_target(image: str, output: str | None, as_json: bool) -> Path | str | N
 
 def _refuse_to_replace(target: Path, sources: Sequence[str], overwrite: bool) -> None:
     """Raise an error if a target is one of the sources, or exists and must not be overwritten."""
-    if not target.exists():
-        return
     from upscale_cli.places import place_of
     from upscale_cli.places.files import FileTarget
 
-    if FileTarget(target).identity() in {place_of(name).source(name).identity() for name in sources}:
+    there = FileTarget(target).identity()
+    if there is None:
+        return
+    if there in {place_of(name).source(name).identity() for name in sources}:
         raise UsageError(f'"{target}" is one of the inputs; give another file with --output.')
     if not overwrite:
         raise UpscaleError(f'"{target}" exists already; use --overwrite.')

@@ -8,6 +8,7 @@ import click
 
 from upscale_cli.commands.options import DAMAGE, OVERWRITE, PHOTOS, QUIET, REDUCE, VERBOSE, Command, json_option
 from upscale_cli.commands.terminal import print_json, refuse_closed_output, say
+from upscale_cli.commands.values import Name
 from upscale_cli.errors import UpscaleError, UsageError, as_upscale_error
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ RIVALS = ("bicubic", "lanczos")
 @click.command("upscale-fit", cls=Command, intro=INTRO, outro=OUTRO)
 @PHOTOS
 @click.option("-s", "--scale", type=click.IntRange(2, 16), default=2, metavar="N", help="Scale [2].")
-@click.option("-o", "--output", metavar="FILE", type=click.Path(), help="Kernel to write, a .npy file.")
+@click.option("-o", "--output", metavar="FILE", type=Name(), help="Kernel to write, a .npy file.")
 @REDUCE
 @click.option("--size", type=click.IntRange(2, 256), metavar="N", help="Side of the kernel [7 times the scale].")
 @click.option(

@@ -143,23 +143,25 @@ class FrameRun:
         self._prefix = f"{in_sentence(frames.shown)}: " if frames.shown else ""
         self._report = Report(session.done, unit="frame", left_alone=frames.left_alone)
         self._said = set[str]()
+        self._apart = is_numbered(session.output)
 
     def run(self) -> int:
         """Make all frames; return the exit status."""
         session, report, start = self._session, self._report, time.perf_counter()
         try:
-            first = next(self._frames.each, None)
-            if first is None:
+            first = self._next()
+            if first is None and not report.failed:
                 raise UpscaleError("has no frames.")
-            first = self._checked(first)
-            target = None if is_numbered(session.output) else self._target(first)
+            target = None if first is None or self._apart else self._target(first)
         except UsageError:
             raise
         except Exception as error:
             self._fail(as_upscale_error(error, "its result"))
             return report.exit_status
-        if session.dry_run:
+        while session.dry_run and first is not None:
             show([first.job if target is None else first.job._replace(target=target)], session.as_json)
+            first = self._next() if self._apart else None
+        if first is None:
             return report.exit_status
         threads = usable_threads(session.jobs or processors())
         threads = max(1, min(threads, available_memory() // max(1, first.job.expected.memory) - AHEAD))
@@ -184,6 +186,19 @@ class FrameRun:
         if not session.quiet and report.done + report.skipped:
             say(report.sentence(time.perf_counter() - start, 0))
         return report.exit_status
+
+    def _next(self) -> Frame | None:
+        """Return the next frame that can be made, with what `_checked` adds, and report those before it."""
+        for frame in self._frames.each:
+            try:
+                return self._checked(frame)
+            except Exception as error:
+                if isinstance(error, UsageError) and frame.number == 1:
+                    raise
+                self._fail(as_upscale_error(error, "its result"), frame)
+            if not self._apart:
+                break
+        return None
 
     def _target(self, first: Frame) -> Target:
         """Return where all frames go, which is one target."""
@@ -217,7 +232,7 @@ class FrameRun:
         with open_picture(job.source.open(), self._work.reading) as picture:
             expected, format = self._work.check(picture, job.source), self._work.format_for(picture)
         target = job.target
-        if output is not None and is_numbered(output):
+        if output is not None and self._apart:
             target = place_of(output).target(NUMBER.sub(lambda n: f"{frame.number:{n[1]}d}", output))
         elif format.name not in ENDS:
             way = f"use --format png, or numbered files: --output 'frames/%06d{format.extensions[0]}'"
@@ -255,15 +270,18 @@ class FrameRun:
             raise Stopped
 
     def _write(self, outcomes: Iterator[tuple[Frame, Outcome]], target: Target | None, bar: Bar) -> None:
-        """Write frames in order, up to the first that cannot be made."""
+        """Write frames in order; into one target, up to the first that cannot be made."""
         report = self._report
         nowhere: AbstractContextManager[list[Any]] = nullcontext([None])
         with nowhere if target is None else target.commit(self._work.overwrite) as (stream,):
             try:
                 for frame, outcome in outcomes:
+                    bar.advance(1)
                     if outcome.failure is not None:
-                        self._fail(outcome.failure, frame.where)
-                        break
+                        self._fail(outcome.failure, frame)
+                        if not self._apart or outcome.failure.disk_full:
+                            break
+                        continue
                     if stream is not None:
                         if frame.number == 1 and isinstance(frame.job.work, Planes):
                             stream.write(frame.job.work.after.head())
@@ -271,7 +289,6 @@ class FrameRun:
                             stream.write(piece)
                     report.done += outcome.result is not None
                     report.skipped += outcome.result is None
-                    bar.advance(1)
                     outcome.job = frame.job._replace(work=self._work, target=target or frame.job.target)
                     self._tell(frame, outcome, bar)
             except UpscaleError as error:  # the stream is cut, or cannot be read
@@ -296,20 +313,22 @@ class FrameRun:
         elif session.as_json:
             print_json({"frame": frame.number, **outcome_values(outcome)})
 
-    def _fail(self, failure: UpscaleError, where: str = "") -> None:
-        """Print why there are no more frames."""
+    def _fail(self, failure: UpscaleError, frame: Frame | None = None) -> None:
+        """Print why a frame was not made, or why there are no more frames."""
         report, session = self._report, self._session
+        where = "" if frame is None or (frame.number == 1 and self._prefix) else frame.where
+        source = self._frames.shown or (frame.job.source.shown if frame is not None else "")
         if session.skip_existing and isinstance(failure, NeedlessError):
             report.skipped += 1
             if session.as_json:
-                print_json({"source": self._frames.shown, "skipped": str(failure)})
+                print_json({"source": source, "skipped": str(failure)})
             return
         report.failed += 1
+        ended = frame is None or not self._apart or failure.disk_full
         written = f"{report.done:,} frames before it are" if report.done > 1 else "frame before it is"
-        before = f" The {written} written." if report.done else ""
+        before = f" The {written} written." if report.done and ended else ""
         say(f"{self._prefix}{where}{failure}{hint(failure, session.verbose)}{before}")
         show_cause(failure, session.verbose)
         if session.as_json:
-            number = report.done + report.skipped + 1
-            source = self._frames.shown or where.removesuffix(": ")
+            number = report.done + report.skipped + report.failed if frame is None else frame.number
             print_json({"source": source, "frame": number, "error": str(failure)})

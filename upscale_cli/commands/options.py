@@ -1,5 +1,6 @@
 """What commands share: how they begin and end, and their options."""
 
+import sys
 from collections.abc import Callable, Collection
 from typing import Any, NoReturn, TypeVar, cast
 
@@ -7,8 +8,8 @@ import click
 
 from upscale_cli import __version__
 from upscale_cli.commands.descriptors import written_to
-from upscale_cli.commands.terminal import ends, start
-from upscale_cli.commands.values import COUNT, FACTOR, SHARD, ContenderText, FormatName
+from upscale_cli.commands.terminal import drop, ends, start
+from upscale_cli.commands.values import COUNT, FACTOR, SHARD, ContenderText, FormatName, Name
 from upscale_cli.errors import ExitStatus
 from upscale_cli.learning import REDUCTION_NAMES
 from upscale_cli.methods import METHODS
@@ -48,7 +49,11 @@ class Command(click.Command):
         for place, name in enumerate(args[:end]):
             if name in words and (*args, "")[place + 1] not in words[name]:
                 args[place] = f"{name}={words[name][0]}"
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except BrokenPipeError:  # nobody reads the help
+            drop(sys.stdout)
+            ctx.exit(ExitStatus.PIPE_CLOSED)
 
     def invoke(self, ctx: click.Context) -> NoReturn:
         if not (ctx.params[self.params[0].name] or ctx.params.get("files_from")):
@@ -104,14 +109,14 @@ def file_options(command: F) -> F:
     """Add an option for each of `FILES`."""
     for name in reversed(FILES):
         users = [method.name for method in METHODS.values() if any(p.name == name for p in method.parameters)]
-        kind = f"{name.capitalize()} ({'.npz, .safetensors, .onnx' if FILES[name].archive else '.npy'})"
-        option = click.option(f"--{name}", metavar="FILE", type=click.Path(), help=f"{kind} for {', '.join(users)}.")
+        kind = f"{name.capitalize()} ({'.npz, .safetensors, .onnx' if FILES[name].archive else '.npy, .npz'})"
+        option = click.option(f"--{name}", metavar="FILE", type=Name(), help=f"{kind} for {', '.join(users)}.")
         command = option(command)
     return command
 
 
 OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace existing results.")
-PHOTOS = click.argument("photos", nargs=-1, metavar="PHOTOS...", type=click.Path())
+PHOTOS = click.argument("photos", nargs=-1, metavar="PHOTOS...", type=Name())
 SCALE = click.option("-s", "--scale", type=FACTOR, metavar="FACTOR", help="Any number of at least 1, or 3x2 [2].")
 JOBS = click.option("-j", "--jobs", type=COUNT, metavar="N", help="Threads [one per processor].")
 QUIET = click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
@@ -157,12 +162,12 @@ def batch_options(command: F) -> F:
             "-o",
             "--output",
             metavar="PATH",
-            type=click.Path(),
+            type=Name(),
             callback=written_to,
             help="File, folder, {stem}_{method}{suffix}, - for stdout.",
         ),
         click.option(
-            "--files-from", metavar="FILE", type=click.Path(), help="Read names of inputs, a line each; - is stdin."
+            "--files-from", metavar="FILE", type=Name(), help="Read names of inputs, a line each; - is stdin."
         ),
         click.option("-0", "--null", is_flag=True, help="Those names end with NUL, as of find -print0."),
         click.option(

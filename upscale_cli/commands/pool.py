@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from upscale_cli.commands.options import Command, batch_options
-from upscale_cli.commands.values import Value
+from upscale_cli.commands.values import Name, Value
 from upscale_cli.methods.parameters import PerAxis
 
 INTRO = """\
@@ -35,7 +35,7 @@ PADDING = Value("n", partial(_read, PerAxis(0, "same-upper", "same-lower", ends=
 
 
 @click.command("upscale-pool", cls=Command, intro=INTRO, outro=OUTRO)
-@click.argument("inputs", nargs=-1, metavar="INPUT...", type=click.Path())
+@click.argument("inputs", nargs=-1, metavar="INPUT...", type=Name())
 @click.option("-s", "--scale", "stride", type=SIDES, default="2", metavar="N", help="Stride [2].")
 @click.option("--window", type=SIDES, metavar="N", help="Size of a window [the stride].")
 @click.option("--padding", type=PADDING, default="0", metavar="N", help=BEYOND)

@@ -142,15 +142,17 @@ def _announce(session: Session, plan: Plan, asked: Iterable[str]) -> None:
 
 def _say_left(session: Session, running: Run, overwrite: bool) -> None:
     """Say why a run has ended early, and which images are missing because a cluster was lost."""
-    rest = ""
-    if running.reason != DISK_FULL:
+    again = f"run it again{'' if overwrite else ' with --skip-existing'}"
+    if running.reason == DISK_FULL:
+        rest = f"; free some space, and {again} for the others"
+    else:
         missing = sorted(job.source.shown for job in running.left)
         count = f"{len(missing):,} images are" if len(missing) > 1 else "1 image is"
         for name in missing:
             say(f"{in_sentence(name)}: is missing.")
             if session.as_json:
                 print_json({"source": name, "missing": running.reason})
-        rest = f"; {count} missing: run it again{'' if overwrite else ' with --skip-existing'} for the rest"
+        rest = f"; {count} missing: {again} for the rest"
     say(f"{session.name}: stopped, because {running.reason}{rest}.")
 
 
@@ -158,7 +160,7 @@ def _planned(session: Session, inputs: list[str], work: Work, record: "Record | 
     """Return the plan for images, or what makes frames: of a stream, or from and to numbered files."""
     if work.overwrite and session.skip_existing:
         raise UsageError("--overwrite and --skip-existing exclude each other; leave one out.")
-    piped = STREAM in inputs or _only_file(inputs).is_fifo() or (len(inputs) == 1 and _holds_several(inputs[0]))
+    piped = STREAM in inputs or _is_pipe(inputs) or (len(inputs) == 1 and _holds_several(inputs[0]))
     stream = _standard_output(session, inputs)
     image: Source | None = None
     if piped or session.output == STREAM or is_numbered(session.output):
@@ -185,9 +187,12 @@ def _planned(session: Session, inputs: list[str], work: Work, record: "Record | 
         bar.close()
 
 
-def _only_file(inputs: list[str]) -> Path:
-    """Return the only input if it may be a file or a pipe; a name that is neither otherwise."""
-    return Path(inputs[0] if len(inputs) == 1 and not scheme_of(inputs[0]) else "")
+def _is_pipe(inputs: list[str]) -> bool:
+    """Return whether the only input is a pipe with a name."""
+    try:
+        return len(inputs) == 1 and not scheme_of(inputs[0]) and Path(inputs[0]).is_fifo()
+    except OSError:  # opening it says what is wrong
+        return False
 
 
 def _holds_several(name: str) -> bool:
@@ -227,7 +232,7 @@ def _with_pipes(session: Session, inputs: list[str]) -> list[str]:
 def _standard_output(session: Session, inputs: list[str]) -> StreamTarget | None:
     """Return standard output, if results go there."""
     output = session.output
-    to_stream = output == STREAM or (output is None and (STREAM in inputs or _only_file(inputs).is_fifo()))
+    to_stream = output == STREAM or (output is None and (STREAM in inputs or _is_pipe(inputs)))
     if to_stream and not session.dry_run and session.as_json:
         raise UsageError("--json and the image cannot share standard output; use --output FILE.")
     if session.as_json or session.dry_run:
@@ -242,7 +247,7 @@ def _listed(name: str, end: bytes) -> list[str]:
         if scheme_of(name):
             text = place_of(name).source(name).open().read()
         else:
-            text = read_standard_input() if name in STANDARD_INPUT else Path(name).read_bytes()
+            text = read_standard_input("names") if name in STANDARD_INPUT else Path(name).read_bytes()
     except UpscaleError as error:
         raise UsageError(f'--files-from "{name}" {error}') from None
     except OSError as error:

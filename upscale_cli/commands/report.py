@@ -12,6 +12,7 @@ from upscale_cli.batch.shards import Shard
 from upscale_cli.commands.options import FILES, VERBOSE, Command, json_option
 from upscale_cli.commands.session import Session
 from upscale_cli.commands.terminal import print_json, visible
+from upscale_cli.commands.values import Name
 from upscale_cli.errors import ExitStatus, UpscaleError, UsageError
 from upscale_cli.places import place_of
 from upscale_cli.places.streams import STREAM, is_numbered
@@ -81,7 +82,7 @@ def _settings(work: Work) -> str:
 
 
 @click.command("upscale report", cls=Command, intro=INTRO, outro=OUTRO)
-@click.argument("folder", nargs=-1, metavar="FOLDER", type=click.Path())
+@click.argument("folder", nargs=-1, metavar="FOLDER", type=Name())
 @json_option("a JSON object")
 @VERBOSE
 def cli(folder: tuple[str, ...], *, as_json: bool, verbose: int) -> int:

@@ -36,7 +36,7 @@ def say(text: str) -> None:
         with suppress(OSError, IndexError):
             os.write(sys.stderr.fileno(), _last_words.pop())
     except OSError:
-        _drop(sys.stderr)
+        drop(sys.stderr)
 
 
 def visible(text: str) -> str:
@@ -60,7 +60,7 @@ def print_json(values: Any) -> None:
     click.echo(json.dumps(finite(values), allow_nan=False))
 
 
-def _drop(stream: Any) -> None:
+def drop(stream: Any) -> None:
     """Discard what could not be written to a standard stream: Python would try again when it ends, and complain."""
     with suppress(AttributeError, OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
@@ -79,20 +79,20 @@ def fail(text: str, status: ExitStatus = ExitStatus.USAGE) -> NoReturn:
     raise SystemExit(status)
 
 
-def open_standard_input() -> BufferedReader:
-    """Return standard input; exit if there is none."""
+def open_standard_input(what: str = "an image") -> BufferedReader:
+    """Return standard input, which is expected to hold `what`; exit if there is none."""
     if sys.stdin is None or sys.stdin.closed:
-        fail("standard input is closed; pipe an image into it.")
+        fail(f"standard input is closed; pipe {what} into it.")
     if sys.stdin.isatty():
-        fail("standard input is a terminal; pipe an image into it.")
+        fail(f"standard input is a terminal; pipe {what} into it.")
     return cast(BufferedReader, sys.stdin.buffer)
 
 
-def read_standard_input() -> bytes:
-    """Return all of standard input."""
+def read_standard_input(what: str = "an image") -> bytes:
+    """Return all of standard input; see `open_standard_input`."""
     from upscale_cli.codecs.splitting import Incoming
 
-    stream = open_standard_input()
+    stream = open_standard_input(what)
     try:
         return Incoming(stream).rest()
     except UpscaleError as error:
@@ -246,14 +246,14 @@ def ends(run: Callable[[], int], name: str, verbose: int) -> NoReturn:
         status = interrupted.status
     except BrokenPipeError:
         # The reader has read enough.
-        _drop(sys.stdout)
+        drop(sys.stdout)
         status = ExitStatus.PIPE_CLOSED
     except Exception as error:
         if isinstance(error.__cause__, Interrupted):
             # Python replaces an exception that is raised while a class is created by one of its own.
             raise SystemExit(error.__cause__.status) from None
         if isinstance(error, OSError):
-            _drop(sys.stdout)
+            drop(sys.stdout)
         status = _explained(error, name, verbose)
     raise SystemExit(status)
 

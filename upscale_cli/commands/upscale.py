@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from upscale_cli.commands.options import FILES, Command, WordOption, batch_options, file_options
-from upscale_cli.commands.values import COUNT, QUALITY, KeyValue, MethodName, Value
+from upscale_cli.commands.values import COUNT, QUALITY, KeyValue, MethodName, Name, Value
 from upscale_cli.errors import UpscaleError, UsageError
 from upscale_cli.methods import METHODS, Method, find_method
 from upscale_cli.methods.method import GROUPS
@@ -95,7 +95,7 @@ class _Upscale(Command):
 
 
 @click.command("upscale", cls=_Upscale, intro=INTRO, outro=OUTRO, more=", upscale --methods for methods", usual=USUAL)
-@click.argument("inputs", nargs=-1, metavar="INPUT...", type=click.Path())
+@click.argument("inputs", nargs=-1, metavar="INPUT...", type=Name())
 @click.option("-s", "--scale", type=ANY_FACTOR, metavar="FACTOR", help="Any number of at least 1, or 3x2 [2].")
 @click.option(
     "--spacing",

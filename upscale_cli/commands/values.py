@@ -68,7 +68,7 @@ def _read_count(value: int | str) -> int:
     unit = {"k": 10**3, "m": 10**6, "g": 10**9}.get(value[-1:].lower())
     count = _positive(value[:-1]) * unit if unit else _positive(value)
     if not count:
-        raise ValueError(f'"{value}" is not an integer of at least 1, such as 500, 500M or 2G.')
+        raise ValueError(f'"{value}" is not an integer of at least 1; k, M and G stand for thousands, as in 500M.')
     return count
 
 
@@ -103,6 +103,18 @@ QUALITY = Value("n", _read_quality)
 """An integer from 1 to 100, or keep; read as None."""
 SHARD = Value("k/n", _read_shard)
 """Which of how many parts, from 1."""
+
+
+class Name(click.Path):
+    """The name of a file, folder or address. Whoever opens it says what is wrong with it."""
+
+    def __init__(self) -> None:
+        super().__init__(readable=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not value:
+            self.fail("the name is empty; name a file or a folder.", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 class KeyValue(ParamType):

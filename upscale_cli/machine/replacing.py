@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import BinaryIO
 from zlib import crc32
 
-from upscale_cli.errors import NeedlessError, taken_meanwhile
+from upscale_cli.errors import FULL, DiskFullError, NeedlessError, taken_meanwhile
 from upscale_cli.machine.durable import changed, synchronise, synchronise_folder
 
 if sys.platform != "win32":
@@ -107,7 +107,13 @@ def spooled(target: BinaryIO) -> Iterator[BinaryIO]:
     import tempfile
 
     with tempfile.SpooledTemporaryFile(SPOOL) as spool:
-        yield spool  # type: ignore[misc]
+        try:
+            yield spool  # type: ignore[misc]
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            where = f'"{tempfile.gettempdir()}", where temporary files go, is full'
+            raise DiskFullError(f"{where}; free some space there, or set TMPDIR to another folder.") from error
         spool.seek(0)
         shutil.copyfileobj(spool, target)
         target.flush()

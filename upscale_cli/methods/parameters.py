@@ -43,7 +43,7 @@ class Kind:
         raise NotImplementedError
 
     def check(self, value: Any) -> None:
-        """Raise `UpscaleError` if a value is of use for no picture; of one from a file, asked once, before the first."""
+        """Raise `UpscaleError` if a value is of use for no picture; asked once, before the first."""
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and vars(self) == vars(other)

@@ -155,8 +155,9 @@ class SeriesSource(FileSource):
 
 def _beside(folder: Path, label: str) -> Path:
     """Return the folder for the results of a folder."""
-    folder = Path(os.path.abspath(folder))
-    return folder.parent / f"{folder.name}_{label}"  # the root has no name
+    if folder.name in ("", ".."):  # "." and the root have no name
+        folder = Path(os.path.abspath(folder))
+    return folder.parent / f"{folder.name}_{label}"
 
 
 def identity_of(path: Path) -> Hashable | None:

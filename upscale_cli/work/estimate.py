@@ -126,5 +126,6 @@ class Task(NamedTuple):
 def check_frames(picture: Picture, format: Format) -> None:
     """Raise `UpscaleError` if a format cannot store as many frames as there are."""
     if picture.count > 1 and not format.frames:
-        which = f"{picture.count} frames, but {format.title} stores only one"
-        raise UpscaleError(f"has {which}; use --format png or tiff.")
+        exact = format.without_loss is not None and not format.lossy
+        title = f"{format.title} without loss" if exact else format.title
+        raise UpscaleError(f"has {picture.count} frames, but {title} stores only one; use --format png or tiff.")

@@ -98,7 +98,10 @@ def _stored(metadata: Metadata, format: Format) -> tuple[Metadata, set[str]]:
 def note_first_loss(picture: Picture, format: Format, quality: int, result: Result) -> None:
     """Report that a lossless source becomes lossy, of which nothing was asked."""
     if format.lossy and picture.encoding.lossless is not False:
-        way = "" if format.without_loss is None else "; --lossless keeps every value"
+        exact = format.lossless()
+        deepest = exact.deepest if any(depth == "uint16" for _, depth in exact.stores) else 8
+        fits = (exact.frames or picture.count == 1) and 8 * picture.itemsize <= deepest
+        way = "; --lossless keeps every value" if format.without_loss is not None and fits else ""
         result.note(f"{format.title} is lossy, quality {quality}{way}")
 
 
