@@ -5,6 +5,7 @@ coefficients is rounded to the one that was stored.
 """
 
 import io
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image, TiffImagePlugin
+from PIL.JpegImagePlugin import JpegImageFile
 from support import Array
 
 from upscale_cli import upscale
@@ -144,6 +146,58 @@ def test_pages_of_a_tiff_that_are_jpeg_are_restored_as_well(mode: str, tmp_path:
         again = opened(saved(Image.fromarray(have), qtables=[table]))
         np.testing.assert_array_equal(again, opened(content))
         assert (have != opened(content)).any()
+
+
+def of_strips(*strips: bytes, rows: int) -> bytes:
+    """Return a grey TIFF of whole JPEGs, each a strip of so many rows."""
+    width, height = 136, rows * len(strips)
+    start = 8 + 2 + 10 * 12 + 4
+    places = start + 8 * len(strips) + np.cumsum([0, *map(len, strips[:-1])])
+    count = len(strips)
+    fields = [(256, width), (257, height), (258, 8), (259, 7), (262, 1), (273, start), (277, 1), (278, rows)]
+    fields += [(279, start + 4 * count), (339, 1)]
+    head = b"II*\0" + struct.pack("<IH", 8, len(fields))
+    for number, value in fields:
+        head += struct.pack("<HHII", number, 4, count if number in (273, 279) else 1, value)
+    lists = struct.pack(f"<{2 * count}I", *places, *map(len, strips))
+    return head + bytes(4) + lists + b"".join(strips)
+
+
+@pytest.mark.parametrize(("rows", "within"), [(16, True), (20, False)])
+def test_blocks_begin_anew_in_each_strip(rows: int, within: bool, tmp_path: Path) -> None:
+    parts = [scene().crop((0, top, 136, top + rows)) for top in range(0, 3 * rows, rows)]
+    _, said = restored(tmp_path, of_strips(*(saved(part, qtables=None, quality=30) for part in parts), rows=rows))
+    assert ("within what its tables allow" in said) == within
+    assert said.endswith("because its tables are those of JPEG quality 30")
+
+
+def test_strips_with_tables_of_their_own_tell_nothing(tmp_path: Path) -> None:
+    parts = [scene().crop((0, top, 136, top + 16)) for top in range(0, 48, 16)]
+    strips = [saved(part, qtables=None, quality=quality) for part, quality in zip(parts, (90, 90, 20), strict=True)]
+    _, said = restored(tmp_path, of_strips(*strips, rows=16))
+    assert said.endswith("because its file does not tell how much")
+
+
+def test_a_restored_jpeg_is_not_saved_with_the_tables_that_it_was_restored_from(tmp_path: Path) -> None:
+    """They would put each coefficient back where it was."""
+    with Image.open(SAMPLES / "scene.png") as image:
+        original = image.convert("RGB")
+    stream = io.BytesIO()
+    original.save(stream, "JPEG", quality=60)
+    (tmp_path / "in.jpg").write_bytes(stream.getvalue())
+
+    def made(*words: str) -> tuple[float, bytes]:
+        told = [str(tmp_path / "in.jpg"), "-s", "1", *words, "-o", str(tmp_path / "out.jpg"), "--overwrite"]
+        done = CliRunner().invoke(cli, told)
+        assert (done.exit_code, done.stderr) == (0, "")
+        content = (tmp_path / "out.jpg").read_bytes()
+        return float(np.square(opened(content) - np.asarray(original, float)).mean()), content
+
+    before = np.square(opened(stream.getvalue()) - np.asarray(original, float)).mean()
+    assert made("-m", "learned")[0] < 0.95 * before
+    _, kept = made("-m", "lanczos")
+    with JpegImageFile(io.BytesIO(kept)) as image, JpegImageFile(stream) as source:
+        assert image.quantization == source.quantization, "what changes nothing keeps the tables"
 
 
 def test_pages_that_differ_tell_nothing(tmp_path: Path) -> None:

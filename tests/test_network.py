@@ -4,6 +4,7 @@ import io
 import json
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -376,6 +377,26 @@ def test_colours_follow_luma_as_they_do_in_the_source() -> None:
     green = -(0.299 * red + 0.114 * blue) / 0.587
     assert_near(upscale(source, 2, "learned"), large[..., None] + np.stack((red, green, blue), -1), 1e-12)
     assert_near(upscale(source, 2, "learned") @ weights, large, 1e-12)
+
+
+@pytest.mark.parametrize(("factor", "network"), [(255, "large"), (4095, "small"), (1e9, "small")])
+def test_floats_beyond_full_intensity_are_enlarged_like_those_within(factor: float, network: str) -> None:
+    """Their squares lose the digits in which neighbours differ, of which colours once became 1e31."""
+    with Image.open(KERNELS.parents[2] / "sample_images" / "scene.png") as image:
+        within = np.asarray(image.convert("RGB"))[:96] / np.float32(255)
+    expected = upscale(within, 2, "learned", size=network)
+    have = upscale(within * np.float32(factor), 2, "learned", size=network) / np.float32(factor)
+    # Where colours begin to follow luma depends on full intensity, and beyond it on what is around.
+    assert np.abs(have - expected).max() < 0.05
+    assert np.sqrt(np.square(have - expected).mean()) < 0.001
+
+
+def test_floats_that_are_not_finite_are_no_warning() -> None:
+    source = np.full((9, 9, 3), 0.5, np.float32)
+    source[4, 4, 0] = np.inf
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        upscale(source, 2, "learned")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -1e38])

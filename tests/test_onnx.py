@@ -1,5 +1,6 @@
 """Networks in ONNX files: models that are built here, beside sums of our own and onnxruntime on the whole picture."""
 
+import io
 import pickle
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from pictures import encoded, enlarged
 from PIL import Image
 from support import Array, Floats
 from test_ensemble import by_hand
@@ -127,7 +129,19 @@ def grid(times: int = 2, sides: tuple[int | None, ...] = (None, None)) -> OnnxNe
     )
 
 
-@pytest.mark.parametrize(("make", "margin", "step"), [(wide, 6, 1), (grid, 8, 2), (lambda: grid(8), 32, 8)])
+def far(apart: int = 70) -> OnnxNetwork:
+    """Return a network that reads pixels farther away than the square on which a network is tried out first."""
+    nodes = [
+        node("Conv", ["x", "w"], ["c"], dilations=[apart, apart], pads=[apart] * 4),
+        node("DepthToSpace", ["c"], ["y"], blocksize=2, mode="CRD"),
+    ]
+    return network(nodes, {"w": weights(12, 3, 3, 3)})
+
+
+NETWORKS = [(wide, 6, 1), (grid, 8, 2), (lambda: grid(8), 32, 8), (far, 70, 1)]
+
+
+@pytest.mark.parametrize(("make", "margin", "step"), NETWORKS)
 def test_tiles_leave_no_seams(
     make: Callable[[], OnnxNetwork], margin: int, step: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,7 +154,7 @@ def test_tiles_leave_no_seams(
         monkeypatch.setattr(onnx_network, "TILE", tile)
         assert_near(upscale(source, 2, "learned", network=made), whole, 1e-5)
     # The session alone, on a picture that is mirrored far beyond its border.
-    around = 64
+    around = 72
     mirrored = np.pad(source, ((around, around + 5), (around, around + 2), (0, 0)), mode="symmetric")
     (direct,) = made._session.run(None, {"x": np.moveaxis(mirrored, 2, 0)[None]})
     inner = direct[0, :, 2 * around :, 2 * around :][:, : 2 * 203, : 2 * 150]
@@ -174,6 +188,20 @@ def test_a_network_that_reads_everything_is_given_everything() -> None:
     assert_near(upscale(source, 2, "learned", network=made), np.moveaxis(direct[0], 0, 2), 1e-5)
     with pytest.raises(UpscaleError, match="takes only 64 x 64 pixels, too few for tiles"):
         attentive((64, 64))
+
+
+def test_what_is_hidden_changes_no_visible_pixel_of_such_a_network() -> None:
+    """It would be part of the mean. What a visible pixel has beside it is continued to the border instead."""
+    colours = np.full((30, 90, 4), (200, 30, 90, 255), np.uint8)
+    colours[:, 40:, 3] = 0
+    made = []
+    for hidden in 0, 255:
+        colours[:, 40:, :3] = hidden
+        source = encoded(Image.fromarray(colours), "PNG")
+        content, _ = enlarged(source, "png", 2, "learned", parameters={"network": attentive()})
+        with Image.open(io.BytesIO(content)) as image:
+            made.append(np.asarray(image)[:, :80])
+    np.testing.assert_array_equal(made[0], made[1])
 
 
 @pytest.mark.parametrize("scale", [1, 8])
@@ -270,6 +298,17 @@ def simple(*shape: Any, kind: int = FLOAT, op: str = "Identity") -> bytes:
     return bytes(model([node(op, ["x"], ["y"])], {}, shape, kind).SerializeToString())
 
 
+def scaled(factor: float) -> bytes:
+    """Return a network that makes numbers of another range than it takes."""
+    return bytes(model([node("Mul", ["x", "by"], ["y"])], {"by": np.array(factor, "f4")}).SerializeToString())
+
+
+def future() -> bytes:
+    made = model([node("Identity", ["x"], ["y"])], {})
+    made.ir_version = 99
+    return bytes(made.SerializeToString())
+
+
 BAD: list[tuple[str, Callable[[], bytes], str]] = [
     ("outside", outside, 'keeps the weights "w" in another file, which is never read'),
     ("endless", endless, 'has a layer "round" (Loop), which might never end'),
@@ -280,6 +319,9 @@ BAD: list[tuple[str, Callable[[], bytes], str]] = [
     ("unknown layer", lambda: simple(1, 3, None, None, op="Enlarge"), "Enlarge"),
     ("four channels", lambda: simple(1, 4, None, None), "must be (1, 1 or 3, height, width)"),
     ("channels last", lambda: simple(1, None, None, 3), "must be (1, 1 or 3, height, width)"),
+    ("huge", lambda: simple(1, 3, 200_000, None), "takes only 200,000 pixels a side; export it with a dynamic"),
+    ("of bytes", lambda: scaled(255), "makes values of about 128 of noise of 0 to 1, so all would be white"),
+    ("of the future", future, "onnxruntime runs: Unsupported model IR version: 99"),
     ("batches", lambda: simple(2, 3, None, None), "must be (1, 1 or 3, height, width)"),
     ("bytes", lambda: simple(1, 3, None, None, kind=2), "it must be of floats"),
     (

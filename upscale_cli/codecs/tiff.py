@@ -8,6 +8,8 @@ compressions that are for one kind of pixels, JPEG and fax. Format: Adobe, "TIFF
 
 import io
 from collections.abc import Iterator
+from itertools import takewhile
+from math import ceil
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -17,6 +19,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from upscale_cli.codecs import tiff_tags as tag
 from upscale_cli.codecs.format import Format
 from upscale_cli.codecs.jpeg_encoding import encoding_of
+from upscale_cli.codecs.jpeg_segments import DQT, SOS, segments
 from upscale_cli.codecs.picture import Encoding, Picture, Reading, check_frame, check_source
 from upscale_cli.codecs.pillow import from_pillow, limit_pillow
 from upscale_cli.codecs.tiff_directories import Page, read_pages
@@ -41,6 +44,7 @@ from upscale_cli.codecs.tiff_writer import write_tiff
 from upscale_cli.codecs.writing import Enlarged, Writing
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.pixels import CHANNELS, Frame, Mode, divided_by_alpha, full_depth, oriented
+from upscale_cli.methods.blocks import SIDE
 from upscale_cli.methods.rows import KEPT
 from upscale_cli.methods.upsampler import Array
 
@@ -86,7 +90,8 @@ COMPRESSIONS = {
 """Compressions that are refused, by the tag `COMPRESSION`."""
 DEPTHS = {UNSIGNED: (*range(1, 17), 32, 64), SIGNED: (8, 16, 32, 64), FLOAT: (16, 32, 64)}
 HEAD = 1 << 16
-"""Bytes of a strip that is a JPEG in which its tables are looked for."""
+TABLES_WITHIN, MOST_COMPARED = 1 << 12, 256
+"""Bytes of a strip that is a JPEG in which its tables are looked for, and in how many strips of a page."""
 REDUCED, MASK = 1, 4
 """Bits of the tag `KIND`: a page is a smaller copy of another one, or another one's opacity."""
 ASSOCIATED, ALPHA = 1, 2
@@ -193,22 +198,33 @@ def orientation(page: Page) -> int:
 
 
 def encoding_of_page(page: Page) -> Encoding:
-    """Return how a page was compressed; of a JPEG, all strips have the tables of the first."""
+    """Return how a page was compressed; strips of a JPEG that have different tables tell nothing."""
     if page.one(tag.COMPRESSION, PLAIN) != JPEG:
         return Encoding()
     try:
         how, where = places(page, stored(page))
-        start, length = where.reshape(2, -1)[:, 0].tolist()
+        strips = where.reshape(2, -1).T.tolist()
+        start, length = strips[0]
         first = read_bytes(page.stream, start, min(length, HEAD))
+        some = strips[:: ceil(len(strips) / MOST_COMPARED)]
+        if len({_own_tables(page.stream, *strip) for strip in some}) > 1:
+            return Encoding(lossless=False)
         # Tables and strips are files of their own, which begin and end with a marker.
         tables = page.data(tag.JPEG_TABLES)
         with JpegImageFile(io.BytesIO(tables[:-2] + first[2:] if tables else first)) as image:
             found = encoding_of(image, orientation(page), (how.width, how.height))
     except Exception:  # `decode` says what is wrong with it
         return Encoding(lossless=False)
-    # Here the directory says what the channels are.
-    known = page.one(tag.PHOTOMETRIC) in (BLACK_IS_ZERO, YCBCR)
+    # Here the directory says what the channels are. Blocks begin anew in each strip.
+    known = page.one(tag.PHOTOMETRIC) in (BLACK_IS_ZERO, YCBCR) and (how.grid[0] == 1 or how.down % SIDE == 0)
     return Encoding(lossless=False, luma=found.luma, blocks=found.blocks if known else ())
+
+
+def _own_tables(stream: BinaryIO, start: int, length: int) -> bytes:
+    """Return the quantisation tables that a strip has for itself, near its beginning."""
+    head = io.BytesIO(read_bytes(stream, start, min(length, TABLES_WITHIN)))
+    before = takewhile(lambda segment: segment.marker != SOS, segments(head))
+    return b"".join(segment.content for segment in before if segment.marker == DQT)
 
 
 def check(page: Page, how: Stored) -> tuple[Mode, tuple[int, ...]]:

@@ -88,10 +88,15 @@ class Slopes:
             means = _smoothed(np.concatenate((planes, planes * planes, y * planes[1:])))
             spread = np.maximum(means[3:6] - means[:3] * means[:3], 0)
             together = means[6:] - means[0] * means[1:3]
-            certain = together * together / (spread[0] * spread[1:] + y.dtype.type(SMOOTH**4))
+            least = y.dtype.type(SMOOTH**2)
+            if not abs(planes).max() <= 1:
+                # Of floats far above full intensity, squares have digits of noise. So what counts as flat grows
+                # with them, and colours follow luma as they would if all were divided by a number.
+                least = least * np.maximum(_smoothed(abs(planes)).max(axis=0), 1) ** 2
+            certain = together * together / (spread[0] * spread[1:] + least * least)
             for _ in range(DOUBLINGS):
                 certain *= certain
-            slopes = together / (spread[0] + y.dtype.type(SMOOTH**2)) * certain
+            slopes = together / (spread[0] + least) * certain
         # Values far beyond full intensity, whose squares are infinite, have no slope.
         slopes[~np.isfinite(slopes)] = 0
         return np.ascontiguousarray(np.moveaxis(slopes, 0, 2))

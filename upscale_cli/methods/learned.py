@@ -108,13 +108,13 @@ class Learned(Upsampler):
         scale, margin = self._network.scale, self._network.margin
         top = band * self.band
         stop = min(top + self.band, self.shape[0])
-        # A source may be `Rows` of another `Learned`, which uses the same scratch memory: read it first.
-        differences = None if self._differences is None else self._differences.rows(top, stop)
-        slopes = None if self._slopes is None else self._slopes.rows(top, stop)
-        opacity = None if self._opacity is None else self._opacity.rows(top, stop)
         rows = self._cells if self._network.padded else (stop - top) // scale
         # Samples may be infinite, or not numbers.
         with np.errstate(over="ignore", invalid="ignore"):
+            # A source may be `Rows` of another `Learned`, which uses the same scratch memory: read it first.
+            differences = None if self._differences is None else self._differences.rows(top, stop)
+            slopes = None if self._slopes is None else self._slopes.rows(top, stop)
+            opacity = None if self._opacity is None else self._opacity.rows(top, stop)
             planes = self._planes(band * self._cells, rows)
         for left in range(0, self._width, self._tile):
             right = min(left + self._tile, self._width)
@@ -249,7 +249,8 @@ def chained(source: Array, size: Size, networks: Networks, samples: Samples) -> 
     colours = samples.channels - samples.translucent
     own = source
     if opacity:
-        own = filled(source, FURTHER + sum(step.network.margin for step in networks.chain(scale)))
+        read = (step.network for step in networks.chain(scale))
+        own = filled(source, FURTHER + sum(max(source.shape) if each.whole else each.margin for each in read))
     reader, divisor = moderated(own, samples.reader(own))
     full = white(samples.stored) / divisor
     image: Any = own

@@ -99,6 +99,8 @@ class Network:
         Values twice as large, and biases, give results twice as large, so planes need not be divided.
     padded : bool
         All tiles of a picture are equally large, those at its end, too.
+    whole : bool
+        Results depend on the complete picture.
     note : str
         What is said about it with -v.
     """
@@ -112,6 +114,7 @@ class Network:
     white: float = 1.0
     proportional: bool = True
     padded: ClassVar[bool] = False
+    whole: ClassVar[bool] = False
     note: ClassVar[str] = ""
 
     @property

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 MODES = {1: "L", 3: "RGB"}
 """The image that a number of channels is, where a kernel makes other channels than the source has."""
+USUAL_STEPS = 369
+"""The sum of the quantisation steps of luma in a JPEG of quality 95, as libjpeg writes it."""
 
 
 def enlarge(
@@ -63,10 +65,11 @@ def enlarge(
         )
         frames = starmap(work.enlarged, enumerate(picture.frames(request.reads_by_rows(picture, format))))
         first = next(frames)
+        altered = result.before == result.after and not request.method.settled(parameters).interpolates
         how = Writing(
             format=format,
             metadata=first.metadata,
-            encoding=_followed(request, picture, format),
+            encoding=_followed(request, picture, format, altered),
             frame_count=picture.count,
             quality=request.quality or USUAL_QUALITY,
             lossless=not format.lossy,
@@ -84,13 +87,14 @@ def enlarge(
     return result
 
 
-def _followed(request: "Request", picture: Picture, format: Format) -> Encoding:
+def _followed(request: "Request", picture: Picture, format: Format, altered: bool) -> Encoding:
     """Return how the source was compressed, as far as the result follows it, which has the same format."""
     encoding = picture.encoding
     # By name: what another process is given is another object.
     if format.name != picture.format.name:
         encoding = encoding._replace(tables=(), subsampling=None)
-    if request.quality is not None:
+    # What a method alters in the same blocks, as restoring does, is less than a step of the same tables.
+    if request.quality is not None or (altered and sum(encoding.luma) > USUAL_STEPS):
         encoding = encoding._replace(tables=())
     return encoding._replace(subsampling=request.subsampling or encoding.subsampling)
 

@@ -5,6 +5,7 @@ tiles are cut by: `margin`, the pixels around a tile that it depends on, and `st
 computes alike. One whose reach has no end, as with global attention, is given the complete picture at once.
 """
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
@@ -30,6 +31,12 @@ STEPS = (1, 2, 4, 8, 16, 32, 64)
 NEAR, TOLERANCE, HALF_TOLERANCE = 1e-7, 2e-5, 2e-3
 """Parts of the largest result: less is no influence of a pixel; less is the rounding of sums in another order, in
 single and in half precision."""
+FIXED_SIDE = 4096
+"""The largest side of the only pictures that a network takes."""
+BRIGHTEST = 40.0
+"""The mean of results, where full intensity is 1, above which they are taken for numbers of another range."""
+PLACE = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : |/onnxruntime\S*:\d+ .*?\) (?=[A-Z])")
+"""What an error of onnxruntime begins with: its number and name, a line of its source, and the function there."""
 LEAST_BYTES = 1024
 """The fewest bytes for each pixel of a tile that a network is taken to need."""
 PROVIDERS = {"CUDAExecutionProvider": "CUDA", "DmlExecutionProvider": "DirectML", "CoreMLExecutionProvider": "CoreML"}
@@ -74,6 +81,10 @@ class OnnxNetwork:
             raise UpscaleError(f'makes an output "{self._output}" of {outputs[0].type}; it must be of floats.')
         self._type, self.planes = TYPES[inputs[0].type], int(shape[1])
         self._fixed = tuple(side for side in shape[2:] if isinstance(side, int))
+        if max(self._fixed, default=0) > FIXED_SIDE:
+            raise UpscaleError(
+                f"takes only {max(self._fixed):,} pixels a side; export it with a dynamic height and width."
+            )
         self.scale = 0
         self._try_out()
         # What onnxruntime has taken once, it keeps.
@@ -141,9 +152,14 @@ class OnnxNetwork:
         found = None
         for side in sides:
             self._most = side * side
-            found = self._reach(side)
+            found = self._reach(side, side, trials=2)
             if found is not None:
                 break
+        if found is not None and not self._fixed and side < SIDES[-1]:
+            # What lies beyond the border of a small square, as with large dilations, shows in a strip.
+            self._most = side * SIDES[-1]
+            across = self._reach(side, SIDES[-1], trials=1)
+            found = None if across is None else max(found, across)
         self.whole = found is None
         if found is None:
             self.margin, self.step = 0, 1 if self._fixed else self._taken()
@@ -160,22 +176,28 @@ class OnnxNetwork:
         seen = "the complete picture" if self.whole else f"{self.margin} pixels around each"
         self.note = f"{self.note}, which reads {seen}"
 
-    def _reach(self, side: int) -> int | None:
-        """Return how far from a few pixels results change with them; None if as far as noise of this side shows."""
-        middle, reach = side // 2, 0
-        for seed in range(2):
-            noise = np.random.default_rng(seed).random((self.planes, side, side))
+    def _reach(self, down: int, across: int, trials: int) -> int | None:
+        """Return how far from a few pixels results change with them; None if as far as noise of this size shows."""
+        middles, reach = np.array((down // 2, across // 2)), 0
+        for seed in range(trials):
+            noise = np.random.default_rng(seed).random((self.planes, down, across))
             other = noise.copy()
-            other[:, middle - 2 : middle + 2, middle - 2 : middle + 2] = seed
+            other[:, *(slice(middle - 2, middle + 2) for middle in middles)] = seed
             mine, theirs = (self._results(each).astype(np.float64) for each in (noise, other))
             differs = (np.abs(mine - theirs) > NEAR * np.abs(mine).max()).any(axis=0)
             # Of a network that does not hide its border, or makes no numbers, nothing is known.
             places = np.argwhere(differs) // self.scale
             if not places.size or not np.isfinite(mine).all():
                 raise UpscaleError("the network's results do not depend on its input, or are not finite.")
-            if places.min() == 0 or places.max() == side - 1:
+            if np.abs(mine).mean() > BRIGHTEST:
+                raise UpscaleError(
+                    f"the network makes values of about {np.abs(mine).mean():.3g} of noise of 0 to 1, so all would "
+                    "be white; export it with results of 0 to 1."
+                )
+            first, last = places.min(axis=0), places.max(axis=0)
+            if first.min() == 0 or (last == (down - 1, across - 1)).any():
                 return None
-            reach = max(reach, middle - 2 - int(places.min()), int(places.max()) - middle - 1)
+            reach = max(reach, int((middles - 2 - first).max()), int((last - middles - 1).max()))
         return reach
 
     def _period(self, reach: int) -> int:
@@ -200,9 +222,8 @@ class OnnxNetwork:
             # Of a fixed size, which is too small anyway.
             if side - 2 * reach <= step or difference(step) <= rounding:
                 return step
-        raise UpscaleError(
-            f"the network computes on no grid of up to {STEPS[-1]} pixels, so its tiles would show seams."
-        )
+        steps = f"{', '.join(map(str, STEPS[:-1]))} or {STEPS[-1]}"
+        raise UpscaleError(f"the network computes on no grid of {steps} pixels, so its tiles would show seams.")
 
     def _taken(self) -> int:
         """Return the step of sides that the network takes, whose reach has no end."""
@@ -305,6 +326,6 @@ def _limit(most: int) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    """Return what onnxruntime says, as one short line."""
-    text = " ".join(str(error).split()).rstrip(".")
+    """Return what onnxruntime says, as one short line, without the places in its source that it names first."""
+    text = PLACE.sub("", " ".join(str(error).split())).rstrip(".")
     return f"{text[:200]}{'…' if len(text) > 200 else ''}."

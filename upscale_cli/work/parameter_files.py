@@ -66,7 +66,11 @@ def load_parameter(
     """
     try:
         if parameter.archive:
-            return _checked(parameter, source, read_onnx(source) or load_arrays(source, most, outline)), None
+            arrays = read_onnx(source) or load_arrays(source, most, outline)
+            if arrays == {} or (isinstance(arrays, dict) and "" in arrays):
+                what = "holds no array" if not arrays else "is a single array"
+                raise UpscaleError(f"{what}; a network is a .npz, .safetensors or .onnx file of several.")
+            return _checked(parameter, source, arrays), None
         loaded = load_arrays(source, most, outline)
         if parameter.name not in loaded and "" not in loaded:
             names = ", ".join(shortened(name) for name in list(loaded)[:MAX_NAMES]) or "none"
