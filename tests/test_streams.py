@@ -256,6 +256,16 @@ def test_a_bad_frame_does_not_stop_the_numbered_files_after_it(tmp_path: Path) -
     assert piped.stderr == f"{bad}\n"
 
 
+def test_the_plan_of_a_stream_that_is_cut_ends_as_its_frames_would(tmp_path: Path) -> None:
+    stream = netpbm("P6", 1, 3) + netpbm("P6", 2, 3) + netpbm("P6", 3, 3)[:-9]
+    planned, done = (call("-", "-o", tmp_path / "%d.ppm", *words, data=stream) for words in (["-n"], []))
+    assert len(planned.stdout.splitlines()) == 2
+    assert planned.exit_code == done.exit_code == 1
+    assert planned.stderr.splitlines()[0] == done.stderr.splitlines()[0].removesuffix(
+        " The 2 frames before it are written."
+    )
+
+
 def test_an_input_that_is_missing_is_named_before_numbered_files(tmp_path: Path) -> None:
     done = call(tmp_path / "none.png", "-o", tmp_path / "%d.png")
     assert (done.exit_code, done.stderr) == (

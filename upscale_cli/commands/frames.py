@@ -153,14 +153,14 @@ class FrameRun:
             if first is None and not report.failed:
                 raise UpscaleError("has no frames.")
             target = None if first is None or self._apart else self._target(first)
+            while session.dry_run and first is not None:
+                show([first.job if target is None else first.job._replace(target=target)], session.as_json)
+                first = self._next() if self._apart else None
         except UsageError:
             raise
         except Exception as error:
             self._fail(as_upscale_error(error, "its result"))
             return report.exit_status
-        while session.dry_run and first is not None:
-            show([first.job if target is None else first.job._replace(target=target)], session.as_json)
-            first = self._next() if self._apart else None
         if first is None:
             return report.exit_status
         threads = usable_threads(session.jobs or processors())
