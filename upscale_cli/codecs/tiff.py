@@ -90,8 +90,9 @@ COMPRESSIONS = {
 """Compressions that are refused, by the tag `COMPRESSION`."""
 DEPTHS = {UNSIGNED: (*range(1, 17), 32, 64), SIGNED: (8, 16, 32, 64), FLOAT: (16, 32, 64)}
 HEAD = 1 << 16
+"""Bytes of a strip that is a JPEG in which its frame and its tables are looked for."""
 TABLES_WITHIN, MOST_COMPARED = 1 << 12, 256
-"""Bytes of a strip that is a JPEG in which its tables are looked for, and in how many strips of a page."""
+"""Bytes of each further strip in which tables of its own are looked for, and in how many strips of a page."""
 REDUCED, MASK = 1, 4
 """Bits of the tag `KIND`: a page is a smaller copy of another one, or another one's opacity."""
 ASSOCIATED, ALPHA = 1, 2

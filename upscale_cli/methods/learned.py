@@ -247,15 +247,15 @@ def chained(source: Array, size: Size, networks: Networks, samples: Samples) -> 
     scale = max(out / side for out, side in zip(size, source.shape[:2], strict=True))
     opacity = samples.translucent and not samples.apart
     colours = samples.channels - samples.translucent
-    own = source
+    own, steps = source, networks.chain(scale)
     if opacity:
-        read = (step.network for step in networks.chain(scale))
-        own = filled(source, FURTHER + sum(max(source.shape) if each.whole else each.margin for each in read))
+        chain = [step.network for step in steps]
+        own = filled(source, FURTHER + sum(max(source.shape[:2]) if each.whole else each.margin for each in chain))
     reader, divisor = moderated(own, samples.reader(own))
     full = white(samples.stored) / divisor
     image: Any = own
     upsampler: Upsampler | None = None
-    for given in networks.chain(scale):
+    for given in steps:
         step = given._replace(network=given.network.cast(samples.working, full))
         upsampler = Learned(image, step, reader, white=full, colours=colours, opacity=opacity)
         # If samples are not finite, the upsamplers that follow need the complete image.

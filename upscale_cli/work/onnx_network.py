@@ -189,10 +189,11 @@ class OnnxNetwork:
             places = np.argwhere(differs) // self.scale
             if not places.size or not np.isfinite(mine).all():
                 raise UpscaleError("the network's results do not depend on its input, or are not finite.")
-            if np.abs(mine).mean() > BRIGHTEST:
+            brightness = np.abs(mine).mean()
+            if brightness > BRIGHTEST:
                 raise UpscaleError(
-                    f"the network makes values of about {np.abs(mine).mean():.3g} of noise of 0 to 1, so all would "
-                    "be white; export it with results of 0 to 1."
+                    f"the network makes values of about {brightness:.3g} of noise of 0 to 1, so all would be "
+                    "white; export it with results of 0 to 1."
                 )
             first, last = places.min(axis=0), places.max(axis=0)
             if first.min() == 0 or (last == (down - 1, across - 1)).any():
