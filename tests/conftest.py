@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import upscale_cli.commands  # one BLAS thread, as users have it, before NumPy is imported
+from upscale_cli.machine.processors import processors
 
 if TYPE_CHECKING:
     from store import Store
@@ -26,6 +27,11 @@ def pytest_configure(config: pytest.Config) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if not hasattr(config, "workerinput"):
         compileall.compile_dir(Path(upscale_cli.__file__).parent, quiet=2)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many processes `-n auto` starts: tests also wait, for processes, disks and servers."""
+    return processors() * 3 // 2
 
 
 def pytest_collection_finish() -> None:

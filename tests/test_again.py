@@ -580,7 +580,8 @@ def stored(store: Store, folder: Path, command: list[str]) -> tuple[str, list[st
 
 
 @needs_store
-@pytest.mark.parametrize("command", [UPSCALE, pytest.param(POOL, marks=pytest.mark.long)], ids=VERBS)
+@pytest.mark.long
+@pytest.mark.parametrize("command", [UPSCALE, POOL], ids=VERBS)
 def test_what_was_stored_although_no_answer_came_is_done(command: list[str], store: Store, tmp_path: Path) -> None:
     """It is sent once more, and refused then because it is there."""
     lost = Fault("lost")

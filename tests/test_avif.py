@@ -87,7 +87,10 @@ def test_without_the_extra_the_sentence_names_it(monkeypatch: pytest.MonkeyPatch
         frames_read(file)
 
 
-@pytest.mark.parametrize("codes", [(12, 13), (9, 16), (9, 18), (1, 1), (92, 13)])
+@pytest.mark.parametrize(
+    "codes",
+    [(12, 13), (92, 13), *(pytest.param(each, marks=pytest.mark.long) for each in ((9, 16), (9, 18), (1, 1)))],
+)
 @pytest.mark.parametrize("frames", [1, 2])
 def test_colours_are_named_as_in_the_source(codes: tuple[int, int], frames: int) -> None:
     file = with_codes(*codes, save_all=True, append_images=[noise("RGB", 64, 48, seed=1)] * (frames - 1))
@@ -104,6 +107,7 @@ def test_colours_are_named_as_in_the_source(codes: tuple[int, int], frames: int)
     assert back[b"colr"][4:8] == struct.pack(">HH", *codes)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("codes", [(12, 13), (9, 16), (92, 13)])
 def test_colours_are_named_without_loss_too(codes: tuple[int, int]) -> None:
     pytest.importorskip("imagecodecs")

@@ -116,7 +116,8 @@ def assert_gone(group: int) -> None:
         pytest.fail("processes are left")
 
 
-@pytest.mark.parametrize("signalled", ["group", pytest.param("process", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("signalled", ["group", "process"])
 def test_a_signal_ends_processes_too(signalled: str, folder: Path) -> None:
     for i in range(40):
         Image.fromarray(np.full((200, 200, 3), 6 * i, np.uint8)).save(folder / "in" / f"large-{i:02}.png")
@@ -134,6 +135,7 @@ def test_a_signal_ends_processes_too(signalled: str, folder: Path) -> None:
     assert all(name.endswith(".png") for name in made)
 
 
+@pytest.mark.long
 def test_processes_end_with_a_parent_that_is_killed(folder: Path) -> None:
     for i in range(40):
         Image.fromarray(np.full((200, 200, 3), 6 * i, np.uint8)).save(folder / "in" / f"large-{i:02}.png")

@@ -232,6 +232,7 @@ def test_what_is_within_the_limits_stays_to_the_last_bit() -> None:
     assert 0 < abs(made - stored).max() < 8 * 1e-3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("threads", [1, 3])
 def test_limits_depend_on_no_thread_and_no_band(threads: int) -> None:
     pixels = np.asarray(scene().resize((300, 700)))

@@ -590,6 +590,7 @@ def test_a_method_that_is_alone_keeps_its_name() -> None:
     assert [each["method"] for each in numbers(SAMPLES / "pixel-art.png", *chosen)["methods"]] == names
 
 
+@pytest.mark.long
 def test_the_bar_counts_the_time_of_methods(monkeypatch: pytest.MonkeyPatch) -> None:
     """Equal shares of the bar said that a second was left when the network began, which took a minute."""
     counted: list[list[int]] = []
@@ -616,6 +617,7 @@ def test_the_bar_counts_the_time_of_methods(monkeypatch: pytest.MonkeyPatch) -> 
     assert 3 * nearest < large
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="the browser is a shell script")
 def test_open_shows_the_result_in_the_browser(tmp_path: Path) -> None:
     browser = tmp_path / "browser"
@@ -646,7 +648,10 @@ def test_open_shows_the_result_in_the_browser(tmp_path: Path) -> None:
 @needs_proc
 @pytest.mark.parametrize(
     ("command", "name"),
-    [("compare", "SIGINT"), ("evaluate", "SIGINT"), pytest.param("compare", "SIGTERM", marks=pytest.mark.long)],
+    [
+        ("compare", "SIGINT"),
+        *(pytest.param(*each, marks=pytest.mark.long) for each in (("evaluate", "SIGINT"), ("compare", "SIGTERM"))),
+    ],
 )
 def test_a_signal_ends_with_a_word(command: str, name: str, tmp_path: Path) -> None:
     noise("RGB", 1500, 1000).save(tmp_path / "in.png")

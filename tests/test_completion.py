@@ -173,6 +173,7 @@ def test_keys(shell: str, keys: str, line: str, tmp_path: Path, environment: dic
     assert typed(shell, keys, tmp_path, environment) == line
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("line", "words"),
     [

@@ -85,7 +85,8 @@ def local(folder: Path, *arguments: str) -> dict[str, bytes]:
     return contents(folder / "expected")
 
 
-@pytest.mark.parametrize("jobs", [pytest.param("1", marks=pytest.mark.long), "3"])
+@pytest.mark.long
+@pytest.mark.parametrize("jobs", ["1", "3"])
 def test_an_image_that_kills_its_process_fails_alone(jobs: str, tmp_path: Path) -> None:
     """What was at work in other processes when one died is tried again, and what waited is done by new ones."""
     pictures(tmp_path / "in", 12)
@@ -272,6 +273,7 @@ def test_a_cluster_without_workers_is_waited_for(tmp_path: Path) -> None:
     assert err.startswith("3 images enlarged, in ")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("address", ["127.0.0.1:port", "odd://127.0.0.1:1"])
 def test_a_scheduler_that_cannot_be_reached_is_one_line(address: str, tmp_path: Path) -> None:
     pictures(tmp_path / "in", 1)
@@ -280,6 +282,7 @@ def test_a_scheduler_that_cannot_be_reached_is_one_line(address: str, tmp_path: 
     assert err.startswith(f"upscale: dask://{address} cannot be reached: ")
 
 
+@pytest.mark.long
 def test_what_a_cluster_cannot_do_is_refused(tmp_path: Path) -> None:
     pictures(tmp_path / "in", 1)
     status, _, err = Command("127.0.0.1:1", tmp_path, "in/000.png", "-o", "-").ended(60)

@@ -78,6 +78,7 @@ def test_drawings_come_nearer_than_they_did(name: str, scale: int, gain: float) 
     assert structure(made, name, scale) > structure(upscale(small, scale, "lanczos"), name, scale)
 
 
+@pytest.mark.long
 def test_the_edges_of_luma_alone_help_a_drawing() -> None:
     small, _ = source("drawing", 2)
     made = upscale(small, 2, "learned")
@@ -88,8 +89,8 @@ def test_the_edges_of_luma_alone_help_a_drawing() -> None:
 @pytest.mark.parametrize(
     ("name", "size", "least"),
     [
-        ("drawing", "small", 0.983),
         ("text", "small", 0.948),
+        pytest.param("drawing", "small", 0.983, marks=pytest.mark.long),
         pytest.param("drawing", "large", 0.985, marks=pytest.mark.long),
         pytest.param("text", "large", 0.96, marks=pytest.mark.long),
     ],
@@ -137,6 +138,7 @@ def test_flat_colour_under_alpha_stays_flat() -> None:
     assert (made[seen][:, :3] == (200, 30, 90)).all()
 
 
+@pytest.mark.long
 def test_strips_tiles_and_threads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     small = source("drawing", 2)[0][:150] / 255.0
     expected = upscale(small, 2, "learned", content="drawing")
@@ -213,6 +215,7 @@ def test_the_large_network_for_drawings_says_so(tmp_path: Path) -> None:
     assert "the large network for drawings: x2" in done.stderr
 
 
+@pytest.mark.long
 def test_the_generator_draws_the_same_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(ROOT))
     from training import drawings

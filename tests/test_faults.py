@@ -72,6 +72,7 @@ for format in sys.argv[2:]:
 """One process, which is quicker."""
 
 
+@pytest.mark.long
 @needs_mounts
 def test_a_full_disk_leaves_old_targets_in_every_format(tmp_path: Path, record_property: Record) -> None:
     record_property("fault", ["a full disk (tmpfs), every format", len(PLAIN)])
@@ -216,7 +217,7 @@ def test_a_call_that_fails_leaves_the_old_file_and_nothing_else(
 @pytest.mark.parametrize(
     "broken",
     [
-        ["flock:error=ENOLCK"],
+        pytest.param(["flock:error=ENOLCK"], marks=pytest.mark.long),
         pytest.param(["link:error=EPERM"], marks=pytest.mark.long),
         ["link:error=EPERM", "renameat2:error=ENOSYS"],
     ],
@@ -307,6 +308,7 @@ def test_a_read_only_disk_keeps_the_old_file(tmp_path: Path, record_property: Re
 # Standard streams --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("line", "status", "said"),
     [
@@ -346,6 +348,7 @@ def test_a_kernel_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     assert sorted(contents(tmp_path)) == ["in.png"]
 
 
+@pytest.mark.long
 @needs_full_device
 def test_nobody_need_read_messages(tmp_path: Path) -> None:
     picture(tmp_path / "in" / "a.png")
@@ -508,8 +511,7 @@ STARVED = """if True:
     ("kind", "megabytes"),
     [
         ("known", 300),  # a thread takes up to 72 MB of addresses, and here, only the image is to be too large
-        ("blind", 120),
-        *(pytest.param(*each, marks=pytest.mark.long) for each in (("known", 150), ("blind", 80))),
+        *(pytest.param(*each, marks=pytest.mark.long) for each in (("blind", 120), ("known", 150), ("blind", 80))),
     ],
 )
 def test_what_does_not_fit_into_memory_fails_alone(kind: str, megabytes: int, tmp_path: Path) -> None:

@@ -189,6 +189,7 @@ def test_lists_of_inputs(here: Path) -> None:
     assert pooled.exit_code == 0, pooled.output
 
 
+@pytest.mark.long
 @needs_posix
 @pytest.mark.parametrize(
     "line",

@@ -97,6 +97,7 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return unmeasured() | {"LD_PRELOAD": str(folder / "shim.so")}
 
 
+@pytest.mark.long
 def test_interrupted_and_partial_calls_change_no_result(
     shim: dict[str, str], tmp_path: Path, record_property: Record
 ) -> None:

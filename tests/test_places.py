@@ -200,6 +200,7 @@ EDGES = {
 }
 
 
+@pytest.mark.long
 def test_names_at_the_edge(store: "Store", here: str) -> None:
     """Keys that are no paths, folders that are no objects, and an object and a folder of one name."""
     store.put(here, KEYS)
@@ -308,6 +309,7 @@ def test_pairs_and_arrays(store: "Store", here: str) -> None:
         make_plan([f"{root}in/a.png"], f"{root}kernel.npy", transposed)
 
 
+@pytest.mark.long
 def test_a_store_without_conditions(store: "Store", here: str) -> None:
     """It answers 501 where it shall not overwrite: then it is looked at before."""
     store.put(here, {"a.png": photo(1), "there.png": b"theirs"})
@@ -346,7 +348,11 @@ def test_a_store_without_conditions(store: "Store", here: str) -> None:
             ("sample.png", "-o", "file:///proc/none/a.png"),
             "cannot be written: there is no place of that name; check it.",
         ),
-        (("ftp://127.0.0.1:1/a.png", "-o", "a.png"), '"ftp://127.0.0.1:1/a.png" cannot be reached: the store cannot'),
+        pytest.param(
+            ("ftp://127.0.0.1:1/a.png", "-o", "a.png"),
+            '"ftp://127.0.0.1:1/a.png" cannot be reached: the store cannot',
+            marks=pytest.mark.long,
+        ),
         (("http://[a/a.png", "-o", "a.png"), '"http://[a/a.png" is not the URL of a file; check it.'),
         pytest.param(
             ("http://127.0.0.1:1/a%00.png", "-o", "a.png"),

@@ -387,6 +387,7 @@ def test_a_format_of_another_package_is_read_and_written(formats: Path, tmp_path
         np.testing.assert_array_equal(np.asarray(image), large)
 
 
+@pytest.mark.long
 def test_what_a_format_of_another_package_cannot_store_is_said(formats: Path, tmp_path: Path) -> None:
     Image.new("LA", (3, 2), (200, 100)).save(tmp_path / "a.png")
     Image.new("F", (3, 2)).save(tmp_path / "b.tiff")
@@ -399,6 +400,7 @@ def test_what_a_format_of_another_package_cannot_store_is_said(formats: Path, tm
     assert "Grey allows 65,535 per side" in run.stderr
 
 
+@pytest.mark.long
 def test_a_damaged_file_of_another_packages_format_is_one_line(formats: Path, tmp_path: Path) -> None:
     for name, data in (("header", b"GREY\1"), ("samples", grey(np.zeros((3, 4), np.uint8))[:-1]), ("none", b"hello")):
         (tmp_path / f"{name}.grey").write_bytes(data)
@@ -408,6 +410,7 @@ def test_a_damaged_file_of_another_packages_format_is_one_line(formats: Path, tm
         assert run.stderr.startswith(f"{tmp_path / name}.grey: {words}")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["outer-threads", "processes"])
 def test_an_executor_carries_out_jobs_of_another_packages_format(
     name: str, formats: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -448,6 +451,7 @@ def broken(folder: Path) -> Path:
     return distribution(folder, "rival", "[upscale_cli.methods]\nlanczos = outer_methods:COPY\n")
 
 
+@pytest.mark.long
 def test_a_broken_plug_in_breaks_no_other_name(tmp_path: Path) -> None:
     folder = broken(tmp_path / "packages")
     np.save(tmp_path / "in.npy", np.eye(3))

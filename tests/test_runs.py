@@ -64,7 +64,11 @@ def check_a_signal(fifty: Path, number: int, share: float, jobs: int, made: Path
 
 
 @pytest.mark.parametrize("jobs", [pytest.param(1, marks=pytest.mark.long), 4])
-@pytest.mark.parametrize("number", STATUSES, ids=lambda number: number.name)
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGKILL, *(pytest.param(each, marks=pytest.mark.long) for each in (signal.SIGINT, signal.SIGTERM))],
+    ids=lambda number: number.name,
+)
 def test_a_signal_at_a_random_moment(number: int, jobs: int, fifty: Path, tmp_path: Path) -> None:
     moments = random.Random(number * 10 + jobs)
     over = [check_a_signal(fifty, number, moments.uniform(0, 0.8), jobs, tmp_path / f"{i}") for i in range(2)]
@@ -95,6 +99,7 @@ def test_signals_that_are_ignored_stay_ignored(fifty: Path, tmp_path: Path) -> N
     assert contents(tmp_path / "made") == contents(fifty / "whole")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["--overwrite", "--skip-existing", ""])
 def test_racing_runs_do_not_harm_each_other(how: str, fifty: Path, tmp_path: Path) -> None:
     command = [*UPSCALE, "in", "-o", str(tmp_path / "made"), "-s", "4", "-j", "2", *how.split()]

@@ -323,7 +323,7 @@ def test_a_record_says_why_an_image_failed_although_its_header_was_good(photos: 
     bad.write_bytes(bad.read_bytes()[:45])
     call("in", "-o", "out", "--shard", "1/1", "-q", status=1)
     (failed,) = (line for line in lines(photos / "out") if line.get("state") == "failed")
-    assert failed["why"] == "cannot be decoded: image file is truncated."
+    assert failed["why"] == "cannot be decoded: image file is truncated; get another copy, or convert it first."
     assert failed["seconds"] >= 0
     assert report("out", status=1)["failed"] == {"day1/photo001.png": failed["why"]}
     assert {"why" in line for line in lines(photos / "out") if line.get("state") == "done"} == {False}
@@ -433,6 +433,7 @@ def test_a_shard_that_is_run_again_keeps_what_it_made(photos: Path) -> None:
 
 
 @needs_posix
+@pytest.mark.long
 def test_a_killed_shard_leaves_whole_lines_and_is_gone_on_with(photos: Path) -> None:
     for number in range(24, 200):
         shutil.copy(photos / "in" / "day0" / "photo000.png", photos / "in" / "day1" / f"photo{number:03}.png")
@@ -695,6 +696,7 @@ def test_16_shards_of_500_files_by_gnu_parallel(photos: Path) -> None:
 # Stores.
 
 
+@pytest.mark.long
 @needs_store
 def test_records_of_stores_are_objects(store: Store, photos: Path) -> None:
     """The next run goes on with them, and a report reads them."""

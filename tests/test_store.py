@@ -164,7 +164,8 @@ REFUSED: Sequence[tuple[Fault, str]] = (
 """What stores refuse, and a word that has to be in what is said about it."""
 
 
-@pytest.mark.parametrize("writing", [pytest.param(False, marks=pytest.mark.long), True], ids=["read", "written"])
+@pytest.mark.long
+@pytest.mark.parametrize("writing", [False, True], ids=["read", "written"])
 def test_what_a_store_refuses_is_a_line_each_and_never_asked_again(writing: bool, store: Store) -> None:
     bucket, objects = store.bucket(), pictures(len(REFUSED) + 1)
     store.put(bucket, objects, prefix="in/")

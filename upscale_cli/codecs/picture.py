@@ -313,7 +313,7 @@ def decoding(reading: Reading) -> Iterator[None]:
         if type(error).__name__ == "DecompressionBombError":  # Pillow's, which need not be imported here
             refuse_pixels(int("".join(filter(str.isdigit, str(error).partition("pixels")[0]))), reading)
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        raise UpscaleError(f"cannot be decoded: {reason}.") from error
+        raise UpscaleError(f"cannot be decoded: {reason}; get another copy, or convert it first.") from error
 
 
 def check_source(height: int, width: int, reading: Reading, depth: int = 1) -> None:

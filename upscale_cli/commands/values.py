@@ -45,7 +45,10 @@ class MethodName(ParamType):
 
 
 class Value(ParamType):
-    """What a function reads from a text; its `ValueError` is a sentence about texts that it cannot read."""
+    """What a function reads from a text; its `ValueError` is a sentence about texts that it cannot read.
+
+    A sentence that begins with the text, in quotation marks, gets the name of the option before it.
+    """
 
     def __init__(self, name: str, read: Callable[[Any], Any]) -> None:
         self.name, self._read = name, read
@@ -54,7 +57,8 @@ class Value(ParamType):
         try:
             return self._read(value)
         except ValueError as error:
-            raise click.UsageError(str(error), ctx) from None
+            named = f"{param.opts[-1]} " if param and str(error).startswith('"') else ""
+            raise click.UsageError(f"{named}{error}", ctx) from None
 
 
 def _positive(text: str) -> int:
@@ -75,7 +79,7 @@ def _read_count(value: int | str) -> int:
 def _read_quality(value: int | str) -> int | None:
     quality = value if isinstance(value, int) else _positive(value)
     if value != "keep" and not 1 <= quality <= 100:
-        raise ValueError(f'--quality "{value}" is not an integer from 1 to 100, or keep.')
+        raise ValueError(f'"{value}" is not an integer from 1 to 100, or keep.')
     return quality or None
 
 
@@ -89,9 +93,9 @@ def _read_shard(value: tuple[int, int] | str) -> tuple[int, int]:
     number, _, count = value.partition("/")
     shard = _positive(number), _positive(count)
     if not 1 <= shard[0] <= shard[1]:
-        raise ValueError(f'--shard "{value}" is not K/N with K from 1 to N, such as 3/16.')
+        raise ValueError(f'"{value}" is not K/N with K from 1 to N, such as 3/16.')
     if shard[1] > MOST_SHARDS:
-        raise ValueError(f'--shard "{value}" makes more than {MOST_SHARDS:,} shards; use fewer.')
+        raise ValueError(f'"{value}" makes more than {MOST_SHARDS:,} shards; use fewer.')
     return shard
 
 
