@@ -429,6 +429,26 @@ def test_volumes_and_lines_in_files(
     np.testing.assert_array_equal(np.load(made), upscale(source, scale, "lanczos", channels_first=first))
 
 
+@pytest.mark.parametrize(
+    ("options", "target", "idle"),
+    [
+        (["--axes=2"], "made.png", ["--axes does nothing for PNG"]),
+        (["--channels-first"], "made.bmp", ["--channels-first does nothing for PNG and BMP"]),
+        (["--axes=2", "--channels-first"], "made.npy", ["--axes does nothing for PNG"]),
+        (["--channels-last"], "made.png", []),
+    ],
+    ids=str,
+)
+def test_a_picture_has_no_axes_to_speak_of(options: list[str], target: str, idle: list[str], tmp_path: Path) -> None:
+    Image.fromarray(noise(4, 5, 3, dtype="uint8")).save(tmp_path / "a.png")
+    said = call(cli, tmp_path / "a.png", *options, "-o", tmp_path / target)
+    assert [words for words in idle if words not in said] == []
+    assert said.count("does nothing") == len(idle)
+    if target == "made.npy":
+        assert np.load(tmp_path / target).shape == (3, 8, 10)
+    assert ("does nothing" in call(pool_cli, tmp_path / "a.png", *options)) == ("--channels-last" not in options)
+
+
 def test_what_overlapping_windows_made_longer_is_unpooled(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", source := noise(6, 5))
     call(pool_cli, tmp_path / "a.npy", "-s3x1", "--window=1x2", "--padding=0x1")

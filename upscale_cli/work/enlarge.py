@@ -19,7 +19,7 @@ from upscale_cli.places.place import Source, Target
 from upscale_cli.work.arrange import Arrangement, arrange
 from upscale_cli.work.borders import border_of, with_room
 from upscale_cli.work.estimate import check_frames
-from upscale_cli.work.kept import kept_duration, kept_metadata, note_first_loss
+from upscale_cli.work.kept import kept_duration, kept_metadata, note_first_loss, note_idle
 from upscale_cli.work.result import Result
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ def enlarge(
         with target.dated(times).commit(request.overwrite) as (stream,):
             format.load_codec().write(stream, chain((first,), frames), how)
         result.note(*picture.notes)
+        note_idle(request.reading, picture, format, result)
         if request.quality is None:
             note_first_loss(picture, format, how.quality, result)
     return result

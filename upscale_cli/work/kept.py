@@ -4,7 +4,7 @@ from math import floor
 from typing import Any
 
 from upscale_cli.codecs.format import Format
-from upscale_cli.codecs.picture import Picture
+from upscale_cli.codecs.picture import Picture, Reading
 from upscale_cli.image.change import Change
 from upscale_cli.image.colour import fits
 from upscale_cli.image.exif import MAKER_NOTE, has_thumbnail, without
@@ -93,6 +93,16 @@ def _stored(metadata: Metadata, format: Format) -> tuple[Metadata, set[str]]:
     # A part is lost with its whole.
     lost -= {part for whole, part in (("exif", "makernote"), ("xmp", "extended_xmp")) if whole in lost}
     return metadata._replace(**changed), lost
+
+
+def note_idle(reading: Reading, picture: Picture, format: Format, result: Result) -> None:
+    """Report what was asked about the axes of arrays, where there is no array."""
+    if picture.ndim or picture.volume is not None:
+        return
+    if reading.axes:
+        result.note(f"--axes does nothing for {picture.format.title}")
+    if reading.channels_first and not format.arrays:
+        result.note(f"--channels-first does nothing for {picture.format.title} and {format.title}")
 
 
 def note_first_loss(picture: Picture, format: Format, quality: int, result: Result) -> None:

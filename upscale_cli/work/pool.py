@@ -25,7 +25,7 @@ from upscale_cli.methods.upsampler import Array
 from upscale_cli.places.place import Source, Target
 from upscale_cli.work.arrange import arrange
 from upscale_cli.work.estimate import Task, check_frames
-from upscale_cli.work.kept import kept_metadata, note_first_loss
+from upscale_cli.work.kept import kept_metadata, note_first_loss, note_idle
 from upscale_cli.work.result import Result
 
 
@@ -120,6 +120,7 @@ class Pooling:
                 enlarged = self._pooled(frame, picture, format, result=result, pooled=pooled)
                 frames.append(enlarged._replace(workers=workers, progress=progress))
             result.note(*picture.notes)
+            note_idle(self.reading, picture, format, result)
             note_first_loss(picture, format, 100, result)
             result.before, result.frames = picture.sides[::-1], picture.count
             how = Writing(
