@@ -29,6 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
         compileall.compile_dir(Path(upscale_cli.__file__).parent, quiet=2)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Return how many processes `-n auto` starts: tests also wait, for processes, disks and servers."""
     return processors() * 3 // 2

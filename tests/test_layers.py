@@ -112,7 +112,7 @@ READERS = {"methods/shipped.py"}
 
 
 def dotted(node: ast.AST) -> str:
-    """Return a name with what it belongs to, such as sys.stdout; ast.unparse takes ten times as long."""
+    """Return a name with what it belongs to, such as sys.stdout; `ast.unparse` takes longer."""
     if isinstance(node, ast.Attribute):
         return f"{dotted(node.value)}.{node.attr}"
     return node.id if isinstance(node, ast.Name) else ""
