@@ -293,6 +293,13 @@ def test_what_cannot_be_shared_out_is_refused_in_one_sentence(photos: Path, word
     assert sorted(photos.rglob("*")) == before
 
 
+def test_report_alone_is_a_command_unless_a_file_is_called_so(photos: Path) -> None:
+    assert "Usage: upscale report [OPTIONS] FOLDER" in call("report", status=2).stderr
+    shutil.copy(photos / "in" / "day0" / "photo000.png", photos / "report")
+    call("report")
+    assert [path.name for path in photos.glob("report_*")] == ["report_2x.png"]
+
+
 def test_a_stream_of_frames_is_not_shared_out(photos: Path) -> None:
     (photos / "film.y4m").write_bytes(b"YUV4MPEG2 W2 H2 F25:1 C444\nFRAME\n" + bytes(12))
     assert "stream of frames" in call("film.y4m", "-o", "out/", "--shard", "1/2", status=2).stderr

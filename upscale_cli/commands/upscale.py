@@ -1,5 +1,6 @@
 """The command `upscale`."""
 
+import os
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -83,11 +84,11 @@ def _print_entry(name: str, text: str, column: int) -> None:
 
 
 class _Upscale(Command):
-    """The command `upscale`, whose first word may be the name of another one if more words follow."""
+    """The command `upscale`, whose first word is the name of another one if more follow, or no file is called so."""
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **how: Any) -> Any:  # type: ignore[override]
         words = sys.argv[1:] if args is None else args
-        if list(words[:1]) != ["report"] or len(words) < 2:
+        if list(words[:1]) != ["report"] or (len(words) < 2 and os.path.lexists("report")):
             return super().main(args, prog_name, **how)
         from upscale_cli.commands.report import cli as report
 
