@@ -508,6 +508,7 @@ def test_a_signal_leaves_no_part_of_an_image(tmp_path: Path, name: str, status: 
     assert len(list((tmp_path / "out").iterdir())) == 12
 
 
+@pytest.mark.long
 def test_the_bar_is_for_terminals_only(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((1500, 1500, 3), np.uint8)).save(tmp_path / "in.png")
     assert b"px/s" not in shell(["in.png", "-s", "3", "-o", "a.png"], tmp_path).stderr

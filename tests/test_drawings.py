@@ -117,7 +117,7 @@ def test_saturated_text_on_saturated_ground_gets_no_halo() -> None:
     assert beyond(upscale(small, 2, "learned", content="drawing")) < beyond(as_before(small, 2, 0))
 
 
-@pytest.mark.parametrize("level", [0, 0.5, 1])
+@pytest.mark.parametrize("level", [0.5, *(pytest.param(each, marks=pytest.mark.long) for each in (0, 1))])
 def test_flat_areas_and_the_mean_colour_stay(level: float) -> None:
     for colour in ([0, 0, 0], [255, 255, 255], [10, 200, 77]):
         for kind in (np.uint8, np.uint16):

@@ -48,7 +48,9 @@ def by_hand(picture: Floats, scale: Any, **parameters: Any) -> Floats:
     ],
     ids=str,
 )
-@pytest.mark.parametrize("shape", [(5, 21, 3), (9, 5), (1, 1)], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(5, 21, 3), *(pytest.param(each, marks=pytest.mark.long) for each in ((9, 5), (1, 1)))], ids=str
+)
 def test_the_ensemble_is_the_mean_over_flips_and_turns(scale: Any, parameters: Any, shape: tuple[int, ...]) -> None:
     picture = np.random.default_rng(1).random(shape)
     assert_near(upscale(picture, scale, "learned", ensemble=8, **parameters), by_hand(picture, scale, **parameters))

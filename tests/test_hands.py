@@ -339,6 +339,7 @@ def test_consoles_of_other_encodings_lose_no_line(encoding: str, here: Path) -> 
     assert made.stdout.split()[2:] == [arrow, b"in_2x.png", b"60x40"]
 
 
+@pytest.mark.long
 def test_a_terminal_is_told_what_was_written(here: Path) -> None:
     main, terminal = open_terminal()
     for more in ([], ["-q"], ["b.jpg"]):

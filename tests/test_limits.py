@@ -70,8 +70,8 @@ MEASURED = """if True:
     ("mode", "format", "method", "scale"),
     [
         ("RGB", "png", "lanczos", 3),
-        ("RGB", "jpeg", "lanczos", 3),
-        ("L", "tiff", "lanczos", 4),
+        pytest.param("RGB", "jpeg", "lanczos", 3, marks=pytest.mark.long),
+        pytest.param("L", "tiff", "lanczos", 4, marks=pytest.mark.long),
         ("RGB", "png", "learned:size=small", 2.5),
         pytest.param("RGBA", "webp", "lanczos", 2, marks=pytest.mark.long),
         pytest.param("RGB", "gif", "lanczos", 3, marks=pytest.mark.long),

@@ -222,6 +222,7 @@ def test_names_at_the_edge(store: "Store", here: str) -> None:
     ]
 
 
+@pytest.mark.long
 def test_targets_are_looked_up_by_a_listing(store: "Store", here: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """One by one if there are few, and by a listing of their folder if there are many."""
     store.put(here, {f"in/p{number:02d}.png": photo(1) for number in range(20)})

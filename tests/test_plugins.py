@@ -426,6 +426,7 @@ def test_an_executor_carries_out_jobs_of_another_packages_format(
     assert counted == ("job\n" * 3 if name == "outer-threads" else "")
 
 
+@pytest.mark.long
 def test_a_misspelt_format_or_executor_is_an_error(formats: Path, tmp_path: Path) -> None:
     Image.new("L", (3, 2)).save(tmp_path / "a.png")
     for option, what in (("-f", "format"), ("--executor", "executor")):

@@ -210,6 +210,7 @@ def test_a_bucket_that_cannot_be_listed_is_one_line(fault: Fault, word: str, sto
     assert '"s3://photographs/' in line or line.startswith("s3://photographs/")
 
 
+@pytest.mark.long
 def test_what_is_not_there_is_a_line_each(store: Store, tmp_path: Path) -> None:
     """With nothing made up: what botocore and the store themselves say."""
     wrong = {
