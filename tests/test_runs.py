@@ -66,7 +66,7 @@ def check_a_signal(fifty: Path, number: int, share: float, jobs: int, made: Path
 @pytest.mark.parametrize("jobs", [pytest.param(1, marks=pytest.mark.long), 4])
 @pytest.mark.parametrize(
     "number",
-    [signal.SIGKILL, *(pytest.param(each, marks=pytest.mark.long) for each in (signal.SIGINT, signal.SIGTERM))],
+    [pytest.param(each, marks=[pytest.mark.long] * (each != signal.SIGKILL)) for each in STATUSES],
     ids=lambda number: number.name,
 )
 def test_a_signal_at_a_random_moment(number: int, jobs: int, fifty: Path, tmp_path: Path) -> None:
