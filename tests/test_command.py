@@ -160,7 +160,7 @@ def test_sizes(picture: Path, arguments: list[str], size: tuple[int, int]) -> No
         (["--size", "x"], 'size "x"'),
         (["-s", "2", "--size", "90"], "leave one out"),
         (["-m", "lanzcos"], 'Did you mean "lanczos"?'),
-        (["-p", "a=9"], "a=9 is not 2 to 8"),
+        (["-p", "a=9"], "a=9 is not an integer from 2 to 8"),
         (["-p", "b=0.3"], 'no parameter "b"; it takes a'),
         (["-p", "oops"], '"oops" is not KEY=VALUE'),
         (["-m", "scale2x", "-p", "a=3"], "it takes none"),

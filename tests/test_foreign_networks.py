@@ -150,6 +150,19 @@ def test_a_safetensors_file_is_a_network(prefix: str, kind: str, tmp_path: Path)
         np.testing.assert_array_equal(np.asarray(image), enlarged(arrays, source))
 
 
+def test_a_header_may_begin_as_an_onnx_file_does(tmp_path: Path) -> None:
+    """One in 32 does: its length is a multiple of 8, and lengths of 8 more than a multiple of 256 begin with 8."""
+    for padding in range(256):
+        content = stored(compact(), lambda header, more=padding: header["__metadata__"].update(a="." * more))
+        if content.startswith(b"\x08"):
+            break
+    assert content.startswith(b"\x08")
+    (tmp_path / "their.safetensors").write_bytes(content)
+    Image.new("RGB", (4, 4)).save(tmp_path / "in.png")
+    words = [str(tmp_path / "in.png"), "-m", "learned", "--network", str(tmp_path / "their.safetensors")]
+    assert CliRunner().invoke(cli, [*words, "-o", str(tmp_path / "out.png")]).exit_code == 0
+
+
 def test_the_upper_halves_of_float32_are_read() -> None:
     values = np.array([1.5, -2.0, 0.15625, 3.0e38], np.float32)
     halves = (values.view(np.uint32) >> 16).astype(np.uint16)
@@ -182,6 +195,10 @@ def test_the_library_of_the_format_writes_what_is_read() -> None:
         (
             lambda a: a.update({"body.1.bias": np.ones(5)}),
             "layer 'body.1.bias' of the network is none of the Compact",
+        ),
+        (
+            lambda a: [a.pop(name) for name in list(a) if int(name.split(".")[1]) % 2],
+            "has no slopes of PReLU, and its file does not say what else follows its convolutions;",
         ),
         (lambda a: a.update({"body.x.weight": np.ones(5)}), "layer 'body.x.weight' of the network is none"),
         (lambda a: a.update({"body.99999999.weight": np.ones(5)}), "is none of the Compact"),

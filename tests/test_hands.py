@@ -63,7 +63,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["in.png", "-o", "{stem}_large.jpg", "-f", "png"], "is the name of a JPEG, but --format says PNG"),
         (["in.png", "-o", "{name}.png"], '"{name}" of --output is not one of {parent}, {stem}'),
         (["in.png", "-o", "{stem.__class__}.png"], "is not one of"),
-        (["in.png", "-o", "{stem!r}.png"], "is not one of"),
+        (["in.png", "-o", "{stem!r}.png"], '"{stem!r}" of --output is not one of'),
+        (["in.png", "-o", "{width:05d}.png"], '"{width:05d}" of --output is not one of'),
         (["in.png", "-o", "a}.png"], "has a single brace"),
         (["in.png", "--size", "200%"], "use --scale 200% for a factor"),
         (["in.png", "--size", "60", "--fit", "cover"], "--fit cover needs a width and a height"),
@@ -167,7 +168,7 @@ def test_help_fits_a_small_terminal_and_the_rest_is_a_word_away() -> None:
 @needs_posix
 def test_lists_of_inputs(here: Path) -> None:
     odd = picture(here / "new\nline.png", 4, 4)
-    (here / "list.txt").write_bytes(b"in.png\r\n\r\nb.jpg\n")
+    (here / "list.txt").write_bytes(b"\xef\xbb\xbfin.png\r\n\r\nb.jpg\n")  # as Windows writes it
     (here / "list.0").write_bytes(b"in.png\0" + os.fsencode(odd.name) + b"\0")
     assert call("--files-from", "list.txt", "-n").stdout.splitlines() == [
         "in.png 30x20 → in_2x.png 60x40",

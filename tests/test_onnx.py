@@ -26,6 +26,7 @@ from upscale_cli.work.onnx_network import OnnxNetwork, load_network
 onnx = pytest.importorskip("onnx", reason="onnx is needed to build networks; pip install '.[onnx]'")
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is needed; pip install '.[onnx]'")
 FLOAT = onnx.TensorProto.FLOAT
+FLOOR = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
 node = onnx.helper.make_node
 
 
@@ -61,9 +62,8 @@ def as_onnx(arrays: Arrays, scale: int, dtype: str = "f4", sides: tuple[int | No
             nodes.append(node("PRelu", [at, f"body.{n + 1}.weight"], [at := f"prelu{n}"]))
     nodes.append(node("DepthToSpace", [at], ["large"], blocksize=scale, mode="CRD"))
     given["scales"] = np.array([1, 1, scale, scale], "f4")
-    floor = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
     nodes += [
-        node("Resize", ["x", "", "scales"], ["near"], mode="nearest", **floor),
+        node("Resize", ["x", "", "scales"], ["near"], mode="nearest", **FLOOR),
         node("Add", ["large", "near"], ["y"]),
     ]
     kind = onnx.TensorProto.FLOAT16 if dtype == "f2" else FLOAT
@@ -178,6 +178,91 @@ def attentive(sides: tuple[int | None, ...] = (None, None)) -> OnnxNetwork:
         node("DepthToSpace", ["c"], ["y"], blocksize=2),
     ]
     return network(nodes, {"w": weights(12, 3, 3, 3)}, shape=(1, 3, *sides))
+
+
+def enlarging(nodes: list[Any], given: dict[str, Array]) -> OnnxNetwork:
+    """Return the network of layers from "x" to "z", whose pixels are doubled."""
+    resize = node("Resize", ["z", "", "scales"], ["y"], mode="nearest")
+    return network([*nodes, resize], given | {"scales": np.array([1, 1, 2, 2], "f4")})
+
+
+def greatest() -> OnnxNetwork:
+    """Return a network that weighs all by the greatest value of a layer, which noise hardly moves."""
+    nodes = [
+        node("Conv", ["x", "w"], ["c"], pads=[1] * 4),
+        node("GlobalMaxPool", ["c"], ["most"]),
+        node("Mul", ["x", "most"], ["z"]),
+    ]
+    return enlarging(nodes, {"w": weights(3, 3, 3, 3)})
+
+
+def chosen() -> OnnxNetwork:
+    """Return a network that takes roots of bright pictures alone."""
+
+    def branch(op: str) -> Any:
+        return onnx.helper.make_graph(
+            [node(op, ["x"], [op])], op, [], [onnx.helper.make_tensor_value_info(op, FLOAT, None)]
+        )
+
+    nodes = [
+        node("ReduceMean", ["x"], ["mean"], keepdims=0, axes=[0, 1, 2, 3]),
+        node("Greater", ["mean", "half"], ["bright"]),
+        node("If", ["bright"], ["z"], then_branch=branch("Sqrt"), else_branch=branch("Identity")),
+    ]
+    return enlarging(nodes, {"half": np.array(0.45, "f4")})
+
+
+@pytest.mark.parametrize("make", [greatest, chosen])
+def test_what_may_depend_on_any_pixel_is_given_everything(make: Callable[[], OnnxNetwork]) -> None:
+    made = make()
+    assert made.whole
+    source = np.tile(np.linspace(0, 1, 300, dtype="f4")[:, None], (1, 250, 3))
+    (direct,) = made._session.run(None, {"x": np.moveaxis(source, 2, 0)[None]})
+    assert_near(upscale(source, 2, "learned", network=made), np.moveaxis(direct[0], 0, 2), 1e-6)
+
+
+@pytest.mark.parametrize("window", [4, 8, 16])
+def test_windows_behind_a_convolution_lie_on_a_grid(window: int) -> None:
+    nodes = [
+        node("Conv", ["x", "w"], ["c"], pads=[1] * 4),
+        node("AveragePool", ["c"], ["cells"], kernel_shape=[window] * 2, strides=[window] * 2),
+        node("Resize", ["cells", "", "sides"], ["wide"], mode="nearest", **FLOOR),
+        node("Mul", ["c", "wide"], ["m"]),
+        node("Conv", ["m", "v"], ["z"], pads=[1] * 4),
+    ]
+    given = {"w": weights(8, 3, 3, 3), "v": weights(3, 8, 3, 3), "sides": np.array([1, 1, window, window], "f4")}
+    made = enlarging(nodes, given)
+    assert (made.step, made.whole) == (window, False)
+    source = noise(256, 480, 3)
+    (direct,) = made._session.run(None, {"x": np.moveaxis(source, 2, 0)[None]})
+    near = np.s_[64:-64, 64:-64]
+    assert_near(upscale(source, 2, "learned", network=made)[near], np.moveaxis(direct[0], 0, 2)[near], 1e-5)
+
+
+def test_what_is_read_on_one_side_alone_is_found() -> None:
+    far = np.zeros((3, 3, 1, 101), "f4")
+    far[range(3), range(3), 0, 100] = 1
+    made = enlarging([node("Conv", ["x", "w"], ["z"], pads=[0, 50, 0, 50])], {"w": far})
+    assert made.margin == 50
+
+
+@pytest.mark.long
+def test_attention_to_everything_needs_no_memory_beyond_the_picture() -> None:
+    """Noise of 256 x 256 would take 17 GB."""
+    nodes = [
+        node("Reshape", ["x", "flat"], ["r"]),
+        node("Transpose", ["r"], ["t"], perm=[0, 2, 1]),
+        node("MatMul", ["t", "r"], ["m"]),
+        node("Softmax", ["m"], ["a"], axis=-1),
+        node("MatMul", ["a", "t"], ["s"]),
+        node("Transpose", ["s"], ["u"], perm=[0, 2, 1]),
+        node("Shape", ["x"], ["sides"]),
+        node("Reshape", ["u", "sides"], ["z"]),
+    ]
+    made, source = enlarging(nodes, {"flat": np.array([1, 3, -1])}), noise(40, 48, 3)
+    assert made.whole
+    (direct,) = made._session.run(None, {"x": np.moveaxis(source, 2, 0)[None]})
+    assert_near(upscale(source, 2, "learned", network=made), np.moveaxis(direct[0], 0, 2), 1e-6)
 
 
 def test_a_network_that_reads_everything_is_given_everything() -> None:
@@ -344,7 +429,14 @@ BAD: list[tuple[str, Callable[[], bytes], str]] = [
     (
         "constant",
         lambda: bytes(model([node("Sub", ["x", "x"], ["y"])], {}).SerializeToString()),
-        "do not depend on its input",
+        "bad.onnx\" is of no use: the network's results do not depend on its input",
+    ),
+    (
+        "random",
+        lambda: bytes(
+            model([node("RandomNormalLike", ["x"], ["r"]), node("Add", ["x", "r"], ["y"])], {}).SerializeToString()
+        ),
+        "makes something else of the same picture each time",
     ),
     ("two results", two_results, "makes 2 outputs; a network that enlarges images makes one"),
     ("text", lambda: b"\x08 is no number of a version", "is not a valid .onnx file"),

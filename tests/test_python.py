@@ -58,6 +58,12 @@ def test_indices_have_the_layout_of_the_array(count: int) -> None:
     np.testing.assert_array_equal(alone, first[2][0])
 
 
+def test_what_a_mask_hides_is_refused() -> None:
+    hidden = np.ma.masked_equal(np.array([[1.0, 2.0], [3.0, -9999.0]]), -9999.0)
+    assert "give array.filled(value)" in refusal(hidden, 2)
+    np.testing.assert_array_equal(upscale(np.ma.masked_equal(hidden.data, 7), 2), upscale(hidden.data, 2))
+
+
 DOUBTFUL = [
     (1, 3, 8, 8),
     (5, 64, 64),

@@ -188,7 +188,12 @@ def drop(*names: str) -> Callable[[Arrays], object]:
         (lambda a: a.update({"block_7.c1_r.sk.weight": np.ones((4, 4, 1, 1))}), "layer 'block_7.c1_r.sk.weight'"),
         (lambda a: a.update({"upsampler.1.weight": np.ones(3)}), "layer 'upsampler.1.weight' of the network is none"),
         (drop("block_3.c2_r.conv.1.weight"), "layer block_3.c2_r.conv.1 of the network names an array that the file"),
-        (drop("conv_1.sk.weight", "conv_1.eval_conv.weight"), "layer conv_1.eval_conv of the network names an array"),
+        (drop("conv_1.sk.weight", "conv_1.eval_conv.weight"), "layer conv_1.sk of the network names an array"),
+        (drop("block_3.c2_r.sk.weight"), "layer block_3.c2_r.sk of the network names an array that the file"),
+        (
+            lambda a: a.update({"block_3.c1_r.sk.foo": np.ones(4)}),
+            "layer 'block_3.c1_r.sk.foo' of the",
+        ),
         (
             lambda a: a.update({"block_2.c3_r.sk.weight": np.ones((5, 4, 1, 1))}),
             "layer block_2.c3_r.sk takes numbers (4",

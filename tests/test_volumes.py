@@ -433,6 +433,8 @@ def test_volumes_and_lines_in_files(
     ("options", "target", "idle"),
     [
         (["--axes=2"], "made.png", ["--axes does nothing for PNG"]),
+        (["-s", "2x2"], "made.png", []),
+        (["--channels-first"], "made.png", ["--channels-first does nothing for PNG."]),
         (["--channels-first"], "made.bmp", ["--channels-first does nothing for PNG and BMP"]),
         (["--axes=2", "--channels-first"], "made.npy", ["--axes does nothing for PNG"]),
         (["--channels-last"], "made.png", []),
@@ -446,7 +448,8 @@ def test_a_picture_has_no_axes_to_speak_of(options: list[str], target: str, idle
     assert said.count("does nothing") == len(idle)
     if target == "made.npy":
         assert np.load(tmp_path / target).shape == (3, 8, 10)
-    assert ("does nothing" in call(pool_cli, tmp_path / "a.png", *options)) == ("--channels-last" not in options)
+    pooled = ["--stride", "2x2"] if "-s" in options else options
+    assert ("does nothing" in call(pool_cli, tmp_path / "a.png", *pooled)) == bool(idle)
 
 
 def test_what_overlapping_windows_made_longer_is_unpooled(tmp_path: Path) -> None:

@@ -188,6 +188,8 @@ def _read_array(array: Any) -> Array:
             "a tensor is no array; use "
             f"torch.from_numpy(upscale(tensor.detach(){wide}.cpu().numpy(), ..., channels_first=True))."
         )
+    if isinstance(array, np.ma.MaskedArray) and np.ma.is_masked(array):
+        raise UsageError("what a masked array hides would be blended with the rest; give array.filled(value).")
     try:
         source = np.asarray(array)
     except Exception as error:  # objects of other packages raise anything

@@ -34,7 +34,8 @@ def is_template(output: str) -> bool:
     for _, field, details, conversion in parts:
         if field is not None and (field not in FIELDS or details or conversion):
             known = ", ".join(f"{{{each}}}" for each in FIELDS)
-            raise UsageError(f'"{{{field}}}" of --output is not one of {known}; write {{{{ for a brace in a name.')
+            typed = f"{field}{f'!{conversion}' if conversion else ''}{f':{details}' if details else ''}"
+            raise UsageError(f'"{{{typed}}}" of --output is not one of {known}; write {{{{ for a brace in a name.')
     return "{" in output or "}" in output
 
 

@@ -35,6 +35,8 @@ class Reading(NamedTuple):
         Arrays are (C, H, W) or (N, C, H, W); None if the user has not said so, and doubtful ones are refused.
     axes : int or None
         The spatial axes of arrays, 1 to 3; None if the user has not said so, see `axes_of`.
+    axes_typed : bool
+        The user has said so, and not a scale of several factors.
     max_pixels : int
         The most pixels of a frame.
     raised_by : str
@@ -45,6 +47,7 @@ class Reading(NamedTuple):
 
     channels_first: bool | None = False
     axes: int | None = None
+    axes_typed: bool = False
     max_pixels: int = MAX_SOURCE_PIXELS
     raised_by: str = ""
     volumes: bool = True

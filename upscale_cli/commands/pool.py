@@ -56,11 +56,13 @@ def cli(inputs: tuple[str, ...], *, count_padding: bool, **options: Any) -> int:
     if count_padding and not options["average"]:
         raise UsageError("--count-padding is for averages; add --average, or omit it.")
     given = {name: options.pop(name) for name in ("window", "stride", "padding", "dilation", "ceil")}
-    if len(given["stride"]) > 1:
-        options["axes"] = options["axes"] or len(given["stride"])
+    axes = len(given["stride"]) if len(given["stride"]) > 1 else None
     windows = Windows(**given | {"window": given["window"] or given["stride"]})
     work = Pooling(
-        windows=windows, count_padding=count_padding, resume=session.skip_existing, **work_options(options)
+        windows=windows,
+        count_padding=count_padding,
+        resume=session.skip_existing,
+        **work_options(options, axes=axes),
     )
     return process(session, inputs, work)
 

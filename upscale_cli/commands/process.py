@@ -1,5 +1,6 @@
 """What commands for many images have in common: plan, run, report."""
 
+import codecs
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -252,6 +253,7 @@ def _listed(name: str, end: bytes) -> list[str]:
         raise UsageError(f'--files-from "{name}" {error}') from None
     except OSError as error:
         raise UsageError(f'--files-from "{name}" cannot be read: {error.strerror}.') from None
+    text = text.removeprefix(codecs.BOM_UTF8)
     lines = (line if end == b"\0" else line.removesuffix(b"\r") for line in text.split(end))
     names = [os.fsdecode(line) for line in lines if line]
     if not names:

@@ -46,12 +46,19 @@ class Session(NamedTuple):
         return f"{in_sentence(shown)}: {failure}{hint(failure, self.verbose)}"
 
 
-def work_options(options: dict[str, Any], volumes: bool = False) -> dict[str, Any]:
-    """Return options with the format and the reading as `Work` has them."""
-    format, first, axes, most = (
+def work_options(options: dict[str, Any], volumes: bool = False, axes: int | None = None) -> dict[str, Any]:
+    """Return options with the format and the reading as `Work` has them; `axes` are those that others imply."""
+    format, first, typed, most = (
         options.pop(name) for name in ("format", "channels_first", "axes", "max_source_pixels")
     )
-    reading = Reading(channels_first=first, axes=axes, max_pixels=most, raised_by=MAX_SOURCE_PIXELS, volumes=volumes)
+    reading = Reading(
+        channels_first=first,
+        axes=typed or axes,
+        axes_typed=typed is not None,
+        max_pixels=most,
+        raised_by=MAX_SOURCE_PIXELS,
+        volumes=volumes,
+    )
     return options | {"format": find_format(format) if format else None, "reading": reading}
 
 

@@ -204,13 +204,11 @@ def cli(inputs: tuple[str, ...], *, method: str, given: Iterable[tuple[str, str]
         raise UsageError("--background is the border of --fit pad; add that, or omit --background.")
     if fit in ("cover", "pad") and any(p.beside for p in chosen.parameters):
         raise UsageError(f"--fit {fit} is not for {chosen.name}, whose indices are those of the whole image.")
-    if scale and not isinstance(scale, Uniform):
-        options["axes"] = options["axes"] or len(scale)
     options["linear"] = {None: False, "light": True}.get(options["linear"], options["linear"])
     request = Request(
         method=chosen,
         parameters=parameters(chosen, given, files),
-        **work_options(options, volumes=True),
+        **work_options(options, True, len(scale) if scale and not isinstance(scale, Uniform) else None),
     )
     return process(session, inputs, request, asked)
 

@@ -51,6 +51,11 @@ def _read_compact(arrays: Mapping[str, Any]) -> Network:
                 f"layer {shown(name)} of the network is none of the Compact family, to which body.0.weight "
                 "belongs; convert the network to .onnx, and give that file."
             )
+    if last and not any(f"body.{n}.weight" in arrays for n in range(1, last, 2)):
+        raise UpscaleError(
+            "the network has no slopes of PReLU, and its file does not say what else follows its convolutions; "
+            "convert it to .onnx, and give that file."
+        )
     if count > MOST_LAYERS or last % 2:
         raise UpscaleError(f"the network has {count} layers; a Compact one has an odd number, at most {MOST_LAYERS}.")
     first = np.asarray(arrays["body.0.weight"])

@@ -77,7 +77,7 @@ class Integer(Kind):
     def __init__(self, low: int, high: int | None = None) -> None:
         self.low, self.high, self.domain = low, high, f"an integer of at least {low}"
         if high is not None:
-            self.domain = f"{low} to {high}"
+            self.domain = f"an integer from {low} to {high}"
             self.words = tuple(str(number) for number in range(low, high + 1))
 
     def read(self, value: Any) -> int:

@@ -73,7 +73,8 @@ def read_span(arrays: Mapping[str, Any]) -> Network:
         "upsampler.0",
     }
     for name in arrays:
-        if name != "no_norm" and name.rpartition(".")[0] not in known:
+        layer, _, what = name.rpartition(".")
+        if name != "no_norm" and (layer not in known or what not in ("weight", "bias")):
             raise UpscaleError(f"layer {shown(name)} of the network is none of SPAN's.")
     layers: list[Layer] = []
 
@@ -133,7 +134,7 @@ def _convolution(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the weights (d, channels, 3, 3) and biases of a convolution, the sum of its branches if it has some."""
     out = None if name == "conv_1" else channels
-    if f"{name}.sk.weight" not in arrays:
+    if not any(f"{name}.{branch}.{kind}" in arrays for branch in BRANCHES for kind in ("weight", "bias")):
         return _plain(arrays, f"{name}.eval_conv", (out, channels, 3, 3))
     # The sum that a file also has is not always up to date: PyTorch makes it anew, too.
     skip, skipped = _plain(arrays, f"{name}.sk", (out, channels, 1, 1))

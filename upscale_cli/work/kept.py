@@ -99,10 +99,11 @@ def note_idle(reading: Reading, picture: Picture, format: Format, result: Result
     """Report what was asked about the axes of arrays, where there is no array."""
     if picture.ndim or picture.volume is not None:
         return
-    if reading.axes:
+    if reading.axes_typed:
         result.note(f"--axes does nothing for {picture.format.title}")
     if reading.channels_first and not format.arrays:
-        result.note(f"--channels-first does nothing for {picture.format.title} and {format.title}")
+        titles = dict.fromkeys((picture.format.title, format.title))
+        result.note(f"--channels-first does nothing for {' and '.join(titles)}")
 
 
 def note_first_loss(picture: Picture, format: Format, quality: int, result: Result) -> None:
