@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from pictures import UPRIGHT, enlarged, frames_read, read_deep, written
+from pictures import UPRIGHT, enlarged, frames_read, opened, read_deep, written
 from PIL import Image, features
 from PIL.TiffImagePlugin import TiffImageFile
 
@@ -344,6 +344,47 @@ def test_deep_jpeg_2000_is_refused(no_jp2: bool) -> None:
     file[start + 45] = 12 - 1  # the depth of the second of three components
     with pytest.raises(UpscaleError, match=r"has 12 bits per channel.*JPEG2000"):
         frames_read(bytes(file))
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 7, 8, 10, 12, 14, 16])
+def test_white_of_a_jpeg_2000_of_any_depth_is_white(bits: int) -> None:
+    """An integer of n bits is `v / (2^n - 1)` of full intensity; Pillow alone shifts by whole bits."""
+    imagecodecs = pytest.importorskip("imagecodecs")
+    values = np.arange(64, dtype=np.int64).reshape(8, 8) * ((1 << bits) - 1) // 63
+    full = 255 if bits <= 8 else 65535
+    stored = values.astype(np.uint8 if bits <= 8 else np.uint16)
+    (frame,) = frames_read(imagecodecs.jpeg2k_encode(stored, level=0, reversible=True, bitspersample=bits))
+    expected = np.floor(values * full / ((1 << bits) - 1) + 0.5)
+    np.testing.assert_array_equal(frame.samples[:, :, 0], expected)
+
+
+@pytest.mark.skipif(not features.check("jpg_2000"), reason="this Pillow has no JPEG 2000")
+def test_signed_jpeg_2000_is_refused() -> None:
+    with pytest.raises(UpscaleError, match=r"has signed samples.*; convert it to TIFF first"):
+        frames_read(saved("L", "JPEG2000", signed=True))
+
+
+@pytest.mark.skipif(not features.check("jpg_2000"), reason="this Pillow has no JPEG 2000")
+def test_boxes_of_a_jpeg_2000_are_kept_or_said() -> None:
+    """Identifiers: the GeoJP2 encoding specification, and Part 3 of the XMP specification."""
+    packet = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"/>'
+    boxes = (
+        (b"uuid", bytes.fromhex("b14bf8bd083d4b43a5ae8cd7d5a6ce03") + b"II*\0\x08\0\0\0\0\0"),
+        (b"uuid", bytes.fromhex("be7acfcb97a942e89c71999491e3afac") + packet),
+        (b"uuid", bytes(16)),
+        (b"xml ", b"<a/>"),
+    )
+    file = saved("RGB", "JPEG2000")
+    start = file.index(b"jp2c") - 4
+    more = b"".join(struct.pack(">I4s", 8 + len(content), name) + content for name, content in boxes)
+    made, result = enlarged(file[:start] + more + file[start:], scale=2)
+    assert result.notes == [f"its {what} is left out" for what in ("UUID data", "XML", "georeference (GeoJP2)")]
+    at = made.index(boxes[1][1])
+    assert made[at - 8 : at] == struct.pack(">I4s", 8 + 16 + len(packet), b"uuid")
+    assert made[at + 16 :] == packet
+    again, result = enlarged(made, "png")
+    assert opened(again).info["xmp"] == packet
+    assert result.notes == []
 
 
 def test_animated_16_bit_png_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""Boxes of an AVIF or JPEG XL file: ISO/IEC 14496-12 (ISO base media file format) and 23008-12 (image items)."""
+"""Boxes of an AVIF, JPEG XL or JPEG 2000 file: ISO/IEC 14496-12 (base media file format), 23008-12 (image items)."""
 
 import io
 import re

@@ -185,7 +185,7 @@ _ROWS = (
         encoder=15,
         block=16,
         decoder=2,
-        keeps=frozenset({"comment"}),
+        keeps=frozenset({"comment", "xmp"}),
     ),
     Format(
         name="tga",
