@@ -9,8 +9,8 @@ from xml.etree.ElementTree import fromstring
 
 import numpy as np
 import pytest
-from pictures import encoded, enlarged, noise, opened
-from PIL import Image
+from pictures import SRGB_PROFILE, encoded, enlarged, noise, opened
+from PIL import ExifTags, Image
 from support import SHARED
 from test_in_place import packet, values
 
@@ -255,6 +255,10 @@ MOVIE = "its video (motion photo) is left out"
             jpeg((1, b"FLIR\0abc"), (5, b"abc"), (12, b"Ducky")),
             ["its APP5 data is left out", "its thermal data (FLIR) is left out"],
         ),
+        (
+            jpeg((0, b"JFXX\0\x10" + jpeg()), (2, b"FPXR\0\0xx")),
+            ["its FlashPix data is left out", "its JFXX thumbnail is left out"],
+        ),
     ],
 )
 def test_what_stands_beside_the_picture_is_said(source: bytes, notes: list[str]) -> None:
@@ -267,6 +271,68 @@ def test_what_stands_beside_the_picture_is_said(source: bytes, notes: list[str])
         assert not [name for element in made.iter() for name in (element.tag, *element.attrib) if "hdr-gain" in name]
         assert b"Directory" not in each
         assert b"MotionPhoto=" not in each
+
+
+@pytest.mark.parametrize(
+    ("numbers", "whole"),
+    [
+        ([(1, 2), (2, 2)], True),
+        ([(2, 2), (1, 2)], True),
+        ([(1, 2)], False),
+        ([(1, 1), (1, 1)], False),
+        ([(1, 2), (1, 2)], False),
+        ([(1, 3), (3, 3)], False),
+    ],
+)
+def test_a_profile_of_which_a_part_is_missing_or_doubled_is_said(numbers: list[tuple[int, int]], whole: bool) -> None:
+    """ICC.1:2022, annex B.4: parts are numbered from 1, and each has their count."""
+    half = len(SRGB_PROFILE) // 2
+    parts = {1: SRGB_PROFILE[:half], 2: SRGB_PROFILE[half:], 3: b""}
+    source = jpeg(*((2, b"ICC_PROFILE\0" + bytes(each) + parts[each[0]]) for each in numbers))
+    data, result = enlarged(source, scale=2)
+    assert opened(data).info.get("icc_profile") == (SRGB_PROFILE if whole else None)
+    assert result.notes == ([] if whole else ["its colour profile is damaged and left out"])
+
+
+def with_resolutions(turn: int) -> bytes:
+    """A JPEG without a resolution in JFIF, whose EXIF has that of a fax."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = turn
+    exif[ExifTags.Base.XResolution], exif[ExifTags.Base.YResolution], exif[ExifTags.Base.ResolutionUnit] = 204, 98, 2
+    exif.get_ifd(ExifTags.IFD.Exif).update({0xA20E: 1000.0, 0xA20F: 500.0})
+    return jpeg(exif=exif)
+
+
+@pytest.mark.parametrize("target", ["jpeg", "png", "tiff"])
+@pytest.mark.parametrize("turn", [1, 3, 6, 8])
+def test_each_side_has_its_own_resolution(turn: int, target: str) -> None:
+    """Where the picture is turned by a quarter, the sides change places, and their resolutions with them."""
+    image = opened(enlarged(with_resolutions(turn), target, 2, quality=95)[0])
+    image.load()
+    expected, focal = ((204, 98), (1000, 500)) if turn < 5 else ((98, 204), (500, 1000))
+    assert tuple(round(float(side)) for side in image.info["dpi"]) == expected
+    exif = image.getexif()
+    assert (exif[ExifTags.Base.XResolution], exif[ExifTags.Base.YResolution]) == expected
+    details = exif.get_ifd(ExifTags.IFD.Exif)
+    assert (details[0xA20E], details[0xA20F]) == focal
+
+
+def resource(number: int, data: bytes) -> bytes:
+    """An image resource of Photoshop."""
+    return struct.pack(">4sHHI", b"8BIM", number, 0, len(data)) + data
+
+
+@pytest.mark.parametrize("turn", [1, 3, 6])
+def test_photoshop_s_resources_are_turned_and_its_thumbnail_is_said(turn: int) -> None:
+    """Resource 1005 is hRes, its units, vRes and its units (Adobe, "Photoshop File Formats Specification")."""
+    across, down = struct.pack(">IHH", 300 << 16, 1, 1), struct.pack(">IHH", 150 << 16, 2, 3)
+    before = resource(1005, across + down) + resource(1036, bytes(28)) + with_iptc(b"\x1c\2\0\0\2\0\4")
+    data, result = enlarged(jpeg((13, b"Photoshop 3.0\0" + before), exif=orientation(turn)), scale=2)
+    sides = (across + down, down + across)[turn == 6]
+    after = resource(1005, sides) + (b"" if turn > 1 else resource(1036, bytes(28))) + before[-20:]
+    assert apps(data, b"Photoshop")[0][14:] == after
+    said = "its Photoshop thumbnail, which was not turned with it, is left out"
+    assert result.notes == ([said] if turn > 1 else [])
 
 
 def test_progressive_files_end_where_they_end() -> None:

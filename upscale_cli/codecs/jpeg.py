@@ -22,27 +22,32 @@ from upscale_cli.codecs.picture import Reading
 from upscale_cli.codecs.pillow import PillowPicture, pillow_options
 from upscale_cli.codecs.writing import Enlarged, Writing
 from upscale_cli.errors import UpscaleError
-from upscale_cli.image.exif import X_RESOLUTION, tags_of
+from upscale_cli.image.exif import resolution
 from upscale_cli.image.metadata import Metadata
 from upscale_cli.image.pixels import Frame
 from upscale_cli.image.xmp import announced, announcing, identifier, unannounced
 
 XMP, EXTENSION = b"http://ns.adobe.com/xap/1.0/\0", b"http://ns.adobe.com/xmp/extension/\0"
-PHOTOSHOP = b"Photoshop 3.0\0"
+PHOTOSHOP, PROFILE = b"Photoshop 3.0\0", b"ICC_PROFILE\0"
 PART = 65_400
 """Bytes of a long entry that go into one segment."""
 
 READ = {
-    "APP0": (b"JFIF\0", b"JFXX\0"),
+    "APP0": (b"JFIF\0",),
     "APP1": (b"Exif\0\0", XMP, EXTENSION),
-    "APP2": (b"ICC_PROFILE\0", b"MPF\0", b"FPXR\0", b"urn:iso:std:iso:ts:21496:-1"),
+    "APP2": (PROFILE, b"MPF\0", b"urn:iso:std:iso:ts:21496:-1"),
     "APP12": (b"Ducky",),
     "APP13": (PHOTOSHOP,),
     "APP14": (b"Adobe",),
     "COM": (b"",),
 }
 """Beginnings of segments that are read, or that describe how the old pixels were stored."""
-NAMED = (("APP11", b"JP", "C2PA data (content credentials)"), ("APP1", b"FLIR\0", "thermal data (FLIR)"))
+NAMED = (
+    ("APP11", b"JP", "C2PA data (content credentials)"),
+    ("APP1", b"FLIR\0", "thermal data (FLIR)"),
+    ("APP0", b"JFXX\0", "JFXX thumbnail"),
+    ("APP2", b"FPXR\0", "FlashPix data"),
+)
 """Beginnings of segments that are not kept, and what people call them."""
 
 
@@ -120,10 +125,14 @@ class JpegPicture(PillowPicture):
         comments = [content for name, content in parts if name == "COM"]
         unit, (x, y) = image.info.get("jfif_unit"), image.info.get("jfif_density", (0, 0))
         aspect = (x, y) if unit == 0 and x != y and x and y else None
-        # Where EXIF has no resolution, Pillow makes it 72.
-        known = not aspect and (unit in (1, 2) or X_RESOLUTION in tags_of(metadata.exif or b""))
-        comment, dpi = b"\n".join(comments) or None, metadata.dpi if known else None
+        # Of EXIF, Pillow takes the horizontal resolution for both, and 72 where there is none.
+        dpi = metadata.dpi if unit in (1, 2) else None if aspect else resolution(metadata.exif or b"")
+        comment = b"\n".join(comments) or None
         metadata = metadata._replace(photoshop=resources or None, comment=comment, aspect=aspect, dpi=dpi)
+        numbers = sorted(content[12:14] for _, content in parts if content.startswith(PROFILE))
+        if numbers != [bytes((number, len(numbers))) for number in range(1, len(numbers) + 1)]:
+            self.notes.append("its colour profile is damaged and left out")
+            metadata = metadata._replace(icc=None)
         return self._with_extension(metadata)
 
     def _with_extension(self, metadata: Metadata) -> Metadata:

@@ -11,9 +11,11 @@ from math import floor
 from upscale_cli.image.change import Change
 
 WIDTH, HEIGHT, ORIENTATION, EXIF = 0x100, 0x101, 0x112, 0x8769
-PIXEL_X, PIXEL_Y, MAKER_NOTE, X_RESOLUTION = 0xA002, 0xA003, 0x927C, 0x11A
+PIXEL_X, PIXEL_Y, MAKER_NOTE = 0xA002, 0xA003, 0x927C
+X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT, CENTIMETRE = 0x11A, 0x11B, 0x128, 3
+FOCAL_PLANE_X, FOCAL_PLANE_Y = 0xA20E, 0xA20F
 SUBJECT_AREA, SUBJECT_LOCATION = 0x9214, 0xA214
-SHORT, LONG = 3, 4
+SHORT, LONG, RATIO = 3, 4, 5
 
 
 class _Block:
@@ -59,6 +61,19 @@ class _Block:
                 entry = (SHORT if short else LONG, 1, values[tag])
                 self.write("HIHxx" if short else "HII", at + 2, *entry)
 
+    def swap(self, directory: int, first: int, second: int) -> None:
+        """Exchange the values of two entries of a directory, if both are there."""
+        entries = dict(self.entries(directory))
+        if first in entries and second in entries:
+            one, other = (slice(entries[tag] + 2, entries[tag] + 12) for tag in (first, second))
+            self.data[one], self.data[other] = self.data[other], self.data[one]
+
+    def ratio(self, entry: int) -> float:
+        """Return the first ratio of an entry; 0 if it has none."""
+        at = self.read("I", entry + 8)
+        count = self.read("I", at + 4) if self.read("H", entry + 2) == RATIO else 0
+        return self.read("I", at) / count if count else 0
+
     def drop(self, directory: int, dropped: int) -> None:
         """Take an entry out of a directory. Those behind it move up, and their values stay where they are."""
         for tag, at in self.entries(directory):
@@ -92,6 +107,9 @@ def resized(exif: bytes, change: Change) -> bytes | None:
         block.set(block.main, {ORIENTATION: 1, WIDTH: width, HEIGHT: height})
         block.set(block.details, {PIXEL_X: width, PIXEL_Y: height})
         _move_subject(block, change)
+        if change.swapped:
+            block.swap(block.main, X_RESOLUTION, Y_RESOLUTION)
+            block.swap(block.details, FOCAL_PLANE_X, FOCAL_PLANE_Y)
     except (ValueError, struct.error):
         return None
     if change.turned and block.next_directory():
@@ -141,6 +159,20 @@ def tags_of(exif: bytes) -> set[int]:
     """Return the tags of a block, of its two directories about the picture; none if it cannot be walked."""
     block = _opened(exif)
     return set() if block is None else block.tags
+
+
+def resolution(exif: bytes) -> tuple[float, float] | None:
+    """Return horizontal and vertical pixels per inch; None if they are not known."""
+    try:
+        block = _Block(exif)
+        entries = dict(block.entries(block.main))
+        x = block.ratio(entries[X_RESOLUTION])
+        y = block.ratio(entries.get(Y_RESOLUTION, entries[X_RESOLUTION]))
+        unit = block.read("H", entries[RESOLUTION_UNIT] + 8) if RESOLUTION_UNIT in entries else 0
+    except (ValueError, KeyError, struct.error):
+        return None
+    factor = 2.54 if unit == CENTIMETRE else 1
+    return (x * factor, y * factor) if 0 < x < 1e6 and 0 < y < 1e6 else None
 
 
 def without(exif: bytes, tag: int) -> bytes:

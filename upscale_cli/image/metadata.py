@@ -156,7 +156,8 @@ def resized(metadata: Metadata, change: Change) -> Metadata:
         "exif": metadata.exif and exif.resized(metadata.exif, change),
     }
     if metadata.photoshop and change.turned:
-        changed["photoshop"] = photoshop.without_thumbnails(metadata.photoshop) or None
+        resources = photoshop.without_thumbnails(metadata.photoshop) or None
+        changed["photoshop"] = photoshop.lying(resources) if resources and change.swapped else resources
     if metadata.dpi and change.swapped:
         changed["dpi"] = metadata.dpi[::-1]
     return metadata._replace(**changed)

@@ -6,7 +6,7 @@ Format: Adobe, "Photoshop File Formats Specification", November 2019, section "I
 import struct
 from collections.abc import Iterator
 
-IPTC = 0x0404
+IPTC, RESOLUTION = 0x0404, 0x03ED
 THUMBNAILS = (0x0409, 0x040C)
 
 
@@ -36,6 +36,19 @@ def with_iptc(iptc: bytes) -> bytes:
     (b'odd', 16)
     """
     return struct.pack(">4sHHI", b"8BIM", IPTC, 0, len(iptc)) + iptc + b"\0" * (len(iptc) % 2)
+
+
+def has_thumbnail(resources: bytes) -> bool:
+    """Return whether there is a thumbnail."""
+    return any(number in THUMBNAILS for number, _, _ in _blocks(resources))
+
+
+def lying(resources: bytes) -> bytes:
+    """Return image resources with horizontal and vertical resolution exchanged, each with its units."""
+    for number, data, block in _blocks(resources):
+        if number == RESOLUTION and len(data) == 16:
+            resources = resources.replace(block, block[:-16] + data[8:] + data[:8], 1)
+    return resources
 
 
 def without_thumbnails(resources: bytes) -> bytes:

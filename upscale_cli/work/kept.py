@@ -5,6 +5,7 @@ from typing import Any
 
 from upscale_cli.codecs.format import Format
 from upscale_cli.codecs.picture import Picture, Reading
+from upscale_cli.image import photoshop
 from upscale_cli.image.change import Change
 from upscale_cli.image.colour import fits
 from upscale_cli.image.exif import MAKER_NOTE, has_thumbnail, without
@@ -44,12 +45,7 @@ def kept_metadata(
     if read != whole:
         result.note("what its metadata says of the whole picture (thumbnail, regions, subject) is left out")
     metadata = resized(read, change)
-    if read.exif and metadata.exif is None:
-        result.note("its EXIF is damaged and left out")
-    elif read.exif and has_thumbnail(read.exif) and not has_thumbnail(metadata.exif or b""):
-        result.note("its EXIF thumbnail, which was not turned with it, is left out")
-    if read.geo is not None and metadata.geo is None:
-        result.note(f"its georeference, which {change.moved}, is left out")
+    _note_unfit(read, metadata, change, result)
     metadata, lost = _stored(metadata, format)
     if frame.duration is not None:
         lost |= {"durations"} - format.keeps
@@ -71,6 +67,18 @@ def kept_metadata(
     if kept := sorted(metadata.present().keys() & format.keeps):
         result.decisions.setdefault("kept", ", ".join(NAMES[name] for name in kept))
     return metadata
+
+
+def _note_unfit(read: Metadata, metadata: Metadata, change: Change, result: Result) -> None:
+    """Report what does not fit the enlarged picture."""
+    if read.exif and metadata.exif is None:
+        result.note("its EXIF is damaged and left out")
+    elif read.exif and has_thumbnail(read.exif) and not has_thumbnail(metadata.exif or b""):
+        result.note("its EXIF thumbnail, which was not turned with it, is left out")
+    if photoshop.has_thumbnail(read.photoshop or b"") and not photoshop.has_thumbnail(metadata.photoshop or b""):
+        result.note("its Photoshop thumbnail, which was not turned with it, is left out")
+    if read.geo is not None and metadata.geo is None:
+        result.note(f"its georeference, which {change.moved}, is left out")
 
 
 def _stored(metadata: Metadata, format: Format) -> tuple[Metadata, set[str]]:
