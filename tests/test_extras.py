@@ -1,6 +1,7 @@
 """HEIC and JPEG XL, which libraries of extras read and write: exact, at their depth, and absent without harm."""
 
 import io
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -218,6 +219,17 @@ def test_a_jxl_that_is_not_read_is_named(shape: tuple[int, ...], options: dict[s
     file = imagecodecs.jpegxl_encode(np.zeros(shape, np.uint8), lossless=True, **options)
     with pytest.raises(UpscaleError, match=said):
         frames_read(file)
+
+
+def test_boxes_of_a_jxl_that_are_left_out_are_said() -> None:
+    """ISO/IEC 18181-2: jumb, jhgm, and brob, which begins with the name of the box that it compresses."""
+    imagecodecs = pytest.importorskip("imagecodecs")
+    code = imagecodecs.jpegxl_encode(samples(8, 3), lossless=True)
+    boxes = ((b"ftyp", b"jxl \0\0\0\0jxl "), (b"jxlc", code), (b"brob", b"jumb\x0b"), (b"jhgm", b"gain"))
+    file = b"".join(struct.pack(">I4s", 8 + len(content), name) + content for name, content in boxes)
+    _, result = enlarged(b"\0\0\0\x0cJXL \r\n\x87\n" + file, "png")
+    assert result.notes == ["its HDR gain map is left out", "its C2PA data (content credentials) is left out"]
+    assert enlarged(code, "png")[1].notes == []
 
 
 # Extras that are absent, or broken ---------------------------------------------------------------------------------

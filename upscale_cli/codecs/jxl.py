@@ -8,6 +8,7 @@ import imagecodecs
 import numpy as np
 import pillow_jxl
 
+from upscale_cli.codecs.bmff import boxes
 from upscale_cli.codecs.format import Format
 from upscale_cli.codecs.jxl_header import read_jxl_header
 from upscale_cli.codecs.picture import Encoding, Picture, Reading
@@ -18,6 +19,8 @@ from upscale_cli.image.pixels import MODES, Frame, divided_by_alpha, full_depth
 
 BOXES = b"\0\0\0\x0cJXL \r\n\x87\n\0\0\0\x14ftypjxl \0\0\0\0jxl "
 """The boxes that begin a file of boxes (ISO/IEC 18181-2, 9.1)."""
+NAMED = {b"jhgm": "HDR gain map", b"jumb": "C2PA data (content credentials)"}
+"""Boxes that are not kept, and what people call them."""
 SRGB = tuple(name.encode("utf-16-be") for name in ("sRGB", "RGB_D65_SRG_Rel_SRG", "Gra_D65_Rel_SRG"))
 """Descriptions of the profile that libjxl makes up for a file that says sRGB and has none."""
 
@@ -35,6 +38,9 @@ class JxlPicture(Picture):
         # To spread 10 bits over 16 takes two arrays of 32.
         self.decoded = self.channels * (self.itemsize * (2 + format.decoder) + 8 * (header.bits > 8))
         self.encoding = Encoding(lossless=header.lossless)
+        # A compressed box has the name of its content before that.
+        found = {bytes(box.content[:4]) if box.name == b"brob" else box.name for box in boxes(self._content)}
+        self.notes += [f"its {what} is left out" for name, what in NAMED.items() if name in found]
 
     def decode(self) -> Iterator[Frame]:
         header = self._header
