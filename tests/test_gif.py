@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from pictures import enlarged, frames_of, repeated, seen
+from pictures import enlarged, frames_of, opened, repeated, seen
 from PIL import Image
 
 from upscale_cli.codecs.picture import open_picture
@@ -104,6 +104,18 @@ def test_frames_are_those_of_ffmpeg(disposal: int, whole: bool, tmp_path: Path) 
     path.write_bytes(data)
     for have, expected in zip(read(data), of_ffmpeg(path), strict=True):
         np.testing.assert_array_equal(have, expected)
+
+
+def test_xmp_and_the_shape_of_pixels_are_read() -> None:
+    """GIF89a, section 18: width over height is (113 + 15) / 64. The trailer is that of Part 3 of XMP's."""
+    packet = '<x:xmpmeta xmlns:x="adobe:ns:meta/">Mühle</x:xmpmeta>'.encode()
+    plain = gif([Drawn(np.zeros((HEIGHT, WIDTH), np.uint8))])
+    block = b"!\xff\x0bXMP DataXMP" + packet + b"\1" + bytes(range(255, -1, -1)) + b"\0"
+    data = plain[:12] + bytes([113]) + plain[13:37] + block + plain[37:]
+    image = opened(enlarged(data, "png", 2)[0])
+    assert (image.info["xmp"], image.info["aspect"]) == (packet, (1, 2))
+    assert enlarged(data, "gif", 2)[1].notes == ["GIF cannot store its pixel aspect ratio and XMP"]
+    assert enlarged(plain, "gif", 2)[1].notes == []
 
 
 FULL = np.full((HEIGHT, WIDTH), 1, np.uint8)

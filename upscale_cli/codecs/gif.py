@@ -48,8 +48,9 @@ class GifPicture(PillowPicture):
         return len(self.outline.blocks)
 
     def metadata(self, image: Image.Image, index: int) -> Metadata:
-        plays = self.outline.plays if self.count > 1 else None
-        return super().metadata(image, index)._replace(plays=plays)
+        outline = self.outline
+        plays = outline.plays if self.count > 1 else None
+        return super().metadata(image, index)._replace(plays=plays, xmp=outline.xmp, aspect=outline.aspect)
 
     def decode(self) -> Iterator[Frame]:
         if not self._drawn:

@@ -7,12 +7,17 @@ viewers agree with. Pillow draws otherwise: it fills what was cleared with an op
 import io
 import struct
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+XMP, TRAILER = b"XMP DataXMP", bytes((1, *range(255, -1, -1), 0))
+"""What begins the block of an XMP packet, and what follows the packet, whose bytes decoders take for lengths:
+wherever these lead them, they come to the end (Adobe, "XMP Specification Part 3", section 1.1.2).
+"""
 KEEP, CLEAR, RESTORE = 1, 2, 3
 """What becomes of a frame before the next is drawn: it stays, is cleared, or gives way to what was there before."""
 
@@ -64,6 +69,9 @@ class Outline(NamedTuple):
         How often the animation is shown; 0 for ever.
     complete : bool
         It has its end.
+    xmp : bytes or None
+    aspect : (int, int) or None
+        See `Metadata`.
     """
 
     width: int
@@ -73,24 +81,31 @@ class Outline(NamedTuple):
     blocks: list[Block]
     plays: int
     complete: bool
+    xmp: bytes | None
+    aspect: tuple[int, int] | None
 
 
 def read_outline(stream: BinaryIO) -> Outline:
     """Return the outline of a GIF: GIF89a, sections 17 to 27."""
     stream.seek(6)
-    width, height, flags, background, _ = struct.unpack("<HHBBB", stream.read(7).ljust(7, b"\0"))
+    width, height, flags, background, shape = struct.unpack("<HHBBB", stream.read(7).ljust(7, b"\0"))
     palette = _read_palette(stream, flags)
     blocks: list[Block] = []
-    plays, control = 1, bytes(4)
+    plays, control, xmp = 1, bytes(4), None
     while (kind := stream.read(1)) not in (b"", b";"):
         if kind == b"!":
-            label, data = stream.read(1), _skip_data(stream)
+            label, start = stream.read(1), stream.tell()
+            data = _skip_data(stream)
             if label == b"\xf9":
                 control = data[:4].ljust(4, b"\0")
             elif label == b"\xff" and data.startswith((b"NETSCAPE2.0\x01", b"ANIMEXTS1.0\x01")) and len(data) > 13:
                 # Repeats, not plays.
                 repeats = int.from_bytes(data[12:14], "little")
                 plays = repeats + 1 if repeats else 0
+            elif label == b"\xff" and data.startswith(XMP):
+                start, end = start + 1 + len(XMP), stream.tell()
+                stream.seek(start)
+                xmp = stream.read(end - start).removesuffix(TRAILER)
         elif kind == b",":
             blocks.append(_read_block(stream, control))
             control = bytes(4)
@@ -99,7 +114,17 @@ def read_outline(stream: BinaryIO) -> Outline:
         if block.width > width or block.height > height:
             width, height = max(width, block.left + block.width), max(height, block.top + block.height)
     size = max(1, width), max(1, height)
-    return Outline(*size, palette, background, blocks=blocks, plays=plays, complete=kind == b";")
+    return Outline(
+        *size,
+        palette,
+        background,
+        blocks=blocks,
+        plays=plays,
+        complete=kind == b";",
+        xmp=xmp,
+        # A pixel is (shape + 15) / 64 as wide as it is high.
+        aspect=Fraction(64, shape + 15).as_integer_ratio() if shape else None,
+    )
 
 
 def _read_block(stream: BinaryIO, control: bytes) -> Block:
