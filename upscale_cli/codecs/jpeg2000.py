@@ -14,7 +14,6 @@ from upscale_cli.codecs.picture import Reading
 from upscale_cli.codecs.pillow import PillowPicture, save
 from upscale_cli.codecs.writing import Enlarged, Writing
 from upscale_cli.errors import UpscaleError
-from upscale_cli.image.metadata import Metadata
 from upscale_cli.image.pixels import Frame, full_depth
 
 SOC, SIZ, COD, SOT = b"\xff\x4f", b"\xff\x51", b"\xff\x52", b"\xff\x90"
@@ -43,6 +42,11 @@ class Jpeg2000Picture(PillowPicture):
 
     names = ("JPEG2000",)
 
+    def open_image(self) -> Image.Image:
+        image = super().open_image()
+        image.info["xmp"] = next((bytes(box.content[16:]) for box in self._boxes if _begin(box) == XMP), None)
+        return image
+
     def bits(self, image: Image.Image) -> int:
         """Return the depth of the deepest component, from the SIZ marker segment (ISO/IEC 15444-1, A.5.1)."""
         return self._bits
@@ -70,10 +74,6 @@ class Jpeg2000Picture(PillowPicture):
     def shifted(self) -> bool:
         """Whether a component has fewer bits than Pillow's samples."""
         return not {*self._depths} <= {8 * self.itemsize - 1}
-
-    def metadata(self, image: Image.Image, index: int) -> Metadata:
-        found = (bytes(box.content[16:]) for box in self._boxes if _begin(box) == XMP)
-        return super().metadata(image, index)._replace(xmp=next(found, None))
 
     @property
     def _boxes(self) -> Iterator[Box]:
