@@ -396,6 +396,15 @@ def test_evaluate_takes_methods_with_parameters_and_prints_json(photos: Path, tm
     assert len(own["each"]) == 4
 
 
+def test_of_an_animation_the_first_frame_counts_and_a_line_says_so(photos: Path, tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (16, 16), (shade, 0, 0)) for shade in (0, 100)]
+    frames[0].save(tmp_path / "moves.gif", save_all=True, append_images=frames[1:])
+    for command, more in ((evaluate_cli, ["-m", "nearest"]), (fit_cli, [photos, "-o", tmp_path / "k.npy"])):
+        done = CliRunner().invoke(command, [str(a) for a in (tmp_path / "moves.gif", "-s", 2, *more)])
+        assert done.exit_code == 0, done.output
+        assert "moves.gif: only the first of its 2 frames is used.\n" in done.stderr
+
+
 def test_evaluate_counts_one_photograph_in_the_singular() -> None:
     table = call(evaluate_cli, SCENE, "-m", "nearest").stdout
     assert table.startswith("1 photograph, reduced by a factor of 2 (bicubic).")

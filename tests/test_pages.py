@@ -155,8 +155,8 @@ def type_page(page: Path, folder: Path, environment: dict[str, str]) -> None:
 
 
 def dear_ones_long(page: Path) -> Any:
-    """A page as a parameter: of those with commands, only the README is typed in every run."""
-    dear = page != README and any(block.kind in ("sh", "console") for block in blocks(page))
+    """A page as a parameter: those with commands take seconds each."""
+    dear = any(block.kind in ("sh", "console") for block in blocks(page))
     return pytest.param(page, id=page.name, marks=[pytest.mark.long] * dear)
 
 

@@ -51,6 +51,8 @@ class PhotoSet:
             try:
                 with open_picture(source.open()) as picture:
                     self._pixels[source] = picture.height * picture.width
+                    if picture.count > 1:
+                        say(f"{source.shown}: only the first of its {picture.count} frames is used.")
                 self.sources.append(source)
             except UpscaleError as error:
                 self._fail(source.shown, error)

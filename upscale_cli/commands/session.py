@@ -59,7 +59,7 @@ def work_options(options: dict[str, Any], volumes: bool = False, axes: int | Non
         raised_by=MAX_SOURCE_PIXELS,
         volumes=volumes,
     )
-    return options | {"format": find_format(format) if format else None, "reading": reading}
+    return options | {"format": None if format is None else find_format(format), "reading": reading}
 
 
 def in_sentence(shown: str) -> str:
