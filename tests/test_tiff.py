@@ -411,3 +411,40 @@ def test_kinds_that_are_not_read_are_named() -> None:
 
 def test_only_thumbnails_is_said() -> None:
     refused(saved(GREY, subfiletype=1), "holds only thumbnails")
+
+
+def test_tags_that_are_not_kept_are_said_by_name() -> None:
+    tags = [(318, "2I", 2, (3, 1, 3, 1)), (50844, "d", 92, tuple(map(float, range(92)))), (65000, "H", 1, 7)]
+    data, result = enlarged(
+        saved(GREY, *tags, (297, "H", 2, (0, 1)), (269, "s", 0, "Old Mill")), "tiff", 2, "nearest"
+    )
+    assert result.notes == ["its white point, rational polynomials (RPC), tag 65000 are left out"]
+    assert pages_of(data)[0].tags[269].value == "Old Mill"
+
+
+@pytest.mark.parametrize(
+    ("how", "what"),
+    [
+        ({"ome": True, "metadata": {"axes": "YX", "PhysicalSizeX": 0.5}}, "OME-XML"),
+        ({"metadata": {}}, "description by tifffile"),
+        ({"metadata": None, "description": "the shape of a mill"}, ""),
+    ],
+)
+def test_a_description_that_says_the_old_size_is_left_out(how: dict[str, Any], what: str) -> None:
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, GREY, **how)
+    data, result = enlarged(stream.getvalue(), "tiff", 2, "nearest")
+    assert result.notes == ([f"its {what}, which says the old size, is left out"] if what else [])
+    assert pages_of(data)[0].description == ("" if what else "the shape of a mill")
+
+
+def test_a_microscope_has_twice_the_pixels_per_unit_at_x2() -> None:
+    """ImageJ reads the resolution as pixels per the unit that its description names."""
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, GREY, imagej=True, resolution=(2, 3), metadata={"unit": "um"})
+    data, result = enlarged(stream.getvalue(), "tiff", 2, "nearest")
+    (page,) = pages_of(data)
+    assert [page.tags[number].value for number in (282, 283, 296)] == [(4, 1), (6, 1), 1]
+    assert page.description.startswith("ImageJ=")
+    assert result.notes == []
+    assert "PNG cannot store its calibration (pixels per unit)" in enlarged(stream.getvalue(), "png")[1].notes

@@ -112,7 +112,7 @@ _ROWS = (
         frames=True,
         compressions=("deflate", "none", "lzw", "zstd"),
         strips="all",
-        keeps=frozenset({"icc", "exif", "xmp", "dpi", "aspect", "photoshop", "titles", "geo"}),
+        keeps=frozenset({"icc", "exif", "xmp", "dpi", "aspect", "photoshop", "titles", "calibration", "geo"}),
     ),
     Format(
         name="gif",

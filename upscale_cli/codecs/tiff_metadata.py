@@ -28,13 +28,21 @@ def read_metadata(page: Page, notes: list[str]) -> Metadata:
             if described.get(tag.EXIF, (0, {}))[1].pop(tag.MAKER_NOTE, None):
                 # Its offsets are counted from where it stood.
                 notes.append("its MakerNote is left out")
-            exif = HEADER + packed(described, len(HEADER))
+            if what := _outdated(page.data(tag.DESCRIPTION)):
+                del described[tag.DESCRIPTION]
+                notes.append(f"its {what}, which says the old size, is left out")
+            exif = HEADER + packed(described, len(HEADER)) if described else None
     except (UpscaleError, ValueError, OverflowError):
         notes.append("its EXIF is damaged and left out")
     x, y = (next(iter(page.values(number)), 0.0) for number in (tag.X_RESOLUTION, tag.Y_RESOLUTION))
     unit = {NO_UNIT: 0.0, CENTIMETRE: 2.54}.get(page.one(tag.RESOLUTION_UNIT, INCH), 1.0)
+    if lost := page.entries.keys() - tag.KNOWN:
+        names = dict.fromkeys(tag.LOST.get(number, f"tag {number}") for number in sorted(lost))
+        notes.append(f"its {', '.join(names)} {'is' if len(names) == 1 else 'are'} left out")
     known = 0 < x < 1e6 and 0 < y < 1e6
-    shaped = known and not unit and x != y and 1e-4 < x / y < 1e4
+    # Other programs' numbers without a unit say the shape of pixels alone.
+    calibrated = known and not unit and page.data(tag.DESCRIPTION).startswith(b"ImageJ=")
+    shaped = known and not unit and not calibrated and x != y and 1e-4 < x / y < 1e4
     photoshop, iptc = page.data(tag.PHOTOSHOP), page.data(tag.IPTC)
     titles = {number: text for number in tag.NAMES_OF_PAGE if (text := page.data(number))}
     return Metadata(
@@ -43,11 +51,19 @@ def read_metadata(page: Page, notes: list[str]) -> Metadata:
         xmp=page.data(tag.XMP) or None,
         photoshop=photoshop if not iptc or iptc_of(photoshop) else photoshop + with_iptc(iptc),
         dpi=(x * unit, y * unit) if known and unit else None,
+        calibration=(x, y) if calibrated else None,
         aspect=Fraction(x / y).limit_denominator(10_000).as_integer_ratio() if shaped else None,
         titles=titles,
         geo=_georeference(page),
         no_data=_no_data(page),
     )
+
+
+def _outdated(description: bytes) -> str:
+    """Return what people call a description that says the size of the picture; empty if it is another."""
+    if b"<OME" in description[:4096]:
+        return "OME-XML"
+    return "description by tifffile" if description.startswith(b'{"shape"') else ""
 
 
 def _tree(page: Page, numbers: set[int]) -> dict[int, Tag]:
@@ -103,7 +119,7 @@ def tags_of(metadata: Metadata) -> dict[int, Tag]:
         tags[tag.PHOTOSHOP] = BYTE, metadata.photoshop
         if iptc := iptc_of(metadata.photoshop):
             tags[tag.IPTC] = UNDEFINED, iptc
-    if sides := metadata.dpi or metadata.aspect:
+    if sides := metadata.dpi or metadata.calibration or metadata.aspect:
         for number, side in zip((tag.X_RESOLUTION, tag.Y_RESOLUTION), sides, strict=True):
             # Both parts of a ratio have 32 bits.
             limit = min(10**6, int(2**32 / max(1, side)))

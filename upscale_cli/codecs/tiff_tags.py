@@ -28,6 +28,34 @@ DESCRIPTIVE = frozenset(
 OF_EXIF = frozenset(_ABOUT | {DOCUMENT_NAME, X_RESOLUTION, Y_RESOLUTION, PAGE_NAME, RESOLUTION_UNIT})
 """Tags up to `XMP` of an EXIF block that describe the picture."""
 
+LAYOUT = frozenset(
+    {KIND, 255, WIDTH, HEIGHT, BITS, COMPRESSION, PHOTOMETRIC, 263, 264, 265, FILL_ORDER, STRIP_OFFSETS, SAMPLES}
+    | {STRIP_ROWS, STRIP_COUNTS, PLANAR, *range(288, 294), 297, PREDICTOR, COLOUR_MAP, TILE_WIDTH, TILE_HEIGHT}
+    | {TILE_OFFSETS, TILE_COUNTS, *range(326, 329), SUB_DIRECTORIES, INKS, 334, EXTRA_SAMPLES, SAMPLE_FORMAT}
+    | {JPEG_TABLES, *range(512, 522), *range(529, 533), 559, 32995, 32996, DEPTH, TILE_DEPTH, 34908, 34909, 50674}
+)
+"""Tags that say where and how pixels are stored: sections 3 to 23 of TIFF 6.0, and additions for compressions."""
+LOST = {
+    280: "smallest and largest value",
+    281: "smallest and largest value",
+    286: "position",
+    287: "position",
+    301: "transfer function",
+    318: "white point",
+    319: "primaries",
+    337: "target printer",
+    340: "smallest and largest value",
+    341: "smallest and largest value",
+    37724: "Photoshop layers",
+    50838: "ImageJ data (labels, ranges, overlays)",
+    50839: "ImageJ data (labels, ranges, overlays)",
+    50844: "rational polynomials (RPC)",
+}
+"""Tags that are not kept, and what people call them."""
 NAMES_OF_PAGE = (DOCUMENT_NAME, PAGE_NAME)
 GEOGRAPHIC = (PIXEL_SCALE, TIE_POINTS, TRANSFORMATION, GEO_KEYS, GEO_DOUBLES, GEO_TEXTS, GDAL_METADATA, NO_DATA)
 """Tags of GeoTIFF 1.1 and of GDAL that place a picture on the earth, or say what its values mean."""
+
+RESOLUTION = frozenset((X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT))
+KNOWN = LAYOUT | DESCRIPTIVE | RESOLUTION | {XMP, IPTC, PHOTOSHOP, ICC, INTEROPERABILITY, *NAMES_OF_PAGE, *GEOGRAPHIC}
+"""Tags that are kept, or made anew."""

@@ -43,6 +43,8 @@ class Metadata(NamedTuple):
         The EXIF orientation of the source, 1 … 8. Its pixels are upright already.
     aspect : (int, int) or None
         Pixels per length across and down, where the length is not known: the pixels are not square.
+    calibration : (float, float) or None
+        Pixels per length across and down, of a unit that a description names: a microscope's.
     titles : mapping
         The names of a TIFF page and of its document, by their tags.
     geo : Georeference or None
@@ -65,6 +67,7 @@ class Metadata(NamedTuple):
     extended_xmp: bytes | None = None
     aspect: tuple[int, int] | None = None
     photoshop: bytes | None = None
+    calibration: tuple[float, float] | None = None
     titles: Mapping[int, bytes] = {}
     geo: Georeference | None = None
     no_data: float | None = None
@@ -126,6 +129,7 @@ NAMES = {
     "gamma": "gamma",
     "loop": "loop count",
     "durations": "frame durations",
+    "calibration": "calibration (pixels per unit)",
     "titles": "page names",
     "geo": "georeference",
 }
@@ -160,6 +164,9 @@ def resized(metadata: Metadata, change: Change) -> Metadata:
         changed["photoshop"] = photoshop.lying(resources) if resources and change.swapped else resources
     if metadata.dpi and change.swapped:
         changed["dpi"] = metadata.dpi[::-1]
+    if metadata.calibration:
+        x, y = metadata.calibration[:: -1 if change.swapped else 1]
+        changed["calibration"] = float(x * change.factors[0]), float(y * change.factors[1])
     return metadata._replace(**changed)
 
 
