@@ -211,10 +211,6 @@ class Picture(ABC):
         """Height and width, after the depth of a volume."""
         return (*((self.volume.depth,) if self.volume else ()), self.height, self.width)
 
-    def suit(self, format: Format) -> bool:
-        """Leave out a first frame that a result of this format would show and viewers do not; return if there was."""
-        return False
-
     def frames(self, by_rows: bool = False) -> Iterator[Frame]:
         """Yield every frame, upright; raise `UpscaleError` at the first that cannot be decoded completely.
 

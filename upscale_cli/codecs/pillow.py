@@ -39,12 +39,9 @@ class PillowPicture(Picture):
     ----------
     names : tuple of str
         Pillow's names of the format.
-    first : int
-        Which of Pillow's frames is the first of the picture.
     """
 
     names: ClassVar[tuple[str, ...]] = ()
-    first = 0
 
     def __init__(self, stream: BinaryIO, format: Format, reading: Reading) -> None:
         super().__init__(stream, format, reading)
@@ -122,8 +119,8 @@ class PillowPicture(Picture):
     def decode(self) -> Iterator[Frame]:
         image = self.image
         for index in range(self.count):
-            if self.first + self.count > 1:
-                image.seek(self.first + index)
+            if self.count > 1:
+                image.seek(index)
             width, height = image.size
             check_frame(self, index + 1, height, width)
             frame, orientation = self.read(image, index), self.orientation(image)

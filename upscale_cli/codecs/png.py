@@ -4,14 +4,12 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any, BinaryIO, cast
 
 import numpy as np
 from PIL import Image, PngImagePlugin
 from PIL.PngImagePlugin import PngImageFile
 
-from upscale_cli.codecs.apng import read_outline, shown, spread_key
 from upscale_cli.codecs.bytewise import read_both_bytes
 from upscale_cli.codecs.format import Format
 from upscale_cli.codecs.picture import Reading
@@ -22,7 +20,7 @@ from upscale_cli.codecs.png_stream import Chunk, PngStream, with_chunks
 from upscale_cli.codecs.writing import Enlarged, Writing, alike
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.metadata import Metadata
-from upscale_cli.image.pixels import Frame, Mode, oriented
+from upscale_cli.image.pixels import Frame, Mode
 
 # Pillow refuses files with a text or profile of more than 1 MiB. All texts together are limited to 64 MiB.
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
@@ -33,14 +31,6 @@ class PngPicture(PillowPicture):
 
     names = ("PNG",)
 
-    def __init__(self, stream: BinaryIO, format: Format, reading: Reading) -> None:
-        super().__init__(stream, format, reading)
-        # Frames that hide nothing of others are Pillow's, with their palettes.
-        self._drawn = self._outline if self._outline and not self._outline.plain else None
-        if self._drawn:
-            # The canvas, what a frame hides of it, the frame, and its sums.
-            self.channels, self.decoded = 4, 60
-
     def open_image(self) -> Image.Image:
         image: Image.Image
         try:  # Image.open would import the plugins of five formats before it looks at the file
@@ -50,26 +40,17 @@ class PngPicture(PillowPicture):
             image = super().open_image()
         position = self.stream.tell()
         self._chunks, notes = sorted_chunks(self.stream)
-        self._outline = read_outline(self.stream) if getattr(image, "n_frames", 1) > 1 else None
         self.stream.seek(position)
         self.notes += notes
         # Without an entry, Pillow would decode the pixels to look behind them.
         image.info["exif"] = b"Exif\0\0" + (self._chunks.exif or b"")
         image.info["xmp"] = self._chunks.xmp
         self._orientation = read_orientation(image)
-        spread_key(cast(PngImageFile, image))
+        # Pillow scales samples of 2 and 4 bits to 8, but not the transparent one.
+        factor = {"L;2": 85, "L;4": 17}.get(_raw_mode(image))
+        if factor and "transparency" in image.info:
+            image.info["transparency"] *= factor
         return image
-
-    def suit(self, format: Format) -> bool:
-        leaves = self._still and format.name != self.format.name
-        if leaves:
-            self.first, self.count = 1, self.count - 1
-        return leaves
-
-    @property
-    def _still(self) -> bool:
-        """Whether the first frame is no part of the animation."""
-        return bool(self.image.info.get("default_image")) and self.count > 1 and not self.first
 
     def bits(self, image: Image.Image) -> int:
         return 16 if _raw_mode(image).endswith(";16B") else super().bits(image)
@@ -84,28 +65,8 @@ class PngPicture(PillowPicture):
         if index == 0:
             read, chunks = read_metadata(image, self.count > 1), self._chunks
             read = read._replace(text=chunks.text, colour=chunks.colour, chunks=chunks.chunks)
-            read = read._replace(still=read.still and not self.first)
             self._metadata = read._replace(aspect=image.info.get("aspect"))
         return self._metadata
-
-    def decode(self) -> Iterator[Frame]:
-        if self._drawn is None:
-            yield from super().decode()
-            return
-        count = self.count
-        if self._still:
-            yield next(super().decode())
-            count -= 1
-        grey = self._drawn.header[9] in (0, 4)
-        if len(self._drawn.blocks) < count:
-            raise UpscaleError("is truncated: its last frames are missing; get the complete file.")
-        for block, rgba in islice(zip(self._drawn.blocks, shown(self.stream, self._drawn), strict=True), count):
-            yield Frame(
-                samples=oriented(rgba[..., ::3] if grey else rgba, self._orientation).copy(),
-                mode="LA" if grey else "RGBA",
-                duration=block.delay if self.count > 1 else None,
-                metadata=self.metadata(self.image, self.count - count)._replace(orientation=self._orientation),
-            )
 
     def read(self, image: Image.Image, index: int) -> Frame:
         bands, _, depth = _raw_mode(image).partition(";")

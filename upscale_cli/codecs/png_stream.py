@@ -159,7 +159,7 @@ class PngStream:
             packer.compress(filtered),
             packer.flush(zlib.Z_FINISH if last else zlib.Z_FULL_FLUSH),
         )
-        return Part(chunk(b"IDAT", pieces), deflate.adler32(filtered), filtered.size)
+        return Part(_chunk(b"IDAT", pieces), deflate.adler32(filtered), filtered.size)
 
     def idat(self, part: Part) -> bytes:
         """Return the bytes of a packed strip. Call it once for each, from the top."""
@@ -171,7 +171,7 @@ class PngStream:
         """Return the bytes after the pixels: their Adler-32 sum, in an IDAT chunk of its own, and IEND."""
         if self._left:
             raise ValueError(f"{self._left} bytes of rows are missing")
-        return chunk(b"IDAT", (struct.pack(">I", self._adler),)) + chunk(b"IEND", ())
+        return _chunk(b"IDAT", (struct.pack(">I", self._adler),)) + _chunk(b"IEND", ())
 
 
 def with_chunks(file: bytes, chunks: Sequence[Chunk]) -> bytes:
@@ -186,7 +186,7 @@ def with_chunks(file: bytes, chunks: Sequence[Chunk]) -> bytes:
 
 
 def _joined(chunks: Iterable[Chunk]) -> bytes:
-    return b"".join(chunk(name, (payload,)) for name, payload in chunks)
+    return b"".join(_chunk(name, (payload,)) for name, payload in chunks)
 
 
 def combined_adler(first: int, second: int, length: int) -> int:
@@ -228,7 +228,7 @@ def decompressed(data: bytes, most: int) -> bytes:
     return made
 
 
-def chunk(name: bytes, pieces: Iterable[bytes]) -> bytes:
+def _chunk(name: bytes, pieces: Iterable[bytes]) -> bytes:
     """Return length, name, payload and CRC (PNG, section 5.3) of a chunk whose payload comes in pieces."""
     pieces = tuple(pieces)
     crc = deflate.crc32(name)

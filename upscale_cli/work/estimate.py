@@ -124,9 +124,7 @@ class Task(NamedTuple):
 
 
 def check_frames(picture: Picture, format: Format) -> None:
-    """Raise `UpscaleError` if a format cannot store as many frames as there are to be seen."""
-    if picture.suit(format):
-        picture.notes.append("its first image, which is no part of the animation, is left out")
+    """Raise `UpscaleError` if a format cannot store as many frames as there are."""
     if picture.count > 1 and not format.frames:
         exact = format.without_loss is not None and not format.lossy
         title = f"{format.title} without loss" if exact else format.title
