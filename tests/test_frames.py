@@ -332,7 +332,7 @@ def test_a_picture_that_is_no_part_of_the_animation_stays_in_a_png_alone(count: 
     for format in ("png", "webp", "tiff", *["jpeg"] * (count == 1)):
         data, result = enlarged(source, format, 2, "nearest")
         shades[format] = [int(seen(frame)[0, 0, 0]) for frame in frames_of(data)]
-        left = "its first image, which is no part of the animation, is left out" in result.notes
+        left = any("default image outside the animation" in note for note in result.notes)
         assert left == (format != "png")
     assert shades.pop("png") == [9, 100, 200][: 1 + count]
     for made in shades.values():
@@ -344,5 +344,5 @@ def test_an_animation_that_ends_early_or_leaves_its_canvas_is_refused() -> None:
     whole = apng(6, (4, 3), [(pixels, 0, 0, 1, 0), (pixels, 0, 0, 1, 1)])
     with pytest.raises(UpscaleError, match="is truncated"):
         enlarged(whole[: whole.rindex(b"fcTL") - 4] + chunk(b"IEND", b""), "png")
-    with pytest.raises(UpscaleError, match="does not lie within the picture"):
+    with pytest.raises(UpscaleError, match="lies outside its canvas"):
         enlarged(apng(6, (4, 3), [(pixels, 0, 0, 1, 0), (pixels, 1, 0, 1, 1)]), "png")

@@ -326,7 +326,7 @@ def test_what_cannot_be_is_refused_by_name() -> None:
         ("lanczos", {"grid": "tf-crop-and-resize"}, "lanczos: grid=tf-crop-and-resize is not half-pixel or align"),
         ("nearest", {"rounding": "up"}, "nearest: rounding=up is not round-prefer-ceil or"),
         ("nearest", {"edge": "zero"}, "nearest: edge=zero is not repeat or"),
-        ("spline", {"order": 1}, "spline: order=1 is not 2 to 5."),
+        ("spline", {"order": 1}, "spline: order=1 is not an integer from 2 to 5."),
     ):
         with pytest.raises(UsageError) as caught:
             upscale(SOURCE, 2, METHODS[method], **parameters)

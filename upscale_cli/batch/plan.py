@@ -225,10 +225,11 @@ def _expected(work: Work, picture: Picture, source: Source, checked: dict[Header
     """Return what a header tells about a result. To check one takes as long as to open it, and many are alike."""
     if picture.volume is not None or work.reads_beside:
         return work.check(picture, source)
-    if (found := checked.get(picture.header)) is None:
+    header = picture.header  # before the check, which may leave out a frame
+    if (found := checked.get(header)) is None:
         found = work.check(picture, source)
         if len(checked) < 1000:  # keys take memory, too
-            checked[picture.header] = found
+            checked[header] = found
     return found
 
 

@@ -67,7 +67,7 @@ _ROWS = (
         timing=Timing(longest=65_535_000),
         compressions=("fast", "small"),
         strips="one",
-        keeps=_OF_PNG | _PHOTO | {"loop", "durations"},
+        keeps=_OF_PNG | _PHOTO | {"loop", "durations", "still"},
     ),
     Format(
         name="jpeg",

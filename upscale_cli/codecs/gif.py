@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from upscale_cli.codecs.canvas import CLEAR, KEEP
 from upscale_cli.codecs.format import Format
-from upscale_cli.codecs.gif_frames import CLEAR, KEEP, read_outline, shown
+from upscale_cli.codecs.gif_frames import read_outline, shown
 from upscale_cli.codecs.picture import Encoding, Reading, check_source
 from upscale_cli.codecs.pillow import PillowPicture
 from upscale_cli.codecs.writing import Enlarged, Writing, same_size

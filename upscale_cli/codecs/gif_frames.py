@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from upscale_cli.codecs.canvas import CLEAR, KEEP, RESTORE, drawn
+
 XMP, TRAILER = b"XMP DataXMP", bytes((1, *range(255, -1, -1), 0))
 """What begins the block of an XMP packet, and what follows the packet, whose bytes decoders take for lengths:
 wherever these lead them, they come to the end (Adobe, "XMP Specification Part 3", section 1.1.2).
 """
-KEEP, CLEAR, RESTORE = 1, 2, 3
-"""What becomes of a frame before the next is drawn: it stays, is cleared, or gives way to what was there before."""
 
 
 class Block(NamedTuple):
@@ -189,15 +189,11 @@ def shown(stream: BinaryIO, outline: Outline) -> Iterator[NDArray[np.uint8]]:
             canvas[:] = behind
     greys = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
     for block in outline.blocks:
-        place = canvas[block.top : block.top + block.height, block.left : block.left + block.width]
-        before = place.copy() if block.disposal == RESTORE else None
-        if place.size:
-            index = indices(stream, block)[: place.shape[0], : place.shape[1]]
-            own = block.palette if block.palette is not None else outline.palette
-            np.copyto(place[..., :3], (greys if own is None else own)[index], where=(index != block.clear)[..., None])
-            place[..., 3][index != block.clear] = 255
-        yield canvas
-        if before is not None:
-            place[:] = before
-        elif block.disposal == CLEAR:
-            place[:] = 0 if block.clear >= 0 else behind
+        with drawn(canvas, block[:4], block.disposal, 0 if block.clear >= 0 else behind) as place:
+            if place.size:
+                index = indices(stream, block)[: place.shape[0], : place.shape[1]]
+                own = block.palette if block.palette is not None else outline.palette
+                colours = (greys if own is None else own)[index]
+                np.copyto(place[..., :3], colours, where=(index != block.clear)[..., None])
+                place[..., 3][index != block.clear] = 255
+            yield canvas

@@ -137,6 +137,7 @@ class Header(NamedTuple):
     encoding: Encoding
     decoded: float
     by_rows: int
+    still: bool
 
 
 class Picture(ABC):
@@ -170,6 +171,8 @@ class Picture(ABC):
         An array is (C, H, W) or (N, C, H, W).
     ink : bool
         Its colours are CMYK.
+    still : bool
+        The first frame is not part of the animation, see `Metadata`. Without it, `count` is one less.
     notes : list of str
         What the file holds that is not kept, in words. Complete once all frames have been read.
     encoding : Encoding
@@ -182,6 +185,7 @@ class Picture(ABC):
     decoded: float
     count: int
     by_rows: int = 0
+    still: bool = False
 
     def __init__(self, stream: BinaryIO, format: Format, reading: Reading) -> None:
         self.stream, self.format, self.reading = stream, format, reading
@@ -204,7 +208,7 @@ class Picture(ABC):
     def header(self) -> Header:
         """What decides about its results."""
         pixels = self.format.name, self.sides, self.channels, self.itemsize, self.count, self.ndim, self.ink
-        return Header(*pixels, self.encoding, self.decoded, self.by_rows)
+        return Header(*pixels, self.encoding, self.decoded, self.by_rows, self.still)
 
     @property
     def sides(self) -> tuple[int, ...]:

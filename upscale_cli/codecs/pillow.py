@@ -173,13 +173,18 @@ def from_pillow(image: Image.Image) -> Frame:
 
 def _indexed(image: Image.Image) -> Frame:
     """Return an image of mode P as a frame."""
+    return Frame(np.asarray(image)[:, :, None], "P", colours_of(image))
+
+
+def colours_of(image: Image.Image) -> NDArray[np.uint8]:
+    """Return the palette (256, 4) of an image of mode P, with its opacity."""
     colours = palette_of(image)
     transparency = image.info.get("transparency")
     if isinstance(transparency, bytes):
         colours[: len(transparency), 3] = np.frombuffer(transparency[:256], np.uint8)
     elif isinstance(transparency, int) and 0 <= transparency < 256:
         colours[transparency, 3] = 0
-    return Frame(np.asarray(image)[:, :, None], "P", colours)
+    return colours
 
 
 def to_pillow(samples: Array, mode: str, palette: NDArray[np.uint8] | None = None) -> Image.Image:

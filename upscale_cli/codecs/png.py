@@ -4,23 +4,27 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, BinaryIO, cast
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 from PIL.PngImagePlugin import PngImageFile
 
 from upscale_cli.codecs.bytewise import read_both_bytes
+from upscale_cli.codecs.canvas import blend, drawn
 from upscale_cli.codecs.format import Format
 from upscale_cli.codecs.picture import Reading
-from upscale_cli.codecs.pillow import PillowPicture, plays, save
+from upscale_cli.codecs.pillow import PillowPicture, colours_of, plays, save
 from upscale_cli.codecs.pillow_metadata import read_metadata, read_orientation
 from upscale_cli.codecs.png_chunks import adapted, sorted_chunks
+from upscale_cli.codecs.png_frames import frame_files
 from upscale_cli.codecs.png_stream import Chunk, PngStream, with_chunks
 from upscale_cli.codecs.writing import Enlarged, Writing, alike
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.metadata import Metadata
-from upscale_cli.image.pixels import Frame, Mode
+from upscale_cli.image.pixels import MODES, Frame, Mode, indexed_in, oriented, to_mode, widen
 
 # Pillow refuses files with a text or profile of more than 1 MiB. All texts together are limited to 64 MiB.
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
@@ -30,6 +34,13 @@ class PngPicture(PillowPicture):
     """A PNG file."""
 
     names = ("PNG",)
+
+    def __init__(self, stream: BinaryIO, format: Format, reading: Reading) -> None:
+        super().__init__(stream, format, reading)
+        self.still = bool(self.image.info.get("default_image"))
+        if self.count > 1:
+            # The canvas, what a frame hides of it, the frame, and what is made of both.
+            self.decoded = 32
 
     def open_image(self) -> Image.Image:
         image: Image.Image
@@ -77,6 +88,40 @@ class PngPicture(PillowPicture):
             alpha = np.where((samples == np.array(key, np.uint16)).all(axis=2), 0, 65535)
             return Frame(np.dstack((samples, alpha.astype(np.uint16))), "RGBA")
         return Frame(samples, cast(Mode, bands))
+
+    def decode(self) -> Iterator[Frame]:
+        if (stored := self.frame_count()) == 1:
+            yield from super().decode()
+            return
+        canvas, number = np.zeros((*self.image.size[::-1], 4), np.uint8), 0
+        for number, (control, file) in enumerate(islice(frame_files(self.stream), stored - self.count, stored), 1):
+            with drawn(canvas, control.box, control.disposal) as place:
+                if place.shape[:2] != (control.height, control.width):
+                    raise UpscaleError("has a frame that lies outside its canvas: it is damaged; get another copy.")
+                alone = PngPicture(io.BytesIO(file), self.format, self.reading)
+                rgba = to_mode(widen(next(alone.decode())), "RGBA").samples
+                if control.blend:
+                    blend(place, rgba)
+                else:
+                    place[:] = rgba
+                frame = self._as_stored(canvas)
+                yield frame._replace(
+                    samples=oriented(frame.samples, self._orientation),
+                    duration=control.duration if self.count > 1 else None,
+                    metadata=self.metadata(self.image, number - 1)._replace(orientation=self._orientation),
+                )
+        if number < self.count:
+            raise UpscaleError(f"is truncated: some of its {stored} frames are missing; get the complete file.")
+
+    def _as_stored(self, canvas: NDArray[np.uint8]) -> Frame:
+        """Return a canvas with the channels of the file, or its palette, and with opacity if it is needed."""
+        image = self.image
+        if image.mode == "P" and (frame := indexed_in(canvas, colours_of(image))) is not None:
+            return frame
+        channels = [0] if image.mode in ("1", "L", "LA") else [0, 1, 2]
+        if "A" in image.mode or "transparency" in image.info or (canvas[..., 3] != 255).any():
+            channels.append(3)
+        return Frame(canvas[..., channels], MODES[len(channels)])
 
 
 def _raw_mode(image: Image.Image) -> str:

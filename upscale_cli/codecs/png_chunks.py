@@ -15,7 +15,7 @@ from upscale_cli.errors import UpscaleError
 from upscale_cli.image.metadata import Metadata
 
 PIXELS = frozenset((b"IDAT", b"fdAT"))
-"""Chunks that are not read here."""
+"""Chunks that are not read with the others."""
 
 REPLACED = frozenset((b"IEND", b"tRNS", b"acTL", b"fcTL", b"iCCP", b"pHYs", b"iDOT")) | PIXELS
 """Chunks that are made anew. iDOT is Apple's index of the IDAT chunks."""
@@ -48,8 +48,8 @@ DEPENDENT = {
 """Chunks that describe the source's pixels, and what people call them."""
 
 
-def read_chunks(stream: BinaryIO) -> Iterator[tuple[bytes, bytes, bool]]:
-    """Yield name and payload of each chunk, and whether its checksum is right. Pixels are skipped.
+def read_chunks(stream: BinaryIO, pixels: bool = False) -> Iterator[tuple[bytes, bytes, bool]]:
+    """Yield name and payload of each chunk, and whether its checksum is right. Pixels are skipped unless asked for.
 
     It ends with the file, whether there is an IEND or not.
     """
@@ -61,10 +61,10 @@ def read_chunks(stream: BinaryIO) -> Iterator[tuple[bytes, bytes, bool]]:
         position += 12 + size
         if position > length or not name.isalpha():
             return
-        if name == b"IDAT":
+        if name == b"IDAT" and not pixels:
             last = last or _last_pixels(stream, length)
             position = max(position, last)
-        elif name not in PIXELS:
+        elif pixels or name not in PIXELS:
             payload, check = stream.read(size), stream.read(4)
             yield name, payload, zlib.crc32(payload, zlib.crc32(name)) == int.from_bytes(check)
         if name == b"IEND":

@@ -129,7 +129,7 @@ class PngStream:
 
     def head(self) -> bytes:
         """Return the bytes before the pixels: signature, IHDR, further chunks, PLTE, tRNS."""
-        return with_chunks(SIGNATURE + _joined(self._chunks), self._further)
+        return with_chunks(SIGNATURE + joined(self._chunks), self._further)
 
     def pack(self, samples: NDArray[Any], first: bool, last: bool) -> Part:
         """Return a strip, filtered and deflated. It changes no state, so threads may pack several strips at once.
@@ -180,12 +180,13 @@ def with_chunks(file: bytes, chunks: Sequence[Chunk]) -> bytes:
     after = header
     while file[after + 4 : after + 8] in (b"PLTE", b"tRNS"):
         after += 12 + int.from_bytes(file[after : after + 4])
-    first = _joined(chunk for chunk in chunks if chunk[0] not in AFTER_PALETTE)
-    second = _joined(chunk for chunk in chunks if chunk[0] in AFTER_PALETTE)
+    first = joined(chunk for chunk in chunks if chunk[0] not in AFTER_PALETTE)
+    second = joined(chunk for chunk in chunks if chunk[0] in AFTER_PALETTE)
     return b"".join((file[:header], first, file[header:after], second, file[after:]))
 
 
-def _joined(chunks: Iterable[Chunk]) -> bytes:
+def joined(chunks: Iterable[Chunk]) -> bytes:
+    """Return chunks, by name and payload, as they stand in a file."""
     return b"".join(_chunk(name, (payload,)) for name, payload in chunks)
 
 

@@ -130,6 +130,7 @@ NAMES = {
     "loop": "loop count",
     "durations": "frame durations",
     "calibration": "calibration (pixels per unit)",
+    "still": "default image outside the animation",
     "titles": "page names",
     "geo": "georeference",
 }

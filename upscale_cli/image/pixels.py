@@ -136,6 +136,19 @@ def index_colours(frame: Frame) -> Frame | None:
     return frame._replace(samples=samples, mode="P", palette=palette)
 
 
+def indexed_in(rgba: NDArray[np.uint8], palette: NDArray[np.uint8]) -> Frame | None:
+    """Return RGBA pixels (H, W, 4) as indices into a palette; None if it lacks some of their colours.
+
+    All fully transparent pixels count as one colour, whatever colour they hide.
+    """
+    numbers = [np.where(each[..., 3:] == 0, 0, each).view(np.uint32)[..., 0] for each in (palette, rgba)]
+    colours, first = np.unique(numbers[0], return_index=True)
+    place = np.searchsorted(colours, numbers[1]).clip(max=len(colours) - 1)
+    if (colours[place] != numbers[1]).any():
+        return None
+    return Frame(first.astype(np.uint8)[place][..., None], "P", palette)
+
+
 def quantise(frame: Frame) -> Frame:
     """Return an 8-bit frame in a palette of 256 colours, dithered if it has more; alpha becomes 0 or 255."""
     rgba = to_mode(frame, "RGBA").samples.copy()

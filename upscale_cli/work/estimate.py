@@ -124,7 +124,9 @@ class Task(NamedTuple):
 
 
 def check_frames(picture: Picture, format: Format) -> None:
-    """Raise `UpscaleError` if a format cannot store as many frames as there are."""
+    """Leave out what is no frame in a format; raise `UpscaleError` if it cannot store as many frames as are left."""
+    if picture.still and "still" not in format.keeps:
+        picture.still, picture.count = False, picture.count - 1
     if picture.count > 1 and not format.frames:
         exact = format.without_loss is not None and not format.lossy
         title = f"{format.title} without loss" if exact else format.title

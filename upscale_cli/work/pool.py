@@ -114,6 +114,7 @@ class Pooling:
         targets, result = self.targets(target), Result()
         with open_picture(source.open(), self.reading) as picture:
             format = self.format_for(picture)
+            check_frames(picture, format)
             pooled: list[Pooled] = []
             frames = []
             for frame in picture.frames():
