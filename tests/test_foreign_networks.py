@@ -153,7 +153,8 @@ def test_a_safetensors_file_is_a_network(prefix: str, kind: str, tmp_path: Path)
 def test_a_header_may_begin_as_an_onnx_file_does(tmp_path: Path) -> None:
     """One in 32 does: its length is a multiple of 8, and lengths of 8 more than a multiple of 256 begin with 8."""
     for padding in range(256):
-        content = stored(compact(), lambda header, more=padding: header["__metadata__"].update(a="." * more))
+        name = "." * padding
+        content = stored(compact(), lambda header: header["__metadata__"].update(a=name))  # noqa: B023
         if content.startswith(b"\x08"):
             break
     assert content.startswith(b"\x08")

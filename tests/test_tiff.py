@@ -425,7 +425,6 @@ def test_tags_that_are_not_kept_are_said_by_name() -> None:
 @pytest.mark.parametrize(
     ("how", "what"),
     [
-        ({"ome": True, "metadata": {"axes": "YX", "PhysicalSizeX": 0.5}}, "OME-XML"),
         ({"metadata": {}}, "description by tifffile"),
         ({"metadata": None, "description": "the shape of a mill"}, ""),
     ],
@@ -448,3 +447,55 @@ def test_a_microscope_has_twice_the_pixels_per_unit_at_x2() -> None:
     assert page.description.startswith("ImageJ=")
     assert result.notes == []
     assert "PNG cannot store its calibration (pixels per unit)" in enlarged(stream.getvalue(), "png")[1].notes
+
+
+def ome(samples: Array, **metadata: Any) -> bytes:
+    """An OME-TIFF that tifffile writes."""
+    stream = io.BytesIO()
+    stream.name = "small.ome.tif"
+    tifffile.imwrite(stream, samples, ome=True, metadata=metadata, photometric="minisblack")
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(("axes", "sides"), [("YX", ()), ("ZCYX", (2, 3)), ("TZCYX", (2, 2, 2))])
+def test_ome_xml_describes_the_result(axes: str, sides: tuple[int, ...]) -> None:
+    samples = RNG.integers(0, 65536, (*sides, 20, 24), np.uint16)
+    file = ome(samples, axes=axes, PhysicalSizeX=0.5, PhysicalSizeXUnit="nm", PhysicalSizeY=0.75, PhysicalSizeZ=3.0)
+    made, result = enlarged(file, scale=(4, 2))
+    assert not result.notes
+    with tifffile.TiffFile(io.BytesIO(made)) as read:
+        assert (read.series[0].kind, read.series[0].axes, read.series[0].shape) == ("ome", axes, (*sides, 80, 48))
+        np.testing.assert_array_equal(read.asarray()[..., ::4, ::2], samples)
+        pixels = tifffile.xml2dict(read.ome_metadata)["OME"]["Image"]["Pixels"]
+    assert [pixels[f"PhysicalSize{axis}"] for axis in "XYZ"] == [0.25, 0.1875, 3]
+    assert (pixels["SizeX"], pixels["SizeY"], pixels["PhysicalSizeXUnit"]) == (48, 80, "nm")
+    if not sides:
+        assert "PNG cannot store its OME-XML" in enlarged(file, "png")[1].notes
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b'SizeX="24"', b'SizeX="25"'),
+        (b'SizeX="24"', b'SizeX="&#x"'),
+        (b"<OME ", b'<!DOCTYPE a [<!ENTITY b "c">]><OME '),
+        (b"</Image>", b'</Image><Image ID="b"><Pixels SizeX="24" SizeY="20"/></Image>'),
+        (b"</Image>", b'</Image><ROI ID="b"/>'),
+    ],
+)
+def test_ome_xml_that_would_not_be_true_is_left_out_and_said(before: bytes, after: bytes) -> None:
+    text = pages_of(ome(np.zeros((20, 24), np.uint8), axes="YX"))[0].description.encode()
+    assert before in text
+    made, result = enlarged(saved(np.zeros((20, 24), np.uint8), description=text.replace(before, after)))
+    assert result.notes == ["its OME-XML, which would not describe the result, is left out"]
+    assert 270 not in pages_of(made)[0].tags
+
+
+def test_ome_xml_of_channels_apart_or_turned_is_left_out() -> None:
+    planes = np.zeros((3, 20, 24), np.uint8)
+    text = pages_of(ome(planes, axes="CYX"))[0].description.encode()
+    note = ["its OME-XML, which would not describe the result, is left out"]
+    file = saved(planes, photometric="rgb", planarconfig=2, description=text)
+    assert enlarged(file)[1].notes == note
+    turned = saved(planes[0], (274, "H", 1, 6), description=text)
+    assert enlarged(turned)[1].notes == note

@@ -112,7 +112,7 @@ _ROWS = (
         frames=True,
         compressions=("deflate", "none", "lzw", "zstd"),
         strips="all",
-        keeps=frozenset({"icc", "exif", "xmp", "dpi", "aspect", "photoshop", "titles", "calibration", "geo"}),
+        keeps=frozenset({"icc", "exif", "xmp", "dpi", "aspect", "photoshop", "titles", "calibration", "geo", "ome"}),
     ),
     Format(
         name="gif",

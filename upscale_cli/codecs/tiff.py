@@ -43,6 +43,7 @@ from upscale_cli.codecs.tiff_samples import (
 from upscale_cli.codecs.tiff_writer import write_tiff
 from upscale_cli.codecs.writing import Enlarged, Writing
 from upscale_cli.errors import UpscaleError
+from upscale_cli.image.ome import LEFT_OUT
 from upscale_cli.image.pixels import CHANNELS, Frame, Mode, divided_by_alpha, full_depth, oriented
 from upscale_cli.methods.blocks import SIDE
 from upscale_cli.methods.rows import KEPT
@@ -114,6 +115,10 @@ class TiffPicture(Picture):
             raise UpscaleError("holds only thumbnails or masks; its picture is not in the file, or is camera raw.")
         self._note_left_out(pages)
         self.count = len(self._pages)
+        # OME-XML counts the pages, which have one size, and tells how their channels are stored: not apart, as here.
+        sizes = {(page.one(tag.HEIGHT), page.one(tag.WIDTH)) for page in pages}
+        apart = any(page.one(tag.PLANAR, 1) == 2 and page.one(tag.SAMPLES, 1) > 1 for page in pages)
+        self._ordered = self._pages == pages and len(sizes) == 1 and not apart
         first = self._pages[0]
         how = stored(first)
         mode, extra = check(first, how)
@@ -150,6 +155,9 @@ class TiffPicture(Picture):
             frame = self._frame(page, how)
             samples = frame.samples if turned == 1 else oriented(np.asarray(frame.samples), turned)
             metadata = read_metadata(page, self.notes)._replace(orientation=turned)
+            if metadata.ome and not self._ordered:
+                self.notes.append(LEFT_OUT)
+                metadata = metadata._replace(ome=None)
             yield frame._replace(samples=samples, metadata=metadata)
 
     def _frame(self, page: Page, how: Stored) -> Frame:

@@ -14,7 +14,7 @@ RASTER_TYPE, CENTRES = 1025, 2
 """A key of `GEO_KEYS`, and its value for pixels that are points."""
 NO_UNIT, INCH, CENTIMETRE = 1, 2, 3
 """Values of the tag `RESOLUTION_UNIT`."""
-BYTE, SHORT, LONG, RATIO, UNDEFINED, DOUBLE = 1, 3, 4, 5, 7, 12
+BYTE, ASCII, SHORT, LONG, RATIO, UNDEFINED, DOUBLE = 1, 2, 3, 4, 5, 7, 12
 """Types of tags."""
 DIRECTORIES = {tag.EXIF, tag.GPS, tag.INTEROPERABILITY}
 HEADER = b"II*\0\x08\0\0\0"
@@ -22,16 +22,18 @@ HEADER = b"II*\0\x08\0\0\0"
 
 def read_metadata(page: Page, notes: list[str]) -> Metadata:
     """Return the metadata of a page; add what cannot be read to the notes."""
-    exif = None
+    exif, text = None, page.data(tag.DESCRIPTION)
+    ome = text if text.rstrip(b"\0 \r\n\t").endswith(b"OME>") else None
+    sized = text.startswith(b'{"shape"')
+    if sized:
+        notes.append("its description by tifffile, which says the old size, is left out")
+    apart = {tag.DESCRIPTION} if ome or sized else set()
     try:
-        if described := _tree(page, page.entries.keys() & tag.DESCRIPTIVE):
+        if described := _tree(page, page.entries.keys() & tag.DESCRIPTIVE - apart):
             if described.get(tag.EXIF, (0, {}))[1].pop(tag.MAKER_NOTE, None):
                 # Its offsets are counted from where it stood.
                 notes.append("its MakerNote is left out")
-            if what := _outdated(page.data(tag.DESCRIPTION)):
-                del described[tag.DESCRIPTION]
-                notes.append(f"its {what}, which says the old size, is left out")
-            exif = HEADER + packed(described, len(HEADER)) if described else None
+            exif = HEADER + packed(described, len(HEADER))
     except (UpscaleError, ValueError, OverflowError):
         notes.append("its EXIF is damaged and left out")
     x, y = (next(iter(page.values(number)), 0.0) for number in (tag.X_RESOLUTION, tag.Y_RESOLUTION))
@@ -41,7 +43,7 @@ def read_metadata(page: Page, notes: list[str]) -> Metadata:
         notes.append(f"its {', '.join(names)} {'is' if len(names) == 1 else 'are'} left out")
     known = 0 < x < 1e6 and 0 < y < 1e6
     # Other programs' numbers without a unit say the shape of pixels alone.
-    calibrated = known and not unit and page.data(tag.DESCRIPTION).startswith(b"ImageJ=")
+    calibrated = known and not unit and text.startswith(b"ImageJ=")
     shaped = known and not unit and not calibrated and x != y and 1e-4 < x / y < 1e4
     photoshop, iptc = page.data(tag.PHOTOSHOP), page.data(tag.IPTC)
     titles = {number: text for number in tag.NAMES_OF_PAGE if (text := page.data(number))}
@@ -56,14 +58,8 @@ def read_metadata(page: Page, notes: list[str]) -> Metadata:
         titles=titles,
         geo=_georeference(page),
         no_data=_no_data(page),
+        ome=ome,
     )
-
-
-def _outdated(description: bytes) -> str:
-    """Return what people call a description that says the size of the picture; empty if it is another."""
-    if b"<OME" in description[:4096]:
-        return "OME-XML"
-    return "description by tifffile" if description.startswith(b'{"shape"') else ""
 
 
 def _tree(page: Page, numbers: set[int]) -> dict[int, Tag]:
@@ -125,7 +121,9 @@ def tags_of(metadata: Metadata) -> dict[int, Tag]:
             limit = min(10**6, int(2**32 / max(1, side)))
             tags[number] = RATIO, Fraction(side).limit_denominator(limit).as_integer_ratio()
         tags[tag.RESOLUTION_UNIT] = SHORT, (INCH if metadata.dpi else NO_UNIT,)
-    tags |= {number: (2, text) for number, text in metadata.titles.items()}
+    if metadata.ome:
+        tags[tag.DESCRIPTION] = ASCII, metadata.ome
+    tags |= {number: (ASCII, text) for number, text in metadata.titles.items()}
     if metadata.geo is not None:
         geo = metadata.geo
         numbers = {tag.PIXEL_SCALE: geo.pixel_scale, tag.TIE_POINTS: geo.tie_points}

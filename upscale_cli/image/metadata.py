@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from upscale_cli.image import exif, photoshop, xmp
+from upscale_cli.image import exif, ome, photoshop, xmp
 from upscale_cli.image.change import Change
 from upscale_cli.image.georeference import Georeference
 
@@ -51,6 +51,8 @@ class Metadata(NamedTuple):
         Where on the earth it lies.
     no_data : float or None
         The value of cells without data.
+    ome : bytes or None
+        The OME-XML of a TIFF page.
     """
 
     icc: bytes | None = None
@@ -71,6 +73,7 @@ class Metadata(NamedTuple):
     titles: Mapping[int, bytes] = {}
     geo: Georeference | None = None
     no_data: float | None = None
+    ome: bytes | None = None
 
     def stripped(self) -> "Metadata":
         """Return only what is needed to show the pixels: their colours, shape and timing."""
@@ -133,6 +136,7 @@ NAMES = {
     "still": "default image outside the animation",
     "titles": "page names",
     "geo": "georeference",
+    "ome": "OME-XML",
 }
 """What people call the metadata that formats can store."""
 
@@ -156,6 +160,7 @@ def resized(metadata: Metadata, change: Change) -> Metadata:
     changed: dict[str, Any] = {
         "aspect": _shown_aspect(metadata, change),
         "geo": None if change.moved or metadata.geo is None else metadata.geo.resized(change),
+        "ome": metadata.ome and ome.resized(metadata.ome, change),
         "xmp": metadata.xmp and xmp.resized(metadata.xmp, change),
         "extended_xmp": metadata.extended_xmp and xmp.resized(metadata.extended_xmp, change),
         "exif": metadata.exif and exif.resized(metadata.exif, change),

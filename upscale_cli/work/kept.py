@@ -10,6 +10,7 @@ from upscale_cli.image.change import Change
 from upscale_cli.image.colour import fits
 from upscale_cli.image.exif import MAKER_NOTE, has_thumbnail, without
 from upscale_cli.image.metadata import NAMES, Metadata, resized, without_places
+from upscale_cli.image.ome import LEFT_OUT
 from upscale_cli.image.pixels import Frame
 from upscale_cli.image.xmp import merged, readable, split, unannounced
 from upscale_cli.work.result import Result
@@ -45,6 +46,8 @@ def kept_metadata(
     if read != whole:
         result.note("what its metadata says of the whole picture (thumbnail, regions, subject) is left out")
     metadata = resized(read, change)
+    # OME-XML also tells what the channels are.
+    metadata = metadata._replace(ome=metadata.ome if mode == frame.mode else None)
     _note_unfit(read, metadata, change, result)
     metadata, lost = _stored(metadata, format)
     if frame.duration is not None:
@@ -79,6 +82,8 @@ def _note_unfit(read: Metadata, metadata: Metadata, change: Change, result: Resu
         result.note("its Photoshop thumbnail, which was not turned with it, is left out")
     if read.geo is not None and metadata.geo is None:
         result.note(f"its georeference, which {change.moved}, is left out")
+    if read.ome and metadata.ome is None:
+        result.note(LEFT_OUT)
 
 
 def _stored(metadata: Metadata, format: Format) -> tuple[Metadata, set[str]]:
