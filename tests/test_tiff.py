@@ -414,11 +414,11 @@ def test_only_thumbnails_is_said() -> None:
 
 
 def test_tags_that_are_not_kept_are_said_by_name() -> None:
-    tags = [(318, "2I", 2, (3, 1, 3, 1)), (50844, "d", 92, tuple(map(float, range(92)))), (65000, "H", 1, 7)]
+    tags = [(318, "2I", 2, (3, 1, 3, 1)), (340, "H", 1, 3), (65000, "H", 1, 7)]
     data, result = enlarged(
         saved(GREY, *tags, (297, "H", 2, (0, 1)), (269, "s", 0, "Old Mill")), "tiff", 2, "nearest"
     )
-    assert result.notes == ["its white point, rational polynomials (RPC), tag 65000 are left out"]
+    assert result.notes == ["its white point, smallest and largest value, tag 65000 are left out"]
     assert pages_of(data)[0].tags[269].value == "Old Mill"
 
 
@@ -499,3 +499,23 @@ def test_ome_xml_of_channels_apart_or_turned_is_left_out() -> None:
     assert enlarged(file)[1].notes == note
     turned = saved(planes[0], (274, "H", 1, 6), description=text)
     assert enlarged(turned)[1].notes == note
+
+
+def test_resolutions_on_paper_and_mere_shapes_of_pixels_stay() -> None:
+    for unit, resolution, expected in ((2, (300, 150), (300, 150)), (1, (4, 3), (4, 3)), (3, (100, 50), (254, 127))):
+        made = enlarged(saved(GREY, resolution=resolution, resolutionunit=unit), scale=2)[0]
+        assert pages_of(made)[0].resolution == pytest.approx(expected)
+        assert tag_of(made, 296) == min(unit, 2)
+
+
+def test_rational_polynomials_follow_the_pixels() -> None:
+    """A point of the ground at the centre of pixel c of the small picture is at (c + 1/2) s - 1/2 then."""
+    before = (-1.0, -1.0, 4.0, 6.5, 50.0, 9.0, 300.0, 4.5, 7.0, 0.1, 0.1, 500.0, *RNG.normal(size=80))
+    made, result = enlarged(saved(GREY, (50844, "d", 92, before)), scale=(4, 2))
+    assert not result.notes
+    after = tag_of(made, 50844)
+    for line in (-1.0, 0.3):  # what the polynomials return
+        row, column = line * before[7] + before[2], line * before[8] + before[3]
+        assert line * after[7] + after[2] == pytest.approx((row + 0.5) * 4 - 0.5)
+        assert line * after[8] + after[3] == pytest.approx((column + 0.5) * 2 - 0.5)
+    assert after[:2] + after[4:7] + after[9:] == before[:2] + before[4:7] + before[9:]

@@ -80,11 +80,13 @@ def _georeference(page: Page) -> Georeference | None:
         return None
     keys = page.integers(tag.GEO_KEYS)
     listed = [keys[start : start + 4] for start in range(4, len(keys), 4)]
-    own = {tag.PIXEL_SCALE, tag.TIE_POINTS, tag.TRANSFORMATION}
+    own = {tag.PIXEL_SCALE, tag.TIE_POINTS, tag.TRANSFORMATION, tag.RATIONAL}
+    rational = page.values(tag.RATIONAL)
     return Georeference(
         pixel_scale=page.values(tag.PIXEL_SCALE),
         tie_points=page.values(tag.TIE_POINTS),
         transformation=page.values(tag.TRANSFORMATION),
+        rational=rational if len(rational) == 92 else (),
         centres=(RASTER_TYPE, 0, 1, CENTRES) in listed,
         others={number: page.tag(number) for number in numbers - own},
     )
@@ -127,7 +129,7 @@ def tags_of(metadata: Metadata) -> dict[int, Tag]:
     if metadata.geo is not None:
         geo = metadata.geo
         numbers = {tag.PIXEL_SCALE: geo.pixel_scale, tag.TIE_POINTS: geo.tie_points}
-        numbers[tag.TRANSFORMATION] = geo.transformation
+        numbers |= {tag.TRANSFORMATION: geo.transformation, tag.RATIONAL: geo.rational}
         tags |= dict(geo.others) | {number: (DOUBLE, values) for number, values in numbers.items() if values}
     return tags
 

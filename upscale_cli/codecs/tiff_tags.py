@@ -14,7 +14,7 @@ MAKER_NOTE = 37500
 """A tag of the EXIF directory."""
 
 PIXEL_SCALE, TIE_POINTS, TRANSFORMATION, GEO_KEYS, GEO_DOUBLES, GEO_TEXTS = 33550, 33922, 34264, 34735, 34736, 34737
-GDAL_METADATA, NO_DATA = 42112, 42113
+GDAL_METADATA, NO_DATA, RATIONAL = 42112, 42113, 50844
 
 _ABOUT = {DESCRIPTION, MAKE, MODEL, ORIENTATION, SOFTWARE, DATE, ARTIST, HOST}
 
@@ -49,11 +49,12 @@ LOST = {
     37724: "Photoshop layers",
     50838: "ImageJ data (labels, ranges, overlays)",
     50839: "ImageJ data (labels, ranges, overlays)",
-    50844: "rational polynomials (RPC)",
 }
 """Tags that are not kept, and what people call them."""
 NAMES_OF_PAGE = (DOCUMENT_NAME, PAGE_NAME)
-GEOGRAPHIC = (PIXEL_SCALE, TIE_POINTS, TRANSFORMATION, GEO_KEYS, GEO_DOUBLES, GEO_TEXTS, GDAL_METADATA, NO_DATA)
+GEOGRAPHIC = frozenset(
+    (PIXEL_SCALE, TIE_POINTS, TRANSFORMATION, GEO_KEYS, GEO_DOUBLES, GEO_TEXTS, GDAL_METADATA, NO_DATA, RATIONAL)
+)
 """Tags of GeoTIFF 1.1 and of GDAL that place a picture on the earth, or say what its values mean."""
 
 RESOLUTION = frozenset((X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT))

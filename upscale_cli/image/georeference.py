@@ -20,6 +20,10 @@ class Georeference(NamedTuple):
         A 4 × 4 matrix from (column, row, 0, 1) to (x, y, z, 1), by rows.
     centres : bool
         Column and row 0 are the centre of the first pixel, and not its upper left corner (`RasterPixelIsPoint`).
+    rational : tuple of float
+        92 numbers of rational polynomials from the ground to (column, row), which are counted from the centre of
+        the first pixel ("RPCs in GeoTIFF", geotiff.maptools.org): the third and fourth are the offsets of rows and
+        columns, the eighth and ninth their scales.
     others : mapping
         Further tags, which stay as they are.
     """
@@ -28,6 +32,7 @@ class Georeference(NamedTuple):
     tie_points: tuple[float, ...] = ()
     transformation: tuple[float, ...] = ()
     centres: bool = False
+    rational: tuple[float, ...] = ()
     others: Mapping[int, Any] = {}
 
     def resized(self, change: Change) -> "Georeference":
@@ -59,4 +64,13 @@ class Georeference(NamedTuple):
         scale = self.pixel_scale
         if len(scale) >= 2:
             scale = (scale[0] / across, scale[1] / down, *scale[2:])
-        return self._replace(pixel_scale=scale, tie_points=tuple(points), transformation=tuple(matrix))
+        rational = list(self.rational)
+        for place, factor, begin in ((2, down, top), (3, across, left)) if rational else ():
+            rational[place] = (rational[place] + 0.5) * factor - 0.5 - begin
+            rational[place + 5] *= factor
+        return self._replace(
+            pixel_scale=scale,
+            tie_points=tuple(points),
+            transformation=tuple(matrix),
+            rational=tuple(rational),
+        )

@@ -1,4 +1,4 @@
-"""OME-XML, in which microscopes describe the pixels of a TIFF, changed in place: the sides of the image and its pixels.
+"""OME-XML, in which microscopes describe the pixels of a TIFF, changed in place: the sides of picture and pixels.
 
 Format: Open Microscopy Environment, "OME Model and File Formats 6.3", 2021.
 """
