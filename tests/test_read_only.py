@@ -103,6 +103,14 @@ def test_the_profile_in_a_bmp_is_kept() -> None:
     assert frame.metadata.icc == profile
 
 
+@pytest.mark.parametrize(("space", "said"), [(b"\0\0\0\0", 1), (b"BGRs", 0)])
+def test_calibrated_colours_of_a_bmp_are_said_to_be_left_out(space: bytes, said: int) -> None:
+    header = struct.pack("<IiiHHIIiiII", 108, W, H, 1, 24, 0, 0, 0, 0, 0, 0) + bytes(16) + space
+    header += struct.pack("<12I", *[1 << 29] * 9, *[1 << 16] * 3)
+    notes = enlarged(bmp(header + rows(RNG.integers(0, 1 << 24, (H, W)), 24), 108), "png")[1].notes
+    assert notes == ["its calibrated colour space (endpoints and gamma) is left out"] * said
+
+
 # Icons -------------------------------------------------------------------------------------------------------------
 
 

@@ -519,3 +519,23 @@ def test_rational_polynomials_follow_the_pixels() -> None:
         assert line * after[7] + after[2] == pytest.approx((row + 0.5) * 4 - 0.5)
         assert line * after[8] + after[3] == pytest.approx((column + 0.5) * 2 - 0.5)
     assert after[:2] + after[4:7] + after[9:] == before[:2] + before[4:7] + before[9:]
+
+
+def test_a_note_names_some_of_very_many_tags() -> None:
+    (note,) = enlarged(saved(GREY, *((65000 + number, "H", 1, 7) for number in range(500))))[1].notes
+    assert note.startswith("its tag 65000, tag 65001, ")
+    assert note.endswith(", tag 65011, 488 more tags are left out")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_glow_is_said_to_be_clipped(dtype: Any) -> None:
+    """Colour times opacity is at most opacity, unless light is added, as fire adds it."""
+    samples = np.zeros((8, 8, 4), dtype)
+    samples[:4] = 50, 20, 10, 100
+    assert not enlarged(saved(samples, photometric="rgb", extrasamples=("assocalpha",)))[1].notes
+    samples[4:, :, 0] = 200
+    note = "colour brighter than its associated alpha (glow) is clipped; mark that channel as unspecified to keep it"
+    assert enlarged(saved(samples, photometric="rgb", extrasamples=("assocalpha",)))[1].notes == [note]
+    made, result = enlarged(saved(samples, photometric="rgb", extrasamples=("unspecified",)))
+    assert not result.notes
+    np.testing.assert_array_equal(pages_of(made)[0].asarray(), samples)

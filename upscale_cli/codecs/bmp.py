@@ -102,7 +102,11 @@ def open(stream: BinaryIO, format: Format, reading: Reading) -> Picture:
             f"is a BMP with compression {compression} of {bits}-bit pixels, which is not supported; "
             "convert it to PNG first."
         )
-    return (FieldsPicture if fields or bits == 16 else BmpPicture)(stream, format, reading)
+    picture = (FieldsPicture if fields or bits == 16 else BmpPicture)(stream, format, reading)
+    # A header of version 4 whose colour space is 0, LCS_CALIBRATED_RGB, has endpoints and gamma.
+    if size >= 108 and not any(header[56:60]) and any(header[60:108]):
+        picture.notes.append("its calibrated colour space (endpoints and gamma) is left out")
+    return picture
 
 
 def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:

@@ -99,6 +99,8 @@ REDUCED, MASK = 1, 4
 ASSOCIATED, ALPHA = 1, 2
 """Values of the tag `EXTRA_SAMPLES`: opacity by which colours are multiplied already, and opacity."""
 
+GLOW = "colour brighter than its associated alpha (glow) is clipped; mark that channel as unspecified to keep it"
+
 
 class TiffPicture(Picture):
     """A TIFF file. Its pages are those that are no thumbnails or masks of others."""
@@ -167,7 +169,7 @@ class TiffPicture(Picture):
 
         def read(start: int, stop: int) -> Array:
             part = where[:, :, start // how.down : -(-stop // how.down)]
-            frames[:] = [read_frame(page, how._replace(height=stop - start), part)]
+            frames[:] = [read_frame(page, how._replace(height=stop - start), part, self.notes)]
             return frames[0].samples
 
         samples = self.rows(how.height, how.step, read)
@@ -274,8 +276,8 @@ def check(page: Page, how: Stored) -> tuple[Mode, tuple[int, ...]]:
     return mode, kinds + (0,) * (extra - len(kinds))
 
 
-def read_frame(page: Page, how: Stored, where: Places) -> Frame:
-    """Return a page, or a part of it, as a frame, as stored: the orientation is not applied."""
+def read_frame(page: Page, how: Stored, where: Places, notes: list[str]) -> Frame:
+    """Return a page, or a part of it, as a frame, as stored: the orientation is not applied. Adds to the notes."""
     mode, extra = check(page, how)
     if how.compression not in BYTEWISE or page.one(tag.PHOTOMETRIC, BLACK_IS_ZERO) == YCBCR:
         return _by_pillow(page, how, where)
@@ -284,12 +286,12 @@ def read_frame(page: Page, how: Stored, where: Places) -> Frame:
         samples, mode, palette = _coloured(page, how, samples)
         if palette is not None:
             return Frame(samples, mode, palette)
-        return _with_alpha(samples, mode, extra)
+        return _with_alpha(samples, mode, extra, notes)
     if page.one(tag.PHOTOMETRIC, BLACK_IS_ZERO) == WHITE_IS_ZERO:
         samples = ~samples if how.bits in (1, 8, 16, 32, 64) else samples ^ samples.dtype.type(2**how.bits - 1)
     if how.bits < 16 and (how.bits, how.samples) != (1, 1) and how.kind == UNSIGNED:
         samples = full_depth(samples, how.bits)
-    return _with_alpha(samples, mode, extra)
+    return _with_alpha(samples, mode, extra, notes)
 
 
 def _coloured(page: Page, how: Stored, samples: Array) -> tuple[Array, Mode, Any]:
@@ -314,13 +316,17 @@ def _coloured(page: Page, how: Stored, samples: Array) -> tuple[Array, Mode, Any
     return np.concatenate([true, full_depth(samples[..., 1:], how.bits)], axis=2), "RGB", None
 
 
-def _with_alpha(samples: Array, mode: Mode, extra: tuple[int, ...]) -> Frame:
+def _with_alpha(samples: Array, mode: Mode, extra: tuple[int, ...], notes: list[str]) -> Frame:
     """Return a frame: one extra channel that is opacity belongs to the colours, others stay what they are."""
     if len(extra) != 1 or extra[0] not in (ASSOCIATED, ALPHA) or mode == "CMYK":
         return Frame(samples, mode, extra=extra)
     if extra[0] == ASSOCIATED:
         if samples.dtype.kind == "i" or samples.dtype == np.uint64:
             raise unsupported(f"of {samples.dtype} multiplied by opacity", "save its opacity unassociated")
+        colours, alpha = samples[..., :-1], samples[..., -1:]
+        glows = colours > alpha if samples.dtype.kind == "u" else (alpha == 0) & (colours != 0)
+        if GLOW not in notes and glows.any():
+            notes.append(GLOW)
         samples = divided_by_alpha(samples)
     return Frame(samples, "LA" if mode == "L" else "RGBA")
 

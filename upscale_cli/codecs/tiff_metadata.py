@@ -16,6 +16,8 @@ NO_UNIT, INCH, CENTIMETRE = 1, 2, 3
 """Values of the tag `RESOLUTION_UNIT`."""
 BYTE, ASCII, SHORT, LONG, RATIO, UNDEFINED, DOUBLE = 1, 2, 3, 4, 5, 7, 12
 """Types of tags."""
+MOST_NAMES = 12
+"""The most tags that a note names."""
 DIRECTORIES = {tag.EXIF, tag.GPS, tag.INTEROPERABILITY}
 HEADER = b"II*\0\x08\0\0\0"
 
@@ -39,7 +41,8 @@ def read_metadata(page: Page, notes: list[str]) -> Metadata:
     x, y = (next(iter(page.values(number)), 0.0) for number in (tag.X_RESOLUTION, tag.Y_RESOLUTION))
     unit = {NO_UNIT: 0.0, CENTIMETRE: 2.54}.get(page.one(tag.RESOLUTION_UNIT, INCH), 1.0)
     if lost := page.entries.keys() - tag.KNOWN:
-        names = dict.fromkeys(tag.LOST.get(number, f"tag {number}") for number in sorted(lost))
+        names = list(dict.fromkeys(tag.LOST.get(number, f"tag {number}") for number in sorted(lost)))
+        names[MOST_NAMES:] = [f"{len(names) - MOST_NAMES:,} more tags"] if len(names) > MOST_NAMES else []
         notes.append(f"its {', '.join(names)} {'is' if len(names) == 1 else 'are'} left out")
     known = 0 < x < 1e6 and 0 < y < 1e6
     # Other programs' numbers without a unit say the shape of pixels alone.
