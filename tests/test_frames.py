@@ -1,14 +1,11 @@
 """Animations and pages: every frame, its time, the repeats, whatever the frames are; or something is said."""
 
 import io
-import struct
-import zlib
 
 import numpy as np
 import pytest
 from pictures import animated, encoded, enlarged, frames_of, noise, opened, repeated, seen
 from PIL import Image
-from support import Array
 
 from upscale_cli.codecs.picture import Reading
 from upscale_cli.errors import UpscaleError
@@ -231,118 +228,3 @@ def test_a_time_of_0_stays_0() -> None:
     data, result = enlarged(animated(small("P", 2), "PNG", duration=0), "gif", 2, "nearest")
     assert [frame.info.get("duration", 0) for frame in frames_of(data)] == [0, 0]
     assert result.notes == []
-
-
-def chunk(name: bytes, payload: bytes) -> bytes:
-    return struct.pack(">I", len(payload)) + name + payload + struct.pack(">I", zlib.crc32(name + payload))
-
-
-Part = tuple[Array, int, int, int, int]
-"""A frame (h, w, c), how far it is from the left and from the top, what becomes of it, and whether it lies over."""
-
-
-def apng(kind: int, size: tuple[int, int], parts: list[Part], key: bytes = b"", hidden: Array | None = None) -> bytes:
-    """Return an animated PNG of 8 bits, of a colour type, by hand."""
-
-    def packed(pixels: Array) -> bytes:
-        return zlib.compress(b"".join(b"\0" + row.tobytes() for row in pixels))
-
-    made = [chunk(b"IHDR", struct.pack(">IIBB", *size, 8, kind) + bytes(3))]
-    made += [chunk(b"tRNS", key)] * bool(key)
-    made.append(chunk(b"acTL", struct.pack(">II", len(parts), 0)))
-    made += [] if hidden is None else [chunk(b"IDAT", packed(hidden))]
-    number = 0
-    for pixels, left, top, dispose, over in parts:
-        place = pixels.shape[1], pixels.shape[0], left, top
-        made.append(chunk(b"fcTL", struct.pack(">5IHHBB", number, *place, 1, 10, dispose, over)))
-        number += 1
-        if number == 1 and hidden is None:
-            made.append(chunk(b"IDAT", packed(pixels)))
-        else:
-            made.append(chunk(b"fdAT", struct.pack(">I", number) + packed(pixels)))
-            number += 1
-    return b"\x89PNG\r\n\x1a\n" + b"".join(made) + chunk(b"IEND", b"")
-
-
-def drawn(size: tuple[int, int], parts: list[Part]) -> list[Array]:
-    """Return what the PNG specification makes of frames in RGBA: 11.3.6.2 on frames, 13.16 on opacity."""
-    canvas, found = np.zeros((*size[::-1], 4)), []
-    for number, (pixels, left, top, dispose, over) in enumerate(parts):
-        before = canvas.copy()
-        for y, x in np.ndindex(pixels.shape[:2]):
-            own, under = pixels[y, x] / 255, canvas[top + y, left + x]
-            opacity = own[3] + under[3] * (1 - own[3])
-            colours = (own[:3] * own[3] + under[:3] * under[3] * (1 - own[3])) / (opacity or 1)
-            canvas[top + y, left + x] = [*colours, opacity] if over else own
-        # Whole numbers are stored between frames, as decoders do.
-        canvas = np.floor(canvas * 255 + 0.5) / 255
-        found.append(np.round(canvas * 255).astype(np.uint8))
-        if dispose == 2 and number:
-            canvas = before
-        elif dispose:
-            canvas[top : top + pixels.shape[0], left : left + pixels.shape[1]] = 0
-    return found
-
-
-def random_parts(random: np.random.Generator) -> tuple[tuple[int, int], list[Part]]:
-    width, height = (int(side) for side in random.integers(2, 7, 2))
-    parts: list[Part] = []
-    for number in range(int(random.integers(2, 6))):
-        w, h = (width, height) if not number else (int(random.integers(1, side + 1)) for side in (width, height))
-        pixels = random.integers(0, 256, (h, w, 4)).astype(np.uint8)
-        pixels[random.random((h, w)) < 0.4, 3] = random.choice([0, 255])
-        place = int(random.integers(width - w + 1)), int(random.integers(height - h + 1))
-        parts.append((pixels, *place, int(random.integers(3)), int(random.integers(2))))
-    return (width, height), parts
-
-
-def visible(pixels: Array) -> Array:
-    """Colours where they can be seen."""
-    return np.where(pixels[..., 3:] > 0, pixels, 0)
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_frames_of_a_png_are_drawn_as_the_specification_says(seed: int) -> None:
-    """Pillow mixes colours of half-transparent frames with what is hidden below, and goes back too far."""
-    size, parts = random_parts(np.random.default_rng(seed))
-    data, result = enlarged(apng(6, size, parts), "npy", 2, "nearest")
-    have = np.load(io.BytesIO(data))
-    for made, expected in zip(have, drawn(size, parts), strict=True):
-        np.testing.assert_allclose(visible(made), visible(repeated(expected, 2)), rtol=0, atol=1)
-        np.testing.assert_array_equal(made[..., 3], repeated(expected, 2)[..., 3])
-    assert result.notes == [".npy cannot store its frame durations and loop count"]
-
-
-@pytest.mark.parametrize(("kind", "key", "channels"), [(0, b"\0\2", 1), (2, b"\0\2\0\2\0\2", 3)])
-def test_a_transparent_colour_leaves_what_is_below(kind: int, key: bytes, channels: int) -> None:
-    first, second = (
-        np.repeat(np.array(row, np.uint8)[None, :, None], channels, 2) for row in ([0, 1, 2, 2], [2, 2, 0, 2])
-    )
-    source = apng(kind, (4, 1), [(first, 0, 0, 0, 0), (second, 0, 0, 0, 1)], key)
-    have = np.load(io.BytesIO(enlarged(source, "npy", 1, "nearest")[0]))
-    assert [row[0, :, 0].tolist() for row in have * (have[..., -1:] > 0)] == [[0, 1, 0, 0], [0, 1, 0, 0]]
-    assert have[..., -1].tolist() == [[[255, 255, 0, 0]], [[255, 255, 255, 0]]]
-
-
-@pytest.mark.parametrize("count", [1, 2])
-def test_a_picture_that_is_no_part_of_the_animation_stays_in_a_png_alone(count: int) -> None:
-    colours = [np.full((3, 4, 3), shade, np.uint8) for shade in (9, 100, 200)]
-    source = apng(2, (4, 3), [(each, 0, 0, 0, 0) for each in colours[1 : 1 + count]], hidden=colours[0])
-    shades = {}
-    for format in ("png", "webp", "tiff", *["jpeg"] * (count == 1)):
-        data, result = enlarged(source, format, 2, "nearest")
-        shades[format] = [int(seen(frame)[0, 0, 0]) for frame in frames_of(data)]
-        left = any("default image outside the animation" in note for note in result.notes)
-        assert left == (format != "png")
-    assert shades.pop("png") == [9, 100, 200][: 1 + count]
-    for made in shades.values():
-        np.testing.assert_allclose(made, [100, 200][:count], rtol=0, atol=1)
-
-
-def test_an_animation_that_ends_early_or_leaves_its_canvas_is_refused() -> None:
-    pixels = np.zeros((3, 4, 4), np.uint8)
-    whole = apng(6, (4, 3), [(pixels, 0, 0, 1, 0), (pixels, 0, 0, 1, 1)])
-    with pytest.raises(UpscaleError, match="is truncated"):
-        enlarged(whole[: whole.rindex(b"fcTL") - 4] + chunk(b"IEND", b""), "png")
-    with pytest.raises(UpscaleError, match="lies outside its canvas"):
-        enlarged(apng(6, (4, 3), [(pixels, 0, 0, 1, 0), (pixels, 1, 0, 1, 1)]), "png")

@@ -521,6 +521,21 @@ def test_rational_polynomials_follow_the_pixels() -> None:
     assert after[:2] + after[4:7] + after[9:] == before[:2] + before[4:7] + before[9:]
 
 
+@pytest.mark.parametrize(
+    ("tag", "name"),
+    [
+        ((11, "s", 0, "mill 1.0"), "processing software"),
+        ((319, "2I", 6, (3, 10) * 6), "chromaticity of primaries"),
+        ((321, "H", 2, (10, 240)), "halftone range"),
+        ((333, "s", 0, "Cyan"), "ink description"),
+        ((336, "H", 2, (0, 255)), "ink description"),
+        ((37439, "d", 1, 1.5), "luminance scale (StoNits)"),
+    ],
+)
+def test_tags_with_a_name_are_said_by_it(tag: tuple[Any, ...], name: str) -> None:
+    assert enlarged(saved(GREY, tag))[1].notes == [f"its {name} is left out"]
+
+
 def test_a_note_names_some_of_very_many_tags() -> None:
     (note,) = enlarged(saved(GREY, *((65000 + number, "H", 1, 7) for number in range(500))))[1].notes
     assert note.startswith("its tag 65000, tag 65001, ")

@@ -36,16 +36,21 @@ LAYOUT = frozenset(
 )
 """Tags that say where and how pixels are stored: sections 3 to 23 of TIFF 6.0, and additions for compressions."""
 LOST = {
+    11: "processing software",
     280: "smallest and largest value",
     281: "smallest and largest value",
     286: "position",
     287: "position",
     301: "transfer function",
     318: "white point",
-    319: "primaries",
+    319: "chromaticity of primaries",
+    321: "halftone range",
+    333: "ink description",
+    336: "ink description",
     337: "target printer",
     340: "smallest and largest value",
     341: "smallest and largest value",
+    37439: "luminance scale (StoNits)",
     37724: "Photoshop layers",
     50838: "ImageJ data (labels, ranges, overlays)",
     50839: "ImageJ data (labels, ranges, overlays)",
