@@ -20,7 +20,7 @@ from PIL import Image, ImageCms
 from upscale_cli import upscale
 from upscale_cli.codecs import png_stream
 from upscale_cli.codecs.png import metadata_chunks
-from upscale_cli.codecs.png_stream import AVERAGE, NONE, SUB, UP, PngStream, combined_adler
+from upscale_cli.codecs.png_stream import AVERAGE, NONE, SUB, UP, PngStream, combined_adler, compressed
 from upscale_cli.errors import UpscaleError
 from upscale_cli.image.metadata import Metadata
 
@@ -120,6 +120,18 @@ def test_palette_and_its_alpha_come_back() -> None:
     colours[:, :3] = np.frombuffer(palette, np.uint8).reshape(-1, 3)
     colours[:3, 3] = list(alpha)
     np.testing.assert_array_equal(np.asarray(opened.convert("RGBA")), colours[indices[:, :, 0]])
+
+
+def test_equal_data_is_compressed_to_equal_bytes_at_any_address() -> None:
+    library = pytest.importorskip("isal.isal_zlib")
+    starts = [bytes(start) * 9 for start in RNG.integers(0, 256, (150, 40), np.uint8).tolist()]
+    first = [compressed(data) for data in starts]
+    assert [zlib.decompress(file) for file in first] == starts
+    # What is held moves what is made after it; see `_packed`.
+    held = []
+    for _ in range(400):
+        held.append([library.compressobj(1) for _ in range(4)])
+        assert [compressed(data) for data in starts] == first
 
 
 def test_samples_may_be_views() -> None:
