@@ -238,6 +238,29 @@ def test_an_unusual_gamma_is_said_to_be_lost() -> None:
     assert enlarged(with_gamma(45_455), "jpeg", quality=95)[1].notes == []
 
 
+ADOBE_RGB = (31270, 32900, 64000, 33000, 21000, 71000, 15000, 6000)
+"""White, red, green and blue (Adobe RGB (1998) Color Image Encoding, section 4.2)."""
+ROUNDED_SRGB = (31000, 33000, 64000, 33000, 30000, 60000, 15000, 6000)
+
+
+@pytest.mark.parametrize(
+    ("primaries", "further", "lost"),
+    [(ADOBE_RGB, {}, True), (ADOBE_RGB, {b"sRGB": b"\0"}, False), (ROUNDED_SRGB, {}, False)],
+)
+def test_other_primaries_are_said_to_be_lost(
+    primaries: tuple[int, ...], further: dict[bytes, bytes], lost: bool
+) -> None:
+    info = PngImagePlugin.PngInfo()
+    for name, payload in {b"cHRM": struct.pack(">8I", *primaries), **further}.items():
+        info.add(name, payload)
+    source = encoded(noise("RGB"), "PNG", pnginfo=info)
+    data, result = enlarged(source, scale=2)
+    assert opened(data).info["chromaticity"] == opened(source).info["chromaticity"]
+    assert result.notes == []
+    said = ["JPEG cannot store its primaries (cHRM)"]
+    assert enlarged(source, "jpeg", quality=95)[1].notes == said * lost
+
+
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 def test_damaged_exif_is_left_out() -> None:
     source = encoded(noise("RGB"), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff\0")

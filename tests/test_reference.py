@@ -415,9 +415,17 @@ def test_the_largest_floats_reach_only_outputs_that_weigh_them(method: str, dtyp
         np.testing.assert_allclose(have[reach:], expected[reach:], atol=1e-5)
 
 
-def test_half_floats_may_overshoot_to_infinity() -> None:
-    source = np.array([[0, 65504, 0, 65504]], "f2")
-    np.testing.assert_array_equal(np.isinf(upscale(source, 2)), resampled(source, (2, 8), lanczos(3), 3) > 65520)
+def test_half_floats_overshoot_to_the_largest_and_not_to_infinity() -> None:
+    source = np.array([[0, 0, 65504, 65504, 0, 0, -65504, -65504, 0]], "f2")
+    full = resampled(source, (2, 18), lanczos(3), 3)
+    assert full.max() > 65520
+    assert full.min() < -65520
+    have = upscale(source, 2)
+    assert have.dtype == np.float16
+    np.testing.assert_array_equal(have, full.clip(-65504, 65504).astype("f2"))
+    source[0, 0] = np.inf
+    assert np.isinf(upscale(source, 2, "nearest")[:, :2]).all()
+    assert not np.isfinite(upscale(source, 2)[:, :2]).any()
 
 
 def test_what_is_not_finite_is_stamped_only_where_the_kernel_is_not_0() -> None:

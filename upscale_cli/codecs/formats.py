@@ -52,7 +52,9 @@ NUMBERS = (*(f"{sign}int{bits}" for sign in ("u", "") for bits in (8, 16, 32, 64
 """NumPy's numeric types that files store."""
 
 _PHOTO = frozenset({"icc", "exif", "makernote", "xmp"})
-_OF_PNG = frozenset({"dpi", "aspect", "text", "comment", "chunks", "gamma", "cicp", "range", "hdr", "bits"})
+_OF_PNG = frozenset(
+    {"dpi", "aspect", "text", "comment", "chunks", "gamma", "primaries", "cicp", "range", "hdr", "bits"}
+)
 
 _ROWS = (
     Format(

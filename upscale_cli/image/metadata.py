@@ -1,5 +1,6 @@
 """Everything about an image that is not pixels, and what of it changes when the image is enlarged."""
 
+import struct
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -10,6 +11,10 @@ from upscale_cli.image.georeference import Georeference
 
 SRGB_CODES = bytes((1, 13, 0, 1))
 """The payload of a cICP chunk that says sRGB: primaries and transfer of ITU-T H.273, no matrix, full range."""
+SRGB_PRIMARIES = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
+"""White, red, green and blue of sRGB, as a cHRM chunk has them: x and y times 100,000 (PNG, section 11.3)."""
+CLOSE = 500
+"""Primaries that differ by less are the same: files round them to two digits and more."""
 UNSPECIFIED = 2
 """The number of primaries or a transfer that a file leaves open (ITU-T H.273): viewers take those of sRGB."""
 
@@ -103,6 +108,11 @@ class Metadata(NamedTuple):
         gamma = None if b"cICP" in colour else colour.get(b"gAMA")
         if gamma is not None and self.icc is None and not 0.45 < int.from_bytes(gamma) / 1e5 < 0.46:
             present["gamma"] = gamma
+        primaries = colour.get(b"cHRM")
+        if primaries is not None and self.icc is None and colour.keys().isdisjoint((b"cICP", b"sRGB")):
+            pairs = zip(struct.unpack(">8I", primaries), SRGB_PRIMARIES, strict=True)
+            if any(abs(own - usual) > CLOSE for own, usual in pairs):
+                present["primaries"] = primaries
         return present
 
 
@@ -130,6 +140,7 @@ NAMES = {
     "hdr": "HDR data (mDCV, cLLI)",
     "comment": "comment",
     "gamma": "gamma",
+    "primaries": "primaries (cHRM)",
     "loop": "loop count",
     "durations": "frame durations",
     "calibration": "calibration (pixels per unit)",

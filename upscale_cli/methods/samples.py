@@ -197,7 +197,8 @@ class Samples(NamedTuple):
     def finish(self, values: Array, out: Array, clamp: bool = True) -> None:
         """Write working floats (n, w, channels) as samples of the target into `out`; the floats are overwritten.
 
-        Integers are rounded half up and clamped; floats are neither. Without `clamp` they are only truncated.
+        Integers are rounded half up and clamped; floats are neither, but a finite one that a narrower type cannot
+        hold becomes the largest that it can. Without `clamp` integers are only truncated.
         """
         full = self.working.type(white(self.stored))
         depth = self.working.type(white(self.target)) / full
@@ -218,8 +219,11 @@ class Samples(NamedTuple):
             values *= depth
         place = out[..., : values.shape[-1]]
         if self.target.kind == "f":
-            with np.errstate(over="ignore"):
-                np.copyto(place, values, casting="same_kind")
+            if self.target.itemsize < values.dtype.itemsize:
+                # Next to a sun of 65504, the largest float16, a filter overshoots: no viewer shows infinity.
+                most = float(np.finfo(self.target).max)
+                np.clip(values, -most, most, out=values, where=np.isfinite(values))
+            np.copyto(place, values, casting="same_kind")
         elif not clamp:
             np.copyto(place, values, casting="unsafe")
         else:
