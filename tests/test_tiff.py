@@ -542,6 +542,17 @@ def test_a_note_names_some_of_very_many_tags() -> None:
     assert note.endswith(", tag 65011, 488 more tags are left out")
 
 
+def test_single_floats_under_alpha_overshoot_to_the_largest_and_not_to_infinity() -> None:
+    """They are weighed in double precision, which holds what they cannot."""
+    most = np.finfo("f4").max
+    samples = np.zeros((8, 8, 4), "f4")
+    samples[:4, :, 0], samples[..., 3], samples[7, 7, 3] = most, 1, 0
+    file = saved(samples, photometric="rgb", extrasamples=("unassalpha",))
+    made = pages_of(enlarged(file, scale=2, method="lanczos")[0])[0].asarray()
+    assert (made.dtype, made[..., 0].max()) == (np.float32, most)
+    assert np.isfinite(made).all()
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_glow_is_said_to_be_clipped(dtype: Any) -> None:
     """Colour times opacity is at most opacity, unless light is added, as fire adds it."""

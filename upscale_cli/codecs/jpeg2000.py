@@ -8,7 +8,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from upscale_cli.codecs.bmff import Box, boxes
+from upscale_cli.codecs.bmff import boxes
 from upscale_cli.codecs.format import Format
 from upscale_cli.codecs.picture import Reading
 from upscale_cli.codecs.pillow import PillowPicture, save
@@ -44,7 +44,7 @@ class Jpeg2000Picture(PillowPicture):
 
     def open_image(self) -> Image.Image:
         image = super().open_image()
-        image.info["xmp"] = next((bytes(box.content[16:]) for box in self._boxes if _begin(box) == XMP), None)
+        image.info["xmp"] = self._boxes.get(XMP)
         return image
 
     def bits(self, image: Image.Image) -> int:
@@ -75,10 +75,15 @@ class Jpeg2000Picture(PillowPicture):
         """Whether a component has fewer bits than Pillow's samples."""
         return not {*self._depths} <= {8 * self.itemsize - 1}
 
-    @property
-    def _boxes(self) -> Iterator[Box]:
+    @cached_property
+    def _boxes(self) -> dict[bytes, bytes]:
+        """The beginnings of the boxes; what follows is kept of the first XMP alone, since others hold the pixels."""
         self.stream.seek(0)
-        return boxes(self.stream.read())
+        found: dict[bytes, bytes] = {}
+        for box in boxes(self.stream.read()):
+            begin = box.name + bytes(box.content[:16])
+            found.setdefault(begin, bytes(box.content[16:]) if begin == XMP else b"")
+        return found
 
     @property
     def lossy(self) -> bool:
@@ -121,13 +126,8 @@ class Jpeg2000Picture(PillowPicture):
 
     def left_out(self) -> list[str]:
         """Return what its boxes hold that is not kept, as notes."""
-        found = {next((what for begin, what in NAMED if _begin(box).startswith(begin)), "") for box in self._boxes}
+        found = {next((what for begin, what in NAMED if box.startswith(begin)), "") for box in self._boxes}
         return [f"its {what} is left out" for what in sorted(found - {""})]
-
-
-def _begin(box: Box) -> bytes:
-    """Return the name of a box, and the identifier with which one of the name "uuid" begins."""
-    return box.name + bytes(box.content[:16])
 
 
 def open(stream: BinaryIO, format: Format, reading: Reading) -> Jpeg2000Picture:

@@ -108,7 +108,7 @@ class Metadata(NamedTuple):
         gamma = None if b"cICP" in colour else colour.get(b"gAMA")
         if gamma is not None and self.icc is None and not 0.45 < int.from_bytes(gamma) / 1e5 < 0.46:
             present["gamma"] = gamma
-        primaries = colour.get(b"cHRM")
+        primaries = colour.get(b"cHRM")  # which an sRGB chunk overrules, too (PNG, section 4.3)
         if primaries is not None and self.icc is None and colour.keys().isdisjoint((b"cICP", b"sRGB")):
             pairs = zip(struct.unpack(">8I", primaries), SRGB_PRIMARIES, strict=True)
             if any(abs(own - usual) > CLOSE for own, usual in pairs):
