@@ -11,10 +11,9 @@ from itertools import accumulate
 from typing import BinaryIO, cast
 
 from PIL import Image
-from PIL.JpegImagePlugin import JpegImageFile
 
 from upscale_cli.codecs.format import Format
-from upscale_cli.codecs.jpeg_complete import lacks_rows, lacks_scans
+from upscale_cli.codecs.jpeg_complete import Data, WatchedJpeg
 from upscale_cli.codecs.jpeg_encoding import encoding_of
 from upscale_cli.codecs.jpeg_segments import EOI, FRAMES, GAIN_MAP, behind, segments, written
 from upscale_cli.codecs.jpeg_stream import END, JpegStream
@@ -56,11 +55,17 @@ class JpegPicture(PillowPicture):
 
     names = ("JPEG",)
 
+    def __init__(self, stream: BinaryIO, format: Format, reading: Reading) -> None:
+        super().__init__(stream, format, reading)
+        if self._jpeg.info.get("progressive"):
+            # It is decoded twice, and the second time beside the first: four bytes a pixel, and the coefficients.
+            self.decoded += 4 + 2 * self.channels
+
     def open_image(self) -> Image.Image:
         self._check_kind()
         with suppress(Exception):  # Image.open says what is wrong with it
             self.stream.seek(0)
-            return JpegImageFile(self.stream)
+            return WatchedJpeg(self.stream)
         self.stream.seek(0)
         return super().open_image()
 
@@ -84,24 +89,33 @@ class JpegPicture(PillowPicture):
                 "is truncated: its end marker is missing, and perhaps rows of pixels; get the complete file, "
                 'or repair it with "jpegtran -copy all in.jpg > out.jpg".'
             )
-        self._end = found[-1].end
-        self.notes += self._left_out(self._end)
-        if lacks_scans(found):
-            self.notes.append("some of its scans are missing, so it is coarser than it was")
+        self.notes += self._left_out(found[-1].end)
+        self._data = Data(self.stream, found)
+        if (stop := self._data.single) is not None:
+            self._jpeg.watch(stop)
         yield from super().decode()
 
     def read(self, image: Image.Image, index: int) -> Frame:
         frame = super().read(image, index)
-        if lacks_rows(frame.samples, self.stream, self._end):
+        samples, data, jpeg = frame.samples, self._data, self._jpeg
+        if jpeg.lacks_data or (data.single is None and data.lacks_rows(samples)):
             raise UpscaleError(
                 "lacks the data of its last rows, which would become grey, though its end marker is there; "
                 'get the complete file, or accept that with "jpegtran -copy all in.jpg > out.jpg".'
             )
+        if data.lacks_scans():
+            self.notes.append("some of its scans are missing, so it is coarser than it was")
+        elif jpeg.leaves_data or data.damaged(samples):
+            self.notes.append("its data is damaged, so some of its pixels may be wrong")
         return frame
 
     @property
+    def _jpeg(self) -> WatchedJpeg:
+        return cast(WatchedJpeg, self.image)
+
+    @property
     def _segments(self) -> list[tuple[str, bytes]]:
-        return cast(JpegImageFile, self.image).applist
+        return self._jpeg.applist
 
     def _left_out(self, end: int) -> Iterator[str]:
         """Yield what is left out: pictures and videos behind the end, and segments that nobody else can write."""
@@ -160,7 +174,7 @@ def _unread(name: str, content: bytes) -> str:
 def open(stream: BinaryIO, format: Format, reading: Reading) -> JpegPicture:
     """Open a JPEG file; see `Codec`."""
     picture = JpegPicture(stream, format, reading)
-    image = cast(JpegImageFile, picture.image)
+    image = cast(WatchedJpeg, picture.image)
     picture.encoding = encoding_of(image, picture.orientation(image), image.size)
     return picture
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-SOI, EOI, SOS, DQT, APP0 = 0xD8, 0xD9, 0xDA, 0xDB, 0xE0
+SOI, EOI, SOS, DQT, DRI, APP0 = 0xD8, 0xD9, 0xDA, 0xDB, 0xDD, 0xE0
 FRAMES = {0xF7: "JPEG-LS", **dict.fromkeys((0xC0, 0xC1, 0xC2, 0xC9, 0xCA), "")}
 FRAMES |= dict.fromkeys((0xC3, 0xC7, 0xCB, 0xCF), "lossless JPEG")
 FRAMES |= dict.fromkeys((0xC5, 0xC6, 0xCD, 0xCE), "hierarchical JPEG")
@@ -31,6 +31,11 @@ class Segment(NamedTuple):
     marker: int
     content: bytes
     end: int
+
+    @property
+    def start(self) -> int:
+        """Where its marker stands in the file."""
+        return self.end - len(self.content) - (2 if self.marker == EOI else 4)
 
 
 def segments(stream: BinaryIO, start: int = 0) -> Iterator[Segment]:
