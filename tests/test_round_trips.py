@@ -390,6 +390,16 @@ def test_linear_takes_the_gamma_of_a_png() -> None:
     assert np.abs(np.asarray(opened(data)).astype(int) - np.asarray(opened(plain))).max() <= 1
 
 
+def test_linear_takes_srgb_before_the_gamma_of_a_png() -> None:
+    """PNG, section 4.3: if there are both, gamma is for those who do not know sRGB."""
+    info = PngImagePlugin.PngInfo()
+    info.add(b"gAMA", (100_000).to_bytes(4))
+    info.add(b"sRGB", b"\0")
+    both, _ = enlarged(encoded(noise("L"), "PNG", pnginfo=info), scale=2, method="bilinear", linear=True)
+    neither, _ = enlarged(encoded(noise("L"), "PNG"), scale=2, method="bilinear", linear=True)
+    np.testing.assert_array_equal(np.asarray(opened(both)), np.asarray(opened(neither)))
+
+
 NO_CURVE = {
     "none": b"\0" * 132,
     "cut": profile_of(b"curv\0\0\0\0")[:150],

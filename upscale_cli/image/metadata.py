@@ -104,12 +104,13 @@ class Metadata(NamedTuple):
             present["hdr"] = hdr
         if any(bits not in (8, 16) for bits in colour.get(b"sBIT", b"")):
             present["bits"] = colour[b"sBIT"]
+        if self.icc is not None or not colour.keys().isdisjoint((b"cICP", b"sRGB")):
+            return present  # these overrule the following (PNG, section 4.3)
         # Viewers assume a gamma of 0.45455: losing that one changes nothing.
-        gamma = None if b"cICP" in colour else colour.get(b"gAMA")
-        if gamma is not None and self.icc is None and not 0.45 < int.from_bytes(gamma) / 1e5 < 0.46:
+        gamma, primaries = colour.get(b"gAMA"), colour.get(b"cHRM")
+        if gamma is not None and not 0.45 < int.from_bytes(gamma) / 1e5 < 0.46:
             present["gamma"] = gamma
-        primaries = colour.get(b"cHRM")  # which an sRGB chunk overrules, too (PNG, section 4.3)
-        if primaries is not None and self.icc is None and colour.keys().isdisjoint((b"cICP", b"sRGB")):
+        if primaries is not None:
             pairs = zip(struct.unpack(">8I", primaries), SRGB_PRIMARIES, strict=True)
             if any(abs(own - usual) > CLOSE for own, usual in pairs):
                 present["primaries"] = primaries
