@@ -79,7 +79,8 @@ def units_of(frame: Segment) -> Units:
     height, width, count = struct.unpack_from(">HHB", frame.content, 1)
     factors = [divmod(each, 16) for each in frame.content[7::3]] if count > 1 else [(1, 1)]
     across, down = (SIDE * max(each) for each in zip(*factors, strict=True))
-    return Units(height, width, down, across, sum(one * other for one, other in factors))
+    blocks = sum(one * other for one, other in factors)
+    return Units(height=height, width=width, down=down, across=across, blocks=blocks)
 
 
 class WatchedJpeg(JpegImageFile):
@@ -191,7 +192,8 @@ class Data:
         """Return content with another size of the picture."""
         assert self._frame is not None
         changed = bytearray(content)
-        struct.pack_into(">HH", changed, self._frame.end - len(self._frame.content) + 1, height, width)
+        place = self._frame.end - len(self._frame.content) + 1
+        changed[place : place + 4] = struct.pack(">HH", height, width)
         return changed
 
     def _damaged_parts(self, units: Units, restart: Segment, samples: Array) -> bool:
@@ -224,8 +226,8 @@ class Data:
 
         def grey(data: list[bytes]) -> Array:
             made = _eighth(header + joined(data), "L")
-            blocks = made.reshape(rows, units.down // SIDE, columns, units.across // SIDE, -1)
-            behind = blocks.transpose(0, 2, 1, 3, 4).reshape(rows * columns, -1)[places]
+            blocks = made.reshape((rows, units.down // SIDE, columns, units.across // SIDE, -1))
+            behind = blocks.transpose((0, 2, 1, 3, 4)).reshape(rows * columns, -1)[places]
             found: Array = np.all(np.isin(behind, GREY), axis=1)
             return found
 
@@ -316,7 +318,8 @@ def _rough(image: JpegImageFile, units: Units) -> bool:
     if image.mode != "RGB" or top == bottom or columns < 2:
         return False
     colours = np.asarray(image.crop((0, top, columns * SIDE, bottom)), np.float32)
-    blocks = colours.reshape(-1, SIDE, columns, SIDE, 3).transpose(0, 2, 1, 3, 4).reshape(-1, SIDE * SIDE, 3)[1:]
+    apart = colours.reshape((-1, SIDE, columns, SIDE, 3)).transpose((0, 2, 1, 3, 4))
+    blocks = apart.reshape(-1, SIDE * SIDE, 3)[1:]
     spread = np.ptp(blocks @ np.array(LUMA, np.float32), axis=1)
     whole = (blocks.min(axis=(1, 2)) > 0) & (blocks.max(axis=(1, 2)) < 255)
     return bool((spread[whole] > ROUNDING).any())
