@@ -100,8 +100,8 @@ class JpegPicture(PillowPicture):
         samples, data, jpeg = frame.samples, self._data, self._jpeg
         if jpeg.lacks_data or (data.single is None and data.lacks_rows(samples)):
             raise UpscaleError(
-                "lacks the data of its last rows, which would become grey, though its end marker is there; "
-                'get the complete file, or accept that with "jpegtran -copy all in.jpg > out.jpg".'
+                "lacks the data of its last rows, or was damaged before them, though its end marker is there; "
+                'get another copy, or accept that with "jpegtran -copy all in.jpg > out.jpg".'
             )
         if data.lacks_scans():
             self.notes.append("some of its scans are missing, so it is coarser than it was")
