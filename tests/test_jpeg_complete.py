@@ -150,11 +150,16 @@ def test_a_marker_behind_the_last_part_is_no_damage() -> None:
     assert outcome(content[:-2] + b"\xff\xd1" + content[-2:]) == ""
 
 
-def test_an_interval_of_none_is_no_marker() -> None:
+def test_the_last_interval_before_a_scan_counts() -> None:
+    """It may be none. What stands behind the scan means nothing, whatever its length."""
     content = made("a marker after each row", height=16)
     restart = next(each for each in segments(io.BytesIO(content)) if each.marker == DRI)
-    changed = content[: restart.end - 2] + bytes(2) + content[restart.end :]
-    assert outcome(changed) == ""
+    none = b"\xff\xdd\0\4\0\0"
+    assert outcome(content[: restart.start] + none + content[restart.end :]) == ""
+    assert outcome(content[: restart.end] + none + content[restart.end :]) == ""
+    plain = made("one scan")
+    for behind in (b"\xff\xdd\0\2", b"\xff\xdd\0\4\0\5", none):
+        assert outcome(plain[:-2] + behind + plain[-2:]) == ""
 
 
 @pytest.mark.skipif(shutil.which("djpeg") is None, reason="djpeg is not installed")

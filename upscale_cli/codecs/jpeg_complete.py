@@ -23,12 +23,13 @@ import numpy as np
 from PIL.JpegImagePlugin import JpegImageFile
 
 from upscale_cli.codecs.jpeg_segments import DRI, FRAMES, SOS, Segment
+from upscale_cli.codecs.jpeg_stream import END
 from upscale_cli.methods.blocks import SIDE
+from upscale_cli.methods.chroma import LUMA
 from upscale_cli.methods.upsampler import Array
 
 SEQUENTIAL, PROGRESSIVE = frozenset((0xC0, 0xC1)), frozenset((0xC2, 0xCA))
 HUFFMAN = frozenset((0xC0, 0xC1, 0xC2))
-END = b"\xff\xd9"
 GREY = (127, 128)
 """What a decoder makes of zeros; 127 where it inverts, as with CMYK."""
 AHEAD = b"\xfe" * 8
@@ -46,8 +47,6 @@ MOST_SCANS, MOST_PARTS = 64, 1 << 18
 """Files that have more are not looked at, because it could take much more than to decode them."""
 LOOKED_AT = 8
 """Units below a picture of several scans that are looked at."""
-LUMA = (0.299, 0.587, 0.114)
-"""The weights of red, green and blue (JFIF)."""
 ROUNDING = 4
 """More than luma of a flat block varies because colours are rounded."""
 BAND = 256
@@ -178,13 +177,16 @@ class Data:
     def damaged(self, samples: Array) -> bool:
         """Return whether a decoded picture (H, W, C) has parts or scans with more or less data than they need."""
         frame = self._frame
-        if frame is None or frame.marker not in HUFFMAN:
+        if frame is None or frame.marker not in HUFFMAN or not self._scans:
             return False
-        restarts = [each for each in self._found if each.marker == DRI and each.content != bytes(2)]
+        # What stands behind the last scan means nothing. Of several before a scan, the last counts.
+        before = self._found[: self._found.index(self._scans[-1][0])]
+        restarts = [each for each in before if each.marker == DRI and len(each.content) == 2]
         try:
             if self.single is None:
                 return self._damaged_scans(units_of(frame), samples, restarts)
-            return len(restarts) == 1 and self._damaged_parts(units_of(frame), restarts[0], samples)
+            parted = bool(restarts) and restarts[-1].content != bytes(2)
+            return parted and self._damaged_parts(units_of(frame), restarts[-1], samples)
         except OSError:  # another decoding fails, though one did not
             return True
 
@@ -204,7 +206,7 @@ class Data:
         """
         interval, total = int.from_bytes(restart.content, "big"), units.rows * units.columns
         count, longer = -(-total // interval), interval + 1
-        # Rows of units are as long as is well; where one ends means nothing to their data.
+        # Rows may have any length: in the data, units just follow one another.
         columns = math.isqrt(count * longer) + 1
         rows = -(-count * longer // columns)
         height, width = rows * units.down, columns * units.across
@@ -238,6 +240,7 @@ class Data:
         def followed(data: bytes) -> list[bytes]:
             return [before + last + data for before, last in ends]
 
+        # A part ends with a marker, so nobody looks ahead of it; more could end what data is missing of.
         lacking = grey(followed(AHEAD[:2]))
         if not lacking.any() or not (lacking & grey(followed(OTHER))).any():
             return False
@@ -270,7 +273,7 @@ class Data:
             # Chroma of the last row, where it has half as many, follows that of the next.
             if _differs(image, samples, units.height - 1) or _rough(image, units):
                 return True
-            if restarts:  # rows below would need markers
+            if any(each.content != bytes(2) for each in restarts):  # rows below would need markers
                 return False
             left, top = (2 * units.across, below) if more == 1 else (0, below + 2 * units.down)
             # Chroma of the row behind, which is grey, reaches into the last.
