@@ -23,7 +23,7 @@ from upscale_cli import METHODS, UpscaleError, upscale
 from upscale_cli.commands.upscale import cli
 from upscale_cli.methods import layers, learned, network, shipped
 from upscale_cli.methods.compact import read_any
-from upscale_cli.methods.network import read_network
+from upscale_cli.methods.layout import read_network
 from upscale_cli.methods.upsampler import Block, Upsampler
 from upscale_cli.testing import assert_near
 
@@ -64,8 +64,9 @@ def tiny(scale: int = 2, channels: int = 3, seed: int = 0) -> tuple[dict[str, An
 
 def plainly(about: Mapping[str, Any], arrays: Mapping[str, Array], plane: Floats) -> Floats:
     """A network as the sums that its layout names, in float64, the plane mirrored far beyond its border."""
-    margin, scale = 24, about["scale"]
-    values = np.pad(plane, margin, mode="symmetric")[None]
+    margin, scale, cells = 24, about["scale"], about.get("cells", 1)
+    whole = np.pad(plane, [(margin, margin + -side % cells) for side in plane.shape], mode="symmetric")
+    values = np.stack([whole[y::cells, x::cells] for y in range(cells) for x in range(cells)])
     results: list[Floats] = []
     for layer in about["layers"]:
         if layer["does"] == "convolution":
@@ -77,10 +78,11 @@ def plainly(about: Mapping[str, Any], arrays: Mapping[str, Array], plane: Floats
         elif layer["does"] == "sum":
             values = values + results[layer["with"]]
         else:
-            values = stamped(values, arrays[layer["weight"]][:, 0], scale)[None]
+            values = stamped(values, arrays[layer["weight"]][:, 0], scale * cells)[None]
         results.append(values)
-    whole = values[0] + stamped(np.pad(plane, margin, mode="symmetric")[None], arrays[about["skip"]][None], scale)
-    inside: Floats = whole[margin * scale : -margin * scale, margin * scale : -margin * scale]
+    skipped = whole if cells > 1 else stamped(whole[None], arrays[about["skip"]][None], scale)
+    rows, columns = (slice(margin * scale, (margin + side) * scale) for side in plane.shape)
+    inside: Floats = (values[0] + skipped)[rows, columns]
     return inside
 
 
@@ -127,6 +129,47 @@ def test_a_skip_may_read_further_than_the_layers() -> None:
     plane = np.random.default_rng(3).random((11, 12))
     have = upscale(plane, 2, "learned", network=described(about, **arrays))
     assert_near(have, plainly(about, arrays, plane), 1e-12)
+
+
+def seeing(cells: int) -> tuple[dict[str, Any], Arrays]:
+    """Return a network of scale 1 that sees cells of so many pixels a side."""
+    about, arrays = tiny(cells)
+    head = np.random.default_rng(7).normal(size=(3, cells**2, 3, 3))
+    arrays["a"] = head - head.mean(axis=(1, 2, 3), keepdims=True)
+    del arrays["skip"], about["skip"]
+    return about | {"scale": 1, "cells": cells}, arrays
+
+
+@pytest.mark.parametrize("cells", [2, 4])
+def test_a_network_that_sees_cells_is_the_sums_that_it_names(cells: int) -> None:
+    about, arrays = seeing(cells)
+    given = described(about, **arrays)
+    for shape in ((13, 9), (1, 1), (1, 7), (6, 2), (110, 270)):
+        plane = np.random.default_rng(1).normal(size=shape)
+        have = upscale(plane, 1, "learned", network=given)
+        assert_near(have, plainly(about, arrays, plane), 1e-12)
+    flat = np.full((9, 11, 3), 77, np.uint8)
+    assert (upscale(flat, 1, "learned", network=given) == flat).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"cells": 3}, "the network's cells are 3; they must be 1, or 2 or 4 at scale 1."),
+        ({"cells": 0}, "cells are 0"),
+        ({"cells": 2.0}, "cells are 2.0"),
+        ({"cells": True}, "cells are True"),
+        ({"cells": [2]}, "cells are [2]"),
+        ({"scale": 2}, "cells are 2; they must be 1, or 2 or 4 at scale 1."),
+        ({"cells": 1}, "layer 0 takes numbers (k, 1, k, k)"),
+        ({"cells": 4}, "layer 0 takes numbers (k, 16, k, k)"),
+    ],
+)
+def test_cells_that_are_none_are_refused(change: dict[str, Any], words: str) -> None:
+    about, arrays = seeing(2)
+    with pytest.raises(UpscaleError) as caught:
+        upscale(np.ones((4, 4)), 1, "learned", network=described(about | change, **arrays))
+    assert words in str(caught.value)
 
 
 def restoring(scale: int) -> tuple[dict[str, Any], Arrays]:

@@ -11,7 +11,7 @@ from PIL import Image
 from upscale_cli import upscale
 from upscale_cli.learning.measure import ssim
 from upscale_cli.methods import shipped
-from upscale_cli.methods.network import read_network
+from upscale_cli.methods.layout import read_network
 
 torch = pytest.importorskip("torch", reason="PyTorch trains the networks; pip install '.[train]'")
 ROOT = Path(__file__).parents[1]
@@ -125,6 +125,31 @@ def test_at_their_own_size_undamaged_pictures_stay_and_others_are_learned(
         np.abs(upscale(plane, 1, "learned", network=arrays, restore=level) - plane).max() for level in (0.5, 1)
     ]
     assert 0 < max(changes) < 0.2
+
+
+def test_a_network_that_sees_cells_begins_at_random_and_is_what_a_file_says(
+    run: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from training import restore
+
+    # The sample, reduced by two, is small.
+    monkeypatch.setitem(restore.NETWORKS, "cells", restore.NETWORKS["cells"]._replace(patch=32))
+    words = "--scale", 1, "--size", "cells", "--state", tmp_path / "state", "--rounds", 4, "--every", 4
+    run("restore", *words, "--rate", 3e-2)
+    with np.load(tmp_path / "state" / "restore-cells-1x.npz") as archive:
+        arrays = dict(archive)
+    found = read_network(arrays, 0.5)
+    assert (found.scale, found.cells, len(found.levels), found.training["held out"]["step"]) == (1, 2, 7, 4)
+    network = restore.beginning(1, None, found.levels, "cells")
+    network.begin_as(arrays)
+    plane = np.random.default_rng(0).random((30, 34)).astype("f4")
+    around = torch.from_numpy(np.pad(plane, 22, mode="symmetric"))[None, None]
+    for level in (0.2, 1.0):
+        with torch.no_grad():
+            have = network(around, network.shares(level))[0, 0, 20:-20, 20:-20].numpy()
+        expected = upscale(plane, 1, "learned", network=arrays, restore=level)
+        np.testing.assert_allclose(have, expected, rtol=0, atol=1e-5)
+        assert np.abs(expected - plane).max() > 1e-4
 
 
 def test_the_similarity_that_is_learned_is_the_one_that_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:

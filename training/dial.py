@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from training.model import SKIP, Arrays, stored, to_kernel, to_phases
+from training.model import MARGIN, SKIP, Arrays, stored, to_kernel, to_phases
 
 KNOTS = 1 / 6, 1 / 3, 1 / 2, 2 / 3, 5 / 6, 1.0
 """Levels that have weights of their own.
@@ -23,7 +23,7 @@ class Dial(nn.Module):
     """A network for every level, beginning with that for undamaged pictures: luma to luma, as `model.Network`.
 
     `knots` are the levels that it learns; at level 0 it stays as it is, unless 0 is one of them. `kinds` are the
-    arrays that each knot has for itself; the others are the same for all.
+    arrays that each knot has for itself; the others are the same for all. `cells` are those of `layout`.
     """
 
     reached: Tensor
@@ -33,22 +33,26 @@ class Dial(nn.Module):
         arrays: Mapping[str, NDArray[np.float32]],
         scale: int,
         knots: tuple[float, ...] = KNOTS,
+        *,
         kinds: tuple[str, ...] = ALL,
+        cells: int = 1,
     ) -> None:
         super().__init__()
-        self.scale, self.side, self.knots = scale, arrays["tail"].shape[2], knots
+        self.scale, self.cells, self.stride = scale, cells, scale * cells
+        self.side, self.knots = arrays["tail"].shape[2], knots
         self.layers = sum(name.startswith("weight") for name in arrays)
         given = ("weight", "slopes")
         clean = {name: torch.from_numpy(arrays[name].astype(np.float32)) for name in arrays if name.startswith(given)}
-        clean["tail"] = torch.from_numpy(to_phases(arrays["tail"], scale, 3))
-        clean["skip"] = torch.from_numpy(to_phases(arrays["skip"][None, None], scale, SKIP))
+        clean["tail"] = torch.from_numpy(to_phases(arrays["tail"], self.stride, 3))
+        if cells == 1:
+            clean["skip"] = torch.from_numpy(to_phases(arrays["skip"][None, None], scale, SKIP))
         channels = len(clean["weight0"])
         clean |= {f"bias{n}": torch.zeros(channels) for n in range(self.layers)}
         self.names = list(clean)
         for name, values in clean.items():
             self.register_buffer(f"clean_{name}", values)
         ones = np.ones((1, 1, self.side, self.side), np.float32)
-        self.register_buffer("reached", torch.from_numpy(to_phases(ones, scale, 3)), persistent=False)
+        self.register_buffer("reached", torch.from_numpy(to_phases(ones, self.stride, 3)), persistent=False)
         # What each knot has other than the clean network, or all of them.
         own = {name for name in clean if name.startswith(kinds)}
         self.change = nn.ParameterDict(
@@ -71,7 +75,7 @@ class Dial(nn.Module):
         every = self.change[name]
         change = torch.tensordot(shares if len(every) > 1 else shares.sum(0, keepdim=True), every, 1)
         if name in ("weight0", "skip"):
-            change = change - change.mean(dim=(2, 3), keepdim=True)
+            change = change - change.mean(dim=(1, 2, 3), keepdim=True)
         clean: Tensor = getattr(self, f"clean_{name}")
         return clean + (change * self.reached if name == "tail" else change)
 
@@ -81,7 +85,8 @@ class Dial(nn.Module):
         `dtype` is the precision of the body.
         """
         w = {name: self.mixed(name, shares) for name in self.names}
-        values, flat = luma[:, :, 1:-1, 1:-1], luma.new_zeros(1)
+        # The head reads a cell around each.
+        values, flat = self._in_cells(luma, self.cells), luma.new_zeros(self.cells**2)
         first = first_flat = values
         for n in range(self.layers):
             weight, bias, slopes = (w[f"{kind}{n}"] for kind in ("weight", "bias", "slopes"))
@@ -95,7 +100,12 @@ class Dial(nn.Module):
                 first, first_flat = values, flat
         detail = F.conv2d(values + first, w["tail"].to(dtype), padding=1).float()
         detail = detail - (w["tail"].sum((2, 3)) @ (flat + first_flat))[:, None, None]
-        return F.pixel_shuffle(detail + F.conv2d(luma, w["skip"]), self.scale)
+        skip = self._in_cells(luma, 0) if self.cells > 1 else F.conv2d(luma, w["skip"])
+        return F.pixel_shuffle(detail + skip, self.stride)
+
+    def _in_cells(self, luma: Tensor, margin: int) -> Tensor:
+        """Return the pixels of cells as channels, with a margin that is not wider than that of luma."""
+        return F.pixel_unshuffle(F.pad(luma, [margin - MARGIN] * 4), self.cells)
 
     @torch.no_grad()
     def arrays(self) -> Arrays:
@@ -105,7 +115,7 @@ class Dial(nn.Module):
         for name in self.names:
             made = [self.mixed(name, shares).numpy() for shares in levels]
             if name == "tail":
-                made = [to_kernel(each, self.scale, self.side) for each in made]
+                made = [to_kernel(each, self.stride, self.side) for each in made]
             elif name == "skip":
                 made = [to_kernel(each, self.scale, SKIP * self.scale)[0, 0] for each in made]
             found[name] = np.stack(made) if len(self.change[name]) > 1 else made[-1]
@@ -124,8 +134,9 @@ class Dial(nn.Module):
         }
         found = {name: values for name, values in levels.items() if name.startswith(("weight", "slopes", "bias"))}
         if other["tail"].shape[-2:] == (self.side, self.side):
-            found["tail"] = np.stack([to_phases(each, self.scale, 3) for each in levels["tail"]])
-            found["skip"] = np.stack([to_phases(each[None, None], self.scale, SKIP) for each in levels["skip"]])
+            found["tail"] = np.stack([to_phases(each, self.stride, 3) for each in levels["tail"]])
+            if "skip" in levels:
+                found["skip"] = np.stack([to_phases(each[None, None], self.scale, SKIP) for each in levels["skip"]])
         for name, values in found.items():
             own = self.change[name]
             own.copy_(torch.from_numpy(values[-len(own) :]) - getattr(self, f"clean_{name}"))

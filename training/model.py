@@ -136,7 +136,7 @@ def stored(arrays: Mapping[str, NDArray[Any]]) -> Arrays:
 
 
 def write(path: Path, arrays: Arrays, about: Mapping[str, Any]) -> None:
-    """Write a network in the layout that `upscale_cli.methods.network` describes, with what else is said about it."""
+    """Write a network in the layout that `upscale_cli.methods.layout` describes, with what else is said about it."""
     kinds = {"weight": "weight", "slopes": "slopes"} | ({"biases": "bias"} if "bias0" in arrays else {})
     count = sum(name.startswith("weight") for name in arrays)
     layers = [
@@ -144,7 +144,8 @@ def write(path: Path, arrays: Arrays, about: Mapping[str, Any]) -> None:
         {"does": "sum", "with": 0},
         {"does": "transposed-convolution", "weight": "tail"},
     ]
-    text = json.dumps({"layout": 1, **about, "layers": layers, "skip": "skip"})
+    skip = {"skip": "skip"} if "skip" in arrays else {}
+    text = json.dumps({"layout": 1, **about, "layers": layers, **skip})
     everything: dict[str, Any] = {"about": np.frombuffer(text.encode(), np.uint8), **arrays}
     np.savez(path, **everything)
 

@@ -24,10 +24,14 @@ class Patches:
         So many empty ones, as large as the largest small plane. Without, each picture has one, with its small plane.
     scale, patch : int
         `patch` is the side of small patches, margin not counted.
+    cells : int
+        Patches begin with whole cells of so many pixels a side.
     """
 
-    def __init__(self, pictures: Sequence[Pictured], scale: int, patch: int, slots: int | None = None) -> None:
-        self.scale, self.patch = scale, patch
+    def __init__(
+        self, pictures: Sequence[Pictured], scale: int, patch: int, slots: int | None = None, *, cells: int = 1
+    ) -> None:
+        self.scale, self.patch, self._cells = scale, patch, cells
         self._large = _joined([each.large for each in pictures])
         self._starts = _starts([each.large.size for each in pictures])
         self._widths = _numbers([each.large.shape[1] for each in pictures])
@@ -73,6 +77,7 @@ class Patches:
         lacking, side = torch.stack(lacks, 1), self.patch + 2 * MARGIN
         place = place + (random[2:4].T * (PLACES // 2)).long() - lacking
         place = torch.minimum(place, torch.stack((rows, columns), 1) - side).clamp(min=0)
+        place = place // self._cells * self._cells
         turn = (random[4] * 8).long()
         small = self._small[_squares(start + place[:, 0] * columns + place[:, 1], columns, side, turn)]
         corner = (place + lacking + MARGIN) * self.scale

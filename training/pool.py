@@ -47,13 +47,16 @@ def luma(picture: Picture) -> Plane:
     return (picture.astype(np.float32) @ WEIGHTS).astype(np.float32, copy=False)
 
 
-def to_damage(scale: int) -> Make:
-    """Return what makes a picture's luma, and reductions of it by two filters; the second depends on the picture."""
-    return partial(_reduced_twice, scale=scale)
+def to_damage(scale: int, cells: int = 1) -> Make:
+    """Return what makes a picture's luma, and reductions of it by two filters; the second depends on the picture.
+
+    Reductions are whole cells, of so many pixels a side.
+    """
+    return partial(_reduced_twice, scale=scale, cells=cells)
 
 
-def _reduced_twice(picture: Picture, scale: int) -> tuple[Plane, Plane, tuple[Picture, ...]]:
-    picture = whole(picture, scale)
+def _reduced_twice(picture: Picture, scale: int, cells: int) -> tuple[Plane, Plane, tuple[Picture, ...]]:
+    picture = whole(picture, scale * cells)
     other = OTHERS[int(picture[::16, ::16].sum()) % len(OTHERS)]
     sources = _reduced(picture, scale, "bicubic"), _reduced(picture, scale, other)
     return luma(picture), luma(sources[0]), sources
@@ -75,13 +78,22 @@ class Pool:
         With `sources`.
     scale, patch : int
         See `Patches`.
+    cells : int
+        See `Patches`.
     levels : (float, float)
         The lowest and the highest level. If the lowest is 0, undamaged pictures are levels of their own.
     seed : int
     """
 
     def __init__(
-        self, pictures: Sequence[Pictured], scale: int, patch: int, *, levels: tuple[float, float], seed: int = 0
+        self,
+        pictures: Sequence[Pictured],
+        scale: int,
+        patch: int,
+        *,
+        levels: tuple[float, float],
+        cells: int = 1,
+        seed: int = 0,
     ) -> None:
         self.random = np.random.default_rng(seed)
         self.bins = list(pairwise(np.linspace(*levels, BINS + 1)))
@@ -97,7 +109,7 @@ class Pool:
         self._pending: deque[Future[list[Damaged]]] = deque()
         for _ in range(AHEAD * (os.cpu_count() or 1)):
             self._ask()
-        self.patches = Patches(pictures, scale, patch, slots)
+        self.patches = Patches(pictures, scale, patch, slots, cells=cells)
         self._ready: deque[Damaged] = deque()
         for _ in range(slots):
             self.renew()

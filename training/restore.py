@@ -3,6 +3,7 @@
     python -m training.restore PHOTOS... --scale 2 --state FOLDER
     python -m training.restore PHOTOS... --scale 2 --state FOLDER --drawings 600 --start restore-2x.npz
     python -m training.restore PHOTOS... --scale 2 --state FOLDER --size large --rounds 7500 --rate 7e-4
+    python -m training.restore PHOTOS... --scale 1 --state FOLDER --size cells --rounds 9000 --batch 64
 
 PHOTOS are folders of photographs without visible compression. The weights are a polygon over the level of damage. At
 level 0 they are those of the network for undamaged pictures, which stay as they are; at each of `KNOTS` they are
@@ -19,7 +20,10 @@ as large.
 With `--scale 1`, damaged pictures are restored at their own size, and undamaged ones stay. `--structure` raises SSIM
 at the cost of PSNR.
 
-FOLDER keeps the progress, a log, and `restore-2x.npz`, `draw-2x.npz`, `restore-large-2x.npz` or `draw-large-2x.npz`;
+With `--size cells`, it sees cells of 2 x 2 pixels as one, from photographs reduced by two: what a network that
+enlarges by two is given. It begins with random weights, and those of the body are the same for all levels.
+
+FOLDER keeps the progress, a log, and a network named as the package's are: `restore-2x.npz`, `draw-large-2x.npz`;
 the same command goes on from there. PyTorch compiles the network, as in `train`.
 """
 
@@ -29,7 +33,7 @@ import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -39,7 +43,7 @@ from training.data import HELD_OUT, SIZES, Picture, Pictured, Plane, divided, pr
 from training.dial import ALL, KNOTS, Dial
 from training.drawings import drawing, fonts
 from training.learner import Learner, Parts, Round
-from training.model import MARGIN, SKIP, write
+from training.model import MARGIN, SKIP, Network, Shape, write
 from training.patches import DEVICE
 from training.pool import Pool, luma, to_damage
 from training.train import SHIPPED
@@ -51,14 +55,37 @@ SIDE = 384
 """Side of a drawing, in pixels."""
 PHOTOGRAPHED = 1 / 4
 """The share of photographs among drawings."""
-PATCHES = {"small": 40, "large": 56}
-"""Side of a small patch, margin not counted: large networks read farther."""
+
+
+class Size(NamedTuple):
+    """What is particular to a size of networks.
+
+    Attributes
+    ----------
+    patch : int
+        Side of a small patch, margin not counted: some networks read farther.
+    own : tuple of str
+        The arrays that every level has for itself.
+    cells : int
+        Those of `layout`. Photographs are reduced by as much.
+    """
+
+    patch: int
+    own: tuple[str, ...]
+    cells: int = 1
+
+
+NETWORKS = {
+    "small": Size(40, ALL),
+    "large": Size(56, ("bias",)),
+    "cells": Size(64, ("bias", "slopes", "tail"), 2),
+}
+CHANNELS, LAYERS = 32, 7
+"""Those of a network that sees cells: layers of the body."""
 MORE = 2 * MARGIN + 8
 """Margins, and rows and columns that pictures may lack that are saved twice."""
 PARTS = 2
 """In how many parts a step is, each of one level."""
-SQUARED = 0.2
-"""See `Learner`."""
 QUALITIES = 90, 75, 60, 40
 UNDAMAGED = 100
 """Stands among qualities for a picture that was not saved as JPEG."""
@@ -69,7 +96,7 @@ class Run(Learner):
 
     network: Dial
 
-    def __init__(self, network: Dial, pool: Pool, rounds: list[Round], *, batch: int, structure: float) -> None:
+    def __init__(self, network: Dial, pool: Pool, rounds: list[Round], *, batch: int, **shares: float) -> None:
         self._pool = pool
         self._told = torch.zeros((PARTS, 2 + len(network.knots)), device=DEVICE)
 
@@ -80,7 +107,7 @@ class Run(Learner):
                 found.append(((small, row[2:].clone()), large))
             return found
 
-        super().__init__(network, draw, rounds, network.scale, squared=SQUARED, structure=structure)
+        super().__init__(network, draw, rounds, network.stride, **shares)
 
     def learn(self) -> None:
         """One step, from other levels than the last, after which a picture is replaced."""
@@ -101,7 +128,7 @@ def score(network: Dial, checks: Mapping[int, list[tuple[Plane, Plane]]]) -> dic
         for small, large in pairs:
             padded = torch.from_numpy(np.pad(small, MARGIN, mode="symmetric"))[None, None]
             made = network(padded.to(DEVICE), shares)[0, 0].cpu().numpy()
-            scores.append(psnr(made * 219, large * np.float64(219), network.scale))
+            scores.append(psnr(made * 219, large * np.float64(219), network.stride))
         found[f"q{quality}"] = round(float(np.mean(scores)), 3)
     return found
 
@@ -120,13 +147,19 @@ def with_drawings(
 
 def beginning(scale: int, start: Path | None, knots: tuple[float, ...] = KNOTS, size: str = "small") -> Dial:
     """Return the network that nothing has been trained of."""
-    with np.load(SHIPPED / f"{size}-{max(scale, 2)}x.npz") as archive:
-        arrays = dict(archive)
+    cells = NETWORKS[size].cells
+    if cells > 1:
+        arrays = Network(Shape(cells, CHANNELS, LAYERS, 3 * cells)).arrays()
+        head = torch.randn(CHANNELS, cells**2, 3, 3) * (2 / 9) ** 0.5 / cells
+        arrays["weight0"] = (head - head.mean(dim=(1, 2, 3), keepdim=True)).numpy()
+    else:
+        with np.load(SHIPPED / f"{size}-{max(scale, 2)}x.npz") as archive:
+            arrays = dict(archive)
     if scale == 1:
         # At their own size, undamaged pictures stay as they are.
-        arrays["tail"] = np.zeros((len(arrays["weight0"]), 1, 3, 3), np.float32)
+        arrays["tail"] = np.zeros((len(arrays["weight0"]), 1, 3 * cells, 3 * cells), np.float32)
         arrays["skip"] = np.pad(np.ones((1, 1), np.float32), SKIP // 2)
-    network = Dial(arrays, scale, knots, ALL if size == "small" else ("bias",))
+    network = Dial(arrays, scale, knots, kinds=NETWORKS[size].own, cells=cells)
     if start is not None:
         with np.load(start) as arrays:
             network.begin_as(dict(arrays))
@@ -138,25 +171,24 @@ def train(told: argparse.Namespace) -> None:
     torch.manual_seed(0)
     folder: Path = told.state
     folder.mkdir(exist_ok=True, parents=True)
-    kind = ("draw" if told.drawings else "restore") + ("" if told.size == "small" else "-large")
+    kind = ("draw" if told.drawings else "restore") + ("" if told.size == "small" else f"-{told.size}")
     name, checkpoint = f"{kind}-{told.scale}x", folder / "checkpoint.pt"
     knots: tuple[float, ...] = KNOTS
     qualities: tuple[int, ...] = QUALITIES
     levels = LEVELS
     paths, held_out = divided(told.photos)
-    patch = PATCHES[told.size]
-    least = patch + MORE
-    learned = prepare(paths, to_damage(told.scale), least)
-    held = prepare(held_out, to_damage(told.scale), least, SIZES[:1])
+    patch, _, cells = NETWORKS[told.size]
+    least, make, sizes = patch + MORE, to_damage(told.scale, cells), [size * cells for size in SIZES]
+    learned, held = prepare(paths, make, least, sizes), prepare(held_out, make, least, sizes[:1])
     if told.drawings:
         knots, levels, qualities = (0.0, *KNOTS), (0.0, 1.0), (UNDAMAGED, *QUALITIES)
         learned, held = with_drawings(told.drawings, learned, told.scale, least)
-    if told.size == "large":
+    if told.size != "small":
         knots = (0.0, *KNOTS)
-    pool = Pool(learned, told.scale, patch, levels=levels)
+    pool = Pool(learned, told.scale, patch, levels=levels, cells=cells)
     network = beginning(told.scale, told.start, knots, told.size)
     rounds = [Round(steps, told.rate) for steps in told.rounds]
-    run = Run(network, pool, rounds, batch=told.batch, structure=told.structure)
+    run = Run(network, pool, rounds, batch=told.batch, structure=told.structure, squared=told.squared)
     averaged = beginning(told.scale, None, knots, told.size)
     if checkpoint.exists():
         run.load(checkpoint)
@@ -180,6 +212,7 @@ def train(told: argparse.Namespace) -> None:
         "rate": told.rate,
         "batch": told.batch,
         "structure": told.structure,
+        "squared": told.squared,
         "start": told.start and told.start.name,
         "size": told.size,
         "device": run.device,
@@ -195,7 +228,7 @@ def train(told: argparse.Namespace) -> None:
             said_at = run.step
             run.save(checkpoint)
             facts = {"photographs": len(paths), "held out": said}
-            about = {"scale": told.scale, "levels": [0, *KNOTS], "training": facts}
+            about = {"scale": told.scale, "cells": cells, "levels": [0, *KNOTS], "training": facts}
             write(folder / f"{name}.npz", averaged.cpu().arrays(), about)
     pool.close()
 
@@ -206,13 +239,16 @@ def main() -> None:
     parser.add_argument("photos", type=Path, nargs="+")
     parser.add_argument("--scale", type=int, choices=(1, 2, 3, 4), required=True)
     parser.add_argument("--state", type=Path, required=True, help="where the progress is kept")
-    parser.add_argument("--size", choices=("small", "large"), default="small")
+    parser.add_argument("--size", choices=tuple(NETWORKS), default="small")
     parser.add_argument("--start", type=Path, help="a network of this kind that it begins as, of any scale")
     parser.add_argument("--drawings", type=int, default=0, help="learn from so many drawings as well")
     parser.add_argument("--rounds", type=int, nargs="+", default=[3_000, 40_000], help="the steps of each round")
     parser.add_argument("--until", type=int, help="stop there, to go on later")
     parser.add_argument("--batch", type=int, default=128, help="patches in a step")
     parser.add_argument("--structure", type=float, default=0, help="how much 1 - SSIM is added to the error")
+    parser.add_argument(
+        "--squared", type=float, default=0.2, help="the share of steps, the last, that square the error"
+    )
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--every", type=int, default=250, help="steps between checkpoints")
     told = parser.parse_args()

@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement, product
 from math import ceil, prod
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from upscale_cli.methods.blocks import SIDE
 from upscale_cli.methods.network import Network
@@ -29,19 +31,24 @@ class Kind:
         One of these factors to its network.
     size : str
         What this kind is called.
+    beside : callable, optional
+        One of these factors to other networks, whose results are averaged with that of its own.
     """
 
     factors: tuple[int, ...]
     network: Callable[[int], Network]
     size: str = ""
+    beside: Callable[[int], Sequence[Network]] = lambda factor: ()
 
 
 class Step(NamedTuple):
-    """One network of a chain.
+    """One network of a chain, or several whose results are averaged.
 
     Attributes
     ----------
     network : Network
+    beside : sequence of Network
+        Others of the same factor and planes, that see pixels and have no tiles of their own.
     size : str
         What its kind is called.
     turns : int
@@ -51,9 +58,35 @@ class Step(NamedTuple):
     """
 
     network: Network
+    beside: Sequence[Network]
     size: str
     turns: int
     blocks: Sequence[int] = ()
+
+    @property
+    def networks(self) -> list[Network]:
+        """All of them."""
+        return [self.network, *self.beside]
+
+    @property
+    def margin(self) -> int:
+        """Pixels around a plane that its result depends on, on each side."""
+        return max(network.margin for network in self.networks)
+
+    @property
+    def weights(self) -> int:
+        """See `Network.weights`."""
+        return sum(network.weights for network in self.networks)
+
+    def scratch(self, rows: int, columns: int) -> tuple[int, int]:
+        """See `Network.scratch`: they compute one after the other."""
+        layers, phases = zip(*(network.scratch(rows, columns) for network in self.networks), strict=True)
+        return max(layers), max(phases)
+
+    def cast(self, dtype: np.dtype[Any], white: float) -> "Step":
+        """See `Network.cast`."""
+        network, *beside = (each.cast(dtype, white) for each in self.networks)
+        return self._replace(network=network, beside=beside)
 
     def tile(self, height: int, width: int) -> tuple[int, int]:
         """Return the rows and columns of tiles of a picture, without margins: whole blocks if there are any."""
@@ -96,7 +129,8 @@ class Networks:
         """Return the step of a factor. Only the first of a chain can have the factor 1."""
         network = kind.network(factor)
         restores = factor == 1 and network.planes == 1
-        return Step(network, kind.size, turns, self.blocks if restores else ())
+        step = Step(network, kind.beside(factor), kind.size, turns)
+        return step._replace(blocks=self.blocks) if restores else step
 
 
 def factors(scale: float, at_hand: Sequence[Sequence[int]]) -> list[int]:

@@ -14,7 +14,8 @@ import numpy as np
 
 from upscale_cli.errors import UpscaleError
 from upscale_cli.methods.layers import Convolution, Described, Layer, Phases, check_total
-from upscale_cli.methods.network import LARGEST_REACH, MOST_LAYERS, Network, read_network, scale_of
+from upscale_cli.methods.layout import read_network
+from upscale_cli.methods.network import LARGEST_REACH, MOST_LAYERS, Network, scale_of
 from upscale_cli.methods.span import read_span
 
 PREFIXES = ("params_ema.", "params.", "module.")

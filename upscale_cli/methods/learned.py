@@ -6,6 +6,7 @@ Opacity that is data goes through the network like a grey image.
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import replace
+from itertools import product
 from math import ceil
 from threading import Lock
 from typing import Any
@@ -70,21 +71,22 @@ class Learned(Upsampler):
     ) -> None:
         height, width = source.shape[:2]
         network, scale = step.network, step.network.scale
+        self._networks, self._margin = step.networks, step.margin
         self.source, self.read, self.dtype = source, reader.read, reader.dtype
         self.shape = (height * scale, width * scale, reader.channels)
         self._network, self._colours, self._width = network, colours, width
         self._turns, self.cost = step.turns, COST * step.turns
         self._own = reader.channels - opacity
-        self._cells, self._tile = step.tile(height, width)
+        self._rows, self._tile = step.tile(height, width)
         self._limits = limits(step.blocks, white, reader.dtype) if step.blocks else None
-        self.band = self._cells * scale
+        self.band = self._rows * scale
         size = self.shape[:2]
         self._differences = self._slopes = self._opacity = None
         colourful = self._colours == 3 and network.planes == 1
+        # At the picture's own size, colours change as luma does.
+        self._shifts, colourful = colourful and scale == 1, colourful and scale > 1
         differences = replace(reader, read=lambda rows: with_differences(reader.read(rows)[..., :3]), channels=3)
-        if colourful and scale not in shipped.FACTORS:
-            self._differences = resampled(source, cubic_axes(source.shape, size), differences)
-        elif colourful:
+        if colourful:
             kernel = shipped.kernel((scale, scale))
             crop = (len(kernel) - scale) // 2
             stamping = Stamping(
@@ -105,17 +107,18 @@ class Learned(Upsampler):
             self._opacity = resampled(source, cubic_axes(source.shape, size), alone)
 
     def blocks(self, band: int) -> Iterator[Block]:
-        scale, margin = self._network.scale, self._network.margin
+        scale, margin = self._network.scale, self._margin
         top = band * self.band
         stop = min(top + self.band, self.shape[0])
-        rows = self._cells if self._network.padded else (stop - top) // scale
+        rows = self._rows if self._network.padded else self._whole((stop - top) // scale)
         # Samples may be infinite, or not numbers.
         with np.errstate(over="ignore", invalid="ignore"):
             # A source may be `Rows` of another `Learned`, which uses the same scratch memory: read it first.
             differences = None if self._differences is None else self._differences.rows(top, stop)
             slopes = None if self._slopes is None else self._slopes.rows(top, stop)
             opacity = None if self._opacity is None else self._opacity.rows(top, stop)
-            planes = self._planes(band * self._cells, rows)
+            own = self.read(self.source[top:stop])[..., :3] if self._shifts else None
+            planes = self._planes(band * self._rows, rows)
         for left in range(0, self._width, self._tile):
             right = min(left + self._tile, self._width)
             part = slice(left * scale, right * scale)
@@ -125,12 +128,14 @@ class Learned(Upsampler):
                     large = self._large(group[..., left : left + self._tile + 2 * margin], values.shape[:2])
                     if self._colours != 3 or channel > 2:
                         values[..., channel] = large[0] if len(large) == 1 else luma(np.moveaxis(large, 0, 2))
-                    elif differences is None or slopes is None:
+                    elif differences is not None and slopes is not None:
+                        add_colours(large[0], differences[:, part], slopes[:, part], values)
+                    else:
+                        if own is not None:
+                            large = np.moveaxis(own[:, part], 2, 0) + (large - luma(own[:, part]))
                         # One channel at a time: loops over three values are slow.
                         for colour in range(3):
                             values[..., colour] = large[colour]
-                    else:
-                        add_colours(large[0], differences[:, part], slopes[:, part], values)
             if opacity is not None:
                 values[..., -1:] = opacity[:, part]
             yield Block(top, part.start, 0, values)
@@ -139,30 +144,35 @@ class Learned(Upsampler):
         """Return what the network makes of a tile with its margins, as far as the picture goes, in scratch memory."""
         large = self._enlarged(planes)[:, : size[0], : size[1]]
         if self._limits is not None:
-            margin = self._network.margin
-            limit(large[0], planes[0, margin : margin + size[0], margin : margin + size[1]], self._limits)
+            rows, columns = (slice(self._margin, self._margin + side) for side in size)
+            limit(large[0], planes[0, rows, columns], self._limits)
         return large
 
     def _enlarged(self, planes: Array) -> Array:
-        """Return what the network makes of planes with margins, the mean over flips and turns, in scratch memory.
+        """Return the mean of what networks make of planes with margins, and of flips and turns, in scratch memory.
 
-        Margins are turned with the rest, so it is what the network would make of the turned picture.
+        Margins are turned with the rest, so it is what a network would make of the turned picture.
         """
-        if self._turns == 1:
+        if len(self._networks) * self._turns == 1:
             return self._network.run(planes)
         total: Array | None = None
-        for turn in range(self._turns):
-            turned = np.rot90(planes[..., :: -1 if turn > 3 else 1], turn % 4, (1, 2))
-            large = np.rot90(self._network.run(np.ascontiguousarray(turned)), -turn % 4, (1, 2))
+        for count, (network, turn) in enumerate(product(self._networks, range(self._turns)), 1):
+            inside = slice(beyond := self._margin - network.margin, -beyond or None)
+            turned = np.rot90(planes[:, inside, inside][..., :: -1 if turn > 3 else 1], turn % 4, (1, 2))
+            large = np.rot90(network.run(np.ascontiguousarray(turned)), -turn % 4, (1, 2))
             large = large[..., :: -1 if turn > 3 else 1]
             if total is None:
                 total = _scratch.get("total", large.shape, large.dtype)
                 np.copyto(total, large)
             else:
                 # The mean so far, so that equal values stay as they are.
-                total += (large - total) / (turn + 1)
+                total += (large - total) / count
         assert total is not None
         return total
+
+    def _whole(self, side: int) -> int:
+        """Return how many rows or columns are computed for so many: whole cells."""
+        return ceil(side / self._network.cells) * self._network.cells
 
     def _planes(self, top: int, rows: int) -> Array:
         """Return rows from `top` with mirrored margins: (groups, planes of the network, rows, columns).
@@ -170,7 +180,7 @@ class Learned(Upsampler):
         The first group is luma, or red, green and blue, if there are three colours; each other is a channel.
         """
         # Mirror images continue photographs: with repeated edges, whole ones lose 0.17 dB (Kodak, factor 2).
-        margin = self._network.margin
+        margin = self._margin
         height, width = self.source.shape[:2]
         mirrored = CONTINUED["reflect"]
         lines = mirrored(np.arange(top - margin, top + rows + margin), height)
@@ -181,7 +191,7 @@ class Learned(Upsampler):
         groups = np.repeat(planes[colours:, None], several, axis=1)
         if colours:
             groups = np.concatenate(((luma(values)[None] if several == 1 else planes[:3])[None], groups))
-        across = ceil(width / self._tile) * self._tile if self._network.padded else width
+        across = ceil(width / self._tile) * self._tile if self._network.padded else self._whole(width)
         columns = mirrored(np.arange(-margin, across + margin), width)
         return np.ascontiguousarray(groups[:, :, lines - first][..., columns])
 
@@ -249,14 +259,14 @@ def chained(source: Array, size: Size, networks: Networks, samples: Samples) -> 
     colours = samples.channels - samples.translucent
     own, steps = source, networks.chain(scale)
     if opacity:
-        chain = [step.network for step in steps]
-        own = filled(source, FURTHER + sum(max(source.shape[:2]) if each.whole else each.margin for each in chain))
+        reaches = (max(source.shape[:2]) if each.network.whole else each.margin for each in steps)
+        own = filled(source, FURTHER + sum(reaches))
     reader, divisor = moderated(own, samples.reader(own))
     full = white(samples.stored) / divisor
     image: Any = own
     upsampler: Upsampler | None = None
     for given in steps:
-        step = given._replace(network=given.network.cast(samples.working, full))
+        step = given.cast(samples.working, full)
         upsampler = Learned(image, step, reader, white=full, colours=colours, opacity=opacity)
         # If samples are not finite, the upsamplers that follow need the complete image.
         image = Rows(upsampler) if reader.finite else upsampler.rows(0, upsampler.shape[0])
@@ -281,12 +291,12 @@ def chain_memory(shape: Shape, size: Size, networks: Networks) -> WorkingMemory:
         shared += height * width * (channels + FILLING)
     for number, step in enumerate(networks.chain(scale)):
         network = step.network
-        shared += network.weights
+        shared += step.weights
         if number:
             # An intermediate image: the bands that are kept, the one being made, and the rows that are read.
             shared += channels * width * min(height, KEPT_BANDS * rows)
             each += channels * width * 2 * rows
-        (lines, columns), margin, factor = step.tile(height, width), network.margin, network.scale
+        (lines, columns), margin, factor = step.tile(height, width), step.margin, network.scale
         rows = lines * factor
         # The rows that are read, and luma with its margins three times; enlarged colours; a tile at work.
         each += (lines + 2 * margin) * (width + columns * network.padded + 2 * margin) * (3 * channels + 9)
@@ -295,10 +305,10 @@ def chain_memory(shape: Shape, size: Size, networks: Networks) -> WorkingMemory:
         each += rows * width * factor * channels
         tile = rows * columns * factor
         # A turned tile, the mean, and two differences from it.
-        turned = (step.turns > 1) * network.planes * 4 * tile
+        turned = (step.turns * len(step.networks) > 1) * network.planes * 4 * tile
         # Differences, transformed along columns and rows, and what is taken back of them.
         limited = 6 * tile if step.blocks else 0
-        inner, outer = network.scratch(lines, columns)
+        inner, outer = step.scratch(lines, columns)
         layers, phases = max(layers, inner), max(phases, outer + tile * channels + turned + limited)
         height, width = height * factor, width * factor
     if (height, width) != tuple(size):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,8 @@ from upscale_cli.methods.parameters import ArchiveValue, Choice, Parameter, Scal
 from upscale_cli.methods.restoring import Found, Losses, Restoration, found_in
 
 if TYPE_CHECKING:
-    from upscale_cli.methods.chain import Networks
+    from upscale_cli.methods.chain import Kind, Networks
+    from upscale_cli.methods.network import Network
     from upscale_cli.methods.samples import Samples
     from upscale_cli.methods.upsampler import Array, Upsampler
 
@@ -43,6 +45,10 @@ class NetworkValue(ArchiveValue):
                 raise UpscaleError(f"at level {level:g}, {error}" if level else str(error)) from None
 
 
+REMAINS = 0.3
+"""The share of a level that a small network which enlarges is told, after one that has restored."""
+
+
 def networks(parameters: Parameters) -> "Networks":
     """Return the networks that the parameters choose: the user's own, or the shipped ones of a size."""
     from upscale_cli.methods import shipped
@@ -71,16 +77,23 @@ def networks(parameters: Parameters) -> "Networks":
         first, others = restoring(f"{size} drawing", level, size), [restoring(f"{size} drawing", 0.0, size)]
         alone = first if level else None
     else:
-        restores = restoring("small", level, "small")
-        # Before a large network, a small one restores at the picture's own size; before a small one, that would
-        # double the time.
-        fitting = tuple(factor for factor in restores.factors if (factor == 1) == (size == "large"))
-        first = replace(restores, factors=fitting)
+        first, then = restoring("before", level, "small"), restoring("small", REMAINS * level, "small")
         others = [undamaged(each) for each in dict.fromkeys((size, "small"))]
-        alone = restores if level else None
+        if level and size == "small":
+            others = [then, *others]
+        elif level:
+            # The large network knows nothing of what remains. The mean of both is better than either.
+            beside = partial(_if_any, then)
+            others[0] = replace(others[0], beside=beside)
+        alone = restoring("alone", level, "small") if level else None
     kinds = [first, *others] if level else others
     blocks = level.blocks if isinstance(level, Found) else ()
     return Networks(kinds=kinds, alone=alone, turns=int(parameters["ensemble"] or 1), blocks=blocks)
+
+
+def _if_any(kind: "Kind", factor: int) -> "list[Network]":
+    """Return the network of a kind for a factor, if there is one."""
+    return [kind.network(factor)] if factor in kind.factors else []
 
 
 def output_shape(shape: Shape, scale: Scale, parameters: Parameters) -> Shape:

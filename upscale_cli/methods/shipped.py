@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from upscale_cli.errors import UpscaleError
-from upscale_cli.methods.network import Network, read_network
+from upscale_cli.methods.layout import read_network
+from upscale_cli.methods.network import Network
 
 FOLDER = Path(__file__).with_name("kernels")
 FACTORS = (2, 3, 4)
@@ -21,11 +22,14 @@ FACTORS = (2, 3, 4)
 UNDAMAGED = {"small": (2, 3, 4), "large": (2, 3)}
 """Factors of the networks for undamaged photographs, of each size."""
 RESTORED = {
-    "small": {1: "restore-1x", 2: "restore-2x", 4: "restore-4x"},
+    "alone": {1: "restore-1x"},
+    "before": {1: "restore-cells-1x"},
+    "small": {2: "restore-2x", 4: "restore-4x"},
     "small drawing": {2: "draw-2x"},
     "large drawing": {2: "draw-large-2x"},
 }
-"""The networks that restore, by their factors: for photographs, and for drawings."""
+"""The networks that restore, by their factors: for photographs that keep their size, before a network that enlarges
+photographs, and by one that does; and for drawings."""
 
 
 @cache

@@ -54,7 +54,7 @@ class OnnxNetwork:
     """
 
     levels: tuple[float, ...] = ()
-    padded = True
+    padded, cells = True, 1
     weights = 0
 
     def __init__(self, content: bytes) -> None:
