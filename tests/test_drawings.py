@@ -170,16 +170,16 @@ def test_values_that_have_no_square_have_no_slope() -> None:
 def test_values_near_the_largest_float_are_values_like_others(kind: str, power: int, told: dict[str, Any]) -> None:
     """Networks make larger ones of them on the way. Biases are nothing beside them, so that `restore` is compared."""
     beside = 2.0 ** (power - 30)
-    source = np.random.default_rng(0).random((12, 70)).astype(kind) + 1
+    source = np.random.default_rng(0).random((12, 90)).astype(kind) + 1
     made = upscale(source * beside * 2**30, 2, "learned", **told)
     expected = upscale(source * beside, 2, "learned", **told)
     assert made.dtype == kind
     np.testing.assert_allclose(made / 2**30, expected, rtol=1e-5)
     colours = np.stack([source] * 3, axis=2) * beside * 2**30
     assert_near(upscale(colours, 2, "learned", **told)[..., 1] / made, np.ones(made.shape), 1e-4)
-    source[6, 69] = np.nan
+    source[6, 89] = np.nan
     near_it = upscale(source * beside * 2**30, 2, "learned", **told)
-    np.testing.assert_allclose(near_it[:, :90], made[:, :90], rtol=1e-5)
+    np.testing.assert_allclose(near_it[:, :110], made[:, :110], rtol=1e-5)
     assert np.isnan(near_it[12, -1])
 
 

@@ -12,7 +12,7 @@ from test_foreign_networks import compact
 
 from upscale_cli import upscale
 from upscale_cli.commands.upscale import cli
-from upscale_cli.methods import find_method
+from upscale_cli.methods import find_method, shipped
 from upscale_cli.testing import assert_near
 
 
@@ -38,8 +38,6 @@ def by_hand(picture: Floats, scale: Any, **parameters: Any) -> Floats:
     [
         (2, {}),
         (3, {}),
-        (4, {"restore": 0.5}),
-        (2, {"restore": 0.8}),
         (2, {"size": "large"}),
         (1.5, {}),
         (2, {"network": compact(2, planes=1)}),
@@ -54,6 +52,20 @@ def by_hand(picture: Floats, scale: Any, **parameters: Any) -> Floats:
 def test_the_ensemble_is_the_mean_over_flips_and_turns(scale: Any, parameters: Any, shape: tuple[int, ...]) -> None:
     picture = np.random.default_rng(1).random(shape)
     assert_near(upscale(picture, scale, "learned", ensemble=8, **parameters), by_hand(picture, scale, **parameters))
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_what_restores_and_what_enlarges_is_averaged(scale: int) -> None:
+    # Whole cells of two by two pixels: others lie elsewhere in a picture that is turned by hand.
+    picture = np.random.default_rng(4).random((6, 22, 3))
+    given = {}
+    for name in ("restore-cells-1x", f"restore-{scale}x"):
+        with np.load(shipped.FOLDER / f"{name}.npz") as archive:
+            given[name] = dict(archive)
+    first, then = given.values()
+    restored = by_hand(picture, 1, network=first, restore=0.5)
+    expected = by_hand(restored, scale, network=then, restore=0.15)
+    assert_near(upscale(picture, scale, "learned", ensemble=8, restore=0.5), expected)
 
 
 def test_several_tiles_and_bands_are_averaged() -> None:

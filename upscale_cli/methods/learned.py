@@ -86,7 +86,9 @@ class Learned(Upsampler):
         # At the picture's own size, colours change as luma does.
         self._shifts, colourful = colourful and scale == 1, colourful and scale > 1
         differences = replace(reader, read=lambda rows: with_differences(reader.read(rows)[..., :3]), channels=3)
-        if colourful:
+        if colourful and scale not in shipped.FACTORS:
+            self._differences = resampled(source, cubic_axes(source.shape, size), differences)
+        elif colourful:
             kernel = shipped.kernel((scale, scale))
             crop = (len(kernel) - scale) // 2
             stamping = Stamping(
@@ -151,7 +153,7 @@ class Learned(Upsampler):
     def _enlarged(self, planes: Array) -> Array:
         """Return the mean of what networks make of planes with margins, and of flips and turns, in scratch memory.
 
-        Margins are turned with the rest, so it is what a network would make of the turned picture.
+        Margins are turned with the rest, so it is what a network would make of the turned picture; and so are cells.
         """
         if len(self._networks) * self._turns == 1:
             return self._network.run(planes)
