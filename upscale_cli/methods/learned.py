@@ -159,8 +159,9 @@ class Learned(Upsampler):
             return self._network.run(planes)
         total: Array | None = None
         for count, (network, turn) in enumerate(product(self._networks, range(self._turns)), 1):
-            inside = slice(beyond := self._margin - network.margin, -beyond or None)
-            turned = np.rot90(planes[:, inside, inside][..., :: -1 if turn > 3 else 1], turn % 4, (1, 2))
+            beyond = self._margin - network.margin
+            rows, columns = (slice(beyond, side - beyond) for side in planes.shape[1:])
+            turned = np.rot90(planes[:, rows, columns][..., :: -1 if turn > 3 else 1], turn % 4, (1, 2))
             large = np.rot90(network.run(np.ascontiguousarray(turned)), -turn % 4, (1, 2))
             large = large[..., :: -1 if turn > 3 else 1]
             if total is None:

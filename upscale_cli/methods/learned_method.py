@@ -83,8 +83,7 @@ def networks(parameters: Parameters) -> "Networks":
             others = [then, *others]
         elif level:
             # The large network knows nothing of what remains. The mean of both is better than either.
-            beside = partial(_if_any, then)
-            others[0] = replace(others[0], beside=beside)
+            others[0] = replace(others[0], beside=partial(_if_any, then))
         alone = restoring("alone", level, "small") if level else None
     kinds = [first, *others] if level else others
     blocks = level.blocks if isinstance(level, Found) else ()
