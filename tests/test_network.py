@@ -387,12 +387,13 @@ def test_more_contrast_gives_more_of_the_same() -> None:
     assert_near(upscale(1000 * plane - 300, 2, "learned"), 1000 * once - 300, 1e-10)
 
 
-def test_tiles_and_bands_leave_no_seams(monkeypatch: pytest.MonkeyPatch) -> None:
-    source = np.random.default_rng(6).random((70, 90, 3))
-    expected = upscale(source, 2, "learned")
-    monkeypatch.setattr(network, "LOW", 16)
+@pytest.mark.parametrize("told", [{}, {"restore": 0.5}, {"restore": 0.5, "size": "large"}], ids=str)
+def test_tiles_and_bands_leave_no_seams(told: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    source = np.random.default_rng(6).random((71, 91, 3))
+    expected = upscale(source, 2, "learned", **told)
+    monkeypatch.setattr(network, "LOW", 15)
     monkeypatch.setattr(network, "TILE", 25)
-    assert_near(upscale(source, 2, "learned"), expected, 1e-12)
+    assert_near(upscale(source, 2, "learned", **told), expected, 1e-12)
 
 
 def slope(luma: Floats, colour: Floats, y: int, x: int) -> float:

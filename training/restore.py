@@ -252,6 +252,8 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--every", type=int, default=250, help="steps between checkpoints")
     told = parser.parse_args()
+    if NETWORKS[told.size].cells > 1 and (told.scale > 1 or told.drawings):
+        parser.error(f"--size {told.size} is for --scale 1, without --drawings")
     train(told)
 
 

@@ -31,14 +31,14 @@ class Kind:
         One of these factors to its network.
     size : str
         What this kind is called.
-    beside : callable, optional
-        One of these factors to other networks, whose results are averaged with that of its own.
+    beside : Kind, optional
+        Another one, whose networks' results are averaged with those of its own, for the factors that it has.
     """
 
     factors: tuple[int, ...]
     network: Callable[[int], Network]
     size: str = ""
-    beside: Callable[[int], Sequence[Network]] = lambda factor: ()
+    beside: "Kind | None" = None
 
 
 class Step(NamedTuple):
@@ -129,7 +129,8 @@ class Networks:
         """Return the step of a factor. Only the first of a chain can have the factor 1."""
         network = kind.network(factor)
         restores = factor == 1 and network.planes == 1
-        step = Step(network, kind.beside(factor), kind.size, turns)
+        beside = [each.network(factor) for each in (kind.beside,) if each and factor in each.factors]
+        step = Step(network, beside, kind.size, turns)
         return step._replace(blocks=self.blocks) if restores else step
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
-from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +12,7 @@ from upscale_cli.methods.parameters import ArchiveValue, Choice, Parameter, Scal
 from upscale_cli.methods.restoring import Found, Losses, Restoration, found_in
 
 if TYPE_CHECKING:
-    from upscale_cli.methods.chain import Kind, Networks
-    from upscale_cli.methods.network import Network
+    from upscale_cli.methods.chain import Networks
     from upscale_cli.methods.samples import Samples
     from upscale_cli.methods.upsampler import Array, Upsampler
 
@@ -83,16 +81,11 @@ def networks(parameters: Parameters) -> "Networks":
             others = [then, *others]
         elif level:
             # The large network knows nothing of what remains. The mean of both is better than either.
-            others[0] = replace(others[0], beside=partial(_if_any, then))
+            others[0] = replace(others[0], beside=then)
         alone = restoring("alone", level, "small") if level else None
     kinds = [first, *others] if level else others
     blocks = level.blocks if isinstance(level, Found) else ()
     return Networks(kinds=kinds, alone=alone, turns=int(parameters["ensemble"] or 1), blocks=blocks)
-
-
-def _if_any(kind: "Kind", factor: int) -> "list[Network]":
-    """Return the network of a kind for a factor, if there is one."""
-    return [kind.network(factor)] if factor in kind.factors else []
 
 
 def output_shape(shape: Shape, scale: Scale, parameters: Parameters) -> Shape:
