@@ -55,14 +55,3 @@ def test_single_precision_loses_no_more_than_a_product_of_the_direct_way() -> No
     have = np.empty((32, 98, 48), "f4")
     Filters(weights, 3).run(values, have)
     assert np.abs(have - exact).max() < 1.2 * np.abs(product - exact).max()
-
-
-def test_a_row_is_the_same_however_many_come_with_it() -> None:
-    random = np.random.default_rng(2)
-    values = random.normal(size=(23, 30, 16)).astype("f4")
-    filters = Filters(random.normal(size=(16, 144)).astype("f4"), 3)
-    assert filters.minimal
-    whole, part = np.empty((21, 28, 16), "f4"), np.empty((6, 28, 16), "f4")
-    filters.run(values, whole)
-    filters.run(values[4:12], part)
-    np.testing.assert_array_equal(part, whole[4:10])

@@ -134,11 +134,13 @@ class Network:
         phases = self.planes * self.stride**2
         later = kept(self.layers)
         held = own = 0
+        inside = across
         channels, read = self.planes * self.cells**2, [0, 0]
         for index, layer in enumerate(self.layers):
             held += 2 * layer.reach * channels
             read[index % 2] = max(read[index % 2], (ROWS + 2 * layer.reach) * channels)
-            own = max(own, layer.scratch(ROWS, across))
+            inside -= 2 * layer.reach
+            own = max(own, layer.scratch(ROWS, inside))
             channels = layer.channels(channels)
             held += (2 * later[index] + ROWS) * channels if index in later else 0
         # Phases of a few rows by the skip, and all of them sorted.

@@ -14,7 +14,7 @@ from upscale_cli.methods.layers import Layer
 from upscale_cli.methods.upsampler import Array, Scratch
 
 ROWS = 32
-"""Rows that go through all layers together: an even number, so that pairs of rows are the same however many come.
+"""Rows that go through all layers together: an even number, since pairs of rows are filtered together.
 
 With fewer, calls are so short that threads wait for each other.
 """

@@ -11,10 +11,14 @@ the products: for inputs d, filters g and results y, of any row in each column,
 
 The direct way multiplies three rows for each result, six for both. Sums are of whole rows, with nothing copied: in a
 row of c channels a pixel, the neighbourhood of a pixel along the row is 3·c values that follow one another. For every
-third pixel they are the rows of a matrix, so three products serve all pixels, and each writes its own pixels.
+third pixel they are the rows of a matrix, so three products serve all pixels, and each writes its own pixels. Sums
+have a multiple of three pixels a row, so that such a matrix goes on from one row to the next. It is multiplied for
+nothing where a neighbourhood lies in two rows; but BLAS begins each product anew, and long ones take 0.75 times as
+long.
 """
 
 from functools import cached_property
+from math import ceil
 
 import numpy as np
 
@@ -24,10 +28,10 @@ from upscale_cli.methods.upsampler import Array, Scratch, strided
 SIDE = 3
 FEWEST = 16
 """Channels from which it pays: 8 took 1.5 times as long as the direct way, 16 as long, 48 0.8 times."""
-VALUES = 1 << 18
-"""Approximate values of the sums of inputs that are at work at a time: 1 MiB, and as much for products.
+VALUES = 7 << 16
+"""Approximate values of the sums of inputs that are at work at a time: 1.75 MiB, and as much for products.
 
-With half or twice as many, the large network took 1.07 and 1.1 times as long on two threads (2 MiB of L2 cache each).
+Calls are long so that threads seldom wait for each other: with 1 << 18, the small network takes 1.07 times as long.
 """
 FILTERS = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0, 0, -1], [0.5, -0.5, 0.5]])
 """The filters of the four products, from three rows of filters."""
@@ -59,9 +63,10 @@ class Filters:
         """Products are saved."""
         return self.side == SIDE and self.channels >= FEWEST
 
-    def _at_once(self, columns: int) -> int:
-        """Return how many rows of a result so many columns wide are filtered together: whole pairs."""
-        return 2 * max(1, VALUES // (4 * (columns + 2) * self.channels))
+    def _at_once(self, rows: int, columns: int) -> int:
+        """Return how many rows of a result are filtered together: whole pairs, in parts of similar height."""
+        pairs, most = ceil(rows / 2), max(1, VALUES // (4 * _padded(columns + 2) * self.channels))
+        return 2 * ceil(pairs / ceil(pairs / most))
 
     def scratch(self, rows: int, columns: int) -> int:
         """Return how many values of scratch memory it needs for a result of so many rows and columns."""
@@ -71,7 +76,8 @@ class Filters:
             stacked = (rows + self.side - 1) * self.side * self.channels
             return columns * (stacked + (rows + 2) * count)
         # Four sums of inputs, and as many products, for two rows. Rows that are shorter are more at a time.
-        pixels = min(rows * columns, max(2 * columns, VALUES // (2 * self.channels)))
+        across = _padded(columns + 2)
+        pixels = 2 * SIDE + min(2 * ceil(rows / 2) * across, max(2 * across, VALUES // (2 * self.channels)))
         return pixels * (2 * self.channels + 3 * count) + 2 * columns * count
 
     @cached_property
@@ -105,7 +111,7 @@ class Filters:
             None if each is None else _repeated(each, columns, name)
             for name, each in (("biases", biases), ("slopes", slopes))
         )
-        make, step = (self._filtered, self._at_once(columns)) if self.minimal else (self._multiplied, rows)
+        make, step = (self._filtered, self._at_once(rows, columns)) if self.minimal else (self._multiplied, rows)
         for top in range(0, rows, step):
             part = result[top : top + step]
             make(values[top : top + len(part) + self.side - 1], part, added)
@@ -126,43 +132,54 @@ class Filters:
         """Write the sums with fewer products; biases are for a row of pixels."""
         rows, pairs = len(result), (len(result) + 1) // 2
         lines, made = (each.reshape(len(each), -1) for each in (values, result))
-        sums = _scratch.get("sums", (pairs, 4, lines.shape[1]), lines.dtype)
-        # The difference for each row of the result, of which the last pair may lack one: m0, and m2 before m3.
-        differences = sums.reshape(-1, lines.shape[1])[::2]
-        np.subtract(lines[:rows], lines[2:], out=differences[:rows])
-        differences[rows:] = 0
-        second, third = lines[1::2][:pairs], lines[2::2]
-        np.add(second, third, out=sums[:, 1])
-        np.subtract(third, second, out=sums[:, 3])
-        products = self._products(sums, result.shape[1])
-        if biases is not None:
-            products[:, 1] += biases
-        np.add(products[:, 1], products[:, 3], out=made[::2])
+        sums, shown = self._sums(pairs, values.shape[1])
+        first, second, third, fourth = (lines[n::2][:pairs] for n in range(4))
+        m0, m1, m2, m3 = shown[..., : lines.shape[1]]
+        # The last pair may lack its second row.
         both = rows // 2
-        np.subtract(products[:both, 1], products[:both, 3], out=made[1::2])
-        made += products.reshape(-1, made.shape[1])[::2][:rows]
+        m2[both:] = 0
+        np.subtract(first, third, out=m0)
+        np.add(second, third, out=m1)
+        np.subtract(second[:both], fourth, out=m2[:both])
+        np.subtract(third, second, out=m3)
+        m0, m1, m2, m3 = self._products(sums, pairs)[..., : made.shape[1]]
+        if biases is not None:
+            m1 += biases
+        upper, lower = made[::2], made[1::2]
+        np.add(m1, m3, out=upper)
+        upper += m0
+        np.subtract(m1[:both], m3[:both], out=lower)
+        lower += m2[:both]
 
-    def _products(self, sums: Array, columns: int) -> Array:
-        """Return the four products (pairs, 4, columns · d) of sums (pairs, 4, (columns + 2) · c)."""
-        pairs, count, size = len(sums), len(self.weights), sums.itemsize
-        length = SIDE * self.channels
-        products = _scratch.get("products", (pairs, 4, columns * count), sums.dtype)
-        for first in range(min(SIDE, columns)):
-            places = (columns - first + SIDE - 1) // SIDE
-            read = strided(
-                sums,
-                (pairs, 4, places, length),
-                (*sums.strides[:2], length * size, size),
-                first * self.channels * size,
-            )
-            written = strided(
-                products,
-                (pairs, 4, places, count),
-                (*products.strides[:2], SIDE * count * size, size),
-                first * count * size,
-            )
-            np.matmul(read, self._matrix, out=written)
-        return products
+    def _sums(self, pairs: int, columns: int) -> tuple[Array, Array]:
+        """Return room for four sums of inputs, (4, all their values), and the same as rows (4, pairs, values).
+
+        What is beyond the columns, in each row and after the last one, is zero.
+        """
+        across, beyond = _padded(columns) * self.channels, SIDE * self.channels
+        sums = _scratch.get("sums", (4, pairs * across + beyond), self.weights.dtype)
+        sums[:, -beyond:] = 0
+        rows = sums[:, :-beyond].reshape((4, pairs, across))
+        rows[..., columns * self.channels :] = 0
+        return sums, rows
+
+    def _products(self, sums: Array, pairs: int) -> Array:
+        """Return the four products as rows (4, pairs, values); of each row, the last two pixels are meaningless."""
+        count, channels, size = len(self.weights), self.channels, sums.itemsize
+        places = sums.shape[1] // (SIDE * channels) - 1
+        products = _scratch.get("products", (4, SIDE * places * count), sums.dtype)
+        # Neighbourhoods that begin at the first, second and third of each three pixels.
+        read, written = (
+            strided(each, (4, SIDE, places, wide), (each.strides[0], step * size, SIDE * step * size, size))
+            for each, wide, step in ((sums, SIDE * channels, channels), (products, count, count))
+        )
+        np.matmul(read, self._matrix[:, None], out=written)
+        return products.reshape((4, pairs, -1))
+
+
+def _padded(columns: int) -> int:
+    """Return the next multiple of three."""
+    return ceil(columns / SIDE) * SIDE
 
 
 def _repeated(values: Array, columns: int, name: str) -> Array:
