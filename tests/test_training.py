@@ -127,10 +127,10 @@ def test_at_their_own_size_undamaged_pictures_stay_and_others_are_learned(
     assert 0 < max(changes) < 0.2
 
 
-def test_a_network_that_sees_cells_begins_at_random_and_is_what_a_file_says(
+def test_a_network_that_sees_cells_begins_at_random_or_as_another_and_is_what_a_file_says(
     run: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from training import restore
+    from training import model, restore
 
     # The sample, reduced by two, is small.
     monkeypatch.setitem(restore.NETWORKS, "cells", restore.NETWORKS["cells"]._replace(patch=32))
@@ -140,16 +140,20 @@ def test_a_network_that_sees_cells_begins_at_random_and_is_what_a_file_says(
         arrays = dict(archive)
     found = read_network(arrays, 0.5)
     assert (found.scale, found.cells, len(found.levels), found.training["held out"]["step"]) == (1, 2, 7, 4)
-    network = restore.beginning(1, None, found.levels, "cells")
-    network.begin_as(arrays)
+    fewer = {name: values for name, values in arrays.items() if not name.endswith((str(restore.LAYERS), "about"))}
+    model.write(tmp_path / "fewer.npz", fewer, {"scale": 1, "cells": 2, "levels": found.levels})
     plane = np.random.default_rng(0).random((30, 34)).astype("f4")
-    around = torch.from_numpy(np.pad(plane, 22, mode="symmetric"))[None, None]
-    for level in (0.2, 1.0):
-        with torch.no_grad():
-            have = network(around, network.shares(level))[0, 0, 20:-20, 20:-20].numpy()
-        expected = upscale(plane, 1, "learned", network=arrays, restore=level)
-        np.testing.assert_allclose(have, expected, rtol=0, atol=1e-5)
-        assert np.abs(expected - plane).max() > 1e-4
+    around = torch.from_numpy(np.pad(plane, 26, mode="symmetric"))[None, None]
+    for name in ("state/restore-cells-1x.npz", "fewer.npz"):
+        with np.load(tmp_path / name) as archive:
+            arrays = dict(archive)
+        network = restore.beginning(1, tmp_path / name, found.levels, "cells")
+        for level in (0.2, 1.0):
+            with torch.no_grad():
+                have = network(around, network.shares(level))[0, 0, 24:-24, 24:-24].numpy()
+            expected = upscale(plane, 1, "learned", network=arrays, restore=level)
+            np.testing.assert_allclose(have, expected, rtol=0, atol=1e-5)
+            assert np.abs(expected - plane).max() > 1e-4
 
 
 def test_the_similarity_that_is_learned_is_the_one_that_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:

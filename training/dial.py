@@ -123,7 +123,16 @@ class Dial(nn.Module):
 
     @torch.no_grad()
     def begin_as(self, other: Arrays) -> None:
-        """Change head and body as another network of this kind does, and all else if it has the same scale."""
+        """Change head and body as another network of this kind does, and all else if it has the same scale.
+
+        Layers that the other lacks begin as the identity, after its own.
+        """
+        channels = len(other["weight0"])
+        same = np.zeros((channels, channels, 3, 3), np.float32)
+        same[range(channels), range(channels), 1, 1] = 1
+        layers = range(sum(name.startswith("weight") for name in other), self.layers)
+        for kind, values in {"weight": same, "slopes": np.ones(channels), "bias": np.zeros(channels)}.items():
+            other = {**other, **{f"{kind}{n}": values for n in layers}}
         # An array that all levels share has one axis less.
         axes = {name: getattr(self, f"clean_{name}").ndim for name in self.names} | {"skip": 2}
         given = json.loads(other["about"].tobytes())["levels"]

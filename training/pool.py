@@ -82,6 +82,8 @@ class Pool:
         See `Patches`.
     levels : (float, float)
         The lowest and the highest level. If the lowest is 0, undamaged pictures are levels of their own.
+    evenly : bool
+        Pictures of all sizes are drawn as often, though large ones have more places.
     seed : int
     """
 
@@ -93,6 +95,7 @@ class Pool:
         *,
         levels: tuple[float, float],
         cells: int = 1,
+        evenly: bool = False,
         seed: int = 0,
     ) -> None:
         self.random = np.random.default_rng(seed)
@@ -105,7 +108,8 @@ class Pool:
         places = ((n, n if n < slots else int(self.random.integers(slots))) for n in count())
         self._tasks = (((seed, n), slot, *self.bins[slot // PICTURES]) for n, slot in places)
         fork = multiprocessing.get_context("fork")
-        self._workers = ProcessPoolExecutor(os.cpu_count(), mp_context=fork, initializer=_begin, initargs=(pictures,))
+        told = pictures, [len(each.places) / (each.small.size if evenly else 1) for each in pictures]
+        self._workers = ProcessPoolExecutor(os.cpu_count(), mp_context=fork, initializer=_begin, initargs=told)
         self._pending: deque[Future[list[Damaged]]] = deque()
         for _ in range(AHEAD * (os.cpu_count() or 1)):
             self._ask()
@@ -135,11 +139,11 @@ class Pool:
 
 
 _own: dict[str, Any] = {}
-"""What a process that damages has: pictures, and how they share the places."""
+"""What a process that damages has: pictures, and how often each is drawn."""
 
 
-def _begin(pictures: Sequence[Pictured]) -> None:
-    shares: NDArray[np.float64] = np.cumsum([len(each.places) for each in pictures], dtype=float)
+def _begin(pictures: Sequence[Pictured], weights: Sequence[float]) -> None:
+    shares: NDArray[np.float64] = np.cumsum(weights, dtype=float)
     _own.update(pictures=pictures, shares=shares / shares[-1])
 
 

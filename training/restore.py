@@ -80,7 +80,7 @@ NETWORKS = {
     "large": Size(56, ("bias",)),
     "cells": Size(64, ("bias", "slopes", "tail"), 2),
 }
-CHANNELS, LAYERS = 32, 7
+CHANNELS, LAYERS = 32, 10
 """Those of a network that sees cells: layers of the body."""
 MORE = 2 * MARGIN + 8
 """Margins, and rows and columns that pictures may lack that are saved twice."""
@@ -178,14 +178,16 @@ def train(told: argparse.Namespace) -> None:
     levels = LEVELS
     paths, held_out = divided(told.photos)
     patch, _, cells = NETWORKS[told.size]
-    least, make, sizes = patch + MORE, to_damage(told.scale, cells), [size * cells for size in SIZES]
-    learned, held = prepare(paths, make, least, sizes), prepare(held_out, make, least, sizes[:1])
+    least, make = patch + MORE, to_damage(told.scale, cells)
+    # What sees cells restores photographs that keep their size, and the reduced ones that are enlarged afterwards.
+    sizes = [size * reduced for reduced in range(1, cells + 1) for size in SIZES]
+    learned, held = prepare(paths, make, least, sizes), prepare(held_out, make, least, sizes[-len(SIZES) :][:1])
     if told.drawings:
         knots, levels, qualities = (0.0, *KNOTS), (0.0, 1.0), (UNDAMAGED, *QUALITIES)
         learned, held = with_drawings(told.drawings, learned, told.scale, least)
     if told.size != "small":
         knots = (0.0, *KNOTS)
-    pool = Pool(learned, told.scale, patch, levels=levels, cells=cells)
+    pool = Pool(learned, told.scale, patch, levels=levels, cells=cells, evenly=cells > 1)
     network = beginning(told.scale, told.start, knots, told.size)
     rounds = [Round(steps, told.rate) for steps in told.rounds]
     run = Run(network, pool, rounds, batch=told.batch, structure=told.structure, squared=told.squared)

@@ -69,21 +69,19 @@ def networks(parameters: Parameters) -> "Networks":
     if given is not None:
         first = own(level)
         others = [own(0.0) if level else first]
-        alone = first if level or first.factors == (1,) else None
     elif parameters["content"] == "drawing":
         # Edges of text gain 0.3 dB if all networks are large; photographs gain nothing after the first.
         first, others = restoring(f"{size} drawing", level, size), [restoring(f"{size} drawing", 0.0, size)]
-        alone = first if level else None
     else:
-        first, then = restoring("before", level, "small"), restoring("small", REMAINS * level, "small")
+        first, then = restoring("photo", level, "small"), restoring("remains", REMAINS * level, "small")
         others = [undamaged(each) for each in dict.fromkeys((size, "small"))]
         if level and size == "small":
             others = [then, *others]
         elif level:
             # The large network knows nothing of what remains. The mean of both is better than either.
             others[0] = replace(others[0], beside=then)
-        alone = restoring("alone", level, "small") if level else None
     kinds = [first, *others] if level else others
+    alone = kinds[0] if level or kinds[0].factors == (1,) else None
     blocks = level.blocks if isinstance(level, Found) else ()
     return Networks(kinds=kinds, alone=alone, turns=int(parameters["ensemble"] or 1), blocks=blocks)
 

@@ -22,14 +22,13 @@ FACTORS = (2, 3, 4)
 UNDAMAGED = {"small": (2, 3, 4), "large": (2, 3)}
 """Factors of the networks for undamaged photographs, of each size."""
 RESTORED = {
-    "alone": {1: "restore-1x"},
-    "before": {1: "restore-cells-1x"},
-    "small": {2: "restore-2x", 4: "restore-4x"},
+    "photo": {1: "restore-cells-1x"},
+    "remains": {2: "restore-2x", 4: "restore-4x"},
     "small drawing": {2: "draw-2x"},
     "large drawing": {2: "draw-large-2x"},
 }
-"""The networks that restore, by their factors: for photographs that keep their size, before a network that enlarges
-photographs, and by one that does; and for drawings."""
+"""The networks that restore, by their factors: photographs at their own size, and what remains in them while they are
+enlarged; and drawings."""
 
 
 @cache
