@@ -358,6 +358,7 @@ def test_fit_refuses_what_makes_no_sense(photos: Path, arguments: list[object], 
 
 def test_evaluate_measures_every_method_that_applies(photos: Path) -> None:
     table = call(evaluate_cli, photos, "-s", 3).stdout
+    assert table.splitlines()[2].split() == ["method", "PSNR,", "dB", "SSIM", "seconds"]
     names = [line.split()[0] for line in table.splitlines()[3:]]
     assert table.startswith("4 photographs, reduced by a factor of 3 (bicubic).")
     assert names == ["nearest", "bilinear", "bicubic", "lanczos", "transposed-conv", "learned"]

@@ -62,11 +62,13 @@ def tiny(scale: int = 2, channels: int = 3, seed: int = 0) -> tuple[dict[str, An
     return {"layout": 1, "scale": scale, "layers": layers, "skip": "skip"}, arrays
 
 
-def plainly(about: Mapping[str, Any], arrays: Mapping[str, Array], plane: Floats) -> Floats:
-    """A network as the sums that its layout names, in float64, the plane mirrored far beyond its border."""
+def plainly(about: Mapping[str, Any], arrays: Mapping[str, Array], picture: Floats) -> Floats:
+    """A network as the sums that its layout names, in float64, the planes mirrored far beyond their border."""
     margin, scale, cells = 24, about["scale"], about.get("cells", 1)
-    whole = np.pad(plane, [(margin, margin + -side % cells) for side in plane.shape], mode="symmetric")
-    values = np.stack([whole[y::cells, x::cells] for y in range(cells) for x in range(cells)])
+    height, width, count = np.atleast_3d(picture).shape
+    beyond = [(margin, margin + -side % cells) for side in (height, width)]
+    whole = np.pad(np.moveaxis(np.atleast_3d(picture), 2, 0), [(0, 0), *beyond], mode="symmetric")
+    values = np.concatenate([[each[y::cells, x::cells] for y, x in np.ndindex(cells, cells)] for each in whole])
     results: list[Floats] = []
     for layer in about["layers"]:
         if layer["does"] == "convolution":
@@ -78,12 +80,13 @@ def plainly(about: Mapping[str, Any], arrays: Mapping[str, Array], plane: Floats
         elif layer["does"] == "sum":
             values = values + results[layer["with"]]
         else:
-            values = stamped(values, arrays[layer["weight"]][:, 0], scale * cells)[None]
+            kernel = arrays[layer["weight"]]
+            values = np.stack([stamped(values, kernel[:, plane], scale * cells) for plane in range(count)])
         results.append(values)
-    skipped = whole if cells > 1 else stamped(whole[None], arrays[about["skip"]][None], scale)
-    rows, columns = (slice(margin * scale, (margin + side) * scale) for side in plane.shape)
-    inside: Floats = (values[0] + skipped)[rows, columns]
-    return inside
+    skipped = whole if cells > 1 else stamped(whole, arrays[about["skip"]][None], scale)[None]
+    rows, columns = (slice(margin * scale, (margin + side) * scale) for side in (height, width))
+    inside: Floats = np.moveaxis((values + skipped)[:, rows, columns], 0, 2)
+    return inside.reshape(height * scale, width * scale, *picture.shape[2:])
 
 
 def convolved(values: Floats, weight: Array) -> Floats:
@@ -131,25 +134,35 @@ def test_a_skip_may_read_further_than_the_layers() -> None:
     assert_near(have, plainly(about, arrays, plane), 1e-12)
 
 
-def seeing(cells: int) -> tuple[dict[str, Any], Arrays]:
+def seeing(cells: int, planes: int = 1) -> tuple[dict[str, Any], Arrays]:
     """Return a network of scale 1 that sees cells of so many pixels a side."""
     about, arrays = tiny(cells)
-    head = np.random.default_rng(7).normal(size=(3, cells**2, 3, 3))
-    arrays["a"] = head - head.mean(axis=(1, 2, 3), keepdims=True)
+    random = np.random.default_rng(7)
+    head = random.normal(size=(3, planes, cells**2, 3, 3)) / planes
+    arrays["a"] = (head - head.mean(axis=(2, 3, 4), keepdims=True)).reshape(3, -1, 3, 3)
+    arrays["tail"] = random.normal(size=(3, planes, 3 * cells, 3 * cells)) / (3 * planes)
     del arrays["skip"], about["skip"]
-    return about | {"scale": 1, "cells": cells}, arrays
+    return about | {"scale": 1, "cells": cells, "planes": planes}, arrays
 
 
-@pytest.mark.parametrize("cells", [2, 4])
-def test_a_network_that_sees_cells_is_the_sums_that_it_names(cells: int) -> None:
-    about, arrays = seeing(cells)
+@pytest.mark.parametrize(("cells", "planes"), [(2, 1), (4, 1), (2, 3), (4, 3)])
+def test_a_network_that_sees_cells_is_the_sums_that_it_names(cells: int, planes: int) -> None:
+    about, arrays = seeing(cells, planes)
     given = described(about, **arrays)
     for shape in ((13, 9), (1, 1), (1, 7), (6, 2), (110, 270)):
-        plane = np.random.default_rng(1).normal(size=shape)
-        have = upscale(plane, 1, "learned", network=given)
-        assert_near(have, plainly(about, arrays, plane), 1e-12)
-    flat = np.full((9, 11, 3), 77, np.uint8)
+        picture = np.random.default_rng(1).normal(size=(*shape, planes)[: 2 + planes // 3])
+        have = upscale(picture, 1, "learned", network=given)
+        assert_near(have, plainly(about, arrays, picture), 1e-12)
+    flat = np.full((9, 11, 3), (77, 200, 3), np.uint8)
     assert (upscale(flat, 1, "learned", network=given) == flat).all()
+
+
+def test_a_network_of_colours_takes_grey_for_three_equal_ones() -> None:
+    about, arrays = seeing(2, 3)
+    grey = np.random.default_rng(1).normal(size=(7, 10))
+    colours = plainly(about, arrays, np.repeat(grey[..., None], 3, axis=2))
+    have = upscale(grey, 1, "learned", network=described(about, **arrays))
+    assert_near(have, colours @ [0.299, 0.587, 0.114], 1e-12)
 
 
 @pytest.mark.parametrize(
@@ -163,6 +176,10 @@ def test_a_network_that_sees_cells_is_the_sums_that_it_names(cells: int) -> None
         ({"scale": 2}, "cells are 2; they must be 1, or 2 or 4 at scale 1."),
         ({"cells": 1}, "layer 0 takes numbers (k, 1, k, k)"),
         ({"cells": 4}, "layer 0 takes numbers (k, 16, k, k)"),
+        ({"planes": 2}, "the network's planes are 2; they must be 1, or 3 if it has cells."),
+        ({"planes": True}, "planes are True"),
+        ({"planes": 3, "cells": 1}, "planes are 3; they must be 1, or 3 if it has cells."),
+        ({"planes": 3}, "layer 0 takes numbers (k, 12, k, k)"),
     ],
 )
 def test_cells_that_are_none_are_refused(change: dict[str, Any], words: str) -> None:

@@ -419,11 +419,15 @@ def test_evaluate_damages_and_restores_by_itself() -> None:
     whole = scene()[: len(scene()) // 2 * 2, : scene().shape[1] // 2 * 2]
     large = upscale(decoded(saved(small(), 60)), 2, "learned", restore="none")
     assert none == pytest.approx(psnr(np.floor(luma(large) + 0.5), np.floor(luma(whole) + 0.5), 2), abs=1e-6)
+    squares = (large[2:-2, 2:-2].astype(float) - whole[2:-2, 2:-2]) ** 2
+    for shown in (found["methods"][0], found["methods"][0]["each"][0]):
+        assert shown["psnr_rgb"] == pytest.approx(10 * np.log10(255**2 / squares.mean()), abs=1e-6)
     found = json.loads(call(evaluate_cli, SAMPLES / "scene.png", *words[:4], "--damage", "webp:60", "--json").stdout)
     none, own = (each["psnr"] for each in found["methods"])
     assert own > none + 0.2
     table = call(evaluate_cli, SAMPLES / "scene.png", "--damage", "noise:5", "--damage", "jpeg:80").stdout
     assert table.startswith("1 photograph, reduced by a factor of 2 (bicubic, noise:5, jpeg:80).")
+    assert table.splitlines()[2].split() == ["method", "PSNR,", "dB", "of", "RGB", "SSIM", "seconds"]
 
 
 def test_evaluate_measures_restoring_at_scale_1() -> None:

@@ -131,6 +131,7 @@ def test_a_network_that_sees_cells_begins_at_random_or_as_another_and_is_what_a_
     run: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from training import model, restore
+    from training.dial import LUMA
 
     # The sample, reduced by two, is small.
     monkeypatch.setitem(restore.NETWORKS, "cells", restore.NETWORKS["cells"]._replace(patch=32))
@@ -139,21 +140,29 @@ def test_a_network_that_sees_cells_begins_at_random_or_as_another_and_is_what_a_
     with np.load(tmp_path / "state" / "restore-cells-1x.npz") as archive:
         arrays = dict(archive)
     found = read_network(arrays, 0.5)
-    assert (found.scale, found.cells, len(found.levels), found.training["held out"]["step"]) == (1, 2, 7, 4)
+    assert (found.scale, found.cells, found.planes, len(found.levels)) == (1, 2, 3, 7)
+    assert found.training["held out"]["step"] == 4
+    about = {"scale": 1, "cells": 2, "levels": found.levels}
     fewer = {name: values for name, values in arrays.items() if not name.endswith((str(restore.LAYERS), "about"))}
-    model.write(tmp_path / "fewer.npz", fewer, {"scale": 1, "cells": 2, "levels": found.levels})
-    plane = np.random.default_rng(0).random((30, 34)).astype("f4")
-    around = torch.from_numpy(np.pad(plane, 26, mode="symmetric"))[None, None]
-    for name in ("state/restore-cells-1x.npz", "fewer.npz"):
+    model.write(tmp_path / "fewer.npz", fewer, {**about, "planes": 3})
+    luma = {**fewer, "weight0": fewer["weight0"][:, :4], "tail": fewer["tail"][:, :, :1]}
+    model.write(tmp_path / "luma.npz", luma, about)
+    picture = np.random.default_rng(0).random((30, 34, 3)).astype("f4")
+    grey = np.repeat(picture[..., :1], 3, axis=2)
+    for name, given in (("state/restore-cells-1x.npz", picture), ("fewer.npz", picture), ("luma.npz", grey)):
         with np.load(tmp_path / name) as archive:
             arrays = dict(archive)
         network = restore.beginning(1, tmp_path / name, found.levels, "cells")
+        around = np.pad(np.moveaxis(given, 2, 0), [(0, 0), (26, 26), (26, 26)], mode="symmetric")
         for level in (0.2, 1.0):
             with torch.no_grad():
-                have = network(around, network.shares(level))[0, 0, 24:-24, 24:-24].numpy()
-            expected = upscale(plane, 1, "learned", network=arrays, restore=level)
+                made = network(torch.from_numpy(around)[None], network.shares(level))[0, :, 24:-24, 24:-24].numpy()
+            have, expected = np.moveaxis(made, 0, 2), upscale(given, 1, "learned", network=arrays, restore=level)
+            assert np.abs(expected - given).max() > 1e-4
+            if given is grey:
+                # Grey is restored as before, and the colours that come of it have no luma.
+                have, expected = have @ LUMA, expected[..., 0]
             np.testing.assert_allclose(have, expected, rtol=0, atol=1e-5)
-            assert np.abs(expected - plane).max() > 1e-4
 
 
 def test_the_similarity_that_is_learned_is_the_one_that_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,19 +35,19 @@ SIZES = Fraction(1), Fraction(4, 3), Fraction(7, 4)
 
 
 class Pictured(NamedTuple):
-    """A picture: its luma of 0 … 1, the same reduced, and (top, left) of squares of the reduced one: (n, 2).
+    """A picture: its luma of 0 … 1 or its colours, the same reduced, and (top, left) of squares of the reduced one.
 
-    `sources` are its reductions, in colour, where these are to be damaged.
+    `places` are (n, 2). `sources` are its reductions, in colour, where these are to be damaged.
     """
 
-    large: Plane
-    small: Plane
+    large: Plane | Picture
+    small: Plane | Picture
     places: NDArray[np.int64]
     sources: tuple[Picture, ...] = ()
 
 
-Make = Callable[[Picture], tuple[Plane, Plane, tuple[Picture, ...]]]
-"""Makes a picture's luma, the same reduced, and its reductions in colour."""
+Make = Callable[[Picture], tuple[Plane | Picture, Plane | Picture, tuple[Picture, ...]]]
+"""Makes a picture's luma or colours, the same reduced, and its reductions in colour."""
 
 
 def divided(folders: Sequence[Path]) -> tuple[list[Path], list[Path]]:
@@ -98,7 +98,7 @@ def prepare(
     found = []
     for (large, small, colours), energy in made:
         places = np.argwhere(energy >= enough) * (PLACES // 2)
-        if len(places) and min(small.shape) >= least:
+        if len(places) and min(small.shape[:2]) >= least:
             found.append(Pictured(large, small, places, colours))
     return found
 
@@ -109,7 +109,7 @@ def _measured(task: tuple[Fraction, Any], *, make: Make, read: Callable[[Any], P
     if size > 1:
         picture = rounded(reduce(whole(picture, size.numerator), size))
     made = make(picture)
-    small, step = made[1], PLACES // 2
+    small, step = np.atleast_3d(made[1]).mean(axis=2), PLACES // 2
     across, down = (np.abs(np.diff(small, axis=axis)) for axis in (1, 0))
     rows, columns = (max(0, (side - PLACES) // step + 1) for side in small.shape)
     energy = np.zeros((rows, columns), np.float32)

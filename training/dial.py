@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,13 +18,38 @@ KNOTS = 1 / 6, 1 / 3, 1 / 2, 2 / 3, 5 / 6, 1.0
 A network of x4 with three of them, trained 800 steps more for quality 60 alone, gained 0.03 dB there.
 """
 ALL = "weight", "slopes", "bias", "tail", "skip"
+LUMA = 0.299, 0.587, 0.114
+"""Shares of red, green and blue in luma (ITU-R BT.601)."""
+
+
+def in_colours(arrays: Arrays) -> Arrays:
+    """Return what changes red, green and blue as a network changes luma, of the arrays of one that sees cells.
+
+    It sees colour differences and makes some, by random numbers: from none of both, it would hardly begin to learn.
+    """
+    random, luma = np.random.default_rng(0), np.array(LUMA, np.float32)[:, None, None, None]
+    head, tail = (arrays[name] for name in ("weight0", "tail"))
+    seen = _like(head, 3, random)
+    made = _like(tail, 3, random)
+    # Grey pictures have no differences, and those that it makes have no luma.
+    seen -= seen.mean(axis=-4, keepdims=True)
+    made -= (made * luma).sum(axis=-4, keepdims=True)
+    head, tail = luma * head[..., None, :, :, :] + seen, tail[..., None, :, :, :] + made
+    return {**arrays, "weight0": head.reshape((*head.shape[:-4], -1, *head.shape[-2:])), "tail": tail[..., 0, :, :]}
+
+
+def _like(weights: NDArray[Any], planes: int, random: np.random.Generator) -> NDArray[Any]:
+    """Return random numbers for each plane, a quarter as large as weights (…, c, k, k): (…, planes, c, k, k)."""
+    *levels, channels, side, across = weights.shape
+    size = float(np.sqrt((weights**2).mean())) / 4
+    return random.normal(0, size, (*levels, planes, channels, side, across)).astype(np.float32)
 
 
 class Dial(nn.Module):
     """A network for every level, beginning with that for undamaged pictures: luma to luma, as `model.Network`.
 
     `knots` are the levels that it learns; at level 0 it stays as it is, unless 0 is one of them. `kinds` are the
-    arrays that each knot has for itself; the others are the same for all. `cells` are those of `layout`.
+    arrays that each knot has for itself; the others are the same for all. `cells` and `planes` are those of `layout`.
     """
 
     reached: Tensor
@@ -39,11 +65,12 @@ class Dial(nn.Module):
     ) -> None:
         super().__init__()
         self.scale, self.cells, self.stride = scale, cells, scale * cells
+        self.planes = arrays["weight0"].shape[1] // cells**2
         self.side, self.knots = arrays["tail"].shape[2], knots
         self.layers = sum(name.startswith("weight") for name in arrays)
         given = ("weight", "slopes")
         clean = {name: torch.from_numpy(arrays[name].astype(np.float32)) for name in arrays if name.startswith(given)}
-        clean["tail"] = torch.from_numpy(to_phases(arrays["tail"], self.stride, 3))
+        clean["tail"] = torch.from_numpy(self._phases(arrays["tail"]))
         if cells == 1:
             clean["skip"] = torch.from_numpy(to_phases(arrays["skip"][None, None], scale, SKIP))
         channels = len(clean["weight0"])
@@ -51,8 +78,8 @@ class Dial(nn.Module):
         self.names = list(clean)
         for name, values in clean.items():
             self.register_buffer(f"clean_{name}", values)
-        ones = np.ones((1, 1, self.side, self.side), np.float32)
-        self.register_buffer("reached", torch.from_numpy(to_phases(ones, self.stride, 3)), persistent=False)
+        ones = np.ones((1, self.planes, self.side, self.side), np.float32)
+        self.register_buffer("reached", torch.from_numpy(self._phases(ones)), persistent=False)
         # What each knot has other than the clean network, or all of them.
         own = {name for name in clean if name.startswith(kinds)}
         self.change = nn.ParameterDict(
@@ -75,18 +102,20 @@ class Dial(nn.Module):
         every = self.change[name]
         change = torch.tensordot(shares if len(every) > 1 else shares.sum(0, keepdim=True), every, 1)
         if name in ("weight0", "skip"):
-            change = change - change.mean(dim=(1, 2, 3), keepdim=True)
+            # Flat areas of any colour are to make 0.
+            each = change.unflatten(1, (self.planes, -1))
+            change = (each - each.mean(dim=(2, 3, 4), keepdim=True)).flatten(1, 2)
         clean: Tensor = getattr(self, f"clean_{name}")
         return clean + (change * self.reached if name == "tail" else change)
 
-    def forward(self, luma: Tensor, shares: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Return the enlarged luma of pictures of a level, given by `shares`; full intensity is 1.
+    def forward(self, planes: Tensor, shares: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Return the enlarged planes of pictures of a level, given by `shares`; full intensity is 1.
 
         `dtype` is the precision of the body.
         """
         w = {name: self.mixed(name, shares) for name in self.names}
         # The head reads a cell around each.
-        values, flat = self._in_cells(luma, self.cells), luma.new_zeros(self.cells**2)
+        values, flat = self._in_cells(planes, self.cells), planes.new_zeros(self.planes * self.cells**2)
         first = first_flat = values
         for n in range(self.layers):
             weight, bias, slopes = (w[f"{kind}{n}"] for kind in ("weight", "bias", "slopes"))
@@ -100,12 +129,21 @@ class Dial(nn.Module):
                 first, first_flat = values, flat
         detail = F.conv2d(values + first, w["tail"].to(dtype), padding=1).float()
         detail = detail - (w["tail"].sum((2, 3)) @ (flat + first_flat))[:, None, None]
-        skip = self._in_cells(luma, 0) if self.cells > 1 else F.conv2d(luma, w["skip"])
+        skip = self._in_cells(planes, 0) if self.cells > 1 else F.conv2d(planes, w["skip"])
         return F.pixel_shuffle(detail + skip, self.stride)
 
-    def _in_cells(self, luma: Tensor, margin: int) -> Tensor:
-        """Return the pixels of cells as channels, with a margin that is not wider than that of luma."""
-        return F.pixel_unshuffle(F.pad(luma, [margin - MARGIN] * 4), self.cells)
+    def _in_cells(self, planes: Tensor, margin: int) -> Tensor:
+        """Return the pixels of cells as channels, with a margin that is not wider than that of the planes."""
+        return F.pixel_unshuffle(F.pad(planes, [margin - MARGIN] * 4), self.cells)
+
+    def _phases(self, kernel: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The tail (C, planes, k, k) as a convolution."""
+        return np.concatenate([to_phases(each[:, None], self.stride, 3) for each in kernel.swapaxes(0, 1)])
+
+    def _kernel(self, phases: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The inverse of `_phases`."""
+        kernels = [to_kernel(each, self.stride, self.side) for each in np.split(phases, self.planes)]
+        return np.concatenate(kernels, axis=1)
 
     @torch.no_grad()
     def arrays(self) -> Arrays:
@@ -115,7 +153,7 @@ class Dial(nn.Module):
         for name in self.names:
             made = [self.mixed(name, shares).numpy() for shares in levels]
             if name == "tail":
-                made = [to_kernel(each, self.stride, self.side) for each in made]
+                made = [self._kernel(each) for each in made]
             elif name == "skip":
                 made = [to_kernel(each, self.scale, SKIP * self.scale)[0, 0] for each in made]
             found[name] = np.stack(made) if len(self.change[name]) > 1 else made[-1]
@@ -125,14 +163,17 @@ class Dial(nn.Module):
     def begin_as(self, other: Arrays) -> None:
         """Change head and body as another network of this kind does, and all else if it has the same scale.
 
-        Layers that the other lacks begin as the identity, after its own.
+        Layers that the other lacks begin as the identity, after its own. Of a network of luma, one of colours begins
+        as what changes all three as luma.
         """
+        if other["weight0"].shape[1] < self.planes * self.cells**2:
+            other = in_colours(other)
         channels = len(other["weight0"])
         same = np.zeros((channels, channels, 3, 3), np.float32)
         same[range(channels), range(channels), 1, 1] = 1
         layers = range(sum(name.startswith("weight") for name in other), self.layers)
-        for kind, values in {"weight": same, "slopes": np.ones(channels), "bias": np.zeros(channels)}.items():
-            other = {**other, **{f"{kind}{n}": values for n in layers}}
+        kinds: Arrays = {"weight": same, "slopes": np.ones(channels), "bias": np.zeros(channels)}
+        other = {**other, **{f"{kind}{n}": values for kind, values in kinds.items() for n in layers}}
         # An array that all levels share has one axis less.
         axes = {name: getattr(self, f"clean_{name}").ndim for name in self.names} | {"skip": 2}
         given = json.loads(other["about"].tobytes())["levels"]
@@ -143,7 +184,7 @@ class Dial(nn.Module):
         }
         found = {name: values for name, values in levels.items() if name.startswith(("weight", "slopes", "bias"))}
         if other["tail"].shape[-2:] == (self.side, self.side):
-            found["tail"] = np.stack([to_phases(each, self.stride, 3) for each in levels["tail"]])
+            found["tail"] = np.stack([self._phases(each) for each in levels["tail"]])
             if "skip" in levels:
                 found["skip"] = np.stack([to_phases(each[None, None], self.scale, SKIP) for each in levels["skip"]])
         for name, values in found.items():

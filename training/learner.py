@@ -115,6 +115,8 @@ class Learner:
         The share of the steps of a round, the last ones, that lessen the squared error, which PSNR measures.
     structure : float
         How much of `1 − similarity` is added to the error.
+    seen : callable, optional
+        Error of each plane to the error that is lessened; by default the same.
     """
 
     def __init__(
@@ -126,10 +128,11 @@ class Learner:
         *,
         squared: float,
         structure: float = 0,
+        seen: Callable[[Tensor], Tensor] = lambda errors: errors,
     ) -> None:
         self.network, self.rounds, self.step = network.to(DEVICE), rounds, 0
         self._draw, self._inside = draw, slice(BORDER * scale, -BORDER * scale)
-        self._squared, self._structure = squared, structure
+        self._squared, self._structure, self._seen = squared, structure, seen
         self.device = torch.cuda.get_device_name() if DEVICE == "cuda" else "CPU"
         self.average = {name: values.clone() for name, values in network.state_dict().items()}
         self._weights = [values for _, values in network.named_parameters()]
@@ -185,7 +188,7 @@ class Learner:
         for given, whole in parts:
             made = self._made(*given, dtype=torch.bfloat16)[:, :, self._inside, self._inside]
             wanted = whole[:, :, self._inside, self._inside]
-            error = made - wanted
+            error = self._seen(made - wanted)
             # An absolute error of 0.02 is usual: the two have gradients of about the same size.
             loss = 25 * (error * error).mean() if squared else error.abs().mean()
             if self._structure:

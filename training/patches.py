@@ -6,22 +6,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from training.data import PLACES, Pictured, Plane
+from training.data import PLACES, Picture, Pictured, Plane
 from training.model import MARGIN
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 class Patches:
-    """Pairs of small and large planes, and patches of them at random places, flipped and turned.
+    """Pairs of small and large pictures, and patches of them at random places, flipped and turned.
 
-    A slot holds a small plane; several may belong to one large plane, and slots can be filled anew.
+    They are luma (H, W) of 0 … 1, or colours (H, W, 3) of 8 bits. A slot holds a small one; several may belong to one
+    large one, and slots can be filled anew.
 
     Parameters
     ----------
     pictures : sequence of Pictured
     slots : int, optional
-        So many empty ones, as large as the largest small plane. Without, each picture has one, with its small plane.
+        So many empty ones, as large as the largest small picture. Without, each has one, with its small picture.
     scale, patch : int
         `patch` is the side of small patches, margin not counted.
     cells : int
@@ -33,18 +34,18 @@ class Patches:
     ) -> None:
         self.scale, self.patch, self._cells = scale, patch, cells
         self._large = _joined([each.large for each in pictures])
-        self._starts = _starts([each.large.size for each in pictures])
+        self._starts = _starts([_pixels(each.large) for each in pictures])
         self._widths = _numbers([each.large.shape[1] for each in pictures])
         counts = [len(each.places) for each in pictures]
         self._places = _numbers(np.concatenate([each.places for each in pictures]))
         self._first, self._counts = _starts(counts), _numbers(counts)
         if slots is None:
-            sizes = [each.small.size for each in pictures]
+            sizes = [_pixels(each.small) for each in pictures]
             self._choices = torch.repeat_interleave(self._counts)
         else:
-            sizes = [max(each.small.size for each in pictures)] * slots
+            sizes = [max(_pixels(each.small) for each in pictures)] * slots
             self._choices = torch.arange(slots, device=DEVICE)
-        self._small = torch.zeros(sum(sizes), device=DEVICE)
+        self._small = self._large.new_zeros((sum(sizes), self._large.shape[1]))
         self._slots = np.cumsum([0, *sizes[:-1]])
         # Of each slot: where it begins, rows, columns, its picture, and the rows and columns at its top and left that
         # the small plane lacks.
@@ -58,14 +59,14 @@ class Patches:
         """What `batch` is told to choose among all slots."""
         return torch.tensor([0.0, len(self._choices)], device=DEVICE)
 
-    def put(self, slot: int, small: Plane, picture: int, lacks: tuple[int, int] = (0, 0)) -> None:
-        """Fill a slot with a small plane (H, W) of a picture, by its number; `lacks` are rows and columns."""
+    def put(self, slot: int, small: Plane | Picture, picture: int, lacks: tuple[int, int] = (0, 0)) -> None:
+        """Fill a slot with another small version of a picture, by its number; `lacks` are rows and columns."""
         start = int(self._slots[slot])
-        self._small[start : start + small.size] = torch.from_numpy(small).ravel().to(DEVICE)
-        self._about[slot] = torch.tensor([start, *small.shape, picture, *lacks], device=DEVICE)
+        self._small[start : start + _pixels(small)] = _joined([small])
+        self._about[slot] = torch.tensor([start, *small.shape[:2], picture, *lacks], device=DEVICE)
 
     def batch(self, size: int, among: Tensor) -> tuple[Tensor, Tensor]:
-        """Small (size, 1, patch + 2·MARGIN, ·) and large (size, 1, patch·scale, ·) patches, luma of 0 … 1.
+        """Small (size, planes, patch + 2·MARGIN, ·) and large (size, planes, patch·scale, ·) patches of 0 … 1.
 
         `among` says which slots: the first, and how many; without slots of their own, pictures are as many choices
         as they have places.
@@ -79,11 +80,11 @@ class Patches:
         place = torch.minimum(place, torch.stack((rows, columns), 1) - side).clamp(min=0)
         place = place // self._cells * self._cells
         turn = (random[4] * 8).long()
-        small = self._small[_squares(start + place[:, 0] * columns + place[:, 1], columns, side, turn)]
+        small = _planes(self._small[_squares(start + place[:, 0] * columns + place[:, 1], columns, side, turn)])
         corner = (place + lacking + MARGIN) * self.scale
         width = self._widths[picture]
         start = self._starts[picture] + corner[:, 0] * width + corner[:, 1]
-        return small, self._large[_squares(start, width, self.patch * self.scale, turn)]
+        return small, _planes(self._large[_squares(start, width, self.patch * self.scale, turn)])
 
 
 def _squares(start: Tensor, width: Tensor, side: int, turn: Tensor) -> Tensor:
@@ -94,11 +95,22 @@ def _squares(start: Tensor, width: Tensor, side: int, turn: Tensor) -> Tensor:
     along = torch.arange(side, device=DEVICE)
     down, across = (torch.where((turn & bit > 0)[:, None], side - 1 - along, along) for bit in (1, 2))
     found = start[:, None, None] + (down * width[:, None])[:, :, None] + across[:, None, :]
-    return torch.where((turn & 4 > 0)[:, None, None], found.transpose(1, 2), found)[:, None]
+    return torch.where((turn & 4 > 0)[:, None, None], found.transpose(1, 2), found)
 
 
-def _joined(planes: Sequence[Plane]) -> Tensor:
-    return torch.cat([torch.from_numpy(plane).ravel() for plane in planes]).to(DEVICE)
+def _planes(pixels: Tensor) -> Tensor:
+    """Return patches (size, rows, columns, planes) as floats of 0 … 1, (size, planes, rows, columns)."""
+    planes = pixels.movedim(3, 1)
+    return planes if planes.is_floating_point() else planes / 255
+
+
+def _pixels(picture: Plane | Picture) -> int:
+    return int(picture.shape[0] * picture.shape[1])
+
+
+def _joined(pictures: Sequence[Plane | Picture]) -> Tensor:
+    """Return the pixels of pictures, one after the other: (pixels, planes)."""
+    return torch.cat([torch.from_numpy(np.atleast_3d(each)).flatten(0, 1) for each in pictures]).to(DEVICE)
 
 
 def _starts(sizes: Sequence[int]) -> Tensor:

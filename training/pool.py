@@ -34,32 +34,33 @@ WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32) / 255
 
 
 class Damaged(NamedTuple):
-    """A damaged picture, as `Patches.put` takes it: slot, luma, number of the picture, and what it lacks."""
+    """A damaged picture, as `Patches.put` takes it: slot, luma or colours, number of the picture, what it lacks."""
 
     slot: int
-    small: Plane
+    small: Plane | Picture
     picture: int
     lacks: tuple[int, int]
 
 
-def luma(picture: Picture) -> Plane:
-    """Return the luma of 8-bit colours, 0 … 1."""
+def luma(picture: Picture | NDArray[np.floating[Any]]) -> Plane:
+    """Return the luma of colours of 0 … 255, 0 … 1."""
     return (picture.astype(np.float32) @ WEIGHTS).astype(np.float32, copy=False)
 
 
-def to_damage(scale: int, cells: int = 1) -> Make:
-    """Return what makes a picture's luma, and reductions of it by two filters; the second depends on the picture.
+def to_damage(scale: int, cells: int = 1, planes: int = 1) -> Make:
+    """Return what makes a picture's planes, and reductions of it by two filters; the second depends on the picture.
 
-    Reductions are whole cells, of so many pixels a side.
+    Planes are luma, or three of colours. Reductions are whole cells, of so many pixels a side.
     """
-    return partial(_reduced_twice, scale=scale, cells=cells)
+    return partial(_reduced_twice, scale=scale, cells=cells, planes=planes)
 
 
-def _reduced_twice(picture: Picture, scale: int, cells: int) -> tuple[Plane, Plane, tuple[Picture, ...]]:
+def _reduced_twice(picture: Picture, scale: int, cells: int, planes: int) -> tuple[Any, Any, tuple[Picture, ...]]:
     picture = whole(picture, scale * cells)
     other = OTHERS[int(picture[::16, ::16].sum()) % len(OTHERS)]
     sources = _reduced(picture, scale, "bicubic"), _reduced(picture, scale, other)
-    return luma(picture), luma(sources[0]), sources
+    shown = luma if planes == 1 else np.asarray
+    return shown(picture), shown(sources[0]), sources
 
 
 def _reduced(picture: Picture, scale: int, by: str) -> Picture:
@@ -153,7 +154,8 @@ def _drawn(tasks: Sequence[tuple[tuple[int, int], int, float, float]]) -> list[D
     for seed, slot, low, high in tasks:
         random = np.random.default_rng(seed)
         number = int(np.searchsorted(shares[:-1], random.random()))
-        small, level = pictures[number].sources[int(random.random() < 0.25)], float(random.uniform(low, high))
+        chosen = pictures[number]
+        small, level = chosen.sources[int(random.random() < 0.25)], float(random.uniform(low, high))
         made, *lacks = damaged(small, level, random) if level else (small, 0, 0)
-        found.append(Damaged(slot, luma(made), number, (lacks[0], lacks[1])))
+        found.append(Damaged(slot, luma(made) if chosen.small.ndim == 2 else made, number, (lacks[0], lacks[1])))
     return found

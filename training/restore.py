@@ -37,10 +37,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from training.damage import level_of_quality, saved
-from training.data import HELD_OUT, SIZES, Picture, Pictured, Plane, divided, prepare
-from training.dial import ALL, KNOTS, Dial
+from training.data import HELD_OUT, SIZES, Picture, Pictured, divided, prepare
+from training.dial import ALL, KNOTS, LUMA, Dial
 from training.drawings import drawing, fonts
 from training.learner import Learner, Parts, Round
 from training.model import MARGIN, SKIP, Network, Shape, write
@@ -66,22 +68,25 @@ class Size(NamedTuple):
         Side of a small patch, margin not counted: some networks read farther.
     own : tuple of str
         The arrays that every level has for itself.
-    cells : int
-        Those of `layout`. Photographs are reduced by as much.
+    cells, planes : int
+        Those of `layout`.
     """
 
     patch: int
     own: tuple[str, ...]
     cells: int = 1
+    planes: int = 1
 
 
 NETWORKS = {
     "small": Size(40, ALL),
     "large": Size(56, ("bias",)),
-    "cells": Size(64, ("bias", "slopes", "tail"), 2),
+    "cells": Size(64, ("bias", "slopes", "tail"), 2, 3),
 }
 CHANNELS, LAYERS = 32, 10
 """Those of a network that sees cells: layers of the body."""
+COLOURS = torch.tensor([LUMA, (-0.084, -0.166, 0.25), (0.25, -0.209, -0.041)], device=DEVICE)
+"""What counts of errors of red, green and blue: their luma, and half of their colour differences (BT.601)."""
 MORE = 2 * MARGIN + 8
 """Margins, and rows and columns that pictures may lack that are saved twice."""
 PARTS = 2
@@ -107,7 +112,7 @@ class Run(Learner):
                 found.append(((small, row[2:].clone()), large))
             return found
 
-        super().__init__(network, draw, rounds, network.stride, **shares)
+        super().__init__(network, draw, rounds, network.stride, seen=_seen, **shares)
 
     def learn(self) -> None:
         """One step, from other levels than the last, after which a picture is replaced."""
@@ -117,19 +122,30 @@ class Run(Learner):
         self._pool.renew()
 
 
+def _seen(errors: Tensor) -> Tensor:
+    """Return what counts of errors: all of those of luma, and of red, green and blue what `COLOURS` says."""
+    return errors if errors.shape[1] == 1 else F.conv2d(errors, COLOURS[:, :, None, None])
+
+
 @torch.no_grad()
-def score(network: Dial, checks: Mapping[int, list[tuple[Plane, Plane]]]) -> dict[str, float]:
-    """Mean PSNR of held-out pictures, in decibels, as JPEG of some qualities."""
+def score(network: Dial, checks: Mapping[int, list[tuple[Picture, Any]]]) -> dict[str, float]:
+    """Mean PSNR of held-out pictures, in decibels, as JPEG of some qualities: of luma, and of RGB if that is made."""
     network.to(DEVICE)
-    found = {}
+    found: dict[str, float] = {}
     for quality, pairs in checks.items():
         scores = []
         shares = network.shares(level_of_quality(quality)).to(DEVICE)
         for small, large in pairs:
-            padded = torch.from_numpy(np.pad(small, MARGIN, mode="symmetric"))[None, None]
-            made = network(padded.to(DEVICE), shares)[0, 0].cpu().numpy()
-            scores.append(psnr(made * 219, large * np.float64(219), network.stride))
-        found[f"q{quality}"] = round(float(np.mean(scores)), 3)
+            given = luma(small)[None] if network.planes == 1 else np.moveaxis(small / np.float32(255), 2, 0)
+            padded = torch.from_numpy(np.pad(given, [(0, 0), *[(MARGIN, MARGIN)] * 2], mode="symmetric"))[None]
+            made = network(padded.to(DEVICE), shares)[0].cpu().numpy()
+            seen = [(made[0] * 219, large * np.float64(219))]
+            if network.planes > 1:
+                colours = np.moveaxis(made, 0, 2) * 255
+                seen = [(luma(colours) * 219, luma(large) * np.float64(219)), (colours, large)]
+            scores.append([psnr(*each, network.stride) for each in seen])
+        means = np.mean(scores, axis=0)
+        found |= {f"q{quality}{of}": round(float(mean), 3) for of, mean in zip(("", " rgb"), means, strict=False)}
     return found
 
 
@@ -148,16 +164,17 @@ def with_drawings(
 def beginning(scale: int, start: Path | None, knots: tuple[float, ...] = KNOTS, size: str = "small") -> Dial:
     """Return the network that nothing has been trained of."""
     cells = NETWORKS[size].cells
+    planes = NETWORKS[size].planes
     if cells > 1:
         arrays = Network(Shape(cells, CHANNELS, LAYERS, 3 * cells)).arrays()
-        head = torch.randn(CHANNELS, cells**2, 3, 3) * (2 / 9) ** 0.5 / cells
-        arrays["weight0"] = (head - head.mean(dim=(1, 2, 3), keepdim=True)).numpy()
+        head = torch.randn(CHANNELS, planes, cells**2, 3, 3) * (2 / 9 / planes) ** 0.5 / cells
+        arrays["weight0"] = (head - head.mean(dim=(2, 3, 4), keepdim=True)).flatten(1, 2).numpy()
     else:
         with np.load(SHIPPED / f"{size}-{max(scale, 2)}x.npz") as archive:
             arrays = dict(archive)
     if scale == 1:
         # At their own size, undamaged pictures stay as they are.
-        arrays["tail"] = np.zeros((len(arrays["weight0"]), 1, 3 * cells, 3 * cells), np.float32)
+        arrays["tail"] = np.zeros((len(arrays["weight0"]), planes, 3 * cells, 3 * cells), np.float32)
         arrays["skip"] = np.pad(np.ones((1, 1), np.float32), SKIP // 2)
     network = Dial(arrays, scale, knots, kinds=NETWORKS[size].own, cells=cells)
     if start is not None:
@@ -177,8 +194,8 @@ def train(told: argparse.Namespace) -> None:
     qualities: tuple[int, ...] = QUALITIES
     levels = LEVELS
     paths, held_out = divided(told.photos)
-    patch, _, cells = NETWORKS[told.size]
-    least, make = patch + MORE, to_damage(told.scale, cells)
+    patch, _, cells, planes = NETWORKS[told.size]
+    least, make = patch + MORE, to_damage(told.scale, cells, planes)
     # What sees cells restores photographs that keep their size, and the reduced ones that are enlarged afterwards.
     sizes = [size * reduced for reduced in range(1, cells + 1) for size in SIZES]
     learned, held = prepare(paths, make, least, sizes), prepare(held_out, make, least, sizes[-len(SIZES) :][:1])
@@ -195,8 +212,8 @@ def train(told: argparse.Namespace) -> None:
     if checkpoint.exists():
         run.load(checkpoint)
 
-    def check(small: Picture, quality: int) -> Plane:
-        return luma(small if quality == UNDAMAGED else saved(small, "JPEG", quality=quality, subsampling=2))
+    def check(small: Picture, quality: int) -> Picture:
+        return small if quality == UNDAMAGED else saved(small, "JPEG", quality=quality, subsampling=2)
 
     checks = {each: [(check(one.sources[0], each), one.large) for one in held] for each in qualities}
 
@@ -230,7 +247,8 @@ def train(told: argparse.Namespace) -> None:
             said_at = run.step
             run.save(checkpoint)
             facts = {"photographs": len(paths), "held out": said}
-            about = {"scale": told.scale, "cells": cells, "levels": [0, *KNOTS], "training": facts}
+            about = {"scale": told.scale, "levels": [0, *KNOTS], "training": facts}
+            about |= {"cells": cells, "planes": planes} if cells > 1 else {}
             write(folder / f"{name}.npz", averaged.cpu().arrays(), about)
     pool.close()
 

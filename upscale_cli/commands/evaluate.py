@@ -38,8 +38,16 @@ Usage: upscale-evaluate [OPTIONS] PHOTOS...        PHOTOS: files or folders
 OUTRO = (
     "The protocol is that of the super-resolution literature: 8-bit luma (ITU-R BT.601), an antialiased reduction "
     "that is not rounded, a border as wide as the scale left out. Values are means over all photographs. With "
-    "--damage, colours are reduced and rounded, and luma is compared in the end."
+    "--damage, colours are reduced and rounded, luma is compared in the end, and red, green and blue besides."
 )
+
+COLUMNS = {
+    "psnr": ("PSNR, dB", ".2f"),
+    "psnr_rgb": ("of RGB", ".2f"),
+    "ssim": ("SSIM", ".4f"),
+    "seconds": ("seconds", ".3f"),
+}
+"""Titles of the measures, and how they are written."""
 
 
 @click.command("upscale-evaluate", cls=Command, intro=INTRO, outro=OUTRO)
@@ -107,22 +115,22 @@ def cli(
 def _summary(contender: Contender, index: int, scores: "Sequence[tuple[str, list[Score]]]") -> dict[str, Any]:
     """Return the mean scores of the contender at an index, and those of each photograph, for JSON."""
     own = [(photograph, each[index]) for photograph, each in scores]
-    means = {name: sum(getattr(score, name) for _, score in own) / len(own) for name in ("psnr", "ssim", "seconds")}
+    names = ("psnr", "ssim") if own[0][1].psnr_rgb is None else ("psnr", "psnr_rgb", "ssim")
     return {
         "method": contender.name,
-        **means,
-        "each": [{"photograph": photograph, "psnr": score.psnr, "ssim": score.ssim} for photograph, score in own],
+        **{name: sum(getattr(score, name) for _, score in own) / len(own) for name in (*names, "seconds")},
+        "each": [{"photograph": shown, **{name: getattr(score, name) for name in names}} for shown, score in own],
     }
 
 
 def _table(results: Sequence[dict[str, Any]]) -> str:
     """Return the mean scores as a table, one line for each method."""
     width = max(len(name) for name in ("method", *(each["method"] for each in results)))
-    lines = [f"{'method':{width}}  {'PSNR, dB':>8}  {'SSIM':>6}  {'seconds':>7}"]
-    lines += [
-        f"{each['method']:{width}}  {each['psnr']:8.2f}  {each['ssim']:6.4f}  {each['seconds']:7.3f}"
-        for each in results
-    ]
+    columns = {name: column for name, column in COLUMNS.items() if name in results[0]}
+    lines = [f"{'method':{width}}" + "".join(f"  {title:>8}" for title, _ in columns.values())]
+    for each in results:
+        values = (f"  {format(each[name], form):>8}" for name, (_, form) in columns.items())
+        lines.append(f"{each['method']:{width}}{''.join(values)}")
     return "\n".join(lines)
 
 

@@ -5,7 +5,7 @@ photograph is rounded; the reduction is antialiased and not rounded; the enlarge
 the scale is left out.
 
 A reduction that is to be damaged must be a picture first: its colours are rounded to 8 bits, and methods enlarge all
-of them. Luma is compared even so.
+of them. Luma is compared as above, and colours besides.
 """
 
 import time
@@ -33,11 +33,15 @@ WINDOW = 11
 
 @dataclass(frozen=True)
 class Score:
-    """How close a method came: PSNR in decibels, SSIM, and the time it took in seconds."""
+    """How close a method came: PSNR and SSIM of luma, the time it took, and PSNR of colours where they are compared.
+
+    PSNR is in decibels, the time in seconds.
+    """
 
     psnr: float
     ssim: float
     seconds: float
+    psnr_rgb: float | None = None
 
 
 @dataclass(frozen=True)
@@ -52,12 +56,15 @@ class Trial:
     scale : Fraction
     losses : Losses
         What the file of the reduction tells of its damage; see `Method.heed`.
+    colours : uint8 (H, W, 3), optional
+        The reference in colour, if colours are compared.
     """
 
     reference: NDArray[np.float64]
     small: NDArray[Any]
     scale: Fraction
     losses: Losses = field(default_factory=Losses)
+    colours: NDArray[np.uint8] | None = None
 
     @classmethod
     def of(cls, plane: NDArray[Any], scale: Fraction, reduction: str = "bicubic") -> "Trial":
@@ -75,7 +82,7 @@ class Trial:
     def of_damaged(cls, rgb: NDArray[np.uint8], scale: Fraction, reduction: str, damage: Damage) -> "Trial":
         """Return the trial of a photograph (H, W, 3) whose reduction is damaged; cropped, and errors, as for `of`."""
         rgb, small, losses = damaged(rgb, scale, reduction, damage)
-        return cls(luma_8bit(rgb), small, scale, losses)
+        return cls(luma_8bit(rgb), small, scale, losses, rgb)
 
     def score(self, method: str, parameters: Mapping[str, Any], threads: int | None = None) -> Score:
         """Enlarge the reduced plane with a method, and compare it with the reference."""
@@ -88,8 +95,10 @@ class Trial:
         began = time.perf_counter()
         large: NDArray[Any] = upscale(small, self.scale, chosen, threads=threads, **given)
         seconds = time.perf_counter() - began
-        large, border = round_8bit(white * (large if large.ndim == 2 else luma(large))), ceil(self.scale)
-        return Score(psnr(large, self.reference, border), ssim(large, self.reference, border), seconds)
+        border = ceil(self.scale)
+        shown = round_8bit(white * (large if large.ndim == 2 else luma(large)))
+        own = psnr(shown, self.reference, border), ssim(shown, self.reference, border)
+        return Score(*own, seconds, None if self.colours is None else psnr(large, self.colours, border))
 
 
 def damaged(

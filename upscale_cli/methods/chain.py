@@ -128,10 +128,9 @@ class Networks:
     def _step(self, kind: Kind, factor: int, turns: int) -> Step:
         """Return the step of a factor. Only the first of a chain can have the factor 1."""
         network = kind.network(factor)
-        restores = factor == 1 and network.planes == 1
         beside = [each.network(factor) for each in (kind.beside,) if each and factor in each.factors]
         step = Step(network, beside, kind.size, turns)
-        return step._replace(blocks=self.blocks) if restores else step
+        return step._replace(blocks=self.blocks) if factor == 1 else step
 
 
 def factors(scale: float, at_hand: Sequence[Sequence[int]]) -> list[int]:

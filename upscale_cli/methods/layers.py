@@ -45,6 +45,8 @@ class Described:
         The channels of the input and of every layer before this one.
     scale : int
         The scale of the network.
+    planes : int
+        How many planes it makes.
     """
 
     arrays: Mapping[str, Any]
@@ -52,6 +54,7 @@ class Described:
     number: int | str
     channels: Sequence[int]
     scale: int
+    planes: int = 1
     shares: NDArray[np.float64] | None = None
     mixed: set[str] = field(default_factory=set)
     prelu: bool = True
@@ -232,7 +235,7 @@ class Sum(Layer):
 
 
 class Phases(Convolution):
-    """A transposed convolution, as the convolution that makes all phases. A file holds its kernel (c, k, k).
+    """A transposed convolution, as the convolution that makes all phases. A file holds its kernel (c, planes, k, k).
 
     With stride `s`, output `o = i·s + t` takes input `i` times tap `t`. So the s² outputs of one cell are s² sums
     over the same neighbourhood of inputs: the channels of an ordinary convolution.
@@ -243,13 +246,13 @@ class Phases(Convolution):
 
     @classmethod
     def read(cls, described: Described) -> Self:
-        kernel = described.weights("weight", (described.channels[-1], 1, None, None))
-        return cls.of(kernel[:, 0], described.scale, described.number)
+        kernel = described.weights("weight", (described.channels[-1], described.planes, None, None))
+        return cls.of(kernel, described.scale, described.number)
 
     @classmethod
     def of(cls, kernel: NDArray[np.float64], scale: int, layer: int | str) -> Self:
-        """Return the phases of a kernel (c, k, k); the layer is named in the error."""
-        channels, side, across = kernel.shape
+        """Return the phases of a kernel (c, planes, k, k), those of each plane together; errors name the layer."""
+        channels, planes, side, across = kernel.shape
         if side > LARGEST_SIDE * scale:
             raise UpscaleError(
                 f"layer {layer} of the network has a kernel of {side} x {across}; at scale {scale} at most "
@@ -262,12 +265,12 @@ class Phases(Convolution):
             )
         taps = phase_taps(scale, side)
         inside = taps >= 0
-        phases = np.zeros((scale, scale, *(taps.shape[1],) * 2, channels))
-        for a, b in np.ndindex(scale, scale):
+        phases = np.zeros((planes, scale, scale, *(taps.shape[1],) * 2, channels))
+        for plane, a, b in np.ndindex(planes, scale, scale):
             rows, columns = np.flatnonzero(inside[a]), np.flatnonzero(inside[b])
-            weights = kernel[:, taps[a, rows][:, None], taps[b, columns]]
-            phases[a, b, rows[:, None], columns] = weights.transpose(1, 2, 0)
-        return cls(phases.reshape(scale * scale, -1), taps.shape[1])
+            weights = kernel[:, plane, taps[a, rows][:, None], taps[b, columns]]
+            phases[plane, a, b, rows[:, None], columns] = weights.transpose(1, 2, 0)
+        return cls(phases.reshape(planes * scale * scale, -1), taps.shape[1])
 
 
 LAYERS: dict[str, type[Layer]] = {"convolution": Convolution, "sum": Sum, "transposed-convolution": Phases}

@@ -31,7 +31,9 @@ costs nothing for each pixel.
 A network of scale 1 may have `cells`: its layers see cells of so many pixels on each side as one, whose pixels are
 channels, row by row (PyTorch's `PixelUnshuffle`; FFDNet: Zhang et al. 2018). The last layer makes pixels again, with
 the side of a cell as its stride, and the result is added to the picture, in the place of a `skip`. With two by two
-pixels, layers read twice as far, and compute a quarter as often.
+pixels, layers read twice as far, and compute a quarter as often. It may have `planes`, which are 3: it takes red,
+green and blue, one after the other in the channels of a cell, and makes all three, so the `weight` of its last layer
+is (c, 3, k, k). The weights of each filter of its first layer sum to 0 for each colour.
 """
 
 import json
@@ -74,6 +76,9 @@ def read_network(arrays: Mapping[str, Any], level: float = 0.0) -> Network:
     cells = about.get("cells", 1)
     if type(cells) is not int or cells not in CELLS or (cells > 1 and scale > 1):
         raise UpscaleError(f"the network's cells are {shown(cells)}; they must be 1, or 2 or 4 at scale 1.")
+    planes = about.get("planes", 1)
+    if type(planes) is not int or planes not in (1, 3) or (planes > 1 and cells == 1):
+        raise UpscaleError(f"the network's planes are {shown(planes)}; they must be 1, or 3 if it has cells.")
     described = about.get("layers")
     if not isinstance(described, list) or not 1 <= len(described) <= MOST_LAYERS:
         raise UpscaleError(f"the network's layers must be a list of 1 to {MOST_LAYERS}.")
@@ -82,7 +87,7 @@ def read_network(arrays: Mapping[str, Any], level: float = 0.0) -> Network:
     mixed: set[str] = set()
     common: dict[str, Any] = {"arrays": arrays, "scale": scale * cells, "shares": shares, "mixed": mixed}
     layers: list[Layer] = []
-    channels = [cells**2]
+    channels = [planes * cells**2]
     for number, layer in enumerate(described):
         does = layer.get("does") if isinstance(layer, dict) else None
         kind = LAYERS.get(does) if isinstance(does, str) else None
@@ -96,35 +101,42 @@ def read_network(arrays: Mapping[str, Any], level: float = 0.0) -> Network:
             raise UpscaleError(
                 f"layer {number} of the network has {shown(key)}, which no {does} has; it has {', '.join(kind.keys)}."
             )
-        made = kind.read(Described(**common, layer=layer, number=number, channels=channels))
+        made = kind.read(Described(**common, layer=layer, number=number, channels=channels, planes=planes))
         layers.append(made)
         check_total(layers)
         channels.append(made.channels(channels[-1]))
-    skip = Phases(np.eye(cells**2), 1)
+    skip = Phases(np.eye(planes * cells**2), 1)
     if cells == 1:
         own = Described(**common, layer=about, number="skip", channels=[1])
-        skip = Phases.of(own.weights("skip", (None, None))[None], scale, "skip")
+        skip = Phases.of(own.weights("skip", (None, None))[None, None], scale, "skip")
+        _settle(skip, 1, "phase of the skip")
     if levels and not mixed:
         raise UpscaleError(
             f"the network has {len(levels)} levels, but none of its arrays has them as an axis more; omit levels."
         )
-    for each, total, name in ((layers[0], 0, "filter of the first layer"), (skip, 1, "phase of the skip")):
-        assert each.weights is not None
-        missing = total - each.weights.sum(axis=1, keepdims=True)
-        if (most := float(np.abs(missing).max())) > TOLERANCE:
-            raise UpscaleError(
-                f"each {name} of the network must sum to {total}, or flat areas would change; one is {most:.2g} off."
-            )
-        each.weights[...] += missing / each.weights.shape[1]
+    _settle(layers[0], 0, "filter of the first layer", planes)
     _keep_flat(layers)
     training = about.get("training")
     known = training if isinstance(training, dict) else {}
-    network = Network(scale, tuple(layers), skip, training=known, levels=levels, cells=cells)
+    network = Network(scale, tuple(layers), skip, training=known, levels=levels, planes=planes, cells=cells)
     if network.margin > LARGEST_REACH:
         raise UpscaleError(
             f"the network reads {network.margin} pixels on each side; at most {LARGEST_REACH} are supported."
         )
     return network
+
+
+def _settle(layer: Layer, total: int, name: str, planes: int = 1) -> None:
+    """Let the weights of each filter sum to a total for each plane; raise `UpscaleError` if they are not near it."""
+    assert isinstance(layer, Convolution)
+    # Neighbours, planes, and the pixels of a cell.
+    weights = layer.weights.reshape((len(layer.weights), layer.side**2, planes, -1))
+    missing = total - weights.sum(axis=(1, 3), keepdims=True)
+    if (most := float(np.abs(missing).max())) > TOLERANCE:
+        raise UpscaleError(
+            f"each {name} of the network must sum to {total}, or flat areas would change; one is {most:.2g} off."
+        )
+    weights += missing / (weights.shape[1] * weights.shape[3])
 
 
 def _keep_flat(layers: Sequence[Layer]) -> None:

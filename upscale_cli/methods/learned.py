@@ -147,7 +147,14 @@ class Learned(Upsampler):
         large = self._enlarged(planes)[:, : size[0], : size[1]]
         if self._limits is not None:
             rows, columns = (slice(self._margin, self._margin + side) for side in size)
-            limit(large[0], planes[0, rows, columns], self._limits)
+            stored = planes[:, rows, columns]
+            if len(large) == 1:
+                limit(large[0], stored[0], self._limits)
+            else:
+                made = luma(np.moveaxis(large, 0, 2))
+                limited = made.copy()
+                limit(limited, luma(np.moveaxis(stored, 0, 2)), self._limits)
+                large += limited - made
         return large
 
     def _enlarged(self, planes: Array) -> Array:
@@ -309,8 +316,8 @@ def chain_memory(shape: Shape, size: Size, networks: Networks) -> WorkingMemory:
         tile = rows * columns * factor
         # A turned tile, the mean, and two differences from it.
         turned = (step.turns * len(step.networks) > 1) * network.planes * 4 * tile
-        # Differences, transformed along columns and rows, and what is taken back of them.
-        limited = 6 * tile if step.blocks else 0
+        # Differences, transformed along columns and rows, and what is taken back of them; luma of what has colours.
+        limited = (6 + 3 * (network.planes > 1)) * tile if step.blocks else 0
         inner, outer = step.scratch(lines, columns)
         layers, phases = max(layers, inner), max(phases, outer + tile * channels + turned + limited)
         height, width = height * factor, width * factor

@@ -158,8 +158,10 @@ class Network:
         full = np.float32(65535)
         with np.errstate(all="ignore"):
             side = self.cells + 2 * self.margin
-            made = self.cast(full.dtype, float(full)).run(np.full((self.planes, side, side), full))
-            return bool((abs(made - full) < 0.5).all())
+            # Of another brightness in each plane.
+            flat = full / np.arange(1, self.planes + 1, dtype=full.dtype)[:, None, None]
+            made = self.cast(full.dtype, float(full)).run(np.broadcast_to(flat, (self.planes, side, side)))
+            return bool((abs(made - flat) < 0.5).all())
 
     def stays_finite(self) -> bool:
         """Return whether noise of 0 … 1 becomes finite numbers in single precision."""
