@@ -3,7 +3,7 @@
     python -m training.restore PHOTOS... --scale 2 --state FOLDER
     python -m training.restore PHOTOS... --scale 2 --state FOLDER --drawings 600 --start restore-2x.npz
     python -m training.restore PHOTOS... --scale 2 --state FOLDER --size large --rounds 7500 --rate 7e-4
-    python -m training.restore PHOTOS... --scale 1 --state FOLDER --size cells --rounds 9000 --batch 64
+    python -m training.restore PHOTOS... --scale 1 --state FOLDER --size cells --rounds 11500 --batch 32 --squared 0
 
 PHOTOS are folders of photographs without visible compression. The weights are a polygon over the level of damage. At
 level 0 they are those of the network for undamaged pictures, which stay as they are; at each of `KNOTS` they are
@@ -20,8 +20,9 @@ as large.
 With `--scale 1`, damaged pictures are restored at their own size, and undamaged ones stay. `--structure` raises SSIM
 at the cost of PSNR.
 
-With `--size cells`, it sees cells of 2 x 2 pixels as one, from photographs reduced by two: what a network that
-enlarges by two is given. It begins with random weights, and those of the body are the same for all levels.
+With `--size cells`, it sees cells of 2 x 2 pixels as one, in red, green and blue. Photographs are seen whole, and
+reduced by two, as a network that enlarges by two is given them. It begins with random weights or those of `--start`,
+which may have fewer layers and luma alone; those of the body are the same for all levels. Damaged pictures take 5 GB.
 
 FOLDER keeps the progress, a log, and a network named as the package's are: `restore-2x.npz`, `draw-large-2x.npz`;
 the same command goes on from there. PyTorch compiles the network, as in `train`.
@@ -85,8 +86,8 @@ NETWORKS = {
 }
 CHANNELS, LAYERS = 32, 10
 """Those of a network that sees cells: layers of the body."""
-COLOURS = torch.tensor([LUMA, (-0.084, -0.166, 0.25), (0.25, -0.209, -0.041)], device=DEVICE)
-"""What counts of errors of red, green and blue: their luma, and half of their colour differences (BT.601)."""
+COLOURS = torch.tensor([LUMA, (-0.042, -0.083, 0.125), (0.125, -0.105, -0.020)], device=DEVICE)
+"""What counts of errors of red, green and blue: their luma, and a quarter of their colour differences (BT.601)."""
 MORE = 2 * MARGIN + 8
 """Margins, and rows and columns that pictures may lack that are saved twice."""
 PARTS = 2

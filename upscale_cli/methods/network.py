@@ -20,7 +20,7 @@ SCALES = (1, 2, 3, 4)
 CELLS = (1, 2, 4)
 
 LOW, HIGH, TILE = 96, 256, 256
-"""Approximate rows (at least, at most) and columns of the source that are computed together.
+"""Approximate rows (at least, at most) and columns of the source, or of its cells, that are computed together.
 
 What is around them is computed again: for 96 rows and a reach of 21 it is a fifth, for 256 a twelfth.
 """
@@ -120,9 +120,9 @@ class Network:
 
     def tile(self, height: int, width: int) -> tuple[int, int]:
         """Return the rows and columns of tiles of a picture, without margins."""
-        sides = band_rows(height, width), min(width, TILE * self.cells)
-        rows, columns = (ceil(side / self.cells) * self.cells for side in sides)
-        return rows, columns
+        # As many rows of cells as of pixels: what is around them is as much.
+        down, across = (ceil(side / self.cells) for side in (height, width))
+        return band_rows(down, across) * self.cells, min(across, TILE) * self.cells
 
     def scratch(self, rows: int, columns: int) -> tuple[int, int]:
         """Return how many values of scratch memory `run` needs for a plane of this size, margins not included.
