@@ -215,7 +215,7 @@ class Rows:
     """An upsampler's output in the place of an array, computed when it is sliced by rows: (n, W, C).
 
     The last bands are kept, because the margins of strips overlap. No band is made by two threads at once: the second
-    makes what nobody makes first, and then waits.
+    makes what nobody makes first, and the band after these if it would have to wait.
     """
 
     def __init__(self, upsampler: Upsampler) -> None:
@@ -227,9 +227,13 @@ class Rows:
     def __getitem__(self, rows: slice) -> Array:
         first = (rows.start + self._offset) // self._height * self._height - self._offset
         tops = range(first, rows.stop, self._height)
+        bands = [self._band(top) for top in tops]
+        following = tops[-1] + self._height
+        if following < self.shape[0] and not all(band.done() for band in bands):
+            self._band(following)
         parts = [
             band.result()[max(rows.start - max(top, 0), 0) : rows.stop - max(top, 0)]
-            for top, band in zip(tops, [self._band(top) for top in tops], strict=True)
+            for top, band in zip(tops, bands, strict=True)
         ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
