@@ -82,7 +82,7 @@ class Trial:
     def of_damaged(cls, rgb: NDArray[np.uint8], scale: Fraction, reduction: str, damage: Damage) -> "Trial":
         """Return the trial of a photograph (H, W, 3) whose reduction is damaged; cropped, and errors, as for `of`."""
         rgb, small, losses = damaged(rgb, scale, reduction, damage)
-        return cls(luma_8bit(rgb), small, scale, losses, rgb)
+        return cls(luma_8bit(rgb), small, scale, losses=losses, colours=rgb)
 
     def score(self, method: str, parameters: Mapping[str, Any], threads: int | None = None) -> Score:
         """Enlarge the reduced plane with a method, and compare it with the reference."""

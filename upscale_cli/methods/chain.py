@@ -69,6 +69,11 @@ class Step(NamedTuple):
         return [self.network, *self.beside]
 
     @property
+    def restores_colours(self) -> bool:
+        """It makes red, green and blue of damaged ones."""
+        return bool(self.network.levels) and self.network.planes > 1
+
+    @property
     def margin(self) -> int:
         """Pixels around a plane that its result depends on, on each side."""
         return max(network.margin for network in self.networks)

@@ -32,6 +32,43 @@ def luma(colours: Array) -> Array:
     return made
 
 
+def hold_differences(colours: Array, source: Array) -> None:
+    """Bring differences between colours, in place, into the range that the source has around each pixel.
+
+    Luma stays. Grey stays grey, which what a network has learned of colours would tint.
+
+    Parameters
+    ----------
+    colours : array (3, rows, columns)
+    source : array (3, rows + 2, columns + 2)
+        What the colours were made of, with a margin of one pixel.
+
+    >>> colours, grey = np.array([4.0, 1.0, 1.0]).reshape(3, 1, 1), np.full((3, 3, 3), 2.0)
+    >>> hold_differences(colours, grey)
+    >>> colours.ravel().round(9).tolist() == [1.897] * 3  # its luma
+    True
+    """
+    red, green, blue = colours
+    held = []
+    for colour, share in ((0, LUMA[0]), (2, LUMA[2])):
+        near, made = source[colour] - source[1], colours[colour] - green
+        held.append(np.clip(made, _outermost(near, np.minimum), _outermost(near, np.maximum)))
+        made -= held[-1]
+        made *= made.dtype.type(share)
+        held.append(made)
+    # What red and blue lose of luma, all three gain.
+    of_red, lost, of_blue, more = held
+    green += lost + more
+    np.add(green, of_red, out=red)
+    np.add(green, of_blue, out=blue)
+
+
+def _outermost(values: Array, which: np.ufunc) -> Array:
+    """Return the least or greatest of 3 × 3 values around each but the outermost."""
+    down = which(which(values[:-2], values[1:-1]), values[2:])
+    return np.asarray(which(which(down[:, :-2], down[:, 1:-1]), down[:, 2:]))
+
+
 def with_differences(colours: Array) -> Array:
     """Return luma, and red and blue minus luma: (…, 3)."""
     return np.stack((y := luma(colours), colours[..., 0] - y, colours[..., 2] - y), -1)

@@ -16,7 +16,7 @@ import numpy as np
 from upscale_cli.methods import shipped
 from upscale_cli.methods.blocks import limit, limits
 from upscale_cli.methods.chain import Networks, Step
-from upscale_cli.methods.chroma import KEPT, Slopes, add_colours, luma, with_differences
+from upscale_cli.methods.chroma import KEPT, Slopes, add_colours, hold_differences, luma, with_differences
 from upscale_cli.methods.filling import FILLING, Flat, filled
 from upscale_cli.methods.filters import FILTERS
 from upscale_cli.methods.kernel import check_kernel
@@ -71,7 +71,7 @@ class Learned(Upsampler):
     ) -> None:
         height, width = source.shape[:2]
         network, scale = step.network, step.network.scale
-        self._networks, self._margin = step.networks, step.margin
+        self._networks, self._margin, self._holds = step.networks, step.margin, step.restores_colours
         self.source, self.read, self.dtype = source, reader.read, reader.dtype
         self.shape = (height * scale, width * scale, reader.channels)
         self._network, self._colours, self._width = network, colours, width
@@ -155,6 +155,9 @@ class Learned(Upsampler):
                 limited = made.copy()
                 limit(limited, luma(np.moveaxis(stored, 0, 2)), self._limits)
                 large += limited - made
+        if self._holds:
+            rows, columns = (slice(self._margin - 1, self._margin + side + 1) for side in size)
+            hold_differences(large, planes[:, rows, columns])
         return large
 
     def _enlarged(self, planes: Array) -> Array:
@@ -320,8 +323,8 @@ def chain_memory(shape: Shape, size: Size, networks: Networks) -> WorkingMemory:
         tile = rows * columns * factor
         # A turned tile, the mean, and two differences from it.
         turned = (step.turns * len(step.networks) > 1) * network.planes * 4 * tile
-        # Differences, transformed along columns and rows, and what is taken back of them; luma of what has colours.
-        limited = (6 + 3 * (network.planes > 1)) * tile if step.blocks else 0
+        # Differences, transformed along columns and rows, and what is taken back of them; or differences of colours.
+        limited = 11 * tile if step.restores_colours else 6 * tile if step.blocks else 0
         inner, outer = step.scratch(lines, columns)
         layers, phases = max(layers, inner), max(phases, outer + tile * channels + turned + limited)
         height, width = height * factor, width * factor
