@@ -56,8 +56,8 @@ def test_the_ensemble_is_the_mean_over_flips_and_turns(scale: Any, parameters: A
 
 @pytest.mark.parametrize("scale", [2, 4])
 def test_what_restores_and_what_enlarges_is_averaged(scale: int) -> None:
-    # Whole cells of two by two pixels: others lie elsewhere in a picture that is turned by hand. Grey, since colours of
-    # the mean alone are held in their range.
+    # Whole cells of two by two pixels: others lie elsewhere in a picture that is turned by hand. Grey, since
+    # colours of the mean alone are held in their range.
     picture = np.repeat(np.random.default_rng(4).random((6, 22, 1)), 3, axis=2)
     given = {}
     for name in ("restore-cells-1x", f"restore-{scale}x"):
