@@ -11,6 +11,7 @@ from PIL import Image
 from upscale_cli import upscale
 from upscale_cli.learning.measure import ssim
 from upscale_cli.methods import shipped
+from upscale_cli.methods.chroma import hold_differences
 from upscale_cli.methods.layout import read_network
 
 torch = pytest.importorskip("torch", reason="PyTorch trains the networks; pip install '.[train]'")
@@ -157,10 +158,11 @@ def test_a_network_that_sees_cells_begins_at_random_or_as_another_and_is_what_a_
         for level in (0.2, 1.0):
             with torch.no_grad():
                 made = network(torch.from_numpy(around)[None], network.shares(level))[0, :, 24:-24, 24:-24].numpy()
+            hold_differences(made, around[:, 25:-25, 25:-25])
             have, expected = np.moveaxis(made, 0, 2), upscale(given, 1, "learned", network=arrays, restore=level)
             assert np.abs(expected - given).max() > 1e-4
             if given is grey:
-                # Grey is restored as before, and the colours that come of it have no luma.
+                # Grey is restored as before.
                 have, expected = have @ LUMA, expected[..., 0]
             np.testing.assert_allclose(have, expected, rtol=0, atol=1e-5)
 
