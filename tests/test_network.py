@@ -528,6 +528,26 @@ def test_two_threads_make_each_band_of_an_intermediate_image_once() -> None:
     assert [part[::4, 0, 0].tolist() for part in parts] == [[0.0, 1.0], [0.0, 1.0], [2.0, 3.0], [2.0, 3.0, 4.0]]
 
 
+def test_who_would_wait_for_a_band_makes_the_next_one() -> None:
+    begun, going = threading.Event(), threading.Event()
+
+    class Held(Slow):
+        def blocks(self, band: int) -> Iterator[Block]:
+            self.made.append(band)
+            (going if band else begun).set()
+            assert going.wait(10)
+            yield Block(4 * band, 0, 0, np.full((4, 1, 1), float(band)))
+
+    slow = Held()
+    rows = learned.Rows(slow)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(lambda: rows[0:4])
+        assert begun.wait(10)
+        # Nothing but the next band, which nobody asked for, lets the first one go on.
+        assert rows[0:4].tolist() == first.result().tolist() == [[[0.0]]] * 4
+    assert slow.made == [0, 1]
+
+
 def test_a_band_that_fails_fails_for_all_who_wait_for_it() -> None:
     slow = Slow()
     rows = learned.Rows(slow)

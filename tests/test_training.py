@@ -11,7 +11,7 @@ from PIL import Image
 from upscale_cli import upscale
 from upscale_cli.learning.measure import ssim
 from upscale_cli.methods import shipped
-from upscale_cli.methods.chroma import hold_differences
+from upscale_cli.methods.chroma import LUMA, hold_differences
 from upscale_cli.methods.layout import read_network
 
 torch = pytest.importorskip("torch", reason="PyTorch trains the networks; pip install '.[train]'")
@@ -132,7 +132,6 @@ def test_a_network_that_sees_cells_begins_at_random_or_as_another_and_is_what_a_
     run: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from training import model, restore
-    from training.dial import LUMA
 
     # The sample, reduced by two, is small.
     monkeypatch.setitem(restore.NETWORKS, "cells", restore.NETWORKS["cells"]._replace(patch=32))

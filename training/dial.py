@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from training.model import MARGIN, SKIP, Arrays, stored, to_kernel, to_phases
+from upscale_cli.methods.chroma import LUMA
 
 KNOTS = 1 / 6, 1 / 3, 1 / 2, 2 / 3, 5 / 6, 1.0
 """Levels that have weights of their own.
@@ -18,8 +19,6 @@ KNOTS = 1 / 6, 1 / 3, 1 / 2, 2 / 3, 5 / 6, 1.0
 A network of x4 with three of them, trained 800 steps more for quality 60 alone, gained 0.03 dB there.
 """
 ALL = "weight", "slopes", "bias", "tail", "skip"
-LUMA = 0.299, 0.587, 0.114
-"""Shares of red, green and blue in luma (ITU-R BT.601)."""
 
 
 def in_colours(arrays: Arrays) -> Arrays:
@@ -164,7 +163,7 @@ class Dial(nn.Module):
         """Change head and body as another network of this kind does, and all else if it has the same scale.
 
         Layers that the other lacks begin as the identity, after its own. Of a network of luma, one of colours begins
-        as what changes all three as luma.
+        `in_colours`.
         """
         if other["weight0"].shape[1] < self.planes * self.cells**2:
             other = in_colours(other)

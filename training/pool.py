@@ -21,6 +21,7 @@ from training.damage import damaged
 from training.data import Make, Picture, Pictured, Plane, rounded, whole
 from training.patches import Patches
 from upscale_cli.learning.reduction import reduce
+from upscale_cli.methods.chroma import LUMA
 
 BINS, PICTURES = 12, 300
 """Levels that are told apart while drawing, and the damaged pictures of each."""
@@ -30,7 +31,7 @@ OTHERS = ("box", "lanczos", "bilinear", "bicubic")
 """One of these reduces each photograph besides the bicubic reduction, and serves for a quarter of the pictures."""
 AT_ONCE, AHEAD = 8, 3
 """Pictures that a process makes at a time, and how many such tasks each process has before it."""
-WEIGHTS = np.array([0.299, 0.587, 0.114], np.float32) / 255
+WEIGHTS = np.array(LUMA, np.float32) / 255
 
 
 class Damaged(NamedTuple):

@@ -22,7 +22,7 @@ at the cost of PSNR.
 
 With `--size cells`, it sees cells of 2 x 2 pixels as one, in red, green and blue. Photographs are seen whole, and
 reduced by two, as a network that enlarges by two is given them. It begins with random weights or those of `--start`,
-which may have fewer layers and luma alone; those of the body are the same for all levels. Damaged pictures take 5 GB.
+which may have fewer layers and luma alone; those of the body are the same for all levels.
 
 FOLDER keeps the progress, a log, and a network named as the package's are: `restore-2x.npz`, `draw-large-2x.npz`;
 the same command goes on from there. PyTorch compiles the network, as in `train`.
@@ -43,7 +43,7 @@ from torch import Tensor
 
 from training.damage import level_of_quality, saved
 from training.data import HELD_OUT, SIZES, Picture, Pictured, divided, prepare
-from training.dial import ALL, KNOTS, LUMA, Dial
+from training.dial import ALL, KNOTS, Dial
 from training.drawings import drawing, fonts
 from training.learner import Learner, Parts, Round
 from training.model import MARGIN, SKIP, Network, Shape, write
@@ -51,6 +51,7 @@ from training.patches import DEVICE
 from training.pool import Pool, luma, to_damage
 from training.train import SHIPPED
 from upscale_cli.learning.measure import psnr
+from upscale_cli.methods.chroma import LUMA
 
 LEVELS = 0.04, 1.0
 """The levels that are trained."""
