@@ -33,12 +33,15 @@ class Kind:
         What this kind is called.
     beside : Kind, optional
         Another one, whose networks' results are averaged with those of its own, for the factors that it has.
+    turns : int
+        Of how many flips and turns of a picture its results are averaged, unless more are asked for.
     """
 
     factors: tuple[int, ...]
     network: Callable[[int], Network]
     size: str = ""
     beside: "Kind | None" = None
+    turns: int = 1
 
 
 class Step(NamedTuple):
@@ -134,7 +137,7 @@ class Networks:
         """Return the step of a factor. Only the first of a chain can have the factor 1."""
         network = kind.network(factor)
         beside = [each.network(factor) for each in (kind.beside,) if each and factor in each.factors]
-        step = Step(network, beside, kind.size, turns)
+        step = Step(network, beside, kind.size, max(turns, kind.turns))
         return step._replace(blocks=self.blocks) if factor == 1 else step
 
 
