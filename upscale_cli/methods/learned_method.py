@@ -43,8 +43,15 @@ class NetworkValue(ArchiveValue):
                 raise UpscaleError(f"at level {level:g}, {error}" if level else str(error)) from None
 
 
-REMAINS = 0.3
-"""The share of a level that a small network which enlarges is told, after one that has restored."""
+REMAINS = 0.27, 0.36
+"""The share of a level that a small network which enlarges is told, after one that has restored: the first number, and
+the second times the level.
+
+A share of 0.3 for all loses 0.004 to 0.03 dB on 25 training photographs of JPEG quality 75 to 40 (×2 and ×4), and
+nothing at quality 90."""
+REMAINS_OF_OTHERS = 0.3
+"""The same for levels that somebody types, since what was noise or too sharp leaves less: with the share above, noise of
+deviation 6 loses 0.16 dB."""
 MEANS = {1: "", 4: ", mean of four turns", 8: ", mean of eight flips and turns"}
 """How a mean over some flips and turns is explained."""
 TURNS = 4
@@ -84,7 +91,8 @@ def networks(parameters: Parameters) -> "Networks":
         # Edges of text gain 0.3 dB if all networks are large; photographs gain nothing after the first.
         first, others = restoring(f"{size} drawing", level, size), [restoring(f"{size} drawing", 0.0, size)]
     else:
-        first, then = restoring("photo", level, "small"), restoring("remains", REMAINS * level, "small")
+        share = REMAINS[0] + REMAINS[1] * level if isinstance(level, Found) else REMAINS_OF_OTHERS
+        first, then = restoring("photo", level, "small"), restoring("remains", share * level, "small")
         others = [undamaged("small")]
         if size == "large":
             first, then = replace(first, turns=TURNS), replace(then, turns=TURNS)
