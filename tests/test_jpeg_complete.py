@@ -80,6 +80,26 @@ def test_nothing_is_said_of_whole_scans_with_markers(monkeypatch: pytest.MonkeyP
     assert outcome(made("scans with markers")) == ""
 
 
+@pytest.mark.skipif(shutil.which("jpegtran") is None, reason="jpegtran is not installed")
+@pytest.mark.parametrize("restart", [(), ("-restart", "2B"), ("-restart", "3B")], ids=str)
+@pytest.mark.parametrize("scans", ["0 1; 2;", "0; 1; 2;", "0; 1 2;", "2; 1; 0;"])
+def test_nothing_is_said_of_several_scans_of_one_precision(
+    scans: str, restart: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "scans").write_text(scans)
+    line = ["jpegtran", "-scans", str(tmp_path / "scans"), *restart]
+    joint = scans.startswith("0 1;")
+    source = made("one scan", 199, 144 if joint else 133)
+    content = bytearray(subprocess.run(line, input=source, stdout=subprocess.PIPE, check=True).stdout)
+    assert len(data_of(bytes(content))) > 1
+    if joint:
+        # Encoders may fill the last units, of which there are as many, with what they like: here, with more rows.
+        frame = next(each for each in segments(io.BytesIO(content)) if each.marker in FRAMES)
+        at = frame.end - len(frame.content) + 1
+        content[at : at + 2] = (133).to_bytes(2, "big")
+    assert outcome(bytes(content)) == ""
+
+
 @pytest.mark.parametrize("colour", [(0, 0, 0), (128, 128, 128), (255, 255, 255), (130, 120, 140)])
 @each_kind
 def test_nothing_is_said_of_flat_pictures(kind: str, colour: tuple[int, int, int]) -> None:

@@ -169,6 +169,12 @@ def test_tiles_of_a_fixed_size_lie_on_the_grid() -> None:
         grid(4, (24, 24))
 
 
+@pytest.mark.parametrize("side", [0, 1, 3, 4097])
+def test_sides_that_no_picture_has_are_named(side: int) -> None:
+    with pytest.raises(UpscaleError, match=f"takes only {side:,} pixels a side; export it with a dynamic height"):
+        attentive((side, side))
+
+
 def attentive(sides: tuple[int | None, ...] = (None, None)) -> OnnxNetwork:
     """Return a network whose results depend on the mean of the picture."""
     nodes = [

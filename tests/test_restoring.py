@@ -212,7 +212,8 @@ def test_a_large_network_restores(tmp_path: Path) -> None:
     words = tmp_path / "in.jpg", "-m", "learned", "-p", "size=large", "-o", tmp_path / "out.png", "--overwrite"
     said = method_said(call(cli, *words, "-v").stderr)
     alone = "the small restoring network: its own size (within what its tables allow), mean of four turns"
-    assert f"{alone}, then x2 by the large one, because its tables are those of JPEG quality 90" in said
+    both = "then x2, the mean of the large one and the small one, because its tables are those of JPEG quality 90"
+    assert f"{alone}, {both}" in said
     with Image.open(tmp_path / "out.png") as image:
         have = np.asarray(image)
     pixels = decoded(content)
@@ -253,6 +254,47 @@ def test_a_large_network_is_averaged_with_the_small_one_that_knows_what_is_left(
     ):
         have = upscale(plane, scale, "learned", size=size, restore=level)
         np.testing.assert_allclose(have, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("level", "turns"), [(0.59, [4, 1]), (0.6, [4, 4])])
+def test_of_what_turns_are_averaged_depends_on_the_level(level: float, turns: list[int]) -> None:
+    chain = networks(METHODS["learned"].read_parameters({"size": "large", "restore": level})).chain(2)
+    assert [step.turns for step in chain] == turns
+    assert bool(chain[1].beside) == (level < 0.6)
+
+
+def test_bands_that_agree_with_a_file_are_whole_blocks() -> None:
+    told = {"restore": Found(0.5, "its tables say so", blocks=(16,) * 64)}
+    step = networks(METHODS["learned"].read_parameters(told)).chain(1)[0]
+    assert {step.tile(height, 64)[0] % 8 for height in range(1, 1500)} == {0}
+
+
+@pytest.mark.parametrize("size", ["small", "large"])
+def test_colours_stay_within_those_around_in_the_source(size: str) -> None:
+    # Noise that is nearly grey, which networks tint.
+    down, across = np.mgrid[0:38, 0:46] / 100
+    tint = np.stack((down, 0 * down, across), axis=2)
+    picture = 0.5 * np.random.default_rng(8).random((38, 46, 1)) + tint * tint
+    made = upscale(picture, 1, "learned", size=size, restore=0.8)
+    # What is beyond the border mirrors what is within, so it adds no other colours.
+    around = np.pad(picture, ((1, 1), (1, 1), (0, 0)), mode="symmetric")
+    near = np.stack([around[y : y + 38, x : x + 46] for y in range(3) for x in range(3)])
+    clipped = 0
+    for colour in (0, 2):
+        have, differences = made[..., colour] - made[..., 1], near[..., colour] - near[..., 1]
+        least, most = differences.min(axis=0), differences.max(axis=0)
+        assert (have >= least - 1e-5).all()
+        assert (have <= most + 1e-5).all()
+        clipped += int(((have < least + 1e-5) | (have > most - 1e-5)).sum())
+    assert clipped > 10
+
+
+def test_drawings_are_restored_once() -> None:
+    plane = np.random.default_rng(9).random((20, 24)).astype("f4")
+    once = upscale(plane, 2, "learned", content="drawing", restore=0.7)
+    twice = upscale(once, 2, "learned", content="drawing")
+    have = upscale(plane, 4, "learned", content="drawing", restore=0.7)
+    np.testing.assert_allclose(have, twice, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -434,7 +476,7 @@ def test_noise_blur_and_sharpening_are_as_strong_as_asked() -> None:
     soft = read_damage(["blur:1"])(small())[0].astype(float)
     sharp = (small() + 0.8 * (small() - soft)).clip(0, 255)
     assert np.abs(read_damage(["sharpen:80"])(small())[0] - sharp).max() < 1.5
-    for nothing in ("blur:0", "sharpen:0", "noise:0"):
+    for nothing in ("blur:0", "sharpen:0", "noise:0", "noise:-0"):
         np.testing.assert_array_equal(read_damage([nothing])(small())[0], small())
 
 

@@ -44,14 +44,14 @@ class NetworkValue(ArchiveValue):
 
 
 REMAINS = 0.27, 0.36
-"""The share of a level that a small network which enlarges is told, after one that has restored: the first number, and
-the second times the level.
+"""The share of a level that a small network which enlarges is told, after one that has restored: the first number,
+and the second times the level.
 
 A share of 0.3 for all loses 0.004 to 0.03 dB on 25 training photographs of JPEG quality 75 to 40 (×2 and ×4), and
 nothing at quality 90."""
 REMAINS_OF_OTHERS = 0.3
-"""The same for levels that somebody types, since what was noise or too sharp leaves less: with the share above, noise of
-deviation 6 loses 0.16 dB."""
+"""The same for levels that somebody types, since what was noise or too sharp leaves less: with the share above, noise
+of deviation 6 loses 0.16 dB."""
 MEANS = {1: "", 4: ", mean of four turns", 8: ", mean of eight flips and turns"}
 """How a mean over some flips and turns is explained."""
 TURNS = 4
@@ -61,7 +61,7 @@ That takes a fifth of the large network's multiplications, and Kodak photographs
 qualities 90 to 40); all eight flips and turns would gain 0.002 to 0.003 dB more.
 """
 COARSE = 0.6
-"""The level of JPEG quality 71. From there on, the small network, averaged over `TURNS` as well, is as good as the
+"""The level of JPEG quality 72. From there on, the small network, averaged over `TURNS` as well, is as good as the
 large one, or better, in half the time: detail that the large one could make more of is gone."""
 
 
@@ -158,6 +158,8 @@ def explain_networks(shape: Shape, scale: Scale, parameters: Parameters) -> str:
         within = " (within what its tables allow)" if step.blocks else ""
         factor = f"x{step.network.scale}" if step.network.scale > 1 else f"its own size{within}"
         by = f" by the {step.size} one" if step.size != last else ""
+        if step.beside:
+            by = f", the mean of the {step.size} one and the small one"
         steps.append(f"{factor}{by}{MEANS[step.turns]}")
         last = step.size
     if any(size != prod(step.network.scale for step in chain) for size in sizes):

@@ -139,4 +139,4 @@ def _read(text: str) -> tuple[Damage, float]:
     if not least <= amount <= most or (damage.whole and amount % 1):
         kind = "INTEGER" if damage.whole else "NUMBER"
         raise UsageError(f'damage "{text}" is not {name}:{kind} with a {damage.unit} of {least} to {most}.')
-    return damage, amount
+    return damage, abs(amount)  # not -0, which NumPy's noise refuses

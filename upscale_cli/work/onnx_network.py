@@ -30,8 +30,8 @@ STEPS = (1, 2, 4, 8, 16, 32, 64)
 NEAR, TOLERANCE, HALF_TOLERANCE = 1e-7, 2e-5, 2e-3
 """Parts of the largest result: less is no influence of a pixel; less is the rounding of sums in another order, in
 single and in half precision."""
-FIXED_SIDE = 4096
-"""The largest side of the only pictures that a network takes."""
+FEWEST, FIXED_SIDE = 4, 4096
+"""The smallest side, which trying a network out needs, and the largest of the only pictures that a network takes."""
 BRIGHTEST = 40.0
 """The mean of results, where full intensity is 1, above which they are taken for numbers of another range."""
 LEAST_BYTES = 1024
@@ -76,10 +76,9 @@ class OnnxNetwork:
                 raise UpscaleError(f'{does} "{end.name}" of {end.type}; it must be of floats.')
         self._type, self.planes = TYPES[inputs[0].type], int(shape[1])
         self._fixed = tuple(side for side in shape[2:] if isinstance(side, int))
-        if max(self._fixed, default=0) > FIXED_SIDE:
-            raise UpscaleError(
-                f"takes only {max(self._fixed):,} pixels a side; export it with a dynamic height and width."
-            )
+        for side in self._fixed:
+            if not FEWEST <= side <= FIXED_SIDE:
+                raise UpscaleError(f"takes only {side:,} pixels a side; export it with a dynamic height and width.")
         self.scale = 0
         try:
             self._try_out()
