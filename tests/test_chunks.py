@@ -189,6 +189,13 @@ def test_what_describes_the_old_pixels_is_left_out_and_said() -> None:
     ]
 
 
+@pytest.mark.parametrize("body", [b"notzlib", b"", zlib.compress(SRGB_PROFILE)[:-9], zlib.compress(b"")])
+def test_a_damaged_profile_is_left_out_and_said(body: bytes) -> None:
+    made, result = enlarged(with_chunks(plain(), (b"iCCP", b"x\0\0" + body)), scale=2)
+    assert kept(made) == []
+    assert result.notes == ["its colour profile is damaged and left out"]
+
+
 def test_a_chunk_that_pixels_depend_on_must_be_known() -> None:
     with pytest.raises(UpscaleError, match="needs its CgBI chunk, which the PNG standard does not define"):
         enlarged(with_chunks(plain(), (b"CgBI", bytes(4))), scale=2)

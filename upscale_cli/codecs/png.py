@@ -75,7 +75,7 @@ class PngPicture(PillowPicture):
     def metadata(self, image: Image.Image, index: int) -> Metadata:
         if index == 0:
             read, chunks = read_metadata(image, self.count > 1), self._chunks
-            read = read._replace(text=chunks.text, colour=chunks.colour, chunks=chunks.chunks)
+            read = read._replace(icc=chunks.icc, text=chunks.text, colour=chunks.colour, chunks=chunks.chunks)
             self._metadata = read._replace(aspect=image.info.get("aspect"))
         return self._metadata
 

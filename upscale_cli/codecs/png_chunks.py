@@ -17,13 +17,13 @@ from upscale_cli.image.metadata import Metadata
 PIXELS = frozenset((b"IDAT", b"fdAT"))
 """Chunks that are not read with the others."""
 
-REPLACED = frozenset((b"IEND", b"tRNS", b"acTL", b"fcTL", b"iCCP", b"pHYs", b"iDOT")) | PIXELS
+REPLACED = frozenset((b"IEND", b"tRNS", b"acTL", b"fcTL", b"pHYs", b"iDOT")) | PIXELS
 """Chunks that are made anew. iDOT is Apple's index of the IDAT chunks."""
 
 COLOUR = (b"cICP", b"sRGB", b"gAMA", b"cHRM", b"mDCV", b"cLLI", b"sBIT")
 """Chunks that define colours (PNG, section 11.3.2)."""
 
-SINGLE = frozenset((b"IHDR", b"PLTE", b"bKGD", b"eXIf", b"tIME", *COLOUR))
+SINGLE = frozenset((b"IHDR", b"PLTE", b"bKGD", b"eXIf", b"iCCP", b"tIME", *COLOUR))
 TEXTS = frozenset((b"tEXt", b"zTXt", b"iTXt"))
 XMP = b"XML:com.adobe.xmp"
 RAW_PROFILES = (b"Raw profile type exif", b"Raw profile type APP1")
@@ -86,7 +86,7 @@ def _last_pixels(stream: BinaryIO, length: int) -> int:
 
 
 def sorted_chunks(stream: BinaryIO) -> tuple[Metadata, list[str]]:
-    """Return what the chunks of a PNG say besides profile and resolution, and in words what of them is left out.
+    """Return what the chunks of a PNG say besides resolution, and in words what of them is left out.
 
     Pillow has read the header; the stream is left anywhere. A background colour is of 8 or 16 bits, not an index.
 
@@ -125,14 +125,20 @@ def sorted_chunks(stream: BinaryIO) -> tuple[Metadata, list[str]]:
             others.append((name, payload))
     if b"bKGD" in found:
         found[b"bKGD"] = _background(found[b"bKGD"], found[b"IHDR"], found.get(b"PLTE", b""))
+    notes = [f"{what}: {', '.join(dict.fromkeys(names))}" for what, names in left_out.items()]
+    # A profile is laid out as a compressed text is. Of an incomplete one, Pillow takes what there is.
+    profile = _value(b"zTXt", found.get(b"iCCP", b""))
+    if b"iCCP" in found and not profile:
+        notes.append("its colour profile is damaged and left out")
     metadata = Metadata(
+        icc=profile or None,
         colour=tuple((name, found[name]) for name in COLOUR if name in found),
         text=tuple(texts),
         chunks=(*others, *((name, found[name]) for name in (b"bKGD", b"tIME") if name in found)),
         exif=found.get(b"eXIf", found.get(b"exif")),
         xmp=found.get(b"xmp"),
     )
-    return metadata, [f"{what}: {', '.join(dict.fromkeys(names))}" for what, names in left_out.items()]
+    return metadata, notes
 
 
 def _background(payload: bytes, header: bytes, palette: bytes) -> bytes:
