@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from pictures import enlarged, frames_of, opened, repeated, seen
+from pictures import SRGB_PROFILE, chunks_of, enlarged, frames_of, opened, repeated, seen
 from PIL import Image
 
 from upscale_cli.codecs.picture import open_picture
@@ -116,6 +116,55 @@ def test_xmp_and_the_shape_of_pixels_are_read() -> None:
     assert (image.info["xmp"], image.info["aspect"]) == (packet, (1, 2))
     assert enlarged(data, "gif", 2)[1].notes == ["GIF cannot store its pixel aspect ratio and XMP"]
     assert enlarged(plain, "gif", 2)[1].notes == []
+
+
+def extension(label: int, *blocks: bytes) -> bytes:
+    return bytes([0x21, label]) + b"".join(bytes([len(block)]) + block for block in blocks) + b"\0"
+
+
+TWO = [Drawn(np.full((HEIGHT, WIDTH), index, np.uint8)) for index in (1, 2)]
+
+
+def test_a_profile_is_kept_and_so_are_all_comments() -> None:
+    """ICC.1, annex B: the profile lies in blocks behind the name of its application."""
+    two = gif(TWO)
+    profile = [SRGB_PROFILE[start : start + 255] for start in range(0, len(SRGB_PROFILE), 255)]
+    first, last = extension(0xFE, b"one, ", b"in two blocks"), extension(0xFE, b"behind the frames")
+    data = two[:37] + extension(0xFF, b"ICCRGBG1012", *profile) + first + two[37:-1] + last + b";"
+    made, result = enlarged(data, "png", 2)
+    assert result.notes == []
+    image = opened(made)
+    assert image.info["icc_profile"] == SRGB_PROFILE
+    comment = "one, in two blocks\nbehind the frames"
+    assert dict(chunks_of(made))[b"tEXt"] == b"Comment\0" + comment.encode()
+    made, result = enlarged(data, "gif", 2)
+    assert opened(made).info["comment"] == comment.encode()
+    assert result.notes == ["GIF cannot store its colour profile"]
+
+
+@pytest.mark.parametrize(
+    ("blocks", "notes"),
+    [
+        (extension(0x01, bytes(12), b"Text of 1989"), ["its plain text is left out"]),
+        (extension(0xFF, b"MGKIPTC0000", b"8BIM") * 2, ["its application data (MGKIPTC0000) is left out"]),
+        (
+            extension(0xFF, b"ADOBE:\x1b[1m") + extension(0xFF, b"STARDIV 5.89", b"x"),
+            ["its application data (ADOBE: [1m, STARDIV 5.8) is left out"],
+        ),
+        (extension(0xFF), ["its application data (unnamed) is left out"]),
+        (extension(0x42, b"x"), ["its extensions of unknown kinds are left out"]),
+        (extension(0xFF, b"NETSCAPE2.0", b"\2\0\0\0\1") + extension(0xFE), []),
+    ],
+)
+def test_other_extensions_are_said_to_be_left_out(blocks: bytes, notes: list[str]) -> None:
+    two = gif(TWO)
+    assert enlarged(two[:-1] + blocks + b";", "png", 2)[1].notes == notes
+
+
+def test_a_note_names_some_of_very_many_applications() -> None:
+    many = b"".join(extension(0xFF, b"PROGRAM%04d" % number) for number in range(500))
+    (note,) = enlarged(gif(TWO)[:-1] + many + b";", "png", 2)[1].notes
+    assert note.endswith(", PROGRAM0011, 488 more) is left out")
 
 
 FULL = np.full((HEIGHT, WIDTH), 1, np.uint8)

@@ -34,6 +34,7 @@ class GifPicture(PillowPicture):
         self.outline = outline = read_outline(stream)
         check_source(outline.height, outline.width, reading)
         super().__init__(stream, format, reading)
+        self.notes += outline.notes
         self.height, self.width = outline.height, outline.width
         self.encoding = Encoding(lossless=True, exact=True)
         self._drawn = self.count > 1 or outline.blocks[0][:4] != (0, 0, self.width, self.height)
@@ -50,8 +51,8 @@ class GifPicture(PillowPicture):
 
     def metadata(self, image: Image.Image, index: int) -> Metadata:
         outline = self.outline
-        plays = outline.plays if self.count > 1 else None
-        return super().metadata(image, index)._replace(plays=plays, xmp=outline.xmp, aspect=outline.aspect)
+        read = super().metadata(image, index)._replace(icc=outline.icc, xmp=outline.xmp, comment=outline.comment)
+        return read._replace(plays=outline.plays if self.count > 1 else None, aspect=outline.aspect)
 
     def decode(self) -> Iterator[Frame]:
         if not self._drawn:

@@ -5,6 +5,7 @@ viewers agree with. Pillow draws otherwise: it fills what was cleared with an op
 """
 
 import io
+import re
 import struct
 from collections.abc import Iterator
 from fractions import Fraction
@@ -20,6 +21,14 @@ XMP, TRAILER = b"XMP DataXMP", bytes((1, *range(255, -1, -1), 0))
 """What begins the block of an XMP packet, and what follows the packet, whose bytes decoders take for lengths:
 wherever these lead them, they come to the end (Adobe, "XMP Specification Part 3", section 1.1.2).
 """
+PROFILE = b"ICCRGBG1012"
+"""The application of a colour profile (ICC.1, annex B)."""
+TIMING = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
+"""The applications that say how an animation is shown."""
+PLAIN_TEXT, COMMENT, APPLICATION = b"\x01", b"\xfe", b"\xff"
+"""Labels of extensions."""
+MOST_NAMES = 12
+"""The most applications that a note names."""
 
 
 class Block(NamedTuple):
@@ -69,9 +78,11 @@ class Outline(NamedTuple):
         How often the animation is shown; 0 for ever.
     complete : bool
         It has its end.
-    xmp : bytes or None
+    icc, xmp, comment : bytes or None
     aspect : (int, int) or None
         See `Metadata`.
+    notes : list of str
+        What is left out.
     """
 
     width: int
@@ -81,8 +92,11 @@ class Outline(NamedTuple):
     blocks: list[Block]
     plays: int
     complete: bool
+    icc: bytes | None
     xmp: bytes | None
+    comment: bytes | None
     aspect: tuple[int, int] | None
+    notes: list[str]
 
 
 def read_outline(stream: BinaryIO) -> Outline:
@@ -91,21 +105,25 @@ def read_outline(stream: BinaryIO) -> Outline:
     width, height, flags, background, shape = struct.unpack("<HHBBB", stream.read(7).ljust(7, b"\0"))
     palette = _read_palette(stream, flags)
     blocks: list[Block] = []
+    others: list[tuple[bytes, bytes]] = []
     plays, control, xmp = 1, bytes(4), None
     while (kind := stream.read(1)) not in (b"", b";"):
         if kind == b"!":
             label, start = stream.read(1), stream.tell()
-            data = _skip_data(stream)
+            data = _read_data(stream)
             if label == b"\xf9":
                 control = data[:4].ljust(4, b"\0")
-            elif label == b"\xff" and data.startswith((b"NETSCAPE2.0\x01", b"ANIMEXTS1.0\x01")) and len(data) > 13:
-                # Repeats, not plays.
-                repeats = int.from_bytes(data[12:14], "little")
-                plays = repeats + 1 if repeats else 0
-            elif label == b"\xff" and data.startswith(XMP):
+            elif label == APPLICATION and data.startswith(TIMING):
+                if data[11:12] == b"\x01" and len(data) > 13:
+                    # Repeats, not plays.
+                    repeats = int.from_bytes(data[12:14], "little")
+                    plays = repeats + 1 if repeats else 0
+            elif label == APPLICATION and data.startswith(XMP):
                 start, end = start + 1 + len(XMP), stream.tell()
                 stream.seek(start)
                 xmp = stream.read(end - start).removesuffix(TRAILER)
+            else:
+                others.append((label, data))
         elif kind == b",":
             blocks.append(_read_block(stream, control))
             control = bytes(4)
@@ -121,10 +139,32 @@ def read_outline(stream: BinaryIO) -> Outline:
         blocks=blocks,
         plays=plays,
         complete=kind == b";",
+        icc=next((data[len(PROFILE) :] for label, data in others if _is_profile(label, data)), None) or None,
         xmp=xmp,
+        comment=b"\n".join(data for label, data in others if label == COMMENT and data) or None,
         # A pixel is (shape + 15) / 64 as wide as it is high.
         aspect=Fraction(64, shape + 15).as_integer_ratio() if shape else None,
+        notes=list(_left_out(others)),
     )
+
+
+def _is_profile(label: bytes, data: bytes) -> bool:
+    return label == APPLICATION and data.startswith(PROFILE)
+
+
+def _left_out(extensions: list[tuple[bytes, bytes]]) -> Iterator[str]:
+    """Yield what is left out of extensions, by their labels and contents, as notes."""
+    labels = {label for label, _ in extensions}
+    if PLAIN_TEXT in labels:
+        yield "its plain text is left out"
+    applications = [data[:11] for label, data in extensions if label == APPLICATION and not _is_profile(label, data)]
+    readable = (re.sub(r"[^!-~]+", " ", name.decode("latin-1")).strip() for name in applications)
+    names = list(dict.fromkeys(name or "unnamed" for name in readable))
+    names[MOST_NAMES:] = [f"{len(names) - MOST_NAMES:,} more"] if len(names) > MOST_NAMES else []
+    if names:
+        yield f"its application data ({', '.join(names)}) is left out"
+    if labels - {PLAIN_TEXT, COMMENT, APPLICATION}:
+        yield "its extensions of unknown kinds are left out"
 
 
 def _read_block(stream: BinaryIO, control: bytes) -> Block:
@@ -158,15 +198,18 @@ def _read_palette(stream: BinaryIO, flags: int) -> NDArray[np.uint8] | None:
     return palette
 
 
-def _skip_data(stream: BinaryIO) -> bytes:
-    """Pass over a chain of data blocks, and return the beginning of its content."""
-    begin = b""
+def _skip_data(stream: BinaryIO) -> None:
+    """Pass over a chain of data blocks."""
     while (size := stream.read(1)) not in (b"", b"\0"):
-        if len(begin) < 16:
-            begin += stream.read(size[0])
-        else:
-            stream.seek(size[0], 1)
-    return begin
+        stream.seek(size[0], 1)
+
+
+def _read_data(stream: BinaryIO) -> bytes:
+    """Return the content of a chain of data blocks."""
+    parts = []
+    while (size := stream.read(1)) not in (b"", b"\0"):
+        parts.append(stream.read(size[0]))
+    return b"".join(parts)
 
 
 def indices(stream: BinaryIO, block: Block) -> NDArray[np.uint8]:
