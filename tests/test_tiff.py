@@ -525,15 +525,30 @@ def test_rational_polynomials_follow_the_pixels() -> None:
     ("tag", "name"),
     [
         ((11, "s", 0, "mill 1.0"), "processing software"),
+        ((263, "H", 1, 2), "thresholding"),
+        ((291, "H", 256, tuple(range(256))), "grey response curve"),
         ((319, "2I", 6, (3, 10) * 6), "chromaticity of primaries"),
         ((321, "H", 2, (10, 240)), "halftone range"),
         ((333, "s", 0, "Cyan"), "ink description"),
         ((336, "H", 2, (0, 255)), "ink description"),
+        ((532, "2I", 6, (15, 1, 235, 1) * 3), "reference black and white"),
         ((37439, "d", 1, 1.5), "luminance scale (StoNits)"),
     ],
 )
 def test_tags_with_a_name_are_said_by_it(tag: tuple[Any, ...], name: str) -> None:
     assert enlarged(saved(GREY, tag))[1].notes == [f"its {name} is left out"]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_tags_that_say_what_is_so_without_them_need_no_note(dtype: Any) -> None:
+    """TIFF 6.0: Thresholding is 1; ReferenceBlackWhite is 0 and 2**BitsPerSample - 1. Pages are counted anew."""
+    most = np.iinfo(dtype).max
+    tags = [(263, "H", 1, 1), (290, "H", 1, 2), (532, "2I", 6, (0, 1, most, 1) * 3), (297, "H", 2, (0, 1))]
+    colours = np.dstack([GREY] * 3).astype(dtype)
+    assert enlarged(saved(colours, *tags, photometric="rgb"))[1].notes == []
+    ranges = (15, 1, 235, 1, 128, 1, 240, 1, 128, 1, 240, 1)
+    (note,) = enlarged(saved(colours, (532, "2I", 6, ranges), photometric="rgb"))[1].notes
+    assert note == "its reference black and white is left out"
 
 
 def test_a_note_names_some_of_very_many_tags() -> None:

@@ -14,6 +14,8 @@ RASTER_TYPE, CENTRES = 1025, 2
 """A key of `GEO_KEYS`, and its value for pixels that are points."""
 NO_UNIT, INCH, CENTIMETRE = 1, 2, 3
 """Values of the tag `RESOLUTION_UNIT`."""
+YCBCR = 6
+"""A value of the tag `PHOTOMETRIC`."""
 BYTE, ASCII, SHORT, LONG, RATIO, UNDEFINED, DOUBLE = 1, 2, 3, 4, 5, 7, 12
 """Types of tags."""
 MOST_NAMES = 12
@@ -40,7 +42,7 @@ def read_metadata(page: Page, notes: list[str]) -> Metadata:
         notes.append("its EXIF is damaged and left out")
     x, y = (next(iter(page.values(number)), 0.0) for number in (tag.X_RESOLUTION, tag.Y_RESOLUTION))
     unit = {NO_UNIT: 0.0, CENTIMETRE: 2.54}.get(page.one(tag.RESOLUTION_UNIT, INCH), 1.0)
-    if lost := page.entries.keys() - tag.KNOWN:
+    if lost := page.entries.keys() - tag.KNOWN - _usual(page):
         names = list(dict.fromkeys(tag.LOST.get(number, f"tag {number}") for number in sorted(lost)))
         names[MOST_NAMES:] = [f"{len(names) - MOST_NAMES:,} more tags"] if len(names) > MOST_NAMES else []
         notes.append(f"its {', '.join(names)} {'is' if len(names) == 1 else 'are'} left out")
@@ -63,6 +65,16 @@ def read_metadata(page: Page, notes: list[str]) -> Metadata:
         no_data=_no_data(page),
         ome=ome,
     )
+
+
+def _usual(page: Page) -> set[int]:
+    """Return tags of a page that say what is so without them: TIFF 6.0, sections 8 and 20."""
+    usual = {tag.THRESHOLDING} if page.values(tag.THRESHOLDING) == (1,) else set()
+    reference, most = page.values(tag.REFERENCE), 2 ** page.one(tag.BITS, 1) - 1
+    # YCbCr is stored relative to it, so there it is layout.
+    if page.one(tag.PHOTOMETRIC) == YCBCR or reference == (0, most) * (len(reference) // 2):
+        usual.add(tag.REFERENCE)
+    return usual
 
 
 def _tree(page: Page, numbers: set[int]) -> dict[int, Tag]:
