@@ -103,6 +103,17 @@ def test_the_profile_in_a_bmp_is_kept() -> None:
     assert frame.metadata.icc == profile
 
 
+@pytest.mark.parametrize("bits", [24, 16])
+def test_a_linked_profile_of_a_bmp_is_said_to_be_left_out(bits: int) -> None:
+    """Microsoft, BITMAPV5HEADER: the value is 'LINK' as a number, 0x4C494E4B."""
+    name = b"C:\\profiles\\wide.icc\0"
+    header = struct.pack("<IiiHHIIiiII", 124, W, H, 1, bits, 0, 0, 0, 0, 0, 0) + bytes(16)
+    header += struct.pack("<I", 0x4C494E4B)
+    pixels = rows(RNG.integers(0, 1 << bits, (H, W)), bits)
+    header = header.ljust(112, b"\0") + struct.pack("<III", 124 + len(pixels), len(name), 0)
+    assert enlarged(bmp(header + pixels + name, 124), "png")[1].notes == ["its linked colour profile is left out"]
+
+
 @pytest.mark.parametrize(("space", "said"), [(b"\0\0\0\0", 1), (b"BGRs", 0)])
 def test_calibrated_colours_of_a_bmp_are_said_to_be_left_out(space: bytes, said: int) -> None:
     header = struct.pack("<IiiHHIIiiII", 108, W, H, 1, 24, 0, 0, 0, 0, 0, 0) + bytes(16) + space

@@ -19,6 +19,8 @@ FILE_HEADER = 14
 """The bytes before a bitmap's header."""
 RGB, RLE8, RLE4, BITFIELDS, ALPHABITFIELDS = 0, 1, 2, 3, 6
 """Numbers of what is called compression."""
+EMBEDDED, LINKED = b"DEBM", b"KNIL"
+"""Colour spaces that are a profile: it is in the file, or in another whose name is there."""
 FIVE_BITS = (0x7C00, 0x3E0, 0x1F)
 """The masks of red, green and blue that 16 bits have without bit fields."""
 
@@ -83,7 +85,7 @@ def _header(stream: BinaryIO) -> tuple[bytes, int]:
 def _profile(stream: BinaryIO) -> bytes | None:
     """Return the colour profile that a header of version 5 points to."""
     data, begin = _header(stream)
-    if int.from_bytes(data[:4], "little") != 124 or data[56:60] != b"DEBM":
+    if int.from_bytes(data[:4], "little") != 124 or data[56:60] != EMBEDDED:
         return None
     start, size = struct.unpack_from("<II", data, 112)
     stream.seek(begin + start)
@@ -106,6 +108,9 @@ def open(stream: BinaryIO, format: Format, reading: Reading) -> Picture:
     # A header of version 4 whose colour space is 0, LCS_CALIBRATED_RGB, has endpoints and gamma.
     if size >= 108 and not any(header[56:60]) and any(header[60:108]):
         picture.notes.append("its calibrated colour space (endpoints and gamma) is left out")
+    # Version 5 of the header can name a file with the profile instead (PROFILE_LINKED).
+    if size == 124 and header[56:60] == LINKED:
+        picture.notes.append("its linked colour profile is left out")
     return picture
 
 
