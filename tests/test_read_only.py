@@ -242,6 +242,38 @@ def test_a_fourth_channel_that_is_no_alpha_is_reported() -> None:
     assert result.notes == ["its fourth channel is not alpha, as its header says, and is left out"]
 
 
+def extended(area: dict[int, bytes], developer: int = 0) -> bytes:
+    """A TGA of version 2, with values at offsets of its extension area."""
+    data = tga(RNG.integers(0, 256, (H, W, 3), np.uint8), 2, 24, descriptor=32, packed=False)
+    whole = bytearray(struct.pack("<H", 495).ljust(495, b"\0"))
+    for start, value in area.items():
+        whole[start : start + len(value)] = value
+    return data + whole + struct.pack("<II", len(data), developer) + b"TRUEVISION-XFILE.\0"
+
+
+@pytest.mark.parametrize(
+    ("area", "developer", "notes"),
+    [
+        ({}, 0, []),
+        ({2: b" " * 40, 469: b" ", 474: struct.pack("<4H", 1, 1, 10, 10), 490: b"\x12"}, 0, []),
+        ({2: b"Ana"}, 0, ["its author is left out"]),
+        ({124: b"second line", 367: b"\1\0\2"}, 0, ["its comment, date are left out"]),
+        ({379: b"Mill", 424: b"\7", 426: b"Paint"}, 0, ["its job name, job time, software are left out"]),
+        (
+            {473: b"\xff", 482: b"\x12", 486: b"\x12"},
+            0,
+            ["its key colour, colour correction, thumbnail are left out"],
+        ),
+        ({474: struct.pack("<4H", 2, 1, 22, 10)}, 9, ["its pixel aspect ratio, gamma, developer data are left out"]),
+    ],
+)
+def test_what_version_2_of_tga_says_more_is_said_to_be_left_out(
+    area: dict[int, bytes], developer: int, notes: list[str]
+) -> None:
+    """Truevision's specification, fields 10 to 24 of the extension area: offsets are sums of their lengths."""
+    assert enlarged(extended(area, developer), "png")[1].notes == notes
+
+
 # Photoshop, PCX, SGI -----------------------------------------------------------------------------------------------
 
 

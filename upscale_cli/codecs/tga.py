@@ -23,6 +23,22 @@ ALPHA_BITS = 15
 USEFUL, ASSOCIATED = 3, 4
 """Kinds of alpha that the extension area of version 2 tells."""
 FOOTER = b"TRUEVISION-XFILE.\0"
+AREA = 495
+"""The bytes of an extension area; the last is the kind of alpha."""
+FIELDS = {
+    "author": (2, 43),
+    "comment": (43, 367),
+    "date": (367, 379),
+    "job name": (379, 420),
+    "job time": (420, 426),
+    "software": (426, 467),
+    "key colour": (470, 474),
+    "colour correction": (482, 486),
+    "thumbnail": (486, 490),
+}
+"""Fields of the extension area that are not kept, with their places in it. Empty ones are of zeros or spaces."""
+RATIOS = {"pixel aspect ratio": 474, "gamma": 478}
+"""The same of two numbers each, the second of which is 0 if nothing is said."""
 
 
 class TgaPicture(PillowPicture):
@@ -41,7 +57,25 @@ class TgaPicture(PillowPicture):
             )
         if self._kind == GREY and self._depth == 16 and not data[17] & ALPHA_BITS:
             raise UpscaleError("is a grey TGA of 16 bits that does not say what they are; convert it to PNG first.")
+        if names := list(self._left_out()):
+            self.notes.append(f"its {', '.join(names)} {'is' if len(names) == 1 else 'are'} left out")
         return Image.open(io.BytesIO(data), formats=self.names)
+
+    def _left_out(self) -> Iterator[str]:
+        """Yield what of version 2 is not kept."""
+        if area := self._area():
+            yield from (name for name, (start, stop) in FIELDS.items() if area[start:stop].strip(b"\0 "))
+            for name, start in RATIOS.items():
+                top, bottom = struct.unpack_from("<HH", area, start)
+                if bottom and top != bottom:
+                    yield name
+        if self._data.endswith(FOOTER) and any(self._data[-22:-18]):
+            yield "developer data"
+
+    def _area(self) -> bytes:
+        """Return the extension area; nothing if there is none."""
+        start = int.from_bytes(self._data[-26:-22], "little") if self._data.endswith(FOOTER) else 0
+        return self._data[start : start + AREA] if 0 < start <= len(self._data) - AREA else b""
 
     def _unpacked(self) -> bytes:
         """Return the file without packets of runs and of literals, and without what stands behind its pixels."""
@@ -89,8 +123,8 @@ class TgaPicture(PillowPicture):
         """Return the kind of alpha, in the terms of version 2; 0 for none."""
         if not self._data[17] & ALPHA_BITS:
             return 0
-        start = int.from_bytes(self._data[-26:-22], "little") if self._data.endswith(FOOTER) else 0
-        return self._data[start + 494] if 0 < start < len(self._data) - 494 else USEFUL
+        area = self._area()
+        return area[-1] if area else USEFUL
 
 
 def _unrounded(colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
