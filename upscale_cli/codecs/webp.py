@@ -80,7 +80,8 @@ def _places(content: bytearray) -> Iterator[_Place]:
         if name == b"ANMF" and size >= 16:
             numbers = (content[start + at : start + at + 3] for at in (8, 11, 14, 17))
             x, y, width, height = (int.from_bytes(each, "little") for each in numbers)
-            yield _Place(2 * x, 2 * y, 2 * x + width + 1, 2 * y + height + 1, bool(content[start + 23] & 1))
+            right, bottom = 2 * x + width + 1, 2 * y + height + 1
+            yield _Place(2 * x, 2 * y, right, bottom, cleared=bool(content[start + 23] & 1))
         start += 8 + size + size % 2
 
 
