@@ -11,8 +11,8 @@ import io
 import statistics
 import subprocess
 import sys
-import tarfile
 import tempfile
+import zipfile
 from pathlib import Path
 
 from measuring import Case, Pace, Process, measure
@@ -28,11 +28,11 @@ def main() -> None:
     parser.add_argument("revision")
     parser.add_argument("image", type=Path)
     told, options = parser.parse_known_args()
-    archive = ["git", "-C", str(ROOT), "archive", told.revision, "upscale_cli"]
+    archive = ["git", "-C", str(ROOT), "archive", "--format=zip", told.revision, "upscale_cli"]
     packed = subprocess.run(archive, check=True, capture_output=True).stdout
     with tempfile.TemporaryDirectory() as folder:
-        with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
-            tar.extractall(folder, filter="data")
+        with zipfile.ZipFile(io.BytesIO(packed)) as archived:
+            archived.extractall(folder)
         made = Path(folder, "made")
         words = told.image.resolve(), *options, "-o", made / "out.png", "-q"
         trees = {"here": ROOT, told.revision: Path(folder)}
