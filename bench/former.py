@@ -29,9 +29,11 @@ def main() -> None:
     parser.add_argument("image", type=Path)
     told, options = parser.parse_known_args()
     archive = ["git", "-C", str(ROOT), "archive", "--format=zip", told.revision, "upscale_cli"]
-    packed = subprocess.run(archive, check=True, capture_output=True).stdout
+    ended = subprocess.run(archive, stdout=subprocess.PIPE, check=False)
+    if ended.returncode:  # git has said why
+        sys.exit(ended.returncode)
     with tempfile.TemporaryDirectory() as folder:
-        with zipfile.ZipFile(io.BytesIO(packed)) as archived:
+        with zipfile.ZipFile(io.BytesIO(ended.stdout)) as archived:
             archived.extractall(folder)
         made = Path(folder, "made")
         words = told.image.resolve(), *options, "-o", made / "out.png", "-q"

@@ -27,6 +27,8 @@ TIMING = (b"NETSCAPE2.0", b"ANIMEXTS1.0")
 """The applications that say how an animation is shown."""
 PLAIN_TEXT, COMMENT, APPLICATION = b"\x01", b"\xfe", b"\xff"
 """Labels of extensions."""
+BEGINNING = 16
+"""Bytes that tell what an extension is."""
 MOST_NAMES = 12
 """The most applications that a note names."""
 
@@ -110,7 +112,7 @@ def read_outline(stream: BinaryIO) -> Outline:
     while (kind := stream.read(1)) not in (b"", b";"):
         if kind == b"!":
             label, start = stream.read(1), stream.tell()
-            data = _read_data(stream)
+            data = _read_data(stream, BEGINNING)
             if label == b"\xf9":
                 control = data[:4].ljust(4, b"\0")
             elif label == APPLICATION and data.startswith(TIMING):
@@ -123,6 +125,9 @@ def read_outline(stream: BinaryIO) -> Outline:
                 stream.seek(start)
                 xmp = stream.read(end - start).removesuffix(TRAILER)
             else:
+                if label == COMMENT or _is_profile(label, data):
+                    stream.seek(start)
+                    data = _read_data(stream)
                 others.append((label, data))
         elif kind == b",":
             blocks.append(_read_block(stream, control))
@@ -172,7 +177,7 @@ def _read_block(stream: BinaryIO, control: bytes) -> Block:
     palette = _read_palette(stream, flags)
     start = stream.tell()
     stream.seek(1, 1)
-    _skip_data(stream)
+    _read_data(stream, 0)
     disposal = control[0] >> 2 & 7
     return Block(
         left,
@@ -198,17 +203,15 @@ def _read_palette(stream: BinaryIO, flags: int) -> NDArray[np.uint8] | None:
     return palette
 
 
-def _skip_data(stream: BinaryIO) -> None:
-    """Pass over a chain of data blocks."""
+def _read_data(stream: BinaryIO, least: int | None = None) -> bytes:
+    """Return the content of a chain of data blocks: all, or at least so many bytes, and pass over the rest."""
+    parts, count = list[bytes](), 0
     while (size := stream.read(1)) not in (b"", b"\0"):
-        stream.seek(size[0], 1)
-
-
-def _read_data(stream: BinaryIO) -> bytes:
-    """Return the content of a chain of data blocks."""
-    parts = []
-    while (size := stream.read(1)) not in (b"", b"\0"):
-        parts.append(stream.read(size[0]))
+        if least is None or count < least:
+            parts.append(stream.read(size[0]))
+            count += size[0]
+        else:
+            stream.seek(size[0], 1)
     return b"".join(parts)
 
 

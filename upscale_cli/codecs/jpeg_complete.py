@@ -141,10 +141,11 @@ class Data:
         scan, stop = scans[0]
         return stop if scan.content[:1] == frame.content[5:6] else None
 
-    @property
-    def _luma_ends_early(self) -> bool:
+    def _luma_ends_early(self, parted: bool) -> bool:
         """Scans with detail of luma hold it alone, so blocks below the picture have none; and no chroma is finer."""
         assert self._frame is not None
+        if parted and self._frame.marker in SEQUENTIAL:  # without a marker, they make detail there
+            return False
         luma, factors = self._frame.content[6], self._frame.content[7::3]
         joint = (each.content for each, _ in self._scans if each.content[:1] > b"\1")
         detailed = any(luma in content[1:-3:2] and content[-2] for content in joint)
@@ -282,10 +283,11 @@ class Data:
             # Chroma of the last row, where it has half as many, follows that of the next.
             if _differs(image, samples, units.height - 1):
                 return True
-            if any(each.content != bytes(2) for each in restarts):  # rows below would need markers
-                return False
-            if self._luma_ends_early and _rough(image, units):
+            parted = any(each.content != bytes(2) for each in restarts)
+            if self._luma_ends_early(parted) and _rough(image, units):
                 return True
+            if parted:  # rows below would need markers
+                return False
             left, top = (2 * units.across, below) if more == 1 else (0, below + 2 * units.down)
             # Chroma of the row behind, which is grey, reaches into the last.
             flat = np.asarray(image.crop((left, top + 2, units.width, height - 2)))

@@ -3,6 +3,7 @@
 import io
 import struct
 from collections.abc import Iterator
+from functools import partial
 from itertools import pairwise
 from os import SEEK_END
 from typing import BinaryIO, NamedTuple
@@ -17,8 +18,8 @@ from upscale_cli.codecs.writing import Enlarged, Writing, alike
 
 EFFORT = 50
 """Of lossless compression, 0 … 100. With Pillow's 80 photographs take seven times as long, and are as large."""
-EXTENDED = 30
-"""Bytes of the header of a file that begins with a VP8X chunk."""
+EXTENDED, FRAME = 30, 16
+"""Bytes of the header of a file that begins with a VP8X chunk, and of that of a frame."""
 FLAGS, OPACITY, ANIMATED = 20, 0x10, 0x02
 """Where the flags of such a file are, and two of them (RFC 9649, 2.7)."""
 
@@ -38,14 +39,13 @@ class WebpPicture(PillowPicture):
 
     def open_image(self) -> Image.Image:
         """Return the image: one with opacity if it shows its canvas, which Pillow would otherwise fill with black."""
-        head = self.stream.read(EXTENDED)
+        shown = _shows_canvas(self.stream)
         self.stream.seek(0)
-        if len(head) == EXTENDED and head[12:16] == b"VP8X" and head[FLAGS] & (ANIMATED | OPACITY) == ANIMATED:
-            content = bytearray(self.stream.read())
-            if _shows_canvas(content):
-                content[FLAGS] |= OPACITY
-            return Image.open(io.BytesIO(content), formats=self.names)
-        return super().open_image()
+        if not shown:
+            return super().open_image()
+        content = bytearray(self.stream.read())
+        content[FLAGS] |= OPACITY
+        return Image.open(io.BytesIO(content), formats=self.names)
 
 
 class _Place(NamedTuple):
@@ -62,27 +62,28 @@ class _Place(NamedTuple):
         return across and self.top <= other.top and other.bottom <= self.bottom
 
 
-def _shows_canvas(content: bytearray) -> bool:
-    """Return whether an animation of opaque frames has pixels where no frame is.
+def _shows_canvas(stream: BinaryIO) -> bool:
+    """Return whether a file is an animation of opaque frames that has pixels where no frame is.
 
     The canvas is transparent before the first frame, and where one is cleared (RFC 9649, 2.7.1.1).
     """
-    right, bottom = (int.from_bytes(content[at : at + 3], "little") + 1 for at in (24, 27))
-    frames = [_Place(0, 0, right, bottom, cleared=True), *_places(content)]
+    stream.seek(0)
+    head = stream.read(EXTENDED)
+    if len(head) < EXTENDED or head[12:16] != b"VP8X" or head[FLAGS] & (ANIMATED | OPACITY) != ANIMATED:
+        return False
+    right, bottom = (int.from_bytes(head[at : at + 3], "little") + 1 for at in (24, 27))
+    frames = [_Place(0, 0, right, bottom, cleared=True), *_places(stream)]
     return any(before.cleared and not after.covers(before) for before, after in pairwise(frames))
 
 
-def _places(content: bytearray) -> Iterator[_Place]:
+def _places(stream: BinaryIO) -> Iterator[_Place]:
     """Yield the places of the frames of an animation."""
-    start = 12
-    while start + 8 <= len(content):
-        name, size = struct.unpack_from("<4sI", content, start)
-        if name == b"ANMF" and size >= 16:
-            numbers = (content[start + at : start + at + 3] for at in (8, 11, 14, 17))
-            x, y, width, height = (int.from_bytes(each, "little") for each in numbers)
+    for name, start, _ in _chunks(stream, 12, stream.seek(0, SEEK_END)):
+        stream.seek(start)
+        if name == b"ANMF" and len(head := stream.read(FRAME)) == FRAME:
+            x, y, width, height = (int.from_bytes(head[at : at + 3], "little") for at in (0, 3, 6, 9))
             right, bottom = 2 * x + width + 1, 2 * y + height + 1
-            yield _Place(2 * x, 2 * y, right, bottom, cleared=bool(content[start + 23] & 1))
-        start += 8 + size + size % 2
+            yield _Place(2 * x, 2 * y, right, bottom, cleared=bool(head[15] & 1))
 
 
 def _codings(stream: BinaryIO, start: int, stop: int) -> Iterator[tuple[bytes, int]]:
@@ -90,14 +91,20 @@ def _codings(stream: BinaryIO, start: int, stop: int) -> Iterator[tuple[bytes, i
 
     VP8L is lossless, VP8 is not.
     """
+    for name, begin, size in _chunks(stream, start, stop):
+        if name in (b"VP8 ", b"VP8L"):
+            yield name, begin
+        elif name == b"ANMF":
+            yield from _codings(stream, begin + FRAME, min(begin + size, stop))
+
+
+def _chunks(stream: BinaryIO, start: int, stop: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the name of every chunk, where its content begins, and its size (RFC 9649, 2.3)."""
     while start + 8 <= stop:
         stream.seek(start)
         name, size = struct.unpack("<4sI", stream.read(8))
         start += 8
-        if name in (b"VP8 ", b"VP8L"):
-            yield name, start
-        elif name == b"ANMF":
-            yield from _codings(stream, start + 16, min(start + size, stop))
+        yield name, start, size
         start += size + size % 2
 
 
@@ -109,10 +116,15 @@ def open(stream: BinaryIO, format: Format, reading: Reading) -> WebpPicture:
 def write(stream: BinaryIO, frames: Iterator[Enlarged], how: Writing) -> None:
     """Write a WebP file, with the colour under transparent pixels; see `Codec`."""
     whole = alike([frame.frame() for frame in frames], how.format)
-    quality, made = EFFORT if how.lossless else how.quality, io.BytesIO()
-    save(made, whole, how, "WEBP", quality=quality, lossless=how.lossless, exact=True)
+    quality = EFFORT if how.lossless else how.quality
+    write_to = partial(save, frames=whole, how=how, pillow="WEBP", quality=quality, lossless=how.lossless, exact=True)
+    if len(whole) == 1 or not whole[0].alpha:
+        write_to(stream)
+        return
+    made = io.BytesIO()
+    write_to(made)
     content = bytearray(made.getbuffer())
-    if len(whole) > 1 and whole[0].alpha and content[12:16] == b"VP8X":
+    if content[12:16] == b"VP8X":
         # libwebp omits it if what it stores of each frame is opaque, though the canvas around it shows.
         content[FLAGS] |= OPACITY
     stream.write(content)
